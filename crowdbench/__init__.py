@@ -1,0 +1,60 @@
+"""crowdbench: the bench on which crowded-scene human-pose methods are measured.
+
+Everything the command line does is one call away. Names load on first use, so that importing the package
+costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crowdbench.dataset import Dataset, load_dataset
+    from crowdbench.errors import CrowdbenchError
+    from crowdbench.evaluation import evaluate
+    from crowdbench.method import Method, NetworkMethod, load_method
+    from crowdbench.runs import Run, runs
+    from crowdbench.scoring import Scores, score
+    from crowdbench.types import Instance, KeypointSet, Pose, Sample
+
+_HOMES = {
+    "CrowdbenchError": "errors",
+    "Dataset": "dataset",
+    "Instance": "types",
+    "KeypointSet": "types",
+    "Method": "method",
+    "NetworkMethod": "method",
+    "Pose": "types",
+    "Run": "runs",
+    "Sample": "types",
+    "Scores": "scoring",
+    "evaluate": "evaluation",
+    "load_dataset": "dataset",
+    "load_method": "method",
+    "runs": "runs",
+    "score": "scoring",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "CrowdbenchError",
+    "Dataset",
+    "Instance",
+    "KeypointSet",
+    "Method",
+    "NetworkMethod",
+    "Pose",
+    "Run",
+    "Sample",
+    "Scores",
+    "evaluate",
+    "load_dataset",
+    "load_method",
+    "runs",
+    "score",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'crowdbench' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"crowdbench.{_HOMES[name]}"), name)

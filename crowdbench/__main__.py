@@ -1,0 +1,5 @@
+"""``python -m crowdbench``."""
+
+from crowdbench.cli import main
+
+main()

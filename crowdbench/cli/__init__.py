@@ -1,0 +1,110 @@
+"""The command line. Each command group has a file; commands import what they need when they run."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from crowdbench import __version__, plugins
+from crowdbench.errors import CrowdbenchError, PluginError
+
+# name -> module:attribute; read when the command is asked for, so that --help stays fast.
+COMMANDS = {
+    "run": "crowdbench.cli.run:run",
+    "score": "crowdbench.cli.score:score",
+    "leaderboard": "crowdbench.cli.leaderboard:leaderboard",
+    "methods": "crowdbench.cli.listing:methods",
+    "datasets": "crowdbench.cli.listing:datasets",
+    "data": "crowdbench.cli.data:data",
+}
+SUMMARIES = {
+    "run": "Run a method on a dataset and score it.",
+    "score": "Score anybody's results file.",
+    "leaderboard": "Show runs as a table.",
+    "methods": "List the installed methods.",
+    "datasets": "List the installed datasets.",
+    "data": "Check, and make, data on disk.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def __init__(self, *args: Any, commands_at: dict[str, str], summaries: dict[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.commands_at = commands_at
+        self.summaries = summaries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table."""
+        return [*self.commands_at, *self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command."""
+        if cmd_name not in self.commands_at:
+            return super().get_command(ctx, cmd_name)
+        module, attribute = self.commands_at[cmd_name].split(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List names and summaries without importing the commands."""
+        rows = [(name, self.summaries[name]) for name in self.commands_at]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class PluginGroup(click.Group):
+    """A group that plugins add commands to, declared as ``"<group> <command>"`` in ``crowdbench.commands``."""
+
+    def _declared(self) -> dict[str, "plugins.Plugin | PluginError"]:
+        prefix = f"{self.name} "
+        return {
+            name.removeprefix(prefix): plugin
+            for name, plugin in plugins.installed("command").items()
+            if name.startswith(prefix)
+        }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Own commands and those of plugins."""
+        return sorted({*self.commands, *self._declared()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command; a plugin's must be a click command."""
+        own = super().get_command(ctx, cmd_name)
+        if own is not None or cmd_name not in self._declared():
+            return own
+        command = plugins.load("command", f"{self.name} {cmd_name}")
+        if not isinstance(command, click.Command):
+            raise PluginError(f"command '{self.name} {cmd_name}' stands for {command!r}, not for a click command.")
+        return command
+
+
+@click.group(
+    cls=LazyGroup,
+    commands_at=COMMANDS,
+    summaries=SUMMARIES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="crowdbench")
+def cli() -> None:
+    """Measure crowded-scene human-pose methods: one data path, one scorer, one record."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; errors of the product's own are printed, never traced."""
+    try:
+        status = cli.main(args=arguments, prog_name="crowdbench", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except CrowdbenchError as error:
+        click.echo(f"{type(error).__name__}: {error}", err=True)
+        sys.exit(error.exit_status)
+    sys.exit(status if isinstance(status, int) else 0)

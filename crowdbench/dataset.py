@@ -1,0 +1,108 @@
+"""What a dataset is to the bench: a split's images, its keypoints, its rules of scoring."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from crowdbench import plugins
+from crowdbench.boxes import BoxSource, GroundTruthBoxes, box_source
+from crowdbench.errors import PluginError, UnknownNameError
+from crowdbench.scoring.protocol import ScoringProtocol
+from crowdbench.types import KeypointSet, Sample
+
+
+class Dataset(ABC):
+    """One split of a dataset, opened.
+
+    A subclass sets the class attributes and finds its files in ``__init__``; opening reads annotations, never
+    images. Adapters for COCO-format files derive from `crowdbench.coco_format.CocoFormatDataset`.
+
+    Attributes:
+        name: the dataset's name on the command line.
+        split: the opened split.
+        keypoints: the keypoints it labels.
+        protocol: how it is scored.
+        annotation_file: the file that scores are computed from.
+        has_annotations: false for splits whose ground truth is kept on a server.
+        boxes: where the samples' boxes come from.
+    """
+
+    name: ClassVar[str]
+    splits: ClassVar[tuple[str, ...]]
+    default_split: ClassVar[str]
+
+    split: str
+    keypoints: KeypointSet
+    protocol: ScoringProtocol
+    annotation_file: Path
+    has_annotations: bool
+    boxes: BoxSource
+
+    @classmethod
+    @abstractmethod
+    def open(cls, split: str, root: Path | None, boxes: BoxSource, annotations: Path | None = None) -> "Dataset":
+        """Open a split.
+
+        Args:
+            split: one of `splits`.
+            root: the dataset's folder; None looks in ``$CROWDBENCH_DATA/<name>``, then ``./data/<name>``.
+            boxes: where boxes come from.
+            annotations: an annotation file to use instead of the split's own.
+
+        Raises:
+            MissingDataError: no such file; lists the places that were looked at.
+            AnnotationError: a file is there but cannot be used.
+        """
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many images the split has, those without persons included."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Sample:
+        """The sample of an image, by position in the annotation file."""
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+
+def dataset_class(name: str) -> type[Dataset]:
+    """The class behind a dataset's name, without opening anything."""
+    found = plugins.load("dataset", name)
+    if not (isinstance(found, type) and issubclass(found, Dataset)):
+        raise PluginError(f"dataset {name!r} stands for {found!r}, which is no subclass of crowdbench.Dataset.")
+    return found
+
+
+def load_dataset(
+    name: str,
+    *,
+    split: str | None = None,
+    root: str | Path | None = None,
+    boxes: str | Path | BoxSource = GroundTruthBoxes(),  # noqa: B008  (frozen)
+    annotations: str | Path | None = None,
+) -> Dataset:
+    """Open a split of an installed dataset.
+
+    Args:
+        name: as `crowdbench datasets` lists it.
+        split: None takes the dataset's default, the one that papers report.
+        root: the dataset's folder.
+        boxes: ``"gt"``, ``"none"``, or a detector's results file (COCO detection JSON).
+        annotations: an annotation file to use instead of the split's own.
+
+    Raises:
+        UnknownNameError: no such dataset or split.
+        MissingDataError: its files are not there.
+    """
+    cls = dataset_class(name)
+    split = split or cls.default_split
+    if split not in cls.splits:
+        raise UnknownNameError(f"split of {name}", split, cls.splits)
+    return cls.open(
+        split,
+        Path(root) if root is not None else None,
+        box_source(boxes),
+        Path(annotations) if annotations is not None else None,
+    )

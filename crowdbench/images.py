@@ -1,0 +1,27 @@
+"""Reading image files: one decoder for datasets, checks and pictures."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdbench.errors import ImageError, MissingDataError
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Decode an image file to ``(H, W, 3)`` uint8 RGB, ignoring EXIF orientation.
+
+    Raises:
+        MissingDataError: there is no such file.
+        ImageError: OpenCV cannot decode it.
+    """
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise MissingDataError(f"{path}: cannot read the image ({error.strerror}).") from error
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(data, flags) if data.size else None
+    if image is None:
+        raise ImageError(f"{path}: not an image that OpenCV can decode; the download may be broken.")
+    return np.asarray(image, dtype=np.uint8)

@@ -1,0 +1,175 @@
+"""What the author of a method writes.
+
+A method turns images into poses. It never opens a dataset, never touches a cluster, never scores itself. Two
+shapes, one interface:
+
+- `Method`: implement `estimate`. Enough to benchmark anything: an ONNX file, another framework, a web service.
+- `NetworkMethod`: implement `network`, `prepare`, `collate`, `predict`. The bench then runs preparation in
+  loader workers, batches images, and owns device, precision and weights.
+"""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdbench import plugins
+from crowdbench.errors import PluginError, SettingsError, UnknownNameError
+from crowdbench.types import FloatArray, KeypointSet, Paradigm, Pose, Sample
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from crowdbench.dataset import Dataset
+
+Example = Any  # what one image becomes; anything that can be pickled
+Batch = Any  # what several examples become; moved to a device by `crowdbench.devices.to_device`
+
+
+@dataclasses.dataclass(frozen=True)
+class NoSettings:
+    """For methods that have nothing to set."""
+
+
+class Method(ABC):
+    """A method configured for one dataset.
+
+    Class attributes:
+        paradigm: ``"top-down"`` methods get boxes; the others must not look at them.
+        Settings: a frozen dataclass of everything that can change the method's numbers.
+
+    Args:
+        keypoints: the keypoints to predict, in this order.
+        settings: an instance of `Settings`.
+    """
+
+    paradigm: ClassVar[Paradigm]
+    Settings: ClassVar[type[Any]] = NoSettings
+
+    def __init__(self, keypoints: KeypointSet, settings: Any) -> None:
+        self.keypoints = keypoints
+        self.settings = settings
+
+    @classmethod
+    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> Any:
+        """The settings that the method's paper uses on a dataset, or its defaults for an unknown one."""
+        return cls.Settings()
+
+    @abstractmethod
+    def estimate(self, image: NDArray[np.uint8], boxes: FloatArray) -> list[Pose]:
+        """Find the poses in one image.
+
+        Args:
+            image: ``(H, W, 3)`` uint8, RGB.
+            boxes: ``(n, 4)`` float64, x, y, w, h in pixels; n = 0 unless the method is top-down.
+
+        Returns:
+            The poses, in image coordinates, best first or in any order.
+        """
+
+
+class NetworkMethod(Method):
+    """A method whose core is one PyTorch module."""
+
+    @abstractmethod
+    def network(self) -> "nn.Module":
+        """Build the network, with the weights a training would start from."""
+
+    @abstractmethod
+    def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Example:
+        """Turn an image into what the network eats. Runs in loader workers.
+
+        Args:
+            sample: the image and its persons.
+            rng: given for training: augment, and add targets.
+        """
+
+    @abstractmethod
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """Join the examples of several images."""
+
+    @abstractmethod
+    def predict(self, network: "nn.Module", batch: Batch) -> list[list[Pose]]:
+        """Run the network, in eval mode and without gradients, and decode.
+
+        Returns:
+            The poses of each image of the batch, in image coordinates.
+        """
+
+    def loss(self, network: "nn.Module", batch: Batch) -> "dict[str, Tensor]":
+        """The training losses by name; their sum is minimised."""
+        raise SettingsError(f"{type(self).__name__} cannot be trained: it has no loss.")
+
+    def estimate(self, image: NDArray[np.uint8], boxes: FloatArray) -> list[Pose]:
+        """Not used: the bench runs network methods in batches (`crowdbench.evaluation`)."""
+        raise NotImplementedError("a network method is run through prepare, collate and predict")
+
+
+def method_class(name: str) -> type[Method]:
+    """The class behind a method's name."""
+    found = plugins.load("method", name)
+    if not (isinstance(found, type) and issubclass(found, Method)):
+        raise PluginError(f"method {name!r} stands for {found!r}, which is no subclass of crowdbench.Method.")
+    return found
+
+
+def load_method(name: str, dataset: "str | Dataset", **settings: Any) -> Method:
+    """Configure an installed method for a dataset.
+
+    Args:
+        name: as `crowdbench methods` lists it.
+        dataset: a dataset's name, or an opened dataset.
+        settings: overrides, by name; values may be strings, as on the command line.
+
+    Raises:
+        UnknownNameError: no such method or dataset.
+        SettingsError: no such setting, or a value of the wrong kind.
+    """
+    from crowdbench.dataset import dataset_class
+
+    cls = method_class(name)
+    opened = dataset_class(dataset) if isinstance(dataset, str) else dataset
+    published = cls.published_settings(opened.name, opened.keypoints)
+    return cls(opened.keypoints, override(published, settings, of=name))
+
+
+def override(settings: Any, changes: Mapping[str, Any], *, of: str) -> Any:
+    """A copy of a settings dataclass with some values replaced, each checked against its type.
+
+    Raises:
+        SettingsError: no such setting, or a value of the wrong kind.
+    """
+    hints = msgspec.inspect.type_info(type(settings))
+    assert isinstance(hints, msgspec.inspect.DataclassType)
+    known = {f.name: f for f in dataclasses.fields(settings)}
+    values = {}
+    for name, value in changes.items():
+        if name not in known:
+            try:
+                raise UnknownNameError(f"setting of {of}", name, known)
+            except UnknownNameError as error:
+                raise SettingsError(str(error)) from None
+        values[name] = _converted(value, type(settings), name, of)
+    try:
+        return dataclasses.replace(settings, **values)
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"{of}: {error}") from error
+
+
+def _converted(value: Any, cls: type[Any], name: str, of: str) -> Any:
+    import typing
+
+    kind = typing.get_type_hints(cls)[name]
+    try:
+        if isinstance(value, str) and kind is not str:
+            try:
+                value = msgspec.json.decode(value)
+            except msgspec.DecodeError:
+                pass  # a bare word; the conversion below says whether it will do
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{of}: the setting {name} is {kind}; {value!r} does not fit ({error}).") from None

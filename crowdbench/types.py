@@ -1,0 +1,174 @@
+"""The nouns of the bench: what crosses the border between datasets, methods and scoring.
+
+All are frozen and check their shapes on entry. Image coordinates are float pixels of the original image,
+x right, y down, with (0, 0) at the centre of the top left pixel. Boxes are (x, y, width, height).
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdbench.errors import ImageError, ShapeError
+
+Paradigm = Literal["top-down", "bottom-up", "one-stage"]
+FloatArray = NDArray[np.float64]
+
+
+def _frozen_array(value: object, shape: tuple[int | None, ...], what: str) -> FloatArray:
+    array = np.array(value, dtype=np.float64)
+    fits = array.ndim == len(shape) and all(
+        want is None or want == have for want, have in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted = "(" + ", ".join("K" if n is None else str(n) for n in shape) + ")"
+        raise ShapeError(f"{what} must have shape {wanted}, got {array.shape}.")
+    array.flags.writeable = False
+    return array
+
+
+@dataclass(frozen=True)
+class KeypointSet:
+    """The keypoints that a dataset labels.
+
+    Attributes:
+        name: names the set; methods use it to tell layouts apart.
+        keypoints: K names, in the order of every ``(K, 3)`` array.
+        flip_pairs: pairs of indices that change places when an image is mirrored.
+        skeleton: pairs of indices joined by a bone, counted from 0.
+        sigmas: K per-keypoint constants of OKS, without the factor 2 (COCO's ``kpt_oks_sigmas``).
+        upper_body: indices of the keypoints above the hips, for half-body augmentation.
+    """
+
+    name: str
+    keypoints: tuple[str, ...]
+    flip_pairs: tuple[tuple[int, int], ...]
+    skeleton: tuple[tuple[int, int], ...]
+    sigmas: tuple[float, ...]
+    upper_body: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        count = len(self.keypoints)
+        if len(self.sigmas) != count:
+            raise ShapeError(f"{self.name}: {count} keypoints need {count} sigmas, got {len(self.sigmas)}.")
+        used = [*self.upper_body, *(i for pair in (*self.flip_pairs, *self.skeleton) for i in pair)]
+        if any(not 0 <= index < count for index in used):
+            raise ShapeError(f"{self.name}: an index lies outside 0..{count - 1}; indices count from 0.")
+        flipped = [i for pair in self.flip_pairs for i in pair]
+        if len(set(flipped)) != len(flipped):
+            raise ShapeError(f"{self.name}: a keypoint stands in two flip pairs.")
+
+    @property
+    def count(self) -> int:
+        """K, the number of keypoints."""
+        return len(self.keypoints)
+
+    @cached_property
+    def flip_order(self) -> tuple[int, ...]:
+        """The permutation that mirrors the set: entry i is the keypoint that takes place i."""
+        order = list(range(self.count))
+        for left, right in self.flip_pairs:
+            order[left], order[right] = right, left
+        return tuple(order)
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One person of one image, as annotated or as detected.
+
+    Attributes:
+        box_xywh: ``(4,)`` float64, x, y, width, height in image pixels.
+        keypoints: ``(K, 3)`` float64, x, y in image pixels and visibility v in {0: not labelled,
+            1: labelled, hidden, 2: visible}; all zero for a detection.
+        area: in square pixels, as the dataset's scoring protocol counts it.
+        score: the detector's confidence; 1.0 for ground truth.
+        iscrowd: stands for a group, not one person.
+        id: the annotation's id; for a detection its position in the detector's file.
+    """
+
+    box_xywh: FloatArray
+    keypoints: FloatArray
+    area: float
+    score: float = 1.0
+    iscrowd: bool = False
+    id: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "box_xywh", _frozen_array(self.box_xywh, (4,), "box_xywh"))
+        object.__setattr__(self, "keypoints", _frozen_array(self.keypoints, (None, 3), "keypoints"))
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One image and the persons whose poses are asked for.
+
+    Attributes:
+        image_id: as in the annotation file; unique within one split only.
+        path: the image file.
+        width, height: in pixels, after correction where the annotation file is known to be wrong.
+        instances: the persons, in file order.
+        crowd_index: CrowdPose's crowdIndex (its paper, section 3.1), or None where the dataset has none.
+        box_source: "gt", "detector" or "none": where the instances' boxes come from.
+    """
+
+    image_id: int
+    path: Path
+    width: int
+    height: int
+    instances: tuple[Instance, ...] = ()
+    crowd_index: float | None = None
+    box_source: Literal["gt", "detector", "none"] = "gt"
+
+    @property
+    def boxes_xywh(self) -> FloatArray:
+        """``(n, 4)`` float64, the boxes of the instances."""
+        return np.array([i.box_xywh for i in self.instances], dtype=np.float64).reshape(-1, 4)
+
+    def read(self) -> NDArray[np.uint8]:
+        """Decode the image.
+
+        EXIF orientation is ignored, as the annotations of all supported datasets assume.
+
+        Returns:
+            ``(H, W, 3)`` uint8, RGB.
+
+        Raises:
+            ImageError: the file is missing, is no image, or its size is not the annotated one.
+        """
+        from crowdbench.images import read_rgb
+
+        image = read_rgb(self.path)
+        if image.shape[:2] != (self.height, self.width):
+            raise ImageError(
+                f"{self.path}: the image is {image.shape[1]}x{image.shape[0]} (width x height), but the "
+                f"annotations of image {self.image_id} say {self.width}x{self.height}.\n"
+                "Boxes and masks would be cut wrongly. `crowdbench data check` lists all such images."
+            )
+        return image
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """One predicted person, in the coordinates of the original image.
+
+    Attributes:
+        keypoints: ``(K, 3)`` float64, x, y in image pixels and a confidence; all finite.
+        score: ranks the poses of a dataset against each other.
+        box_xywh: ``(4,)`` float64, the box the pose was found in; None for methods without boxes.
+    """
+
+    keypoints: FloatArray
+    score: float
+    box_xywh: FloatArray | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        keypoints = _frozen_array(self.keypoints, (None, 3), "keypoints of a pose")
+        if not (np.isfinite(keypoints).all() and np.isfinite(self.score)):
+            raise ShapeError("a pose must be finite: NaN or infinity in its keypoints or its score.")
+        object.__setattr__(self, "keypoints", keypoints)
+        object.__setattr__(self, "score", float(self.score))
+        if self.box_xywh is not None:
+            object.__setattr__(self, "box_xywh", _frozen_array(self.box_xywh, (4,), "box of a pose"))
