@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from crowdbench.dataset import Dataset
 
 Example = Any  # what one image becomes; anything that can be pickled
-Batch = Any  # what several examples become; moved to a device by `crowdbench.devices.to_device`
+Batch = Any  # what several examples become; `predict` moves it to the network's device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,19 +40,22 @@ class Method(ABC):
 
     Class attributes:
         paradigm: ``"top-down"`` methods get boxes; the others must not look at them.
-        Settings: a frozen dataclass of everything that can change the method's numbers.
+        Settings: a frozen dataclass of everything that can change the method's numbers. Fields called
+            ``flip_test`` and ``input_size`` (height, width) become part of a run's protocol.
 
     Args:
         keypoints: the keypoints to predict, in this order.
         settings: an instance of `Settings`.
+        name: what the method is called in records; `load_method` passes the name it was loaded by.
     """
 
     paradigm: ClassVar[Paradigm]
     Settings: ClassVar[type[Any]] = NoSettings
 
-    def __init__(self, keypoints: KeypointSet, settings: Any) -> None:
+    def __init__(self, keypoints: KeypointSet, settings: Any, name: str | None = None) -> None:
         self.keypoints = keypoints
         self.settings = settings
+        self.name = name or type(self).__name__
 
     @classmethod
     def published_settings(cls, dataset: str, keypoints: KeypointSet) -> Any:
@@ -134,7 +137,7 @@ def load_method(name: str, dataset: "str | Dataset", **settings: Any) -> Method:
     cls = method_class(name)
     opened = dataset_class(dataset) if isinstance(dataset, str) else dataset
     published = cls.published_settings(opened.name, opened.keypoints)
-    return cls(opened.keypoints, override(published, settings, of=name))
+    return cls(opened.keypoints, override(published, settings, of=name), name)
 
 
 def override(settings: Any, changes: Mapping[str, Any], *, of: str) -> Any:

@@ -1,0 +1,125 @@
+"""Weights: read safely, matched strictly.
+
+Reading never executes what a file says: ``.safetensors`` holds tensors only, and everything else goes through
+PyTorch's restricted unpickler (``weights_only=True``).
+"""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crowdbench.errors import MissingDataError, WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+# Training scripts wrap the weights with optimizer state and counters; the best ones come first.
+_WRAPPERS = ("best_state_dict", "state_dict", "model")
+_SHOWN = 8
+
+
+def read_state_dict(path: Path) -> "dict[str, Tensor]":
+    """The tensors of a checkpoint file, by name, on the CPU.
+
+    A dictionary under ``best_state_dict``, ``state_dict`` or ``model`` is unwrapped, in this order, and a
+    ``module.`` in front of every name (DataParallel) is taken off.
+
+    Raises:
+        MissingDataError: there is no such file.
+        WeightsError: the file is no checkpoint, or holds more than tensors and plain values.
+    """
+    if not path.is_file():
+        raise MissingDataError(f"{path}: no such weights file. Pass --weights FILE, or --weights none.")
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path)
+    for wrapper in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+            break
+    state = _tensors_only(content, path)
+    if all(name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    return state
+
+
+def _read_safetensors(path: Path) -> "dict[str, Tensor]":
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: not a whole safetensors file ({error}). Fetch it again.") from error
+
+
+def _read_pickled(path: Path) -> Any:
+    import torch
+
+    # Scalars that training scripts save beside the weights; rebuilding them runs nothing but numpy.
+    harmless = [np.dtype, np.float64, np.float32, np.int64, np._core.multiarray.scalar, type(np.dtype(np.float64))]
+    try:
+        with torch.serialization.safe_globals(harmless):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: refused. The file is damaged, or it holds objects other than tensors, and loading those "
+            f"would run code from the file.\n{_first_line(error)}\n"
+            "If you trust its maker, save the state dict alone with torch.save or safetensors, and pass that."
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise WeightsError(f"{path}: not a PyTorch checkpoint ({_first_line(error)}). Fetch it again.") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _tensors_only(content: Any, path: Path) -> "dict[str, Tensor]":
+    import torch
+
+    if not isinstance(content, Mapping) or not content:
+        raise WeightsError(f"{path}: holds {type(content).__name__}, not a dictionary of tensors.")
+    strangers = [name for name, value in content.items() if not isinstance(value, torch.Tensor)]
+    if strangers:
+        raise WeightsError(
+            f"{path}: not a state dict: {_some(map(str, strangers))} are no tensors. Looked for a dictionary of "
+            f"tensors at the top or under {', '.join(_WRAPPERS)}."
+        )
+    return dict(content)
+
+
+def load_weights(network: "nn.Module", state: "Mapping[str, Tensor]", source: str) -> None:
+    """Put weights into a network; every name and shape must match.
+
+    Args:
+        network: changed in place.
+        state: tensors by name.
+        source: names the file in messages.
+
+    Raises:
+        WeightsError: lists missing and unexpected names, and shapes that differ.
+    """
+    own = network.state_dict()
+    missing = sorted(own.keys() - state.keys())
+    unexpected = sorted(state.keys() - own.keys())
+    differing = [
+        f"{name} (file {tuple(state[name].shape)}, network {tuple(own[name].shape)})"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    if not (missing or unexpected or differing):
+        network.load_state_dict(dict(state), strict=True)
+        return
+    lines = [f"{source}: these weights are not for this network ({len(own)} tensors)."]
+    for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", differing)):
+        if names:
+            lines.append(f"  {len(names)} {what}: {_some(names)}")
+    lines.append("Check that method, dataset and settings are those the weights were trained with.")
+    raise WeightsError("\n".join(lines))
+
+
+def _some(names: Any) -> str:
+    names = list(names)
+    return ", ".join(names[:_SHOWN]) + (f", … ({len(names) - _SHOWN} more)" if len(names) > _SHOWN else "")

@@ -1,0 +1,324 @@
+"""Evaluate: dataset → network → poses → predictions file → scores → record.
+
+A run can be killed at any moment. Started again with the same arguments it finds its own directory, because the
+directory's name is computed from everything that decides the predictions, and goes on from its parts.
+"""
+
+import dataclasses
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from crowdbench import machine
+from crowdbench.checkpoints import load_weights, read_state_dict
+from crowdbench.dataset import Dataset
+from crowdbench.errors import CrowdbenchError, InputError, RunError, SettingsError
+from crowdbench.hashing import file_digest
+from crowdbench.method import Method, NetworkMethod
+from crowdbench.parts import Parts
+from crowdbench.prediction import Precision, as_results, predict_batches
+from crowdbench.record import Protocol, Record, Weights, identity
+from crowdbench.runs import Run
+from crowdbench.types import Sample
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from crowdbench.scoring import Scores
+
+log = logging.getLogger("crowdbench")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is; given to the caller after every batch."""
+
+    images: int
+    of: int
+    persons: int
+
+
+def evaluate(
+    method: Method,
+    dataset: Dataset,
+    *,
+    weights: str | Path = "none",
+    out: str | Path = "runs",
+    limit: int | None = None,
+    batch_size: int = 8,
+    workers: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: Precision = "fp32",
+    again: bool = False,
+    command: Sequence[str] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Run:
+    """Run a method on a dataset and score it.
+
+    Args:
+        method: configured for this dataset (`crowdbench.load_method`).
+        dataset: an opened split (`crowdbench.load_dataset`).
+        weights: a ``.pth`` or ``.safetensors`` file, or ``"none"``: random weights drawn from `seed`.
+        out: the folder of all runs.
+        limit: evaluate the first images of the split only.
+        batch_size: images in a call of the network; with top-down methods all their persons.
+        workers: loader processes; None takes half the processors, at most 8.
+        seed: of random weights.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+        precision: ``"fp32"`` (no TF32 either), ``"bf16"`` or ``"fp16"``.
+        again: compute anew even if this very run is done.
+        command: for the record; None takes this process's.
+        on_progress: called after every batch.
+
+    Returns:
+        The finished run. If the same run was done before, that one, unchanged.
+
+    Raises:
+        InputError: something given is wrong: weights, settings, data.
+        RunError: the run could not go on; its parts are kept.
+    """
+    if limit is not None and limit < 1:
+        raise SettingsError(f"limit must be at least 1, got {limit}.")
+    if batch_size < 1:
+        raise SettingsError(f"batch size must be at least 1, got {batch_size}.")
+    target = machine.pick_device(device)
+    count = len(dataset) if limit is None else min(limit, len(dataset))
+    record = _new_record(method, dataset, weights, count, batch_size, seed, precision, target, command)
+    run = Run(Run.place(Path(out), record), record)
+    previous = _finished(run)
+    if previous is not None and not again:
+        log.info("done before: %s", run.directory)
+        return previous
+    if again:
+        Parts(run.directory / "parts", record.id).remove()
+    run.write_record()
+    with _log_file(run.directory / "log.txt"):
+        try:
+            return _carry_out(run, method, dataset, count, target, workers, on_progress)
+        except BaseException as error:
+            _close(run, error)
+            raise
+
+
+def _finished(run: Run) -> Run | None:
+    try:
+        found = Run.read(run.directory)
+    except InputError:
+        return None
+    return found if found.record.state == "done" and found.predictions_file.is_file() else None
+
+
+def _new_record(
+    method: Method,
+    dataset: Dataset,
+    weights: str | Path,
+    count: int,
+    batch_size: int,
+    seed: int,
+    precision: Precision,
+    device: "torch.device",
+    command: Sequence[str] | None,
+) -> Record:
+    settings = msgspec.to_builtins(method.settings)
+    origin = _weights(method, weights)
+    protocol = Protocol(
+        dataset=dataset.name,
+        split=dataset.split,
+        annotations=file_digest(dataset.annotation_file),
+        boxes=dataset.boxes.label if method.paradigm == "top-down" else "none",
+        images=count,
+        complete=count == len(dataset),
+        flip_test=getattr(method.settings, "flip_test", None),
+        input_size=getattr(method.settings, "input_size", None),
+        training_data="none" if isinstance(method, NetworkMethod) and origin.sha256 is None else None,
+    )
+    versions = machine.versions()
+    execution = {
+        "batch_size": batch_size,
+        "seed": seed if origin.sha256 is None else None,
+        "precision": precision,
+        "device": device.type,
+        "versions": versions,
+    }
+    return Record(
+        id=identity(method.name, protocol, settings, origin, execution),
+        method=method.name,
+        method_origin=_origin(method),
+        paradigm=method.paradigm,
+        state="running",
+        protocol=protocol,
+        settings=settings,
+        weights=origin,
+        precision=precision,
+        device=str(device),
+        batch_size=batch_size,
+        seed=seed,
+        versions=versions,
+        host=machine.host(device),
+        command=list(command if command is not None else sys.argv),
+        started=_now(),
+        corrections=list(getattr(dataset, "corrections", ())),
+    )
+
+
+def _weights(method: Method, weights: str | Path) -> Weights:
+    if not isinstance(method, NetworkMethod):
+        return Weights("none needed")
+    if str(weights) == "none":
+        return Weights("none")
+    return Weights(str(weights), file_digest(Path(weights)))
+
+
+def _origin(method: Method) -> str:
+    package = type(method).__module__.split(".")[0]
+    for distribution in packages_distributions().get(package, ()):
+        return f"{distribution} {version(distribution)}"
+    return type(method).__module__
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def build_network(method: NetworkMethod, weights: Weights, seed: int, device: "torch.device") -> "nn.Module":
+    """The method's network with its weights, in eval mode on a device.
+
+    Raises:
+        WeightsError: the weights do not fit.
+    """
+    import torch
+
+    torch.manual_seed(seed)
+    network = method.network()
+    if weights.sha256 is not None:
+        load_weights(network, read_state_dict(Path(weights.source)), weights.source)
+    # Full float32 where float32 is asked for, and the same algorithm for the same shape every time.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    return network.to(device).eval()
+
+
+def _carry_out(
+    run: Run,
+    method: Method,
+    dataset: Dataset,
+    count: int,
+    device: "torch.device",
+    workers: int | None,
+    on_progress: Callable[[Progress], None] | None,
+) -> Run:
+    record = run.record
+    network = (
+        build_network(method, record.weights, record.seed, device) if isinstance(method, NetworkMethod) else None
+    )
+    samples = [dataset[index] for index in range(count)]
+    # A top-down method has nothing to do where there is no box.
+    asked = [s for s in samples if s.instances] if method.paradigm == "top-down" else samples
+    batches = [asked[i : i + record.batch_size] for i in range(0, len(asked), record.batch_size)]
+    parts = Parts(run.directory / "parts", record.id)
+    todo = [index for index in range(len(batches)) if index not in parts.done]
+    if len(todo) < len(batches):
+        log.info("continued: %d of %d batches were done before", len(batches) - len(todo), len(batches))
+
+    images = sum(len(batches[i]) for i in range(len(batches)) if i in parts.done)
+    persons = sum(len(found) for found in parts.done.values())
+    report = on_progress or (lambda _: None)
+    report(Progress(images, len(asked), persons))
+    clock = time.perf_counter()
+    computed_images = computed_persons = 0
+    found = predict_batches(
+        method,
+        network,
+        [batches[i] for i in todo],
+        device=device,
+        precision=record.precision,  # type: ignore[arg-type]  # a Precision when written
+        workers=_workers(record.host) if workers is None else workers,
+    )
+    try:
+        for index, poses in zip(todo, found, strict=True):
+            results = [r for sample, ps in zip(batches[index], poses, strict=True) for r in as_results(sample, ps)]
+            parts.add(index, results)
+            computed_images += len(batches[index])
+            computed_persons += len(results)
+            report(Progress(images + computed_images, len(asked), persons + computed_persons))
+    finally:
+        parts.flush()
+    seconds = time.perf_counter() - clock
+    predictions = parts.merged(range(len(batches)))
+    run.write_predictions(predictions)
+    scores = _score(run, dataset, samples) if dataset.has_annotations else None
+    timings = {"predict_s": seconds}
+    if computed_images:
+        timings["images_per_s"] = computed_images / seconds
+        timings["persons_per_s"] = computed_persons / seconds
+    record = dataclasses.replace(
+        record,
+        state="done",
+        finished=_now(),
+        timings=timings,
+        counts={"images": count, "images_predicted": len(asked), "predictions": len(predictions)},
+        scores=dict(scores.values) if scores else None,
+        scored_by=f"{scores.engine} {scores.engine_version}" if scores else None,
+        warnings=list(scores.warnings) if scores else ["no ground truth for this split: predictions are not scored"],
+    )
+    log.info("%d images, %d predictions in %.1f s", computed_images, computed_persons, seconds)
+    run = Run(run.directory, record)
+    run.write_record()
+    parts.remove()
+    return run
+
+
+def _workers(host: dict[str, Any]) -> int:
+    return min(8, max(1, int(host["cpus"]) // 2))
+
+
+def _score(run: Run, dataset: Dataset, samples: Sequence[Sample]) -> "Scores":
+    from crowdbench.scoring import score_files
+
+    partial = None if run.record.protocol.complete else [sample.image_id for sample in samples]
+    scores = score_files(run.predictions_file, dataset.annotation_file, dataset.protocol, image_ids=partial)
+    run.write_scores(scores)
+    return scores
+
+
+def _close(run: Run, error: BaseException) -> None:
+    """Leave a record that says why the run stopped."""
+    if isinstance(error, Exception):
+        log.error("failed: %s", error, exc_info=None if isinstance(error, CrowdbenchError) else error)
+        state, reason = "failed", f"{type(error).__name__}: {error}"
+    else:
+        log.warning("interrupted by %s", type(error).__name__)
+        state, reason = "interrupted", type(error).__name__
+    closed = dataclasses.replace(run.record, state=state, reason=reason, finished=_now())  # type: ignore[arg-type]
+    try:
+        Run(run.directory, closed).write_record()
+    except OSError as failure:
+        raise RunError(f"{run.directory}: the run stopped ({reason}) and its record cannot be written.") from failure
+
+
+@contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    """Copy the package's log into the run directory."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    previous = log.level
+    log.addHandler(handler)
+    log.setLevel(min(log.level or logging.INFO, logging.INFO))
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(previous)
+        handler.close()

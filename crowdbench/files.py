@@ -1,0 +1,45 @@
+"""Files that appear whole or not at all, on local disks and on shared file systems."""
+
+import gzip
+import os
+import secrets
+from pathlib import Path
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write beside, flush to disk, rename: a reader sees the old file or the new one, never a half.
+
+    Folders are made as needed. Safe when several processes write the same path: the last one wins.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _flush_folder(path.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    # The rename itself lives in the folder; without this a power cut may undo it.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def gzipped(data: bytes) -> bytes:
+    """Gzip without a time stamp: equal content gives equal bytes."""
+    return gzip.compress(data, compresslevel=6, mtime=0)
+
+
+def read_maybe_gzipped(path: Path) -> bytes:
+    """The content of a file, unpacked if it is gzipped, whatever its name says."""
+    data = path.read_bytes()
+    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data

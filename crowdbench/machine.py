@@ -1,0 +1,70 @@
+"""What this machine is and what runs on it, for the record of a run."""
+
+import os
+import platform
+import socket
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from crowdbench.errors import SettingsError
+
+if TYPE_CHECKING:
+    import torch
+
+# Packages whose version can change a prediction or a score.
+_RECORDED = ("crowdbench", "torch", "numpy", "opencv-python-headless", "hotcoco", "pycocotools")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that can change a number."""
+    found = {"python": platform.python_version()}
+    for package in _RECORDED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed as a package"
+    import cv2
+
+    # The import, not the metadata: a second OpenCV package may shadow the headless one.
+    found["cv2"] = cv2.__version__
+    return found
+
+
+def host(device: "torch.device") -> dict[str, Any]:
+    """Host name, system, processor count and the device's name."""
+    import torch
+
+    facts: dict[str, Any] = {
+        "name": socket.gethostname(),
+        "system": platform.platform(),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": sys.executable,
+    }
+    if device.type == "cuda":
+        facts["gpu"] = torch.cuda.get_device_name(device)
+        facts["cuda"] = torch.version.cuda
+    return facts
+
+
+def pick_device(name: str) -> "torch.device":
+    """The device to compute on.
+
+    Args:
+        name: ``"auto"`` (the first GPU, else the CPU), or anything PyTorch understands.
+
+    Raises:
+        SettingsError: no such device here.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise SettingsError(f"no device is called {name!r}; try auto, cpu, cuda or cuda:1.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise SettingsError(f"device {name!r}: PyTorch sees no GPU on this machine. Pass --device cpu or auto.")
+    return device

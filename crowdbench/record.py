@@ -1,0 +1,103 @@
+"""The record of a run: exactly what was done, with what, and what came out."""
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+State = Literal["running", "done", "failed", "interrupted"]
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What must agree before two runs may be ranked against each other.
+
+    Attributes:
+        dataset, split: what was measured on.
+        annotations: SHA-256 of the annotation file.
+        boxes: "gt", "detector:<hash>" or "none".
+        images: how many of the split's images were evaluated, from its start.
+        complete: whether that is all of them.
+        flip_test: whether mirrored copies were averaged in; None where the method has no such setting.
+        input_size: height and width of the network's input; None where the method has no such setting.
+        training_data: what the weights were trained on; "none" for random weights, None if unknown.
+    """
+
+    dataset: str
+    split: str
+    annotations: str
+    boxes: str
+    images: int
+    complete: bool
+    flip_test: bool | None = None
+    input_size: tuple[int, int] | None = None
+    training_data: str | None = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a network's weights came from.
+
+    Attributes:
+        source: the path as given, or "none" for random weights drawn from the run's seed.
+        sha256: of the file; None for random weights and for methods without a network.
+    """
+
+    source: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """All of ``run.json``. Unknown fields are ignored on reading, so that old readers survive new writers."""
+
+    id: str
+    method: str
+    method_origin: str
+    paradigm: str
+    state: State
+    protocol: Protocol
+    settings: dict[str, Any]
+    weights: Weights
+    precision: str
+    device: str
+    batch_size: int
+    seed: int
+    versions: dict[str, str]
+    host: dict[str, Any]
+    command: list[str]
+    started: str
+    schema: int = SCHEMA
+    finished: str | None = None
+    reason: str | None = None
+    corrections: list[str] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    scores: dict[str, float] | None = None
+    scored_by: str | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+def identity(
+    method: str,
+    protocol: Protocol,
+    settings: Any,
+    weights: Weights,
+    execution: dict[str, Any],
+) -> str:
+    """Ten hexadecimal digits that name a run: equal if and only if the predictions must be equal.
+
+    Everything that can change a prediction goes in; paths, hosts and times do not, so that the same command
+    finds its own run again wherever it is started.
+    """
+    facts = {
+        "schema": SCHEMA,
+        "method": method,
+        "protocol": asdict(protocol),
+        "settings": settings,
+        "weights": weights.sha256 or weights.source,
+        "execution": execution,
+    }
+    return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()[:10]
