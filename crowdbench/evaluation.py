@@ -52,7 +52,7 @@ def evaluate(
     method: Method,
     dataset: Dataset,
     *,
-    weights: str | Path = "none",
+    weights: str | Path | None = None,
     out: str | Path = "runs",
     limit: int | None = None,
     batch_size: int = 8,
@@ -69,7 +69,8 @@ def evaluate(
     Args:
         method: configured for this dataset (`crowdbench.load_method`).
         dataset: an opened split (`crowdbench.load_dataset`).
-        weights: a ``.pth`` or ``.safetensors`` file, or ``"none"``: random weights drawn from `seed`.
+        weights: a ``.pth`` or ``.safetensors`` file, or ``"none"``: random weights drawn from `seed`. Methods
+            without a network take none; the others must be told.
         out: the folder of all runs.
         limit: evaluate the first images of the split only.
         batch_size: images in a call of the network; with top-down methods all their persons.
@@ -122,7 +123,7 @@ def _finished(run: Run) -> Run | None:
 def _new_record(
     method: Method,
     dataset: Dataset,
-    weights: str | Path,
+    weights: str | Path | None,
     count: int,
     batch_size: int,
     seed: int,
@@ -150,6 +151,7 @@ def _new_record(
         "precision": precision,
         "device": device.type,
         "versions": versions,
+        "origin": _origin(method),
     }
     return Record(
         id=identity(method.name, protocol, settings, origin, execution),
@@ -172,9 +174,16 @@ def _new_record(
     )
 
 
-def _weights(method: Method, weights: str | Path) -> Weights:
+def _weights(method: Method, weights: str | Path | None) -> Weights:
     if not isinstance(method, NetworkMethod):
+        if weights not in (None, "none"):
+            raise SettingsError(f"{method.name} has no network to load weights into; leave --weights out.")
         return Weights("none needed")
+    if weights is None:
+        raise SettingsError(
+            f"{method.name} needs weights: pass --weights FILE (.pth or .safetensors), or --weights none for "
+            "random ones, which tell whether everything runs and nothing about the method."
+        )
     if str(weights) == "none":
         return Weights("none")
     return Weights(str(weights), file_digest(Path(weights)))
@@ -221,7 +230,9 @@ def _carry_out(
 ) -> Run:
     record = run.record
     network = (
-        build_network(method, record.weights, record.seed, device) if isinstance(method, NetworkMethod) else None
+        build_network(method, record.weights, record.seed, device)
+        if isinstance(method, NetworkMethod)
+        else None
     )
     samples = [dataset[index] for index in range(count)]
     # A top-down method has nothing to do where there is no box.
@@ -248,7 +259,9 @@ def _carry_out(
     )
     try:
         for index, poses in zip(todo, found, strict=True):
-            results = [r for sample, ps in zip(batches[index], poses, strict=True) for r in as_results(sample, ps)]
+            results = [
+                r for sample, ps in zip(batches[index], poses, strict=True) for r in as_results(sample, ps)
+            ]
             parts.add(index, results)
             computed_images += len(batches[index])
             computed_persons += len(results)
@@ -271,7 +284,9 @@ def _carry_out(
         counts={"images": count, "images_predicted": len(asked), "predictions": len(predictions)},
         scores=dict(scores.values) if scores else None,
         scored_by=f"{scores.engine} {scores.engine_version}" if scores else None,
-        warnings=list(scores.warnings) if scores else ["no ground truth for this split: predictions are not scored"],
+        warnings=list(scores.warnings)
+        if scores
+        else ["no ground truth for this split: predictions are not scored"],
     )
     log.info("%d images, %d predictions in %.1f s", computed_images, computed_persons, seconds)
     run = Run(run.directory, record)
@@ -305,7 +320,9 @@ def _close(run: Run, error: BaseException) -> None:
     try:
         Run(run.directory, closed).write_record()
     except OSError as failure:
-        raise RunError(f"{run.directory}: the run stopped ({reason}) and its record cannot be written.") from failure
+        raise RunError(
+            f"{run.directory}: the run stopped ({reason}) and its record cannot be written."
+        ) from failure
 
 
 @contextmanager

@@ -30,7 +30,7 @@ class Request:
     root: Path | None = None
     boxes: str = "gt"
     annotations: Path | None = None
-    weights: str = "none"
+    weights: str | None = None
     out: Path = Path("runs")
     limit: int | None = None
     batch_size: int = 8
@@ -96,5 +96,7 @@ def load_launcher(name: str) -> Launcher:
         raise UnknownNameError("launcher", name, ["local", *plugins.installed("launcher")])
     found = plugins.load("launcher", name)
     if not (isinstance(found, type) and issubclass(found, Launcher)):
-        raise PluginError(f"launcher {name!r} stands for {found!r}, which is no subclass of crowdbench's Launcher.")
+        raise PluginError(
+            f"launcher {name!r} stands for {found!r}, which is no subclass of crowdbench's Launcher."
+        )
     return found()

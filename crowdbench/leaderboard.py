@@ -1,0 +1,111 @@
+"""Runs → tables. Runs are ranked against each other only where their protocols allow it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from crowdbench.record import Protocol
+from crowdbench.runs import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Table:
+    """Runs that may be compared, best first.
+
+    Attributes:
+        title: says what the rows have in common.
+        rows: one a run; statistics in percent, NaN where there was nothing to count.
+    """
+
+    title: str
+    rows: "pd.DataFrame"
+
+
+def comparable(protocol: Protocol) -> tuple[object, ...]:
+    """What two runs must share to stand in one ranking.
+
+    The ground truth must be the same to the byte, over the same images, and the boxes must come from the same
+    place: a method that is given people cannot be ranked against one that has to find them. Input size, flip
+    test and training data are choices of a method and are shown, not separated.
+    """
+    return (
+        protocol.dataset,
+        protocol.split,
+        protocol.annotations,
+        protocol.boxes,
+        protocol.images if not protocol.complete else None,
+    )
+
+
+def board(runs: Sequence[Run]) -> list[Table]:
+    """Group finished, scored runs by comparable protocol and sort each group by AP."""
+    import pandas as pd
+
+    groups: dict[tuple[object, ...], list[Run]] = {}
+    for run in runs:
+        if run.record.state == "done" and run.record.scores:
+            groups.setdefault(comparable(run.record.protocol), []).append(run)
+    tables = []
+    for _, members in sorted(groups.items(), key=lambda item: [str(part) for part in item[0]]):
+        members.sort(
+            key=lambda run: (-(run.record.scores or {}).get("AP", -1.0), run.record.method, run.record.id)
+        )
+        tables.append(Table(_title(members[0].record.protocol), pd.DataFrame([_row(run) for run in members])))
+    return tables
+
+
+def _title(protocol: Protocol) -> str:
+    boxes = {"gt": "ground-truth boxes", "none": "no boxes"}.get(protocol.boxes, f"boxes of {protocol.boxes}")
+    part = "" if protocol.complete else f", first {protocol.images} images only"
+    return f"{protocol.dataset} {protocol.split}, {boxes}{part} (annotations {protocol.annotations[:8]})"
+
+
+def _row(run: Run) -> dict[str, Any]:
+    record = run.record
+    size = record.protocol.input_size
+    row: dict[str, Any] = {"method": record.method}
+    row |= {
+        name: round(100 * value, 2) if value >= 0 else float("nan") for name, value in record.scores.items()
+    }  # type: ignore[union-attr]
+    return row | {
+        "input": "x".join(map(str, size)) if size else "",
+        "weights": "random" if record.weights.source == "none" else record.weights.source.rsplit("/", 1)[-1],
+        "run": record.id,
+    }
+
+
+def to_text(tables: Sequence[Table]) -> str:
+    """Tables for a terminal."""
+    return _formatted(tables, "simple", "{}\n")
+
+
+def to_markdown(tables: Sequence[Table]) -> str:
+    """Tables in GitHub's Markdown."""
+    return _formatted(tables, "github", "**{}**\n")
+
+
+def _formatted(tables: Sequence[Table], style: str, heading: str) -> str:
+    from tabulate import tabulate
+
+    return "\n\n".join(
+        heading.format(table.title)
+        + "\n"
+        + tabulate(
+            table.rows,
+            headers="keys",
+            tablefmt=style,
+            showindex=False,
+            missingval="-",
+            floatfmt=".1f",
+            disable_numparse=_text_columns(table),
+        )
+        for table in tables
+    )
+
+
+def _text_columns(table: Table) -> list[int]:
+    # A run's id may look like a number (3e10...) and must not be printed as one.
+    return [index for index, kind in enumerate(table.rows.dtypes) if kind.kind not in "fi"]
