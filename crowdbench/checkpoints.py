@@ -6,6 +6,7 @@ PyTorch's restricted unpickler (``weights_only=True``).
 
 import pickle
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,10 +58,8 @@ def _read_safetensors(path: Path) -> "dict[str, Tensor]":
 def _read_pickled(path: Path) -> Any:
     import torch
 
-    # Scalars that training scripts save beside the weights; rebuilding them runs nothing but numpy.
-    harmless = [np.dtype, np.float64, np.float32, np.int64, np._core.multiarray.scalar, type(np.dtype(np.float64))]
     try:
-        with torch.serialization.safe_globals(harmless):
+        with torch.serialization.safe_globals(_numpy_scalars()):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
@@ -69,7 +68,17 @@ def _read_pickled(path: Path) -> Any:
             "If you trust its maker, save the state dict alone with torch.save or safetensors, and pass that."
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise WeightsError(f"{path}: not a PyTorch checkpoint ({_first_line(error)}). Fetch it again.") from error
+        raise WeightsError(
+            f"{path}: not a PyTorch checkpoint ({_first_line(error)}). Fetch it again."
+        ) from error
+
+
+def _numpy_scalars() -> list[Any]:
+    """What rebuilds the numpy numbers (a best AP, a learning rate) that training scripts save beside weights."""
+    rebuild = import_module("numpy._core.multiarray").scalar
+    kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32)]
+    # numpy 1 wrote another module's name for the same function.
+    return [np.dtype, *kinds, *((rebuild, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core"))]
 
 
 def _first_line(error: Exception) -> str:
@@ -84,8 +93,8 @@ def _tensors_only(content: Any, path: Path) -> "dict[str, Tensor]":
     strangers = [name for name, value in content.items() if not isinstance(value, torch.Tensor)]
     if strangers:
         raise WeightsError(
-            f"{path}: not a state dict: {_some(map(str, strangers))} are no tensors. Looked for a dictionary of "
-            f"tensors at the top or under {', '.join(_WRAPPERS)}."
+            f"{path}: not a state dict: {_some(map(str, strangers))} are no tensors. Looked for a dictionary "
+            f"of tensors at the top or under {', '.join(_WRAPPERS)}."
         )
     return dict(content)
 

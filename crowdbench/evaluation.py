@@ -1,7 +1,7 @@
 """Evaluate: dataset → network → poses → predictions file → scores → record.
 
-A run can be killed at any moment. Started again with the same arguments it finds its own directory, because the
-directory's name is computed from everything that decides the predictions, and goes on from its parts.
+A run can be killed at any moment. Started again with the same arguments it finds its own directory, because
+the directory's name is computed from everything that decides the predictions, and goes on from its parts.
 """
 
 import dataclasses

@@ -1,5 +1,6 @@
 """Runs → tables. Runs are ranked against each other only where their protocols allow it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -67,9 +68,7 @@ def _row(run: Run) -> dict[str, Any]:
     record = run.record
     size = record.protocol.input_size
     row: dict[str, Any] = {"method": record.method}
-    row |= {
-        name: round(100 * value, 2) if value >= 0 else float("nan") for name, value in record.scores.items()
-    }  # type: ignore[union-attr]
+    row |= {name: 100 * value if value >= 0 else math.nan for name, value in (record.scores or {}).items()}
     return row | {
         "input": "x".join(map(str, size)) if size else "",
         "weights": "random" if record.weights.source == "none" else record.weights.source.rsplit("/", 1)[-1],
@@ -94,7 +93,7 @@ def _formatted(tables: Sequence[Table], style: str, heading: str) -> str:
         heading.format(table.title)
         + "\n"
         + tabulate(
-            table.rows,
+            table.rows.to_dict("list"),
             headers="keys",
             tablefmt=style,
             showindex=False,

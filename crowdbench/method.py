@@ -1,7 +1,7 @@
 """What the author of a method writes.
 
-A method turns images into poses. It never opens a dataset, never touches a cluster, never scores itself. Two
-shapes, one interface:
+A method turns images into poses. It never opens a dataset, never touches a cluster, never scores itself.
+Two shapes, one interface:
 
 - `Method`: implement `estimate`. Enough to benchmark anything: an ONNX file, another framework, a web service.
 - `NetworkMethod`: implement `network`, `prepare`, `collate`, `predict`. The bench then runs preparation in
@@ -11,7 +11,8 @@ shapes, one interface:
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 import msgspec
 import numpy as np
@@ -146,8 +147,6 @@ def override(settings: Any, changes: Mapping[str, Any], *, of: str) -> Any:
     Raises:
         SettingsError: no such setting, or a value of the wrong kind.
     """
-    hints = msgspec.inspect.type_info(type(settings))
-    assert isinstance(hints, msgspec.inspect.DataclassType)
     known = {f.name: f for f in dataclasses.fields(settings)}
     values = {}
     for name, value in changes.items():
@@ -164,15 +163,14 @@ def override(settings: Any, changes: Mapping[str, Any], *, of: str) -> Any:
 
 
 def _converted(value: Any, cls: type[Any], name: str, of: str) -> Any:
-    import typing
-
-    kind = typing.get_type_hints(cls)[name]
+    kind = get_type_hints(cls)[name]
     try:
         if isinstance(value, str) and kind is not str:
-            try:
+            # A bare word is no JSON; the conversion below says whether it will do.
+            with suppress(msgspec.DecodeError):
                 value = msgspec.json.decode(value)
-            except msgspec.DecodeError:
-                pass  # a bare word; the conversion below says whether it will do
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{of}: the setting {name} is {kind}; {value!r} does not fit ({error}).") from None
+        raise SettingsError(
+            f"{of}: the setting {name} is {kind}; {value!r} does not fit ({error})."
+        ) from None

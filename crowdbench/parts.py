@@ -1,9 +1,9 @@
 """Predictions on disk while a run goes on, so that a run that dies loses seconds.
 
-The images of a run are cut into batches once and for all, before anything is known of deaths and restarts: the
-numbers of a batch then never depend on where an earlier process stopped. A part file holds the predictions of
-some batches; a restart computes the batches that no part holds. When two processes work on one run, both write
-whole parts with equal content, and each batch is taken once.
+The images of a run are cut into batches once and for all, before anything is known of deaths and restarts:
+the numbers of a batch then never depend on where an earlier process stopped. A part file holds the
+predictions of some batches; a restart computes the batches that no part holds. When two processes work on one
+run, both write whole parts with equal content, and each batch is taken once.
 """
 
 import logging
@@ -78,7 +78,9 @@ class Parts:
         wanted = list(batches)
         missing = [batch for batch in wanted if batch not in self.done]
         if missing:
-            raise RunError(f"{self.folder}: the predictions of batches {missing[:5]} are missing; start the run again.")
+            raise RunError(
+                f"{self.folder}: the predictions of batches {missing[:5]} are missing; start the run again."
+            )
         return [prediction for batch in wanted for prediction in self.done[batch]]
 
     def remove(self) -> None:

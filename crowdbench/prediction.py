@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -94,7 +95,7 @@ def _network_batches(
     ends = np.cumsum([0, *(len(batch) for batch in batches)]).tolist()
     loader: DataLoader[Batch] = DataLoader(
         _Prepared(method, samples),  # type: ignore[arg-type]  # any __len__ + __getitem__ serves
-        batch_sampler=[range(start, end) for start, end in zip(ends, ends[1:], strict=False)],
+        batch_sampler=[list(range(start, end)) for start, end in pairwise(ends)],
         num_workers=min(workers, len(batches)),
         collate_fn=method.collate,
         worker_init_fn=_one_thread,
@@ -115,13 +116,15 @@ def _autocast(device: "torch.device", precision: Precision) -> AbstractContextMa
 
 def _check(method: Method, batch: Sequence[Sample], poses: Sequence[Sequence[Pose]]) -> None:
     if len(poses) != len(batch):
-        raise ShapeError(f"{type(method).__name__} returned poses of {len(poses)} images for {len(batch)} images.")
+        raise ShapeError(
+            f"{type(method).__name__} returned poses of {len(poses)} images for {len(batch)} images."
+        )
     for sample, found in zip(batch, poses, strict=True):
         for pose in found:
             if len(pose.keypoints) != method.keypoints.count:
                 raise ShapeError(
-                    f"{type(method).__name__} returned {len(pose.keypoints)} keypoints on image {sample.image_id}; "
-                    f"{method.keypoints.name} has {method.keypoints.count}."
+                    f"{type(method).__name__} returned {len(pose.keypoints)} keypoints on image "
+                    f"{sample.image_id}; {method.keypoints.name} has {method.keypoints.count}."
                 )
 
 

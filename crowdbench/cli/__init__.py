@@ -32,7 +32,9 @@ SUMMARIES = {
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
 
-    def __init__(self, *args: Any, commands_at: dict[str, str], summaries: dict[str, str], **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, commands_at: dict[str, str], summaries: dict[str, str], **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.commands_at = commands_at
         self.summaries = summaries
@@ -79,7 +81,9 @@ class PluginGroup(click.Group):
             return own
         command = plugins.load("command", f"{self.name} {cmd_name}")
         if not isinstance(command, click.Command):
-            raise PluginError(f"command '{self.name} {cmd_name}' stands for {command!r}, not for a click command.")
+            raise PluginError(
+                f"command '{self.name} {cmd_name}' stands for {command!r}, not for a click command."
+            )
         return command
 
 

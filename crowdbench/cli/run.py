@@ -60,8 +60,8 @@ def _settings(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> 
 def run(where: str, as_json: bool, settings: dict[str, str], **options: Any) -> None:
     """Run METHOD on DATASET, score it, and keep a record.
 
-    A run that was stopped goes on where it was when the same command is given again; one that is done is shown,
-    not repeated.
+    A run that was stopped goes on where it was when the same command is given again; one that is done is
+    shown, not repeated.
     """
     from crowdbench.launch import Request, load_launcher
 
