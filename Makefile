@@ -1,0 +1,52 @@
+# Needs Python 3.11 or newer with pip, and make. Everything is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TEST_READY := $(VENV)/.ready-test
+WORKERS ?= 2
+
+.PHONY: run test test-fast bench lint format xtcocotools clean
+
+run: $(READY)  ## a real network on the built-in data: run, score, table
+	$(BIN)/crowdbench run i2rnet-vanilla synthcrowd --weights none --limit 8
+	$(BIN)/crowdbench leaderboard
+
+test: $(TEST_READY)  ## the whole suite
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+test-fast: $(TEST_READY)  ## what takes seconds
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+
+bench: $(TEST_READY)  ## speed promises, each against a baseline measured beside it
+	$(BIN)/python -m pytest benchmarks/speed $(ARGS)
+
+lint: $(TEST_READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(TEST_READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# An optional scoring engine. Its wheel does not import on numpy 2, so it is built here; needs a C compiler.
+xtcocotools: $(TEST_READY)
+	$(BIN)/pip install --quiet -c constraints.txt cython setuptools wheel
+	$(BIN)/pip install --quiet -c constraints.txt --no-binary xtcocotools --no-build-isolation --no-deps xtcocotools
+
+$(VENV)/.made:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "crowdbench needs Python 3.11 or newer; make PYTHON=python3.12 picks another")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(READY): $(VENV)/.made pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet -c constraints.txt -e .
+	touch $@
+
+$(TEST_READY): $(READY)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[test,lint]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .benchmarks
