@@ -1,0 +1,36 @@
+"""The rules of scoring of CrowdPose and of COCO, as the official tools apply them."""
+
+from crowdbench.scoring.protocol import ScoringProtocol
+from crowdbench.types import KeypointSet
+from crowdbench_datasets.keypoint_sets import CROWDPOSE_14
+
+
+def crowd_protocol(name: str, keypoints: KeypointSet) -> ScoringProtocol:
+    """CrowdPose's rules on any keypoint set.
+
+    A person's area is 0.53 of its box, and every code base splits the images by crowdIndex at 0.2 and 0.8
+    (Jeff-sjtu/CrowdPose:crowdpose-api/PythonAPI/crowdposetools/cocoeval.py).
+    """
+    return ScoringProtocol(
+        name=name,
+        keypoints=keypoints,
+        statistics=("AP", "AP50", "AP75", "AR", "AR50", "AR75", "AP_easy", "AP_medium", "AP_hard"),
+        box_area_factor=0.53,
+        crowding_splits=(("easy", 0.0, 0.2), ("medium", 0.2, 0.8), ("hard", 0.8, float("inf"))),
+    )
+
+
+def coco_protocol(name: str, keypoints: KeypointSet) -> ScoringProtocol:
+    """COCO's keypoint rules: areas from the annotations, AP and AR also by area."""
+    return ScoringProtocol(
+        name=name,
+        keypoints=keypoints,
+        statistics=(
+            *("AP", "AP50", "AP75", "AP_medium_area", "AP_large_area"),
+            *("AR", "AR50", "AR75", "AR_medium_area", "AR_large_area"),
+        ),
+        area_ranges=(("medium", 32.0**2, 96.0**2), ("large", 96.0**2, 1e10)),
+    )
+
+
+CROWDPOSE_PROTOCOL = crowd_protocol("crowdpose", CROWDPOSE_14)
