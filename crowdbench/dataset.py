@@ -41,7 +41,9 @@ class Dataset(ABC):
 
     @classmethod
     @abstractmethod
-    def open(cls, split: str, root: Path | None, boxes: BoxSource, annotations: Path | None = None) -> "Dataset":
+    def open(
+        cls, split: str, root: Path | None, boxes: BoxSource, annotations: Path | None = None
+    ) -> "Dataset":
         """Open a split.
 
         Args:
@@ -71,7 +73,9 @@ def dataset_class(name: str) -> type[Dataset]:
     """The class behind a dataset's name, without opening anything."""
     found = plugins.load("dataset", name)
     if not (isinstance(found, type) and issubclass(found, Dataset)):
-        raise PluginError(f"dataset {name!r} stands for {found!r}, which is no subclass of crowdbench.Dataset.")
+        raise PluginError(
+            f"dataset {name!r} stands for {found!r}, which is no subclass of crowdbench.Dataset."
+        )
     return found
 
 

@@ -43,7 +43,9 @@ class UnknownNameError(InputError):
         nearest = difflib.get_close_matches(name, known, n=1)
         guess = f" Did you mean {nearest[0]!r}?" if nearest else ""
         listing = ", ".join(known) or "none"
-        super().__init__(f"no {kind} is called {name!r}.{guess}\nKnown: {listing}." + (f"\n{hint}" if hint else ""))
+        super().__init__(
+            f"no {kind} is called {name!r}.{guess}\nKnown: {listing}." + (f"\n{hint}" if hint else "")
+        )
         self.name = name
 
 

@@ -66,5 +66,7 @@ def pick_device(name: str) -> "torch.device":
     except RuntimeError as error:
         raise SettingsError(f"no device is called {name!r}; try auto, cpu, cuda or cuda:1.") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise SettingsError(f"device {name!r}: PyTorch sees no GPU on this machine. Pass --device cpu or auto.")
+        raise SettingsError(
+            f"device {name!r}: PyTorch sees no GPU on this machine. Pass --device cpu or auto."
+        )
     return device

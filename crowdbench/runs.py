@@ -1,10 +1,10 @@
 """The run directory: ``runs/<dataset>-<split>/<method>/<id>/``, written by one, read by all.
 
-    run.json               the record; written first with state "running", last with the result
-    predictions.json.gz    COCO results format
-    scores.json            full precision, with the engine and its warnings
-    log.txt                what was said
-    parts/                 predictions while the run goes on; gone when it is done
+run.json               the record; written first with state "running", last with the result
+predictions.json.gz    COCO results format
+scores.json            full precision, with the engine and its warnings
+log.txt                what was said
+parts/                 predictions while the run goes on; gone when it is done
 """
 
 import logging

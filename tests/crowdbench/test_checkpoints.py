@@ -53,7 +53,7 @@ class Malicious:
 def test_a_malicious_pickle_is_refused_and_not_run(tmp_path: Path, how: str) -> None:
     victim, path = tmp_path / "pwned", tmp_path / "weights.pth"
     if how == "pickle":
-        path.write_bytes(pickle.dumps(Malicious(victim)))
+        path.write_bytes(pickle.dumps(Malicious(victim), protocol=2))
     elif how == "torch.save":
         torch.save(Malicious(victim), path)
     else:
