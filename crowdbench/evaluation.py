@@ -61,6 +61,7 @@ def evaluate(
     device: str = "auto",
     precision: Precision = "fp32",
     again: bool = False,
+    save_every_s: float = 5.0,
     command: Sequence[str] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Run:
@@ -79,6 +80,8 @@ def evaluate(
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         precision: ``"fp32"`` (no TF32 either), ``"bf16"`` or ``"fp16"``.
         again: compute anew even if this very run is done.
+        save_every_s: predictions are written to disk when this many seconds have passed since the last time;
+            a run that is killed loses no more than that.
         command: for the record; None takes this process's.
         on_progress: called after every batch.
 
@@ -106,7 +109,7 @@ def evaluate(
     run.write_record()
     with _log_file(run.directory / "log.txt"):
         try:
-            return _carry_out(run, method, dataset, count, target, workers, on_progress)
+            return _carry_out(run, method, dataset, count, target, workers, save_every_s, on_progress)
         except BaseException as error:
             _close(run, error)
             raise
@@ -226,6 +229,7 @@ def _carry_out(
     count: int,
     device: "torch.device",
     workers: int | None,
+    save_every_s: float,
     on_progress: Callable[[Progress], None] | None,
 ) -> Run:
     record = run.record
@@ -238,7 +242,7 @@ def _carry_out(
     # A top-down method has nothing to do where there is no box.
     asked = [s for s in samples if s.instances] if method.paradigm == "top-down" else samples
     batches = [asked[i : i + record.batch_size] for i in range(0, len(asked), record.batch_size)]
-    parts = Parts(run.directory / "parts", record.id)
+    parts = Parts(run.directory / "parts", record.id, save_every_s)
     todo = [index for index in range(len(batches)) if index not in parts.done]
     if len(todo) < len(batches):
         log.info("continued: %d of %d batches were done before", len(batches) - len(todo), len(batches))

@@ -39,6 +39,7 @@ class Request:
     device: str = "auto"
     precision: Precision = "fp32"
     again: bool = False
+    save_every_s: float = 5.0
     command: tuple[str, ...] = ()
 
 
@@ -63,6 +64,7 @@ def carry_out(request: Request, on_progress: Callable[[Progress], None] | None =
         device=request.device,
         precision=request.precision,
         again=request.again,
+        save_every_s=request.save_every_s,
         command=request.command or None,
         on_progress=on_progress,
     )

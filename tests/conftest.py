@@ -27,3 +27,20 @@ def reference() -> Path:
 def real_data() -> Path:
     """The folder of real samples of CrowdPose, OCHuman and COCO."""
     return _shared("data")
+
+
+@pytest.fixture(scope="session")
+def toy_plugins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which a distribution named "toys" is installed, with the methods of toy_method.py."""
+    site = tmp_path_factory.mktemp("site")
+    info = site / "toys-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[crowdbench.methods]\n"
+        "toy-network = toy_method:ToyNetwork\n"
+        "toy-centre = toy_method:BoxCentre\n"
+        "toy-wrong-count = toy_method:WrongCount\n"
+    )
+    paths = [str(site), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}

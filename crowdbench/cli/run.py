@@ -52,6 +52,14 @@ def _settings(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> 
     show_default=True,
     help="All runs lie here.",
 )
+@click.option(
+    "--save-every",
+    "save_every_s",
+    type=click.FloatRange(0),
+    default=5.0,
+    show_default=True,
+    help="Seconds between writes of finished predictions.",
+)
 @click.option("--again", is_flag=True, help="Compute anew even if this run is done.")
 @click.option(
     "--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="Override a setting."
