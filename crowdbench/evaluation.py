@@ -320,6 +320,8 @@ def _close(run: Run, error: BaseException) -> None:
     else:
         log.warning("interrupted by %s", type(error).__name__)
         state, reason = "interrupted", type(error).__name__
+    if _finished(run) is not None:
+        return  # another process finished this very run meanwhile; its result stands
     closed = dataclasses.replace(run.record, state=state, reason=reason, finished=_now())  # type: ignore[arg-type]
     try:
         Run(run.directory, closed).write_record()

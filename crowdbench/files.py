@@ -4,6 +4,7 @@ import gzip
 import os
 import secrets
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -11,10 +12,9 @@ def write_whole(path: Path, data: bytes) -> None:
 
     Folders are made as needed. Safe when several processes write the same path: the last one wins.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with _new_file(temporary) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -25,9 +25,22 @@ def write_whole(path: Path, data: bytes) -> None:
     _flush_folder(path.parent)
 
 
+def _new_file(path: Path) -> BinaryIO:
+    for _ in range(3):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return path.open("xb")
+        except FileNotFoundError:
+            continue  # another process removed the folder just now
+    return path.open("xb")
+
+
 def _flush_folder(folder: Path) -> None:
     # The rename itself lives in the folder; without this a power cut may undo it.
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return  # removed meanwhile: nothing is left to keep
     try:
         os.fsync(descriptor)
     finally:
