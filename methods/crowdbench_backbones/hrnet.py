@@ -169,7 +169,7 @@ class HRNetTrunk(nn.Module):
         Args:
             images: ``(N, 3, H, W)``, normalised.
             wanted: indices of the resolutions that are needed. In eval mode the last module computes no
-                others; in training it does, because running statistics of a released checkpoint have seen them.
+                others; in training it does, because a released checkpoint's running statistics saw them.
 
         Returns:
             ``(N, C * 2^i, H / 2^(i+2), W / 2^(i+2))`` for each wanted i.
