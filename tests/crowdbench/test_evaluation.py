@@ -1,0 +1,184 @@
+"""Evaluation end to end, on the built-in dataset, with toy methods."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from toy_method import BoxCentre, ToyNetwork, ToySettings, WrongCount
+
+from crowdbench import evaluate, load_dataset
+from crowdbench.dataset import Dataset
+from crowdbench.errors import MissingDataError, SettingsError, ShapeError, WeightsError
+from crowdbench.evaluation import Progress
+from crowdbench.files import read_maybe_gzipped
+from crowdbench.runs import Run, find_runs
+from crowdbench.types import Pose
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return load_dataset("synthcrowd")
+
+
+def toy(dataset: Dataset, **settings: Any) -> ToyNetwork:
+    return ToyNetwork(dataset.keypoints, ToySettings(**settings), "toy")
+
+
+def predictions(run: Run) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(read_maybe_gzipped(run.predictions_file))
+    return found
+
+
+def test_a_wrapper_method_is_run_scored_and_recorded(dataset: Dataset, tmp_path: Path) -> None:
+    run = evaluate(BoxCentre(dataset.keypoints, BoxCentre.Settings()), dataset, out=tmp_path, limit=6)
+    asked = [dataset[i] for i in range(6)]
+    assert [p["image_id"] for p in predictions(run)] == [s.image_id for s in asked for _ in s.instances]
+    box = asked[0].instances[0].box_xywh
+    assert predictions(run)[0]["keypoints"][:2] == pytest.approx(box[:2] + box[2:] / 2)
+    assert run.record.state == "done"
+    assert run.record.scores is not None
+    assert 0 <= run.record.scores["AP"] < 1
+    assert run.record.protocol.boxes == "gt"
+    assert not run.record.protocol.complete
+    assert run.record.protocol.images == 6
+    assert find_runs(tmp_path) == [run]
+
+
+def test_a_partial_run_is_scored_on_its_images_alone(dataset: Dataset, tmp_path: Path) -> None:
+    """A method that knows the answers of the first images is perfect on them."""
+
+    class Oracle(BoxCentre):
+        def estimate(self, image: Any, boxes: Any) -> list[Pose]:
+            keypoints = {tuple(i.box_xywh): i.keypoints for s in map(dataset.__getitem__, range(5)) for i in s.instances}
+            return [Pose(np.c_[keypoints[tuple(box)][:, :2], np.ones(len(keypoints[tuple(box)]))], 1.0) for box in boxes]
+
+    run = evaluate(Oracle(dataset.keypoints, Oracle.Settings()), dataset, out=tmp_path, limit=5)
+    assert run.scores is not None
+    assert run.scores["AP"] > 0.99
+
+
+def test_every_batch_is_reported(dataset: Dataset, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    evaluate(
+        toy(dataset), dataset, weights="none", out=tmp_path, limit=5, batch_size=2, workers=0, on_progress=seen.append
+    )
+    assert [p.images for p in seen] == [0, 2, 4, 5]
+    assert seen[-1].of == 5
+
+
+def test_loader_workers_change_nothing(dataset: Dataset, tmp_path: Path) -> None:
+    runs = [
+        evaluate(toy(dataset), dataset, weights="none", out=tmp_path / str(n), limit=6, batch_size=2, workers=n)
+        for n in (0, 2)
+    ]
+    assert runs[0].predictions_file.read_bytes() == runs[1].predictions_file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"limit": 3},
+        {"batch_size": 3},
+        {"seed": 1},
+        {"precision": "bf16"},
+        {"settings": {"scale": 0.5}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_whatever_may_change_a_prediction_makes_another_run(
+    dataset: Dataset, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    arguments: dict[str, Any] = {"weights": "none", "out": tmp_path, "limit": 2, "batch_size": 2, "workers": 0}
+    base = evaluate(toy(dataset), dataset, **arguments)
+    settings = change.pop("settings", {})
+    other = evaluate(toy(dataset, **settings), dataset, **{**arguments, **change})
+    assert base.record.id != other.record.id
+    assert len(find_runs(tmp_path)) == 2
+
+
+def test_weights_are_loaded_and_named_by_their_content(dataset: Dataset, tmp_path: Path) -> None:
+    method = toy(dataset)
+    state = {name: torch.zeros_like(tensor) for name, tensor in method.network().state_dict().items()}
+    for name in ("one.pth", "copy.pth"):
+        torch.save(state, tmp_path / name)
+    runs = [
+        evaluate(method, dataset, weights=tmp_path / name, out=tmp_path / name[:-4], limit=1, workers=0)
+        for name in ("one.pth", "copy.pth")
+    ]
+    # All weights zero: every offset is sigmoid(0).
+    box = dataset[0].instances[0].box_xywh
+    assert predictions(runs[0])[0]["keypoints"][:2] == pytest.approx(box[:2] + 0.5 * box[2:])
+    assert runs[0].record.id == runs[1].record.id
+
+
+def test_weights_of_another_network_are_refused_and_the_record_says_why(dataset: Dataset, tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(1, 3)}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match="1 missing: bias"):
+        evaluate(toy(dataset), dataset, weights=tmp_path / "other.pth", out=tmp_path / "runs", limit=1)
+    (run,) = find_runs(tmp_path / "runs")
+    assert run.record.state == "failed"
+    assert "1 missing: bias" in (run.record.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({}, SettingsError),
+        ({"weights": "nowhere.pth"}, MissingDataError),
+        ({"weights": "none", "limit": 0}, SettingsError),
+        ({"weights": "none", "batch_size": 0}, SettingsError),
+        ({"weights": "none", "device": "cuda:99" if torch.cuda.is_available() else "cuda"}, SettingsError),
+    ],
+)
+def test_wrong_arguments_are_errors_before_anything_is_written(
+    dataset: Dataset, tmp_path: Path, arguments: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        evaluate(toy(dataset), dataset, out=tmp_path / "runs", **arguments)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_method_that_returns_the_wrong_number_of_keypoints_is_stopped(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ShapeError, match="13 keypoints"):
+        evaluate(WrongCount(dataset.keypoints, WrongCount.Settings()), dataset, out=tmp_path, limit=2)
+
+
+def test_a_crash_in_a_method_keeps_finished_batches(dataset: Dataset, tmp_path: Path) -> None:
+    class Crashes(BoxCentre):
+        calls = 0
+
+        def estimate(self, image: Any, boxes: Any) -> list[Pose]:
+            type(self).calls += 1
+            if self.calls == 4:
+                raise ZeroDivisionError("broken")
+            return super().estimate(image, boxes)
+
+    arguments: dict[str, Any] = {"out": tmp_path, "limit": 6, "batch_size": 1}
+    method = Crashes(dataset.keypoints, Crashes.Settings())
+    with pytest.raises(ZeroDivisionError):
+        evaluate(method, dataset, **arguments)
+    (run,) = find_runs(tmp_path)
+    assert run.record.state == "failed"
+    assert "ZeroDivisionError: broken" in (run.record.reason or "")
+    assert evaluate(method, dataset, **arguments).record.state == "done"
+    assert Crashes.calls == 4 + 3
+
+
+def test_a_method_that_finds_people_itself_sees_no_boxes(dataset: Dataset, tmp_path: Path) -> None:
+    seen = []
+
+    class BottomUp(BoxCentre):
+        paradigm = "bottom-up"
+
+        def estimate(self, image: Any, boxes: Any) -> list[Pose]:
+            seen.append(len(boxes))
+            return []
+
+    run = evaluate(BottomUp(dataset.keypoints, BottomUp.Settings()), dataset, out=tmp_path, limit=3)
+    assert seen == [0, 0, 0]
+    assert run.record.protocol.boxes == "none"
+    assert run.scores is not None
+    assert run.scores["AP"] == 0
