@@ -1,7 +1,7 @@
 """The Transformer encoder of I2R-Net (Ding et al., IJCAI 2022): post-norm, positions added in every layer.
 
-Persons are rows of a flat tensor; a `Group` says which rows stand in one picture. Attention is over all tokens
-of all persons of an image, everything else is per token, so padding is needed only where its side effects are.
+Persons are rows of a flat tensor; a `Group` says which rows stand in one picture. Attention is over all
+tokens of an image's persons, everything else is per token, so padding is needed only where its side effects are.
 
 Letters: S persons of the batch, L tokens of a person, D channels.
 """
@@ -75,12 +75,11 @@ class SelfAttention(nn.Module):
         queries = functional.linear(placed, q_weight, q_bias)
         keys = functional.linear(placed, k_weight, k_bias)
         values = functional.linear(x, v_weight, v_bias)
-        if len(groups) == 1:
-            return self.out_proj(self._attend(queries, keys, values, groups[0]).view_as(x))
         attended = torch.empty_like(values)
         for group in groups:
             attended[group.rows.flatten()] = self._attend(queries, keys, values, group)
-        return self.out_proj(attended)
+        result: Tensor = self.out_proj(attended)
+        return result
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, group: Group) -> Tensor:
         images, persons = group.rows.shape

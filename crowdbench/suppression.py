@@ -1,0 +1,73 @@
+"""OKS between predicted poses, and the suppression of doubles with it.
+
+Object keypoint similarity as COCO defines it, with two differences that the published post-processing of
+top-down networks has: every keypoint counts, visible or not, and the area is the mean of both poses'.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from crowdbench.errors import ShapeError
+from crowdbench.types import FloatArray
+
+
+def pose_oks(
+    keypoints: ArrayLike, areas: ArrayLike, others: ArrayLike, other_areas: ArrayLike, sigmas: ArrayLike
+) -> FloatArray:
+    """OKS of every pose with every other.
+
+    Args:
+        keypoints: ``(n, K, 2)`` or ``(n, K, 3)``, x, y in pixels; a third number is ignored.
+        areas: ``(n,)`` in square pixels.
+        others: ``(m, K, 2)`` or ``(m, K, 3)``.
+        other_areas: ``(m,)``.
+        sigmas: ``(K,)``, without the factor 2.
+
+    Returns:
+        ``(n, m)`` float64 in [0, 1].
+
+    Raises:
+        ShapeError: the number of keypoints and sigmas differ.
+    """
+    mine, theirs = np.asarray(keypoints, dtype=np.float64), np.asarray(others, dtype=np.float64)
+    spread = (2 * np.asarray(sigmas, dtype=np.float64)) ** 2
+    if not mine.shape[1] == theirs.shape[1] == len(spread):
+        raise ShapeError(
+            f"poses of {mine.shape[1]} and {theirs.shape[1]} keypoints need as many sigmas, got "
+            f"{len(spread)}."
+        )
+    mean_area = (np.asarray(areas, dtype=np.float64)[:, None] + np.asarray(other_areas)[None, :]) / 2
+    squared = np.sum((mine[:, None, :, :2] - theirs[None, :, :, :2]) ** 2, axis=3)  # (n, m, K)
+    exponent = squared / spread / (mean_area[:, :, None] + np.spacing(1)) / 2
+    similarity: FloatArray = np.exp(-exponent).mean(axis=2)
+    return similarity
+
+
+def oks_nms(
+    keypoints: ArrayLike, scores: ArrayLike, areas: ArrayLike, sigmas: ArrayLike, threshold: float
+) -> NDArray[np.int64]:
+    """Keep the best of every set of poses that lie on each other.
+
+    Of two equal scores the later pose comes first, which is what a reversed stable sort does. The published
+    code leaves ties to the processor's sort; this is the order that it has without AVX-512.
+
+    Args:
+        keypoints: ``(n, K, 2)`` or ``(n, K, 3)``, x, y in pixels.
+        scores: ``(n,)``.
+        areas: ``(n,)`` in square pixels.
+        sigmas: ``(K,)``, without the factor 2.
+        threshold: poses whose OKS with a kept one is above it are dropped.
+
+    Returns:
+        Indices of the kept poses, best first.
+    """
+    poses, areas = np.asarray(keypoints, dtype=np.float64), np.asarray(areas, dtype=np.float64)
+    rest = np.argsort(np.asarray(scores), kind="stable")[::-1]
+    kept = []
+    while rest.size:
+        best, rest = rest[0], rest[1:]
+        kept.append(best)
+        # Row by row: an image with a thousand detections would need gigabytes for the whole matrix.
+        similarity = pose_oks(poses[[best]], areas[[best]], poses[rest], areas[rest], sigmas)[0]
+        rest = rest[similarity <= threshold]
+    return np.array(kept, dtype=np.int64)
