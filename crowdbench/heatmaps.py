@@ -43,9 +43,9 @@ def average_flipped(heatmaps: "Tensor", mirrored: "Tensor", flip_order: Sequence
 def decode_dark(heatmaps: ArrayLike, blur_kernel: int = 11) -> tuple[Float32Array, Float32Array]:
     """Find the keypoints of many persons in their heatmaps, to a fraction of a pixel.
 
-    Only the neighbourhood of each peak is smoothed. That gives the published result, which smooths whole maps
-    and restores their maxima, because scaling a map moves no peak of its logarithm; where it could (values at the
-    logarithm's floor beside the peak), the whole map is smoothed.
+    Only the neighbourhood of each peak is smoothed. That gives the published result, which smooths whole
+    maps and restores their maxima, because scaling a map moves no peak of its logarithm; where it could
+    (values at the logarithm's floor beside the peak), the whole map is smoothed.
 
     Args:
         heatmaps: ``(n, K, h, w)``, any range; computed in float32 and float64 as published.

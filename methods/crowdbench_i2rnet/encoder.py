@@ -1,7 +1,8 @@
 """The Transformer encoder of I2R-Net (Ding et al., IJCAI 2022): post-norm, positions added in every layer.
 
 Persons are rows of a flat tensor; a `Group` says which rows stand in one picture. Attention is over all
-tokens of an image's persons, everything else is per token, so padding is needed only where its side effects are.
+tokens of an image's persons, everything else is per token, so padding is needed only for its
+side effects.
 
 Letters: S persons of the batch, L tokens of a person, D channels.
 """
