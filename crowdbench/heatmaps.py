@@ -91,7 +91,7 @@ def _log_windows(
     patches = np.lib.stride_tricks.sliding_window_view(maps, size, axis=(1, 2))
     near = patches[rows, origin_y[y], origin_x[x]]  # (m, 15, 15)
     smooth = (blur_y[y] @ near @ blur_x[x].transpose(0, 2, 1)).astype(np.float32)  # (m, 5, 5)
-    for i in (smooth <= FLOOR).any(axis=(1, 2)).nonzero()[0]:
+    for i in np.flatnonzero((smooth <= FLOOR).any(axis=(1, 2))):
         whole = blur(maps[rows[i]], kernel).astype(np.float32)
         whole *= maxima[rows[i]] / whole.max()
         smooth[i] = whole[y[i] - REACH : y[i] + REACH + 1, x[i] - REACH : x[i] + REACH + 1]
