@@ -15,7 +15,7 @@ class ScoringProtocol:
         box_area_factor: the area of a person is this factor times box width times height; None takes the
             annotation's ``area`` field.
         area_ranges: name and bounds in square pixels, both inclusive, of the ranges scored beside "all".
-        crowding_splits: name and bounds ``[low, high)`` on the images' crowdIndex; each gives an ``AP_<name>``.
+        crowding_splits: name and bounds ``[low, high)`` on the images' crowdIndex, for ``AP_<name>``.
         statistics: names of the statistics, in the order of the official tool.
     """
 

@@ -1,0 +1,80 @@
+"""``crowdbench score``: score anybody's results file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from crowdbench.scoring import Scores
+
+
+@click.command()
+@click.argument("predictions", type=click.Path(path_type=Path))
+@click.argument("dataset")
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path),
+    help="Ground-truth file to use instead of the dataset's own; no dataset folder is needed then.",
+)
+@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
+@click.option("--split", help="Split of the dataset; its default is the one that papers report.")
+@click.option("--engine", default="hotcoco", show_default=True, help="Scoring engine.")
+@click.option("--cross-check", metavar="ENGINE", help="Score with this engine too; fail if they disagree.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, in full precision.")
+def score(
+    predictions: Path,
+    dataset: str,
+    annotations: Path | None,
+    root: Path | None,
+    split: str | None,
+    engine: str,
+    cross_check: str | None,
+    as_json: bool,
+) -> None:
+    """Score PREDICTIONS, a results file in COCO format (.json, .json.gz), by the rules of DATASET."""
+    from crowdbench.scoring.api import score as compute
+
+    scores = compute(
+        predictions,
+        dataset,
+        annotations=annotations,
+        split=split,
+        root=root,
+        engine=engine,
+        cross_check=cross_check,
+    )
+    for warning in scores.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if as_json:
+        click.echo(_json(scores, predictions))
+    else:
+        _print(scores)
+
+
+def _json(scores: "Scores", predictions: Path) -> str:
+    import msgspec
+
+    found = msgspec.to_builtins(scores)
+    found["scores"] = found.pop("values")
+    return msgspec.json.encode({"predictions_file": str(predictions), **found}).decode()
+
+
+def _print(scores: "Scores") -> None:
+    from tabulate import tabulate
+
+    rows = [[name, _percent(value)] for name, value in scores.values.items()]
+    click.echo(tabulate(rows, headers=["", scores.protocol], colalign=("left", "right")))
+    counts = ", ".join(f"{count} {name}" for name, count in scores.counts.items())
+    click.echo(f"\n{counts}; scored by {scores.engine} {scores.engine_version}")
+    if scores.cross_check:
+        check = scores.cross_check
+        click.echo(
+            f"cross-check: {check.engine} {check.engine_version} agrees "
+            f"(largest difference {check.max_difference:.1e})"
+        )
+
+
+def _percent(value: float) -> str:
+    # -1 stands for "no such person in the ground truth", not for a score.
+    return "none" if value == -1 else f"{100 * value:.2f}"

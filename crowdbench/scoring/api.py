@@ -1,0 +1,142 @@
+"""Score predictions: read and check both sides, ask an engine, ask a second one if wanted."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crowdbench.errors import InputError, RunError
+from crowdbench.scoring.engines import load_engine
+from crowdbench.scoring.problem import Problem, read_problem
+from crowdbench.scoring.protocol import ScoringProtocol
+from crowdbench.scoring.scores import CrossCheck, Scores
+from crowdbench.scoring.statistics import rounded, statistic
+
+if TYPE_CHECKING:
+    from crowdbench.dataset import Dataset
+
+TOLERANCE = 1e-9
+"""Two engines agree if no statistic differs by more."""
+
+
+def score(
+    predictions: str | Path | Sequence[Mapping[str, Any]],
+    dataset: "str | Dataset",
+    *,
+    annotations: str | Path | None = None,
+    split: str | None = None,
+    root: str | Path | None = None,
+    engine: str = "hotcoco",
+    cross_check: str | None = None,
+) -> Scores:
+    """Score predictions on a dataset.
+
+    Args:
+        predictions: a results file in COCO format (``.json`` or ``.json.gz``), or its entries.
+        dataset: the name of an installed dataset, or an opened one.
+        annotations: a ground-truth file to use instead of the split's own; no dataset folder is needed then.
+        split: of a dataset given by name; None takes its default.
+        root: the dataset's folder, likewise.
+        engine: one of `ENGINES`.
+        cross_check: a second engine, which must agree to 1e-9.
+
+    Raises:
+        UnknownNameError: no such dataset, split or engine.
+        MissingDataError: a file is not there.
+        AnnotationError, PredictionError: a file cannot be scored; says where and why.
+        EngineUnavailableError: an engine is not installed; says how to install it.
+        RunError: the two engines disagree.
+    """
+    path, protocol = _ground_truth(dataset, annotations, split, root)
+    given = Path(predictions) if isinstance(predictions, str | Path) else predictions
+    return score_files(given, path, protocol, engine=engine, cross_check=cross_check)
+
+
+def score_files(
+    predictions: Path | Sequence[Mapping[str, Any]],
+    annotations: Path,
+    protocol: ScoringProtocol,
+    *,
+    engine: str = "hotcoco",
+    cross_check: str | None = None,
+    image_ids: Collection[int] | None = None,
+) -> Scores:
+    """Score predictions against a ground-truth file by the rules of a protocol.
+
+    Args:
+        predictions: a results file in COCO format (``.json`` or ``.json.gz``), or its entries.
+        annotations: a ground-truth file in COCO format (``.json`` or ``.json.gz``).
+        protocol: the rules.
+        engine: one of `ENGINES`.
+        cross_check: a second engine, which must agree to 1e-9.
+        image_ids: restricts the ground truth to these images, for partial runs.
+
+    Raises:
+        See `score`.
+    """
+    first = load_engine(engine)
+    second = load_engine(cross_check) if cross_check is not None else None
+    version = first.version()  # engines that are missing say so before the work begins
+    second_version = second.version() if second else ""
+    problem = read_problem(predictions, annotations, protocol, image_ids)
+    found = first.statistics(problem)
+    official = _rounded(found, protocol)
+    check = None
+    if second:
+        expected = second.statistics(problem)
+        if first.rounds_splits or second.rounds_splits:
+            difference = _difference(first.name, official, second.name, _rounded(expected, protocol))
+        else:
+            difference = _difference(first.name, found, second.name, expected)
+        check = CrossCheck(second.name, second_version, difference)
+    return Scores(
+        values=official,
+        protocol=protocol.name,
+        engine=first.name,
+        engine_version=version,
+        counts=_counts(problem),
+        warnings=problem.warnings,
+        unrounded={n: found[n] for n in found if statistic(n, protocol).split and not first.rounds_splits},
+        cross_check=check,
+    )
+
+
+def _ground_truth(
+    dataset: "str | Dataset", annotations: str | Path | None, split: str | None, root: str | Path | None
+) -> tuple[Path, ScoringProtocol]:
+    from crowdbench.dataset import dataset_class, load_dataset
+
+    if annotations is not None:
+        cls = dataset_class(dataset) if isinstance(dataset, str) else dataset
+        return Path(annotations), cls.protocol
+    if isinstance(dataset, str):
+        dataset = load_dataset(dataset, split=split, root=root)
+    if not dataset.has_annotations:
+        raise InputError(
+            f"{dataset.name} {dataset.split}: the ground truth of this split is not public.\n"
+            "Send the predictions to the dataset's server, or choose another split."
+        )
+    return dataset.annotation_file, dataset.protocol
+
+
+def _rounded(found: dict[str, float], protocol: ScoringProtocol) -> dict[str, float]:
+    return {name: rounded(name, number, protocol) for name, number in found.items()}
+
+
+def _difference(one: str, found: dict[str, float], other: str, expected: dict[str, float]) -> float:
+    differences = {name: abs(found[name] - expected[name]) for name in found}
+    worst = max(differences, key=lambda name: differences[name])
+    if differences[worst] > TOLERANCE:
+        raise RunError(
+            f"the engines disagree: {worst} is {found[worst]!r} by {one} and {expected[worst]!r} by {other} "
+            f"(difference {differences[worst]:.3g}, allowed {TOLERANCE:g}).\n"
+            "Neither number should be reported; please report the files to crowdbench's authors."
+        )
+    return differences[worst]
+
+
+def _counts(problem: Problem) -> dict[str, int]:
+    return {
+        "images": len(problem.images.ids),
+        "persons": int(problem.counted.sum()),
+        "predictions": len(problem.scores),
+    }

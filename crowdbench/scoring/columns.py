@@ -1,0 +1,244 @@
+"""One field of many records as a column: fast checks, and errors that name the record at fault.
+
+The files come as lists of objects. Records that the typed decoder has read hold the right kinds of values,
+all finite, and only their lengths need a look. Any other record is checked value by value.
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdbench.errors import DataError
+from crowdbench.types import FloatArray
+
+Rows = list[list[float]]
+"""Lists of numbers, all of one length. Engines take lists; arrays would be converted twice."""
+
+_FORMAT = "docs/metrics.md describes the format."
+
+
+@dataclass(frozen=True)
+class Table:
+    """A list of records of a file, and how errors speak of them.
+
+    Attributes:
+        records: the objects, in file order; msgspec structs if the typed decoder has read them.
+        source: the file, as errors name it.
+        name: the list, as errors name it: ``predictions`` gives ``predictions[17]``.
+        error: the kind of error to raise.
+        identity: the field that helps a reader to find a record.
+    """
+
+    records: Sequence[Any]
+    source: str
+    name: str
+    error: type[DataError]
+    identity: str
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether the typed decoder has read the records."""
+        return bool(self.records) and isinstance(self.records[0], msgspec.Struct)
+
+    def column(self, field: str) -> list[Any]:
+        """A field of every record, None where it is missing."""
+        if self.is_typed:
+            return list(map(attrgetter(field), self.records))
+        return [record.get(field) for record in self.records]
+
+    def fail(self, faulty: Sequence[int], reason: str, remedy: str) -> DataError:
+        """The error about the first of the faulty records; says how many more there are."""
+        index = faulty[0]
+        record = self.records[index]
+        where = ""
+        if isinstance(record, Mapping | msgspec.Struct) and self.identity not in reason.split():
+            where = f" ({self.identity} {self.column(self.identity)[index]!r})"
+        more = f" The same holds for {len(faulty) - 1} more." if len(faulty) > 1 else ""
+        return self.error(f"{self.source}: {self.name}[{index}]{where}: {reason}.{more}\n{remedy}")
+
+    def require(
+        self, fine: Iterable[bool] | NDArray[np.bool_], reason: Callable[[int], str], remedy: str
+    ) -> None:
+        """Raise about the records that are not fine."""
+        faulty = [index for index, is_fine in enumerate(fine) if not is_fine]
+        if faulty:
+            raise self.fail(faulty, reason(faulty[0]), remedy)
+
+
+def table(value: Any, source: str, name: str, error: type[DataError], identity: str) -> Table:
+    """Check that a value is a list of objects.
+
+    Raises:
+        DataError: of the given kind; it is no list, or an entry is no object.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        raise error(f"{source}: {name} must be a list of objects, found {kind(value)}.\n{_FORMAT}")
+    found = Table(value, source, name, error, identity)
+    if not found.is_typed:
+        entries = [isinstance(record, Mapping) for record in value]
+        if not all(entries):
+            index = entries.index(False)
+            raise error(
+                f"{source}: {name}[{index}] must be an object, found {kind(value[index])}.\n{_FORMAT}"
+            )
+    return found
+
+
+def values(of: Table, field: str, remedy: str) -> list[Any]:
+    """A field of every record, whatever it holds.
+
+    Raises:
+        DataError: a record lacks the field, or it is null.
+    """
+    column = of.column(field)
+    if None in column:
+        of.require((value is not None for value in column), lambda i: f"{field} is missing or null", remedy)
+    return column
+
+
+def numbers(of: Table, field: str, remedy: str) -> FloatArray:
+    """``(N,)`` float64, a field that holds one finite number in every record."""
+    column = values(of, field, remedy)
+    if not of.is_typed:
+        of.require(
+            map(_is_number, column),
+            lambda i: f"{field} must be a number, found {_shown(column[i])}",
+            "Write a plain number, without quotes.",
+        )
+    array = np.array([_float(value) for value in column], dtype=np.float64)
+    of.require(np.isfinite(array), lambda i: f"{field} is {column[i]}, which is not finite", remedy)
+    return array
+
+
+def integers(of: Table, field: str, remedy: str) -> list[int]:
+    """A field that holds a whole number in every record, of any size; 123.0 is read as 123."""
+    column = values(of, field, remedy)
+    if of.is_typed:
+        return column
+    of.require(
+        map(_is_whole, column),
+        lambda i: f"{field} must be a whole number, found {_shown(column[i])}",
+        remedy,
+    )
+    return [int(value) for value in column]
+
+
+def identifiers(of: Table, field: str, remedy: str) -> list[int | str]:
+    """Like `integers`, but strings are identifiers too."""
+    column = values(of, field, remedy)
+    if of.is_typed:
+        return column
+    of.require(
+        (isinstance(value, str) or _is_whole(value) for value in column),
+        lambda i: f"{field} must be a whole number or a string, found {_shown(column[i])}",
+        remedy,
+    )
+    return [value if isinstance(value, str) else int(value) for value in column]
+
+
+def rows(of: Table, field: str, length: int, unit: str, remedy: str, strings: bool = False) -> Rows:
+    """A field that holds a list of finite numbers in every record.
+
+    Args:
+        of: the records.
+        field: the field.
+        length: how many numbers each list must have.
+        unit: explains the length in errors, as in ``14 keypoints x (x, y, v)``.
+        remedy: what to do about a missing or wrong field.
+        strings: numbers written as strings are read; otherwise they are an error.
+    """
+    column = values(of, field, remedy)
+    if of.is_typed and set(map(len, column)) == {length}:
+        return column
+    of.require(
+        (isinstance(row, list | tuple | np.ndarray) for row in column),
+        lambda i: f"{field} must be a list of numbers, found {_shown(column[i])}",
+        remedy,
+    )
+    column = [row.tolist() if isinstance(row, np.ndarray) else row for row in column]
+    of.require(
+        (not any(isinstance(value, list | tuple) for value in row) for row in column),
+        lambda i: f"{field} is a list of lists; it must be flat, with {length} numbers ({unit})",
+        "Write [x1, y1, c1, x2, y2, c2, ...].",
+    )
+    of.require(
+        (len(row) == length for row in column),
+        lambda i: f"{field} has {len(column[i])} numbers, needs {length} ({unit})",
+        remedy,
+    )
+    if strings:
+        column = [[_from_string(value) for value in row] for row in column]
+
+    def is_number(row: Sequence[Any]) -> bool:
+        return all(map(_is_number, row))
+
+    def is_finite(row: Sequence[float]) -> bool:
+        return all(map(math.isfinite, row))
+
+    of.require(map(is_number, column), lambda i: _at_fault(field, column[i], _is_number, "a number"), remedy)
+    column = [[_float(value) for value in row] for row in column]
+    of.require(
+        map(is_finite, column),
+        lambda i: _at_fault(field, column[i], math.isfinite, "finite"),
+        "Engines take NaN for a perfect match, or drop it silently. Find out where it comes from; if the "
+        "keypoint is unknown, write any finite number.",
+    )
+    return column
+
+
+def have_strings(of: Table, field: str) -> bool:
+    """Whether a list field holds strings somewhere; expects that `rows` has passed."""
+    return not of.is_typed and str in set(map(type, chain.from_iterable(of.column(field))))
+
+
+def quoted(names: Collection[object], limit: int = 5) -> str:
+    """A few names for a message, and how many more."""
+    shown = ", ".join(repr(name) for name in list(names)[:limit])
+    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def kind(value: Any) -> str:
+    """How messages call a value's kind."""
+    names: dict[type, str] = {dict: "an object", list: "a list", str: "a string", type(None): "null"}
+    return names.get(type(value), f"a {type(value).__name__}")
+
+
+def _at_fault(field: str, row: Sequence[Any], is_fine: Callable[[Any], bool], wanted: str) -> str:
+    position = next(position for position, value in enumerate(row) if not is_fine(value))
+    return f"{field}[{position}] is {_shown(row[position])}, which is not {wanted}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    if not _is_number(value):
+        return False
+    return isinstance(value, int | np.integer) or (math.isfinite(value) and float(value).is_integer())
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an int beyond the range of float64
+        return math.inf
+
+
+def _from_string(value: Any) -> Any:
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _shown(value: Any) -> str:
+    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 40 else kind(value)

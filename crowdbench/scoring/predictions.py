@@ -1,0 +1,147 @@
+"""A results file, checked: everything that can be said without the annotations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from crowdbench.errors import PredictionError
+from crowdbench.scoring import columns
+from crowdbench.scoring.documents import read_document
+from crowdbench.types import FloatArray, KeypointSet
+
+_ENTRY = "Each prediction needs image_id, category_id, keypoints [x1, y1, c1, ...] and score."
+
+
+class _Entry(msgspec.Struct, gc=False):
+    image_id: int
+    category_id: int
+    keypoints: list[float]
+    score: float
+    bbox: list[float] | None = None
+
+
+_DECODER = msgspec.json.Decoder(list[_Entry])
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """P predicted persons in file order.
+
+    Attributes:
+        table: the records, for messages.
+        image_ids: P ids as the file has them.
+        category_ids: P ids.
+        keypoints: P rows of 3 K numbers, x, y in image pixels and a confidence that OKS does not use.
+        scores: ``(P,)`` float64, rank the predictions.
+        boxes: P rows of x, y, width, height in image pixels; None if the file has no boxes.
+        warnings: what is legal but probably not meant.
+    """
+
+    table: columns.Table
+    image_ids: list[int | str]
+    category_ids: list[int]
+    keypoints: columns.Rows
+    scores: FloatArray
+    boxes: columns.Rows | None
+    warnings: tuple[str, ...]
+
+
+def read_predictions(given: Path | Sequence[Mapping[str, Any]], keypoints: KeypointSet) -> Predictions:
+    """Read and check predictions in COCO results format.
+
+    Args:
+        given: a ``.json`` or ``.json.gz`` file, or the entries themselves.
+        keypoints: the set that the predictions must follow.
+
+    Raises:
+        MissingDataError: there is no such file.
+        PredictionError: an entry cannot be scored; names the file, the entry and the remedy.
+    """
+    if isinstance(given, Path):
+        document, source = read_document(given, PredictionError, _DECODER), str(given)
+    else:
+        document, source = given, "the given list"
+    if isinstance(document, Mapping):
+        held = " In it, 'annotations' looks like the list." if "annotations" in document else ""
+        raise PredictionError(
+            f"{source}: the file must be a list of predictions, found an object.{held}\n"
+            'Write the list itself: [{"image_id": ..., "category_id": 1, ...}, ...].'
+        )
+    table = columns.table(document, source, "predictions", PredictionError, "image_id")
+    if not table.records:
+        return _none(table)
+    image_ids = columns.identifiers(table, "image_id", _ENTRY)
+    category_ids = columns.integers(table, "category_id", _ENTRY)
+    poses = columns.rows(table, "keypoints", *_layout(table, keypoints))
+    scores = columns.numbers(table, "score", _ENTRY)
+    boxes = _boxes(table)
+    return Predictions(
+        table, image_ids, category_ids, poses, scores, boxes, _warnings(image_ids, poses, scores)
+    )
+
+
+def _none(table: columns.Table) -> Predictions:
+    warning = "there are no predictions: every statistic with persons to find is 0"
+    return Predictions(table, [], [], [], np.empty(0), None, (warning,))
+
+
+def _layout(table: columns.Table, keypoints: KeypointSet) -> tuple[int, str, str]:
+    needed = 3 * keypoints.count
+    found = table.column("keypoints")[0]
+    length = len(found) if isinstance(found, list | tuple) else needed
+    remedy = _ENTRY
+    if length == 2 * keypoints.count:
+        remedy = (
+            "These look like x, y pairs; add a confidence after each pair (any finite number; 1 will do)."
+        )
+    elif length != needed and length and length % 3 == 0:
+        remedy = f"{length // 3} keypoints: the predictions may have been made for another dataset."
+    return needed, f"{keypoints.count} keypoints x (x, y, confidence)", remedy
+
+
+def _boxes(table: columns.Table) -> columns.Rows | None:
+    column = table.column("bbox")
+    if column.count(None) == len(column):
+        return None
+    has_box = [box is not None and box != [] for box in column]
+    if not any(has_box):
+        return None
+    table.require(
+        has_box,
+        lambda i: "bbox is missing, but other predictions have one",
+        "The area of a prediction comes from its box or from its keypoints, by one rule for the whole file: "
+        "give all predictions a bbox, or none.",
+    )
+    boxes = columns.rows(table, "bbox", 4, "x, y, width, height", "Correct the box, or leave out all boxes.")
+    table.require(
+        (box[2] >= 0 and box[3] >= 0 for box in boxes),
+        lambda i: f"bbox {boxes[i]} has a negative width or height",
+        "A box is x, y, width, height, not two corners.",
+    )
+    return boxes
+
+
+def _warnings(image_ids: list[int | str], keypoints: columns.Rows, scores: FloatArray) -> tuple[str, ...]:
+    # A cheap look first: repetitions begin alike.
+    if len({(*row[:2], *row[3:5], s) for row, s in zip(keypoints, scores.tolist(), strict=True)}) == len(
+        scores
+    ):
+        return ()
+    first: dict[tuple[object, ...], int] = {}
+    repeats = [
+        (index, original)
+        for index, entry in enumerate(zip(image_ids, scores.tolist(), map(tuple, keypoints), strict=True))
+        if (original := first.setdefault(entry, index)) != index
+    ]
+    if not repeats:
+        return ()
+    index, original = repeats[0]
+    return (
+        f"{len(repeats)} of {len(scores)} predictions repeat another one exactly, score included (the first: "
+        f"predictions[{index}] is predictions[{original}], image_id {image_ids[index]!r}); each repetition "
+        "counts as a false positive, as in the official tools: remove it unless the method means it",
+    )

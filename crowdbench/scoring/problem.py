@@ -1,0 +1,118 @@
+"""Predictions joined with ground truth, in the one clean form that engines get."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdbench.scoring.annotations import GroundTruth, Images, Persons, read_annotations
+from crowdbench.scoring.columns import Rows
+from crowdbench.scoring.predictions import Predictions, read_predictions
+from crowdbench.scoring.protocol import ScoringProtocol
+from crowdbench.types import FloatArray
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A scoring problem without identifiers: images are numbered 1..M by ascending id.
+
+    Engines lose ids that are negative, huge, strings, or 0; none of these reach them.
+
+    Attributes:
+        protocol: the rules.
+        images: the M scored images.
+        persons: the N annotated persons, in file order.
+        person_images: ``(N,)`` int64, the image of each.
+        keypoints: P rows of 3 K numbers, the predictions, in file order.
+        scores: ``(P,)`` float64.
+        boxes: P rows of 4 numbers, or None.
+        prediction_images: ``(P,)`` int64, the image of each.
+        warnings: what is legal but probably not meant.
+    """
+
+    protocol: ScoringProtocol
+    images: Images
+    persons: Persons
+    person_images: Indices
+    keypoints: Rows
+    scores: FloatArray
+    boxes: Rows | None
+    prediction_images: Indices
+    warnings: tuple[str, ...]
+
+    def split(self, name: str) -> Indices:
+        """The images of a crowding split, those with ``low <= crowdIndex < high``."""
+        low, high = next((low, high) for n, low, high in self.protocol.crowding_splits if n == name)
+        assert self.images.crowd_index is not None  # checked on reading, as the protocol has splits
+        inside = (self.images.crowd_index >= low) & (self.images.crowd_index < high)
+        return np.flatnonzero(inside) + 1
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """``(N,)``, the persons that are not ignored in every area range."""
+        return (self.persons.num_keypoints > 0) & ~self.persons.is_crowd
+
+
+def read_problem(
+    predictions: Path | Sequence[Mapping[str, Any]],
+    annotations: Path,
+    protocol: ScoringProtocol,
+    image_ids: Collection[int | str] | None = None,
+) -> Problem:
+    """Read, check and join both sides.
+
+    Raises:
+        MissingDataError, AnnotationError, PredictionError: see `read_annotations` and `read_predictions`.
+        PredictionError: a prediction is of an image or a category that the annotations do not have.
+    """
+    truth = read_annotations(annotations, protocol, image_ids)
+    found = read_predictions(predictions, protocol.keypoints)
+    _check_fit(found, truth)
+    numbers = {image_id: number for number, image_id in enumerate(truth.images.ids, start=1)}
+    places = np.array([numbers.get(image_id, 0) for image_id in found.image_ids], dtype=np.int64)
+    inside = places > 0  # all, unless the ground truth was restricted
+    warnings = [*truth.warnings, *found.warnings]
+    if not inside.all():
+        warnings.append(f"{(~inside).sum()} predictions are of images outside the chosen ones; left out")
+    problem = Problem(
+        protocol,
+        truth.images,
+        truth.persons,
+        np.array([numbers[image_id] for image_id in truth.persons.image_ids], dtype=np.int64),
+        list(compress(found.keypoints, inside)),
+        found.scores[inside],
+        None if found.boxes is None else list(compress(found.boxes, inside)),
+        places[inside],
+        tuple(warnings),
+    )
+    if len(truth.persons.image_ids) and not problem.counted.any():
+        warning = "no annotated person counts: every statistic is -1"
+        return replace(problem, warnings=(*problem.warnings, warning))
+    return problem
+
+
+def _check_fit(found: Predictions, truth: GroundTruth) -> None:
+    numeric = all(isinstance(image_id, int) for image_id in truth.listed)
+    quoted = any(isinstance(image_id, str) for image_id in found.image_ids)
+    remedy = (
+        "Its ids are numbers: write image_id without quotes."
+        if numeric and quoted
+        else "Was the file made for another split or dataset? Engines drop such predictions or stop."
+    )
+    found.table.require(
+        [image_id in truth.listed for image_id in found.image_ids],
+        lambda i: f"image_id {found.image_ids[i]!r} is not an image of {truth.source}",
+        remedy,
+    )
+    ids = found.category_ids
+    found.table.require(
+        [category_id == truth.category_id for category_id in ids],
+        lambda i: f"category_id is {ids[i]}, but the person's is {truth.category_id}",
+        "Engines drop such predictions silently; keep the persons only and give them this id.",
+    )

@@ -1,0 +1,37 @@
+"""The two scoring protocols of the reference sets, written out by hand from their published rules."""
+
+from crowdbench.scoring.protocol import ScoringProtocol
+from crowdbench.types import KeypointSet
+
+
+def _keypoints(name: str, sigmas: tuple[float, ...]) -> KeypointSet:
+    names = tuple(f"keypoint_{index}" for index in range(len(sigmas)))
+    return KeypointSet(name, names, flip_pairs=(), skeleton=(), sigmas=sigmas, upper_body=())
+
+
+CROWD = ScoringProtocol(
+    name="crowdpose",
+    keypoints=_keypoints(
+        "14",
+        (0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089, 0.079, 0.079),
+    ),
+    statistics=("AP", "AP50", "AP75", "AR", "AR50", "AR75", "AP_easy", "AP_medium", "AP_hard"),
+    box_area_factor=0.53,
+    crowding_splits=(("easy", 0, 0.2), ("medium", 0.2, 0.8), ("hard", 0.8, float("inf"))),
+)
+COCO = ScoringProtocol(
+    name="coco",
+    keypoints=_keypoints(
+        "17",
+        (
+            *(0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072),
+            *(0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
+        ),
+    ),
+    statistics=(
+        *("AP", "AP50", "AP75", "AP_medium_area", "AP_large_area"),
+        *("AR", "AR50", "AR75", "AR_medium_area", "AR_large_area"),
+    ),
+    area_ranges=(("medium", 32**2, 96**2), ("large", 96**2, 1e10)),
+)
+OF_NAME = {"crowdpose": CROWD, "coco": COCO, "ochuman": COCO}
