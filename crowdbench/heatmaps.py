@@ -62,9 +62,9 @@ def decode_dark(heatmaps: ArrayLike, blur_kernel: int = 11) -> tuple[Float32Arra
     if maps.ndim != 4:
         raise ShapeError(f"heatmaps must be (n, K, height, width), got {maps.shape}.")
     count, keypoints, height, width = maps.shape
-    maps = maps.reshape(-1, height, width)
-    flat = maps.reshape(len(maps), -1)
-    peaks = flat.argmax(axis=1) if flat.size else np.zeros(len(maps), dtype=np.int64)
+    maps = maps.reshape(count * keypoints, height, width)
+    flat = maps.reshape(count * keypoints, height * width)
+    peaks = flat.argmax(axis=1)
     confidences = np.take_along_axis(flat, peaks[:, None], axis=1)[:, 0]
     y, x = np.divmod(peaks, width)
     x[confidences <= 0] = 0
