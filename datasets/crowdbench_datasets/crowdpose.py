@@ -1,0 +1,23 @@
+"""CrowdPose (Li et al., CVPR 2019): crowded scenes, 14 keypoints."""
+
+from crowdbench.coco_format import CocoFormatDataset
+from crowdbench_datasets.keypoint_sets import CROWDPOSE_14
+from crowdbench_datasets.protocols import CROWDPOSE_PROTOCOL
+
+
+class CrowdPose(CocoFormatDataset):
+    """CrowdPose in the layout of its authors, or in the one that mmpose uses."""
+
+    name = "crowdpose"
+    splits = ("train", "val", "trainval", "test")
+    default_split = "test"
+    keypoints = CROWDPOSE_14
+    protocol = CROWDPOSE_PROTOCOL
+    annotation_files = {  # noqa: RUF012  (declared a ClassVar by the base)
+        split: (
+            f"json/crowdpose_{split}.json",
+            f"annotations/crowdpose_{split}.json",
+            f"annotations/mmpose_crowdpose_{split}.json",
+        )
+        for split in splits
+    }
