@@ -93,7 +93,7 @@ def _formatted(tables: Sequence[Table], style: str, heading: str) -> str:
         heading.format(table.title)
         + "\n"
         + tabulate(
-            table.rows.to_dict("list"),
+            table.rows.astype(object).where(table.rows.notna(), None).to_dict("list"),
             headers="keys",
             tablefmt=style,
             showindex=False,
