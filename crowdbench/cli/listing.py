@@ -1,0 +1,88 @@
+"""``crowdbench methods`` and ``crowdbench datasets``: what is installed, and where it comes from."""
+
+from importlib.util import find_spec
+from typing import Any
+
+import click
+
+from crowdbench import plugins
+from crowdbench.errors import PluginError
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+def methods(as_json: bool) -> None:
+    """List the installed methods and where they come from.
+
+    A plugin that does not load is listed with its error.
+    """
+    _show(_rows("method"), as_json)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+def datasets(as_json: bool) -> None:
+    """List the installed datasets, their splits, and where they come from.
+
+    A plugin that does not load is listed with its error.
+    """
+    _show(_rows("dataset"), as_json)
+
+
+def _rows(kind: plugins.Kind) -> list[dict[str, Any]]:
+    rows = []
+    for name, plugin in plugins.installed(kind).items():
+        if isinstance(plugin, PluginError):
+            rows.append({"name": name, "origin": "", "target": "", "error": str(plugin)})
+            continue
+        row = {"name": name, "origin": plugin.origin, "target": plugin.target, "error": None}
+        try:
+            row |= _facts(kind, plugin)
+        except PluginError as error:
+            row["error"] = str(error)
+        rows.append(row)
+    return rows
+
+
+def _facts(kind: plugins.Kind, plugin: plugins.Plugin) -> dict[str, Any]:
+    """Check that a plugin is what it says, at the price its kind allows.
+
+    Methods of this very distribution are tested with it and import torch, which takes seconds: of them only the
+    module is looked up. A stranger's method is loaded: that is the only way to know whether it works.
+    """
+    ours = plugin.entry_point.dist is not None and plugin.entry_point.dist.name == "crowdbench"
+    if kind == "method" and ours:
+        if find_spec(plugin.entry_point.module) is None:
+            raise PluginError(f"module {plugin.entry_point.module} is missing; reinstall {plugin.origin}")
+        return {}
+    if kind == "method":
+        from crowdbench.method import method_class
+
+        return {"paradigm": method_class(plugin.name).paradigm}
+    from crowdbench.dataset import dataset_class
+
+    cls = dataset_class(plugin.name)
+    return {"splits": list(cls.splits), "keypoints": cls.keypoints.count}
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.encode(rows).decode())
+        return
+    from tabulate import tabulate
+
+    shown = [
+        {
+            "name": row["name"],
+            "origin": row["origin"],
+            "from": row["target"],
+            **({"splits": " ".join(row["splits"])} if "splits" in row else {}),
+            "error": (row["error"] or "").splitlines()[0] if row["error"] else "",
+        }
+        for row in rows
+    ]
+    if not any(row["error"] for row in shown):
+        shown = [{key: value for key, value in row.items() if key != "error"} for row in shown]
+    click.echo(tabulate(shown, headers="keys", disable_numparse=True))

@@ -1,0 +1,97 @@
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def crowdbench(*arguments: str, path: str = "") -> str:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [path, os.environ.get("PYTHONPATH", "")])),
+    }
+    command = [sys.executable, "-m", "crowdbench", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def strangers(tmp_path: Path) -> str:
+    """Installed distributions: one good, three broken, one that claims a taken name."""
+
+    def install(name: str, lines: str, code: str = "") -> None:
+        info = tmp_path / f"{name}-2.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n")
+        (info / "entry_points.txt").write_text(f"[crowdbench.methods]\n{lines}\n")
+        (tmp_path / f"{name}.py").write_text(code)
+
+    good = (
+        "from crowdbench import Method\n"
+        "class Good(Method):\n"
+        "    paradigm = 'one-stage'\n"
+        "    def estimate(self, image, boxes): return []\n"
+    )
+    install("good", "good-pose = good:Good", good)
+    install("broken", "broken-pose = broken:Broken", "raise RuntimeError('no licence for this')")
+    install("missing", "missing-pose = missing_module:Missing")
+    install("wrong", "wrong-pose = wrong:wrong", "wrong = 3")
+    install("thief", "i2rnet-vanilla = thief:Thief")
+    return str(tmp_path)
+
+
+def row(text: str, name: str) -> str:
+    (line,) = [line for line in text.splitlines() if line.startswith(name)]
+    return line
+
+
+def test_methods_lists_ours_and_strangers_with_their_origin(strangers: str) -> None:
+    listing = crowdbench("methods", path=strangers)
+    assert re.search(r"good-pose\s+good 2\.0", row(listing, "good-pose"))
+
+
+def test_a_broken_plugin_is_listed_with_its_error(strangers: str) -> None:
+    listing = crowdbench("methods", path=strangers)
+    assert "no licence for this" in row(listing, "broken-pose")
+    assert "missing_module" in row(listing, "missing-pose")
+    assert "no subclass" in row(listing, "wrong-pose")
+
+
+def test_a_name_that_two_packages_claim_names_both(strangers: str) -> None:
+    line = row(crowdbench("methods", path=strangers), "i2rnet-vanilla")
+    assert "thief 2.0" in line
+    assert "crowdbench" in line
+    command = [sys.executable, "-m", "crowdbench", "run", "i2rnet-vanilla", "synthcrowd", "--weights", "none"]
+    environment = {**os.environ, "PYTHONPATH": strangers}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 1
+    assert "two packages declare the method 'i2rnet-vanilla'" in done.stderr
+
+
+def test_json_holds_what_the_table_shows(strangers: str) -> None:
+    rows = {r["name"]: r for r in json.loads(crowdbench("methods", "--json", path=strangers))}
+    assert rows["good-pose"]["error"] is None
+    assert rows["good-pose"]["paradigm"] == "one-stage"
+    assert rows["broken-pose"]["error"]
+
+
+def test_datasets_lists_splits() -> None:
+    rows = {r["name"]: r for r in json.loads(crowdbench("datasets", "--json"))}
+    assert rows["crowdpose"]["splits"] == ["train", "val", "trainval", "test"]
+    assert rows["crowdpose"]["keypoints"] == 14
+    assert rows["synthcrowd"]["error"] is None
+
+
+def test_listing_our_own_methods_does_not_import_torch() -> None:
+    code = (
+        "import sys, crowdbench.cli as c\n"
+        "try: c.main(['methods'])\n"
+        "except SystemExit: print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip().endswith("False"), done.stderr
