@@ -1,6 +1,6 @@
 """Preparing an image's crops and position masks, against drawing, rotating and resizing whole masks.
 
-Both sides cut the same crops with the same OpenCV on one thread. Reading the file and normalising are left out.
+Both sides cut the same crops with the same OpenCV on one thread. Reading and normalising are left out.
 """
 
 import time
@@ -64,14 +64,11 @@ def best(function: Callable[[], Any], repeats: int = 30) -> float:
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "least"),
-    [
-        pytest.param(900, 860, 3.0, id="900x860, 8 persons"),
-        pytest.param(640, 480, 2.0, id="640x480, 8 persons"),
-    ],
+    ("width", "height"),
+    [pytest.param(900, 860, id="900x860, 8 persons"), pytest.param(640, 480, id="640x480, 8 persons")],
 )
 def test_preparing_an_image_is_3_times_faster_than_drawing_whole_masks(
-    benchmark: Any, width: int, height: int, least: float
+    benchmark: Any, width: int, height: int
 ) -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -90,4 +87,4 @@ def test_preparing_an_image_is_3_times_faster_than_drawing_whole_masks(
         us_per_person=1e6 * ours_s / len(boxes),
         ratio=ratio,
     )
-    assert ratio >= least
+    assert ratio >= 3
