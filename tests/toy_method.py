@@ -28,7 +28,8 @@ class BoxCentre(Method):
     def estimate(self, image, boxes):
         centre = boxes[:, :2] + boxes[:, 2:] / 2
         return [
-            Pose(np.c_[np.tile(xy, (self.keypoints.count, 1)), np.ones(self.keypoints.count)], 1.0) for xy in centre
+            Pose(np.c_[np.tile(xy, (self.keypoints.count, 1)), np.ones(self.keypoints.count)], 1.0)
+            for xy in centre
         ]
 
 
@@ -45,7 +46,8 @@ class ToyNetwork(NetworkMethod):
         image = sample.read()
         boxes = np.maximum(sample.boxes_xywh, 0)
         colours = [
-            image[int(y) : int(y + h) + 1, int(x) : int(x + w) + 1].mean(axis=(0, 1)) / 255 for x, y, w, h in boxes
+            image[int(y) : int(y + h) + 1, int(x) : int(x + w) + 1].mean(axis=(0, 1)) / 255
+            for x, y, w, h in boxes
         ]
         return boxes, np.array(colours, np.float32).reshape(-1, 3)
 

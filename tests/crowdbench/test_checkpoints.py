@@ -24,7 +24,9 @@ def network() -> nn.Module:
         pytest.param(lambda s: {"state_dict": s, "epoch": 3}, id="state_dict"),
         pytest.param(lambda s: {"state_dict": {}, "best_state_dict": s}, id="best_state_dict"),
         pytest.param(lambda s: {f"module.{k}": v for k, v in s.items()}, id="DataParallel"),
-        pytest.param(lambda s: {"model": s, "perf": np.float64(0.7), "lr": np.float32(1e-4)}, id="numpy scalars"),
+        pytest.param(
+            lambda s: {"model": s, "perf": np.float64(0.7), "lr": np.float32(1e-4)}, id="numpy scalars"
+        ),
     ],
 )
 def test_checkpoints_load_in_the_forms_that_training_scripts_write(tmp_path: Path, wrap: Any) -> None:

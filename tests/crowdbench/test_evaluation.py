@@ -52,8 +52,15 @@ def test_a_partial_run_is_scored_on_its_images_alone(dataset: Dataset, tmp_path:
 
     class Oracle(BoxCentre):
         def estimate(self, image: Any, boxes: Any) -> list[Pose]:
-            keypoints = {tuple(i.box_xywh): i.keypoints for s in map(dataset.__getitem__, range(5)) for i in s.instances}
-            return [Pose(np.c_[keypoints[tuple(box)][:, :2], np.ones(len(keypoints[tuple(box)]))], 1.0) for box in boxes]
+            keypoints = {
+                tuple(i.box_xywh): i.keypoints
+                for s in map(dataset.__getitem__, range(5))
+                for i in s.instances
+            }
+            return [
+                Pose(np.c_[keypoints[tuple(box)][:, :2], np.ones(len(keypoints[tuple(box)]))], 1.0)
+                for box in boxes
+            ]
 
     run = evaluate(Oracle(dataset.keypoints, Oracle.Settings()), dataset, out=tmp_path, limit=5)
     assert run.scores is not None
@@ -63,7 +70,14 @@ def test_a_partial_run_is_scored_on_its_images_alone(dataset: Dataset, tmp_path:
 def test_every_batch_is_reported(dataset: Dataset, tmp_path: Path) -> None:
     seen: list[Progress] = []
     evaluate(
-        toy(dataset), dataset, weights="none", out=tmp_path, limit=5, batch_size=2, workers=0, on_progress=seen.append
+        toy(dataset),
+        dataset,
+        weights="none",
+        out=tmp_path,
+        limit=5,
+        batch_size=2,
+        workers=0,
+        on_progress=seen.append,
     )
     assert [p.images for p in seen] == [0, 2, 4, 5]
     assert seen[-1].of == 5
@@ -71,7 +85,9 @@ def test_every_batch_is_reported(dataset: Dataset, tmp_path: Path) -> None:
 
 def test_loader_workers_change_nothing(dataset: Dataset, tmp_path: Path) -> None:
     runs = [
-        evaluate(toy(dataset), dataset, weights="none", out=tmp_path / str(n), limit=6, batch_size=2, workers=n)
+        evaluate(
+            toy(dataset), dataset, weights="none", out=tmp_path / str(n), limit=6, batch_size=2, workers=n
+        )
         for n in (0, 2)
     ]
     assert runs[0].predictions_file.read_bytes() == runs[1].predictions_file.read_bytes()
@@ -91,7 +107,13 @@ def test_loader_workers_change_nothing(dataset: Dataset, tmp_path: Path) -> None
 def test_whatever_may_change_a_prediction_makes_another_run(
     dataset: Dataset, tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    arguments: dict[str, Any] = {"weights": "none", "out": tmp_path, "limit": 2, "batch_size": 2, "workers": 0}
+    arguments: dict[str, Any] = {
+        "weights": "none",
+        "out": tmp_path,
+        "limit": 2,
+        "batch_size": 2,
+        "workers": 0,
+    }
     base = evaluate(toy(dataset), dataset, **arguments)
     settings = change.pop("settings", {})
     other = evaluate(toy(dataset, **settings), dataset, **{**arguments, **change})
@@ -114,7 +136,9 @@ def test_weights_are_loaded_and_named_by_their_content(dataset: Dataset, tmp_pat
     assert runs[0].record.id == runs[1].record.id
 
 
-def test_weights_of_another_network_are_refused_and_the_record_says_why(dataset: Dataset, tmp_path: Path) -> None:
+def test_weights_of_another_network_are_refused_and_the_record_says_why(
+    dataset: Dataset, tmp_path: Path
+) -> None:
     torch.save({"weight": torch.zeros(1, 3)}, tmp_path / "other.pth")
     with pytest.raises(WeightsError, match="1 missing: bias"):
         evaluate(toy(dataset), dataset, weights=tmp_path / "other.pth", out=tmp_path / "runs", limit=1)
@@ -141,7 +165,9 @@ def test_wrong_arguments_are_errors_before_anything_is_written(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_method_that_returns_the_wrong_number_of_keypoints_is_stopped(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_method_that_returns_the_wrong_number_of_keypoints_is_stopped(
+    dataset: Dataset, tmp_path: Path
+) -> None:
     with pytest.raises(ShapeError, match="13 keypoints"):
         evaluate(WrongCount(dataset.keypoints, WrongCount.Settings()), dataset, out=tmp_path, limit=2)
 

@@ -104,7 +104,12 @@ def test_a_record_of_a_newer_version_is_read_as_far_as_it_is_understood(tmp_path
 def test_runs_as_a_frame_hold_protocol_and_scores_side_by_side(tmp_path: Path) -> None:
     make_run(tmp_path, 1, 0.5)
     frame = runs(tmp_path)
-    assert frame.loc[0, ["method", "dataset", "boxes", "AP"]].to_list() == ["method-1", "crowdpose", "gt", 0.5]
+    assert frame.loc[0, ["method", "dataset", "boxes", "AP"]].to_list() == [
+        "method-1",
+        "crowdpose",
+        "gt",
+        0.5,
+    ]
 
 
 def test_an_id_that_looks_like_a_number_is_printed_as_it_is(tmp_path: Path) -> None:

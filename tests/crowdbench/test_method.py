@@ -29,7 +29,9 @@ class Settings:
         ("kind", "argmax", "argmax"),
     ],
 )
-def test_settings_are_overridden_from_python_and_from_the_command_line(name: str, given: Any, stored: Any) -> None:
+def test_settings_are_overridden_from_python_and_from_the_command_line(
+    name: str, given: Any, stored: Any
+) -> None:
     assert getattr(override(Settings(), {name: given}, of="some-method"), name) == stored
 
 

@@ -22,7 +22,9 @@ def command(out: Path, *more: str) -> list[str]:
     return [*run, "--batch-size", "1", "--limit", str(IMAGES), "--save-every", "0", "--out", str(out), *more]
 
 
-def start(arguments: list[str], environment: dict[str, str], sleep_s: float = 0.05) -> "subprocess.Popen[bytes]":
+def start(
+    arguments: list[str], environment: dict[str, str], sleep_s: float = 0.05
+) -> "subprocess.Popen[bytes]":
     environment = {**environment, "TOY_SLEEP_S": str(sleep_s)}
     return subprocess.Popen(
         arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
@@ -132,7 +134,9 @@ def test_a_run_that_is_done_is_shown_not_repeated(tmp_path: Path, toy_plugins: d
 
 
 @pytest.mark.slow
-def test_two_processes_on_one_run_end_in_one_whole_result(tmp_path: Path, toy_plugins: dict[str, str]) -> None:
+def test_two_processes_on_one_run_end_in_one_whole_result(
+    tmp_path: Path, toy_plugins: dict[str, str]
+) -> None:
     alone = finish(command(tmp_path / "alone"), toy_plugins)
     pair = [start(command(tmp_path / "pair"), toy_plugins) for _ in range(2)]
     for process in pair:

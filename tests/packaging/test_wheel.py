@@ -18,11 +18,23 @@ ROOT = Path(__file__).resolve().parents[2]
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    files = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     for name in files:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes((ROOT / name).read_bytes())
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        str(folder),
+        str(source),
+    ]
     subprocess.run(pip, check=True, capture_output=True)
     (built,) = folder.glob("crowdbench-*.whl")
     return built
@@ -34,7 +46,17 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=False)
     python = folder / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", str(wheel)]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(python),
+        "install",
+        "--quiet",
+        "--no-deps",
+        str(wheel),
+    ]
     subprocess.run(pip, check=True, capture_output=True)
     (site,) = (folder / "lib").glob("python3*/site-packages")
     # A path from a .pth file comes last, and .pth files inside it (this checkout's) are not read.
@@ -52,7 +74,9 @@ def run(command: list[str], cwd: Path) -> str:
 @pytest.mark.slow
 def test_the_wheel_holds_every_package_with_its_data_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     expected = set()
     for name in tracked:
         parts = Path(name).parts
@@ -67,7 +91,9 @@ def test_the_wheel_holds_every_package_with_its_data_and_nothing_else(wheel: Pat
 
 @pytest.mark.slow
 def test_the_installed_wheel_runs_a_network_without_the_checkout(environment: Path, tmp_path: Path) -> None:
-    where = run([str(environment / "python"), "-c", "import crowdbench; print(crowdbench.__file__)"], tmp_path)
+    where = run(
+        [str(environment / "python"), "-c", "import crowdbench; print(crowdbench.__file__)"], tmp_path
+    )
     assert str(ROOT) not in where
     command = ["run", "i2rnet-vanilla", "synthcrowd", "--weights", "none", "--limit", "2", "--json"]
     record = json.loads(run([str(environment / "crowdbench"), *command], tmp_path))

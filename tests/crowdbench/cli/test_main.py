@@ -8,7 +8,9 @@ from crowdbench import cli
 
 
 def python(code: str, environment: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
 
 
 HEAVY = ("torch", "pandas", "cv2", "hotcoco", "pycocotools", "matplotlib", "rich")
@@ -59,7 +61,9 @@ def test_every_command_in_the_table_exists_and_has_help(capsys: pytest.CaptureFi
     ],
 )
 def test_wrong_input_ends_with_status_2_a_reason_and_no_traceback(arguments: list[str], sign: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "crowdbench", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "crowdbench", *arguments], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2, done.stderr
     assert sign in done.stderr
     assert "Traceback" not in done.stderr
