@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Self
 
@@ -49,6 +49,15 @@ class AnnotationFile(msgspec.Struct):
     annotations: list[AnnotationEntry] = []
 
 
+@dataclass(frozen=True)
+class PublishedCounts:
+    """How large a split is said to be; None where no source tells."""
+
+    images: int | None = None
+    annotations: int | None = None
+    source: str = ""
+
+
 class CocoFormatDataset(Dataset):
     """A split read from a COCO-format annotation file.
 
@@ -61,6 +70,7 @@ class CocoFormatDataset(Dataset):
         annotation_files: for each split the places of its annotation file under the root, the usual first.
         image_folders: where images may be under the root; ``{split}`` stands for the split.
         unannotated_splits: splits whose file lists images only.
+        published: how many images and annotations each split is said to have.
 
     Attributes:
         root: the dataset's folder.
@@ -70,6 +80,7 @@ class CocoFormatDataset(Dataset):
     annotation_files: ClassVar[Mapping[str, Sequence[str]]]
     image_folders: ClassVar[Sequence[str]] = ("images", "images/{split}", "{split}")
     unannotated_splits: ClassVar[frozenset[str]] = frozenset()
+    published: ClassVar[Mapping[str, PublishedCounts]] = {}
 
     def __init__(self, split: str, root: Path, annotation_file: Path, boxes: BoxSource) -> None:
         self.split = split
@@ -109,15 +120,25 @@ class CocoFormatDataset(Dataset):
                 f"{cls.name} {split} has no ground truth, so there are no ground-truth boxes.\n"
                 "Pass --boxes FILE with a detector's results, or --boxes none to a method that needs none."
             )
-        roots = cls.roots(root)
         if annotations is not None:
-            home = next((r for r in roots if r.is_dir()), roots[0])
-            return cls(split, home, annotations, boxes)
+            roots = cls.roots(root)
+            return cls(split, next((r for r in roots if r.is_dir()), roots[0]), annotations, boxes)
+        home, path = cls.find(split, root)
+        return cls(split, home, path, boxes)
+
+    @classmethod
+    def find(cls, split: str, root: Path | None) -> tuple[Path, Path]:
+        """The dataset's folder and the split's annotation file, in the layouts in common use.
+
+        Raises:
+            MissingDataError: lists the places that were looked at.
+        """
+        roots = cls.roots(root)
         for candidate in roots:
             for place in cls.annotation_files[split]:
                 for path in (candidate / place, candidate / f"{place}.gz"):
                     if path.is_file():
-                        return cls(split, candidate, path, boxes)
+                        return candidate, path
         raise MissingDataError(cls._not_found(split, roots))
 
     @classmethod
@@ -160,7 +181,7 @@ class CocoFormatDataset(Dataset):
             instances, source = (), "none"
         return Sample(
             image_id=image.id,
-            path=self._image_path(image.file_name),
+            path=self.image_path(self.root, self.split, image.file_name),
             width=image.width,
             height=image.height,
             instances=instances,
@@ -230,17 +251,14 @@ class CocoFormatDataset(Dataset):
                 f"outside as written, {swapped_outside} when swapped); read the other way round.",
             )
 
-    @cached_property
-    def _folders(self) -> list[Path]:
-        folders = [self.root / place.format(split=self.split) for place in self.image_folders]
-        return [folder for folder in folders if folder.is_dir()] or folders[:1]
-
-    def _image_path(self, file_name: str) -> Path:
-        for folder in self._folders[1:]:
-            # Only where there is a choice does it cost a look at the disk.
-            if not (self._folders[0] / file_name).is_file() and (folder / file_name).is_file():
+    @classmethod
+    def image_path(cls, root: Path, split: str, file_name: str) -> Path:
+        """Where an image is: in the first of the split's folders that has it."""
+        folders = [root / place.format(split=split) for place in cls.image_folders]
+        for folder in folders:
+            if (folder / file_name).is_file():
                 return folder / file_name
-        return self._folders[0] / file_name
+        return next((folder for folder in folders if folder.is_dir()), folders[0]) / file_name
 
 
 def read_annotations(path: Path) -> AnnotationFile:

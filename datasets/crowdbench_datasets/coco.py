@@ -1,6 +1,6 @@
 """COCO keypoints (Lin et al., ECCV 2014), 17 keypoints."""
 
-from crowdbench.coco_format import CocoFormatDataset
+from crowdbench.coco_format import CocoFormatDataset, PublishedCounts
 from crowdbench_datasets.keypoint_sets import COCO_17
 from crowdbench_datasets.protocols import coco_protocol
 
@@ -21,3 +21,7 @@ class COCO(CocoFormatDataset):
     # test-dev2017 is a part of the images of test2017.
     image_folders = ("images/{split}", "{split}", "images/test2017", "test2017", "images")
     unannotated_splits = frozenset({"test-dev2017"})
+    published = {  # noqa: RUF012  (declared a ClassVar by the base)
+        "train2017": PublishedCounts(118287, None, "cocodataset.org"),
+        "val2017": PublishedCounts(5000, None, "cocodataset.org"),
+    }

@@ -1,6 +1,6 @@
 """OCHuman (Zhang et al., CVPR 2019): heavily occluded people, COCO's 17 keypoints."""
 
-from crowdbench.coco_format import CocoFormatDataset
+from crowdbench.coco_format import CocoFormatDataset, PublishedCounts
 from crowdbench_datasets.keypoint_sets import COCO_17
 from crowdbench_datasets.protocols import coco_protocol
 
@@ -20,4 +20,9 @@ class OCHuman(CocoFormatDataset):
             f"annotations/ochuman_{split}.json",
         )
         for split in splits
+    }
+    # 8,110 persons in both splits together; no source tells how many in each.
+    published = {  # noqa: RUF012  (declared a ClassVar by the base)
+        "val": PublishedCounts(2500, None, "liruilong940607/OCHumanApi"),
+        "test": PublishedCounts(2231, None, "liruilong940607/OCHumanApi"),
     }

@@ -1,0 +1,132 @@
+"""Is what lies on disk what the benchmark expects?"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from crowdbench.boxes import NoBoxes
+from crowdbench.coco_format import CocoFormatDataset
+from crowdbench.datacheck.annotations import check_annotations, read_raw
+from crowdbench.datacheck.finding import Finding, Severity
+from crowdbench.datacheck.images import ImageFile, check_images, look_at_all
+from crowdbench.dataset import dataset_class
+from crowdbench.detections import Detections
+from crowdbench.errors import DataError, MissingDataError, SettingsError, UnknownNameError
+
+__all__ = ["Finding", "Severity", "checkable", "check_split", "digests", "splits_on_disk"]
+
+
+def checkable(name: str) -> type[CocoFormatDataset]:
+    """The class of a dataset that keeps its annotations in COCO's format.
+
+    Raises:
+        UnknownNameError: no such dataset.
+        SettingsError: the dataset is of another kind.
+    """
+    cls = dataset_class(name)
+    if not issubclass(cls, CocoFormatDataset):
+        raise SettingsError(
+            f"{name} does not keep its annotations in COCO's format, so it cannot be checked."
+        )
+    return cls
+
+
+def splits_on_disk(cls: type[CocoFormatDataset], root: Path | None, split: str | None) -> dict[str, Path]:
+    """The annotation files to check, by split.
+
+    Raises:
+        UnknownNameError: no such split.
+        MissingDataError: the split asked for, or any split, is not there; lists the places looked at.
+    """
+    if split is not None:
+        if split not in cls.splits:
+            raise UnknownNameError(f"split of {cls.name}", split, cls.splits)
+        return {split: cls.find(split, root)[1]}
+    found = {}
+    for candidate in cls.splits:
+        try:
+            found[candidate] = cls.find(candidate, root)[1]
+        except MissingDataError:
+            continue
+    if not found:
+        cls.find(cls.default_split, root)
+    return found
+
+
+def check_split(
+    cls: type[CocoFormatDataset],
+    split: str,
+    annotations: Path,
+    root: Path | None,
+    *,
+    boxes: Path | None = None,
+    shared: dict[str, str] | None = None,
+    with_images: bool = True,
+    on_image: Callable[[], None] = lambda: None,
+) -> Iterator[Finding]:
+    """Compare a split on disk with what the benchmark expects.
+
+    Args:
+        cls: the dataset.
+        split: its split.
+        annotations: the annotation file.
+        root: the dataset's folder; None looks where the loader looks.
+        boxes: a detector's results file to check as well.
+        shared: files of other datasets by content digest (`digests`).
+        with_images: whether to read every image.
+        on_image: called after each image.
+
+    Yields:
+        Findings, as they are made.
+    """
+    faults = 0
+    for finding in check_annotations(cls, split, annotations):
+        faults += finding.severity == "error" and finding.kind != "count"
+        yield finding
+    loaded = None
+    try:
+        loaded = cls.open(split, root, NoBoxes(), annotations)
+    except DataError as error:
+        if not faults:
+            yield Finding("error", "unreadable", str(annotations), "", str(error).replace("\n", " "))
+    if boxes is not None:
+        yield from _check_boxes(boxes, annotations)
+    if not with_images:
+        return
+    sizes = {sample.image_id: (sample.width, sample.height) for sample in loaded} if loaded else {}
+    images = _image_files(cls, split, annotations, root)
+    yield from check_images(look_at_all(images, on_image), sizes, shared or {})
+
+
+def digests(cls: type[CocoFormatDataset], split: str, annotations: Path, root: Path | None) -> dict[str, str]:
+    """The readable images of a split by content: SHA-256 → file."""
+    images = _image_files(cls, split, annotations, root)
+    return {seen.digest: str(image.path) for image, seen in look_at_all(images, lambda: None) if seen.digest}
+
+
+def _image_files(
+    cls: type[CocoFormatDataset], split: str, annotations: Path, root: Path | None
+) -> list[ImageFile]:
+    content, _ = read_raw(annotations)
+    if content is None:
+        return []
+    home = next((folder for folder in cls.roots(root) if folder.is_dir()), cls.roots(root)[0])
+    files = []
+    for image in content["images"]:
+        if isinstance(image, dict) and isinstance(image.get("file_name"), str):
+            path = cls.image_path(home, split, image["file_name"])
+            files.append(
+                ImageFile(image.get("id", -1), path, (image.get("width", 0), image.get("height", 0)))
+            )
+    return files
+
+
+def _check_boxes(boxes: Path, annotations: Path) -> Iterator[Finding]:
+    content, _ = read_raw(annotations)
+    ids = {image.get("id") for image in content["images"] if isinstance(image, dict)} if content else set()
+    try:
+        found = Detections.read(boxes, ids)
+    except DataError as error:
+        yield Finding("error", "detections", str(boxes), "", str(error).replace("\n", " "))
+        return
+    without = sum(not found.of(identity, 1) for identity in ids)
+    yield Finding("note", "detections", str(boxes), "", f"boxes on {len(ids) - without} of {len(ids)} images")
