@@ -43,9 +43,12 @@ class I2RNetVanilla(NetworkMethod):
 
     def network(self) -> nn.Module:
         """The network with the release's initialisation, without ImageNet's weights."""
-        return I2RNetVanillaNetwork(
+        network = I2RNetVanillaNetwork(
             self.keypoints.count, self.settings.input_size, self.settings.use_position_mask
         )
+        # The crops come with their colours together; kernels laid out alike save a tenth of the time.
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
 
     def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Example:
         """Cut out the persons of an image and draw where they stand."""

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from crowdbench.dataset import load_dataset
 from crowdbench.types import Instance, Sample
 from crowdbench_i2rnet.preparation import collate, prepare
 from crowdbench_i2rnet.settings import Settings
@@ -61,6 +62,16 @@ def test_crops_and_masks_equal_the_released_ones(reference: Path, real_data: Pat
     np.testing.assert_array_equal(batch.persons.centers, golden["center"])
     np.testing.assert_array_equal(batch.persons.scales, golden["scale"])
     assert sum(batch.lengths) == len(persons)
+
+
+@pytest.mark.parametrize(("dataset", "split"), [("crowdpose", "test"), ("ochuman", "val"), ("coco", "val")])
+def test_the_installed_datasets_give_the_persons_and_boxes_of_the_release(
+    reference: Path, real_data: Path, dataset: str, split: str
+) -> None:
+    golden = np.load(reference / f"i2rnet/pipeline_{dataset}_256x192.npz")
+    opened = load_dataset(dataset, split=split, root=real_data / dataset)
+    boxes = [prepare(sample, Settings()).persons.boxes for sample in opened if sample.instances]
+    np.testing.assert_allclose(np.concatenate(boxes), golden["box_xywh"], rtol=0, atol=1e-9)
 
 
 def picture(
