@@ -63,8 +63,8 @@ def _read_pickled(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path}: refused. The file is damaged, or it holds objects other than tensors, and loading those "
-            f"would run code from the file.\n{_first_line(error)}\n"
+            f"{path}: refused. The file is damaged, or it holds objects other than tensors, and loading "
+            f"those would run code from the file.\n{_first_line(error)}\n"
             "If you trust its maker, save the state dict alone with torch.save or safetensors, and pass that."
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
@@ -74,7 +74,7 @@ def _read_pickled(path: Path) -> Any:
 
 
 def _numpy_scalars() -> list[Any]:
-    """What rebuilds the numpy numbers (a best AP, a learning rate) that training scripts save beside weights."""
+    """What rebuilds the numpy numbers (a best AP, a learning rate) that scripts save beside weights."""
     rebuild = import_module("numpy._core.multiarray").scalar
     kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32)]
     # numpy 1 wrote another module's name for the same function.

@@ -104,8 +104,8 @@ class CocoFormatDataset(Dataset):
             _refuse_escape(image.file_name, annotation_file)
         self._take_annotations(content.annotations)
         self._mend_swapped_sizes()
-        for sentence in self.corrections:
-            log.warning("%s", sentence)
+        for correction in self.corrections:
+            log.warning("%s", correction)
         self._detections = (
             Detections.read(boxes.path, self._annotations) if isinstance(boxes, DetectorBoxes) else None
         )
@@ -207,7 +207,7 @@ class CocoFormatDataset(Dataset):
             return self.protocol.box_area_factor * entry.bbox[2] * entry.bbox[3]
         if entry.area is None:
             raise AnnotationError(
-                f"{self.annotation_file}: annotation {entry.id} has no area, which the scoring of {self.name} "
+                f"{self.annotation_file}: annotation {entry.id} has no area, which scoring {self.name} "
                 "needs. Use the dataset's own file, or add the field."
             )
         return entry.area
@@ -282,7 +282,7 @@ def _keypoints(entry: AnnotationEntry, count: int, path: Path) -> tuple[FloatArr
     """``(K, 3)`` float64, and whether strings had to be read as numbers."""
     if len(entry.keypoints) != 3 * count:
         raise AnnotationError(
-            f"{path}: annotation {entry.id} has {len(entry.keypoints)} numbers for keypoints, not {3 * count} "
+            f"{path}: annotation {entry.id} has {len(entry.keypoints)} keypoint numbers, not {3 * count} "
             f"({count} keypoints of x, y, v). Is this the annotation file of another dataset?"
         )
     try:

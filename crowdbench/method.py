@@ -3,7 +3,7 @@
 A method turns images into poses. It never opens a dataset, never touches a cluster, never scores itself.
 Two shapes, one interface:
 
-- `Method`: implement `estimate`. Enough to benchmark anything: an ONNX file, another framework, a web service.
+- `Method`: implement `estimate`. Enough to benchmark anything: an ONNX file, another framework, a service.
 - `NetworkMethod`: implement `network`, `prepare`, `collate`, `predict`. The bench then runs preparation in
   loader workers, batches images, and owns device, precision and weights.
 """

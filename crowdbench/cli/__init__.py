@@ -60,7 +60,7 @@ class LazyGroup(click.Group):
 
 
 class PluginGroup(click.Group):
-    """A group that plugins add commands to, declared as ``"<group> <command>"`` in ``crowdbench.commands``."""
+    """A group that plugins add to, declared in ``crowdbench.commands`` as ``"<group> <command>"``."""
 
     def _declared(self) -> dict[str, "plugins.Plugin | PluginError"]:
         prefix = f"{self.name} "

@@ -30,7 +30,7 @@ def datasets(as_json: bool) -> None:
 
 
 def _rows(kind: plugins.Kind) -> list[dict[str, Any]]:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, plugin in plugins.installed(kind).items():
         if isinstance(plugin, PluginError):
             rows.append({"name": name, "origin": "", "target": "", "error": str(plugin)})
@@ -47,8 +47,8 @@ def _rows(kind: plugins.Kind) -> list[dict[str, Any]]:
 def _facts(kind: plugins.Kind, plugin: plugins.Plugin) -> dict[str, Any]:
     """Check that a plugin is what it says, at the price its kind allows.
 
-    Methods of this very distribution are tested with it and import torch, which takes seconds: of them only the
-    module is looked up. A stranger's method is loaded: that is the only way to know whether it works.
+    Methods of this very distribution are tested with it and import torch, which takes seconds: of them only
+    the module is looked up. A stranger's method is loaded: that is the only way to know whether it works.
     """
     ours = plugin.entry_point.dist is not None and plugin.entry_point.dist.name == "crowdbench"
     if kind == "method" and ours:

@@ -12,7 +12,7 @@ from crowdbench.dataset import dataset_class
 from crowdbench.detections import Detections
 from crowdbench.errors import DataError, MissingDataError, SettingsError, UnknownNameError
 
-__all__ = ["Finding", "Severity", "checkable", "check_split", "digests", "splits_on_disk"]
+__all__ = ["Finding", "Severity", "check_split", "checkable", "digests", "splits_on_disk"]
 
 
 def checkable(name: str) -> type[CocoFormatDataset]:
@@ -122,7 +122,8 @@ def _image_files(
 
 def _check_boxes(boxes: Path, annotations: Path) -> Iterator[Finding]:
     content, _ = read_raw(annotations)
-    ids = {image.get("id") for image in content["images"] if isinstance(image, dict)} if content else set()
+    images = content["images"] if content else []
+    ids: set[int] = {image["id"] for image in images if isinstance(image, dict) and "id" in image}
     try:
         found = Detections.read(boxes, ids)
     except DataError as error:

@@ -1,4 +1,4 @@
-"""Check an annotation file. Reads it tolerantly: what the loader refuses is exactly what must be named here."""
+"""Check an annotation file, reading tolerantly: what the loader refuses is what must be named here."""
 
 import math
 from collections import Counter
@@ -161,6 +161,6 @@ def _keypoints(
             "outside",
             file,
             where,
-            f"{len(outside)} labelled keypoints outside the {width}x{height} image, the first at ({x:g}, {y:g})",
+            f"{len(outside)} labelled keypoints outside the {width}x{height} image, first at ({x:g}, {y:g})",
             "check width and height of the image; scored as annotated",
         )

@@ -11,8 +11,8 @@ class Finding:
     """What is wrong, where, and what to do.
 
     Attributes:
-        severity: ``error``: results on these data would be wrong or impossible; ``warning``: results are right
-            because crowdbench allows for it, or it matters in some uses; ``note``: a fact.
+        severity: ``error``: results on these data would be wrong or impossible; ``warning``: results are
+            right because crowdbench allows for it, or it matters in some uses; ``note``: a fact.
         kind: the same for findings of one sort.
         file: the file it is about.
         where: the entry in the file, as ``image 17`` or ``annotation 3``; empty for the whole file.

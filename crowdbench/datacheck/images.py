@@ -34,7 +34,10 @@ class Look:
 
 
 def look(path: Path) -> Look:
-    """Read a file, decode it, hash it. Decoders fill what is missing of a broken file with grey: the end counts."""
+    """Read a file, decode it, hash it.
+
+    Decoders fill what is missing of a broken file with grey, so the end of the file is looked at.
+    """
     import cv2
     import numpy as np
 
@@ -90,7 +93,7 @@ def check_images(
                 + (" (width and height swapped)" if swapped else ""),
                 "read the right way round" if mended else "correct the annotation file",
             )
-        if seen.digest in shared:
+        if seen.digest is not None and seen.digest in shared:
             yield Finding(
                 "warning",
                 "shared",

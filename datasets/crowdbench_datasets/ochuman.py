@@ -6,7 +6,10 @@ from crowdbench_datasets.protocols import coco_protocol
 
 
 class OCHuman(CocoFormatDataset):
-    """OCHuman as its authors' converter writes it. Image ids collide between val and test: file names do not."""
+    """OCHuman as its authors' converter writes it.
+
+    Image ids collide between val and test; file names do not.
+    """
 
     name = "ochuman"
     splits = ("val", "test")
