@@ -53,7 +53,7 @@ def position_masks(boxes: FloatArray, width: int, height: int, size: tuple[int, 
     person, x = ((rows[2] > 0) & (rows[2] < 255 * UNIT)).nonzero()
     edge = rows[2, person, x][:, None]
     masks[person, :, x] = _blended(edge, edge, weight_y) * between[person]
-    person, y = ((above | below > 0) & ~between).nonzero()
+    person, y = (((above | below) > 0) & ~between).nonzero()
     masks[person, y] = _blended(
         rows[above[person, y], person], rows[below[person, y], person], weight_y[y, None]
     )

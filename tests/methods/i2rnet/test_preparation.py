@@ -64,7 +64,9 @@ def test_crops_and_masks_equal_the_released_ones(reference: Path, real_data: Pat
     assert sum(batch.lengths) == len(persons)
 
 
-@pytest.mark.parametrize(("dataset", "split"), [("crowdpose", "test"), ("ochuman", "val"), ("coco", "val")])
+@pytest.mark.parametrize(
+    ("dataset", "split"), [("crowdpose", "test"), ("ochuman", "val"), ("coco", "val2017")]
+)
 def test_the_installed_datasets_give_the_persons_and_boxes_of_the_release(
     reference: Path, real_data: Path, dataset: str, split: str
 ) -> None:
