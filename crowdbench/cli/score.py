@@ -64,7 +64,9 @@ def _print(scores: "Scores") -> None:
     from tabulate import tabulate
 
     rows = [[name, _percent(value)] for name, value in scores.values.items()]
-    click.echo(tabulate(rows, headers=["", scores.protocol], colalign=("left", "right")))
+    click.echo(
+        tabulate(rows, headers=["", scores.protocol], colalign=("left", "right"), disable_numparse=True)
+    )
     counts = ", ".join(f"{count} {name}" for name, count in scores.counts.items())
     click.echo(f"\n{counts}; scored by {scores.engine} {scores.engine_version}")
     if scores.cross_check:

@@ -113,7 +113,11 @@ def numbers(of: Table, field: str, remedy: str) -> FloatArray:
             "Write a plain number, without quotes.",
         )
     array = np.array([_float(value) for value in column], dtype=np.float64)
-    of.require(np.isfinite(array), lambda i: f"{field} is {column[i]}, which is not finite", remedy)
+    of.require(
+        np.isfinite(array),
+        lambda i: f"{field} is {_shown(column[i])}, which is not finite",
+        "Engines disagree on where NaN and infinity rank. Find out where it comes from.",
+    )
     return array
 
 
@@ -240,5 +244,9 @@ def _from_string(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
-    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"a whole number of {value.bit_length()} bits"
+    text = repr(value)
     return text if len(text) <= 40 else kind(value)

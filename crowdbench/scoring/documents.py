@@ -34,7 +34,7 @@ def read_document(path: Path, error: type[DataError], typed: "msgspec.json.Decod
     data = _content(path, error).removeprefix(_BYTE_ORDER_MARK)
     try:
         return typed.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # The standard reader is slower, reads NaN, and knows line and column of what it cannot read.
         return _read_again(data, path, error)
 

@@ -93,7 +93,7 @@ def _layout(table: columns.Table, keypoints: KeypointSet) -> tuple[int, str, str
     needed = 3 * keypoints.count
     found = table.column("keypoints")[0]
     length = len(found) if isinstance(found, list | tuple) else needed
-    remedy = _ENTRY
+    remedy = f"Write all {keypoints.count} keypoints of every prediction, those that were not found too."
     if length == 2 * keypoints.count:
         remedy = (
             "These look like x, y pairs; add a confidence after each pair (any finite number; 1 will do)."

@@ -8,6 +8,8 @@ from importlib import import_module, metadata
 from types import ModuleType
 from typing import ClassVar
 
+import numpy as np
+
 from crowdbench.errors import EngineUnavailableError
 from crowdbench.scoring.problem import Indices, Problem
 from crowdbench.scoring.statistics import Curves, images_of, statistic, trivial_curves, value
@@ -89,6 +91,9 @@ class CurveEngine(Engine):
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep an engine's progress messages off standard output, which belongs to results."""
-    with redirect_stdout(io.StringIO()):
+    """Keep an engine's progress messages off standard output, which belongs to results.
+
+    Nor does numpy warn when the distance of an absurd coordinate overflows: infinitely far is right.
+    """
+    with redirect_stdout(io.StringIO()), np.errstate(over="ignore"):
         yield

@@ -1,0 +1,62 @@
+"""Agreement with the official tools on 22 sets.
+
+The expected numbers were measured with crowdposetools, pycocotools and xtcocotools (``reference/metrics``,
+README.json names the versions and what each set stresses).
+"""
+
+import importlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+from scoring_protocols import OF_NAME
+
+from crowdbench.scoring import score_files
+
+SETS = [
+    *("crowd_50", "crowd_small", "crowd_small_ties", "crowd_small_flood", "crowd_small_perfect"),
+    *("crowd_small_conf0", "crowd_small_bbox", "crowd_small_sparse", "crowd_small_allfp", "crowd_nohard"),
+    *("crowd_edges", "crowd_full", "coco_small", "coco_small_ties", "coco_small_conf0", "coco_small_numkp"),
+    *("coco_full", "ochuman_small", "crowd_gtid0", "coco_gtid0", "coco_oddgt", "crowd_oddgt"),
+]
+
+
+def needs(engine: str) -> None:
+    """Skip where an optional engine is not installed; CI installs them."""
+    if engine == "xtcocotools" and not os.environ.get("CI"):
+        try:
+            importlib.import_module("xtcocotools.cocoeval")
+        except ImportError as error:
+            pytest.skip(f"xtcocotools is not installed: {error}")
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("engine", ["hotcoco", "pycocotools", "xtcocotools"])
+def test_statistics_equal_those_of_the_official_tool(engine: str, name: str, reference: Path) -> None:
+    needs(engine)
+    folder = reference / "metrics"
+    expected = json.loads((folder / "expected.json").read_text())[name]
+    scores = score_files(
+        folder / expected["preds"], folder / expected["gt"], OF_NAME[expected["protocol"]], engine=engine
+    )
+    assert list(scores.values.values()) == pytest.approx(expected["authority_stats"], abs=1e-9, rel=0)
+    if "authority_split_ap_unrounded" in expected:
+        unrounded = [-1 if ap is None else ap for ap in expected["authority_split_ap_unrounded"]]
+        assert list(scores.unrounded.values()) == pytest.approx(unrounded, abs=1e-9, rel=0)
+
+
+def test_all_reference_sets_are_tested(reference: Path) -> None:
+    assert sorted(SETS) == sorted(json.loads((reference / "metrics/expected.json").read_text()))
+
+
+def test_statistics_are_named_as_by_the_adapters(reference: Path) -> None:
+    from crowdbench.dataset import dataset_class
+
+    for name in ("crowdpose", "coco", "ochuman"):
+        protocol, by_hand = dataset_class(name).protocol, OF_NAME[name]
+        assert protocol.statistics == by_hand.statistics
+        assert protocol.keypoints.sigmas == by_hand.keypoints.sigmas
+        assert protocol.box_area_factor == by_hand.box_area_factor
+        assert protocol.area_ranges == by_hand.area_ranges
+        assert protocol.crowding_splits == by_hand.crowding_splits
