@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Self
@@ -94,7 +94,6 @@ class CocoFormatDataset(Dataset):
         self._annotations: dict[int, list[tuple[AnnotationEntry, FloatArray]]] = {
             i.id: [] for i in self._images
         }
-        self.corrections: tuple[str, ...] = ()
         if len(self._annotations) < len(self._images):
             raise AnnotationError(
                 f"{annotation_file}: image id {_first_double([i.id for i in self._images])} stands twice in "
@@ -102,8 +101,7 @@ class CocoFormatDataset(Dataset):
             )
         for image in self._images:
             _refuse_escape(image.file_name, annotation_file)
-        self._take_annotations(content.annotations)
-        self._mend_swapped_sizes()
+        self.corrections = (*self._take_annotations(content.annotations), *self._mend_swapped_sizes())
         for correction in self.corrections:
             log.warning("%s", correction)
         self._detections = (
@@ -212,7 +210,7 @@ class CocoFormatDataset(Dataset):
             )
         return entry.area
 
-    def _take_annotations(self, annotations: Sequence[AnnotationEntry]) -> None:
+    def _take_annotations(self, annotations: Sequence[AnnotationEntry]) -> Iterator[str]:
         ids = [entry.id for entry in annotations]
         if len(set(ids)) < len(ids):
             raise AnnotationError(
@@ -229,11 +227,11 @@ class CocoFormatDataset(Dataset):
                 strangers += 1
         name = self.annotation_file.name
         if strings:
-            self.corrections += (f"{name}: the keypoints of {strings} persons are strings; read as numbers.",)
+            yield f"{name}: the keypoints of {strings} persons are strings; read as numbers."
         if strangers:
-            self.corrections += (f"{name}: {strangers} annotations belong to no listed image; left out.",)
+            yield f"{name}: {strangers} annotations belong to no listed image; left out."
 
-    def _mend_swapped_sizes(self) -> None:
+    def _mend_swapped_sizes(self) -> Iterator[str]:
         """Some releases of CrowdPose's files have width and height swapped; extents of the labels tell."""
         outside = swapped_outside = 0
         for image in self._images:
@@ -246,9 +244,9 @@ class CocoFormatDataset(Dataset):
         if outside > 2 * swapped_outside:
             for image in self._images:
                 image.width, image.height = image.height, image.width
-            self.corrections += (
+            yield (
                 f"{self.annotation_file.name}: width and height are swapped ({outside} images have keypoints "
-                f"outside as written, {swapped_outside} when swapped); read the other way round.",
+                f"outside as written, {swapped_outside} when swapped); read the other way round."
             )
 
     @classmethod
