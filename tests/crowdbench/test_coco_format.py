@@ -1,0 +1,176 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import coco_files
+import numpy as np
+import pytest
+
+from crowdbench import Dataset, load_dataset
+from crowdbench.errors import AnnotationError, DataError, ImageError, MissingDataError
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def crowdpose(root: Path, change: Change = lambda _: None, **options: Any) -> Dataset:
+    coco_files.write(root, "json/crowdpose_test.json", change=change)
+    return load_dataset("crowdpose", root=root, **options)
+
+
+def coco(root: Path, change: Change = lambda _: None) -> Dataset:
+    coco_files.write(root, "annotations/coco_val.json", keypoints=17, change=change)
+    return load_dataset("coco", root=root)
+
+
+def first(content: dict[str, Any]) -> dict[str, Any]:
+    entry: dict[str, Any] = content["annotations"][0]
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("change", "counts"),
+    [
+        pytest.param(lambda c: first(c).update(iscrowd=1), False, id="iscrowd"),
+        pytest.param(lambda c: first(c).update(keypoints=[0] * 51), False, id="no keypoint"),
+        pytest.param(lambda c: first(c).update(area=0), False, id="no area"),
+        pytest.param(lambda c: first(c).update(bbox=[100, 5, 20, 30]), False, id="box outside"),
+        pytest.param(lambda c: first(c).update(num_keypoints=0), True, id="num_keypoints is not consulted"),
+        pytest.param(lambda c: first(c).update(bbox=[-9, 5, 20, 30]), True, id="box half outside"),
+    ],
+)
+def test_which_persons_are_predicted_with_ground_truth_boxes(
+    tmp_path: Path, change: Change, counts: bool
+) -> None:
+    dataset = coco(tmp_path, change)
+    assert len(dataset) == 3
+    assert [len(sample.instances) for sample in dataset] == [int(counts), 1, 1]
+
+
+def test_a_box_that_begins_outside_is_moved_not_cut(tmp_path: Path) -> None:
+    sample = coco(tmp_path, lambda c: first(c).update(bbox=[-9, 5, 20, 30]))[0]
+    np.testing.assert_array_equal(sample.instances[0].box_xywh, [0, 5, 20, 30])
+
+
+def test_keypoints_given_as_strings_are_read_and_the_record_says_so(tmp_path: Path) -> None:
+    dataset = crowdpose(
+        tmp_path, lambda c: first(c).update(keypoints=[str(v) for v in first(c)["keypoints"]])
+    )
+    np.testing.assert_array_equal(dataset[0].instances[0].keypoints, dataset[1].instances[0].keypoints)
+    assert any("1 persons are strings" in sentence for sentence in dataset.corrections)  # type: ignore[attr-defined]
+
+
+def swap(content: dict[str, Any]) -> None:
+    for image in content["images"]:
+        image["width"], image["height"] = image["height"], image["width"]
+
+
+def test_swapped_sizes_are_mended_where_the_keypoints_tell(tmp_path: Path) -> None:
+    def wide(content: dict[str, Any]) -> None:
+        for entry in content["annotations"]:
+            entry["keypoints"][0] = 55
+        swap(content)
+
+    dataset = crowdpose(tmp_path, wide)
+    assert [(s.width, s.height) for s in dataset] == [(60, 40)] * 3
+    assert dataset[0].read().shape == (40, 60, 3)
+    assert any("swapped" in sentence for sentence in dataset.corrections)  # type: ignore[attr-defined]
+
+
+def test_swapped_sizes_that_nothing_tells_are_an_error_on_reading(tmp_path: Path) -> None:
+    dataset = crowdpose(tmp_path, swap)
+    with pytest.raises(ImageError, match="the image is 60x40 .* say 40x60"):
+        dataset[0].read()
+
+
+@pytest.mark.parametrize(
+    ("change", "sign"),
+    [
+        pytest.param(lambda c: first(c).update(id=12), "annotation id 12 stands twice", id="annotation id"),
+        pytest.param(lambda c: c["images"][0].update(id=2), "image id 2 stands twice", id="image id"),
+        pytest.param(
+            lambda c: first(c).update(keypoints=[1] * 39), "39 keypoint numbers, not 42", id="13 keypoints"
+        ),
+        pytest.param(lambda c: first(c).update(keypoints=["x"] * 42), "no number", id="words"),
+        pytest.param(lambda c: first(c).update(keypoints=["nan"] * 42), "NaN", id="NaN"),
+        pytest.param(lambda c: first(c).pop("bbox"), "bbox", id="no box"),
+        pytest.param(lambda c: first(c).update(bbox=[1, 2, 3]), "bbox", id="box of three"),
+        pytest.param(lambda c: c.pop("images"), "images", id="no images"),
+        pytest.param(lambda c: c["images"][0].update(file_name="../../etc/passwd"), "refused", id="path up"),
+        pytest.param(lambda c: c["images"][0].update(file_name="/etc/passwd"), "refused", id="absolute path"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_an_error_that_says_where(
+    tmp_path: Path, change: Change, sign: str
+) -> None:
+    with pytest.raises(AnnotationError, match=sign) as caught:
+        crowdpose(tmp_path, change)
+    assert "crowdpose_test.json" in str(caught.value)
+
+
+def test_half_a_file_is_an_error(tmp_path: Path) -> None:
+    coco_files.write(tmp_path, "json/crowdpose_test.json")
+    path = tmp_path / "json/crowdpose_test.json"
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(AnnotationError, match="not whole JSON"):
+        load_dataset("crowdpose", root=tmp_path)
+
+
+def test_annotations_of_unlisted_images_are_left_out_and_counted(tmp_path: Path) -> None:
+    dataset = crowdpose(tmp_path, lambda c: first(c).update(image_id=99))
+    assert [len(sample.instances) for sample in dataset] == [0, 1, 1]
+    assert any("1 annotations belong to no listed image" in s for s in dataset.corrections)  # type: ignore[attr-defined]
+
+
+def test_a_missing_image_is_an_error_when_it_is_read(tmp_path: Path) -> None:
+    dataset = crowdpose(tmp_path)
+    (tmp_path / "images/000002.jpg").unlink()
+    with pytest.raises(MissingDataError, match="000002.jpg"):
+        dataset[1].read()
+    (tmp_path / "images/000003.jpg").write_bytes(b"no image")
+    with pytest.raises(ImageError, match="000003.jpg"):
+        dataset[2].read()
+
+
+DETECTION = {"image_id": 2, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}
+
+
+def boxes_file(root: Path, *entries: object) -> Path:
+    import json
+
+    path = root / "boxes.json"
+    path.write_text(json.dumps(entries))
+    return path
+
+
+def test_detections_are_given_to_their_images_with_their_scores(tmp_path: Path) -> None:
+    path = boxes_file(
+        tmp_path, {**DETECTION, "category_id": 3}, DETECTION, {**DETECTION, "image_id": 99}, DETECTION
+    )
+    dataset = crowdpose(tmp_path / "data", boxes=path)
+    assert [[i.id for i in sample.instances] for sample in dataset] == [[], [1, 3], []]
+    instance = dataset[1].instances[0]
+    assert instance.score == 0.5
+    assert not instance.keypoints.any()
+    assert instance.keypoints.shape == (14, 3)
+
+
+@pytest.mark.parametrize(
+    ("entries", "sign"),
+    [
+        pytest.param([{**DETECTION, "score": None}], "score", id="no score"),
+        pytest.param([{**DETECTION, "bbox": [1, 2, 3]}], "bbox", id="three numbers"),
+        pytest.param([DETECTION, {**DETECTION, "bbox": [1, 2, -3, 4]}], "detection 1", id="negative size"),
+        pytest.param([{**DETECTION, "image_id": 99}], "another split", id="another split"),
+        pytest.param(["text"], "COCO format", id="no detections"),
+    ],
+)
+def test_a_bad_detectors_file_is_an_error_that_says_where(
+    tmp_path: Path, entries: list[Any], sign: str
+) -> None:
+    with pytest.raises(DataError, match=sign):
+        crowdpose(tmp_path / "data", boxes=boxes_file(tmp_path, *entries))
+
+
+def test_a_missing_detectors_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(MissingDataError, match=r"nowhere\.json"):
+        crowdpose(tmp_path, boxes="nowhere.json")
