@@ -76,6 +76,28 @@ def test_scaling_heatmaps_scales_confidences_and_moves_nothing(seed: int, factor
     np.testing.assert_allclose(louder, confidences * factor, rtol=1e-5)
 
 
+def test_flat_and_noisy_maps_decode_as_if_smoothed_whole() -> None:
+    """An untrained network's maps: peaks so flat that the rounding of float32 moves them."""
+    maps = np.random.default_rng(1).normal(0, 1, (8, 14, 64, 48)).astype(np.float32) + np.float32(0.5)
+    positions, confidences = decode_dark(maps)
+    smooth = blur(maps).astype(np.float32)
+    smooth *= (confidences / smooth.max(axis=(2, 3)))[:, :, None, None]
+    log = np.log(np.maximum(smooth, np.float32(1e-10)))
+    for person, keypoint in np.ndindex(8, 14):
+        y, x = divmod(int(maps[person, keypoint].argmax()), 48)
+        if not (1 < x < 46 and 1 < y < 62):
+            continue
+        near = log[person, keypoint, y - 2 : y + 3, x - 2 : x + 3]
+        gradient = 0.5 * np.array([near[2, 3] - near[2, 1], near[3, 2] - near[1, 2]])
+        dxx = 0.25 * (near[2, 4] - 2 * near[2, 2] + near[2, 0])
+        dyy = 0.25 * (near[4, 2] - 2 * near[2, 2] + near[0, 2])
+        dxy = 0.25 * (near[3, 3] - near[1, 3] - near[3, 1] + near[1, 1])
+        step = -np.linalg.solve(np.array([[dxx, dxy], [dxy, dyy]]), gradient)
+        np.testing.assert_allclose(
+            positions[person, keypoint], [x + step[0], y + step[1]], rtol=1e-4, atol=1e-4
+        )
+
+
 def test_a_map_without_a_positive_value_decodes_to_the_origin() -> None:
     heatmaps = np.zeros((1, 2, 64, 48), dtype=np.float32)
     heatmaps[0, 1] = -1

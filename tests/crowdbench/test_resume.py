@@ -75,7 +75,7 @@ def test_predictions_are_byte_identical_after_twelve_kills_at_random_moments(
         assert progress[-1] >= progress[-2], "a restart lost finished work"
         for run in find_runs(out):
             assert run.record.state in {"running", "done"}
-    assert 0 < progress[-1]
+    assert progress[-1] > 0
     killed = finish(command(out), toy_plugins)
     assert killed.directory.name == undisturbed.directory.name
     assert killed.predictions_file.read_bytes() == undisturbed.predictions_file.read_bytes()
