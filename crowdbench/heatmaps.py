@@ -127,7 +127,7 @@ def _taylor_steps(smooth: Float32Array) -> tuple[Float64Array, NDArray[np.bool_]
     determinant = dxx * dyy - dxy**2
     divisor = np.where(determinant == 0, np.inf, determinant).astype(np.float64)
     steps = np.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], axis=1) / divisor[:, None]
-    # |determinant| / (|dxx| + |dyy|) is about the smaller curvature; 0.1 for a trained network's peaks.
+    # |determinant| / (|dxx| + |dyy|) is about the smaller curvature; 1/8 for a Gaussian of sigma 2.
     flat = np.abs(determinant) <= FLAT * (1 + np.abs(logs[:, c, c])) * (np.abs(dxx) + np.abs(dyy))
     fragile = (smooth <= FLOOR).any(axis=(1, 2)) | flat
     return steps, fragile
