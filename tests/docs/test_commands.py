@@ -1,5 +1,6 @@
 """Every command that the README and docs/ show is run here, in order, as they show it."""
 
+import json
 import os
 import re
 import subprocess
@@ -20,6 +21,15 @@ def commands(page: Path) -> list[str]:
     return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
 
 
+def perfect_predictions(data: Path) -> list[dict[str, object]]:
+    """What the pages call predictions.json: the people of the CrowdPose sample, found exactly."""
+    truth = json.loads((data / "crowdpose" / "json" / "crowdpose_test.json").read_text())
+    return [
+        {"image_id": a["image_id"], "category_id": 1, "keypoints": a["keypoints"], "score": 1.0}
+        for a in truth["annotations"]
+    ]
+
+
 def test_the_readme_shows_commands() -> None:
     assert any("crowdbench run" in command for command in commands(ROOT / "README.md"))
 
@@ -28,6 +38,7 @@ def test_the_readme_shows_commands() -> None:
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
 def test_commands_of_a_page_work_as_written(page: Path, tmp_path: Path, real_data: Path) -> None:
     (tmp_path / "data").symlink_to(real_data)
+    (tmp_path / "predictions.json").write_text(json.dumps(perfect_predictions(real_data)))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for command in commands(page):
         if command.startswith(SET_UP):
