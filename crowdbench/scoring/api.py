@@ -1,6 +1,8 @@
 """Score predictions: read and check both sides, ask an engine, ask a second one if wanted."""
 
-from collections.abc import Collection, Mapping, Sequence
+import gc
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +79,9 @@ def score_files(
     second = load_engine(cross_check) if cross_check is not None else None
     version = first.version()  # engines that are missing say so before the work begins
     second_version = second.version() if second else ""
-    problem = read_problem(predictions, annotations, protocol, image_ids)
-    found = first.statistics(problem)
+    with _without_collecting():
+        problem = read_problem(predictions, annotations, protocol, image_ids)
+        found = first.statistics(problem)
     official = _rounded(found, protocol)
     check = None
     if second:
@@ -98,6 +101,18 @@ def score_files(
         unrounded={n: found[n] for n in found if statistic(n, protocol).split and not first.rounds_splits},
         cross_check=check,
     )
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Pause Python's cycle collector: it would search the many records again and again, and find nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _ground_truth(

@@ -127,14 +127,15 @@ def _boxes(table: columns.Table) -> columns.Rows | None:
 
 def _warnings(image_ids: list[int | str], keypoints: columns.Rows, scores: FloatArray) -> tuple[str, ...]:
     # A cheap look first: repetitions begin alike.
-    if len({(*row[:2], *row[3:5], s) for row, s in zip(keypoints, scores.tolist(), strict=True)}) == len(
-        scores
+    ranks = scores.tolist()
+    if len(set(zip(ranks, (row[0] for row in keypoints), (row[1] for row in keypoints), strict=True))) == len(
+        ranks
     ):
         return ()
     first: dict[tuple[object, ...], int] = {}
     repeats = [
         (index, original)
-        for index, entry in enumerate(zip(image_ids, scores.tolist(), map(tuple, keypoints), strict=True))
+        for index, entry in enumerate(zip(image_ids, ranks, map(tuple, keypoints), strict=True))
         if (original := first.setdefault(entry, index)) != index
     ]
     if not repeats:

@@ -1,6 +1,9 @@
 """The Python face of scoring: engines, cross-checks, partial ground truth, invariances."""
 
+import gc
+import importlib
 import json
+import os
 import random
 import sys
 import types
@@ -37,6 +40,15 @@ def truth(reference: Path) -> Path:
 @pytest.fixture
 def predictions(reference: Path) -> Path:
     return reference / "metrics/crowd_50_preds.json"
+
+
+def needs_xtcocotools() -> None:
+    """Skip where it is not installed; CI installs it."""
+    if not os.environ.get("CI"):
+        try:
+            importlib.import_module("xtcocotools.cocoeval")
+        except ImportError as error:
+            pytest.skip(f"xtcocotools is not installed: {error}")
 
 
 def test_scores_survive_json(truth: Path, predictions: Path) -> None:
@@ -236,6 +248,26 @@ def test_crowdposetools_refuses_other_protocols(reference: Path) -> None:
         score_files(
             folder / "coco_small_preds.json", folder / "coco_small_gt.json", COCO, engine="crowdposetools"
         )
+
+
+def test_the_cycle_collector_is_left_as_it_was_found(truth: Path, predictions: Path) -> None:
+    assert gc.isenabled()
+    score_files(predictions, truth, CROWD)
+    assert gc.isenabled()
+    with pytest.raises(MissingDataError):
+        score_files(truth.with_name("nowhere.json"), truth, CROWD)
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("engine", ["pycocotools", "xtcocotools"])
+@pytest.mark.parametrize("far", [1e154, -1e155, 1.7e308, -1.7e308, 5e-324])
+def test_engines_agree_on_absurd_coordinates(far: float, engine: str, truth: Path, predictions: Path) -> None:
+    if engine == "xtcocotools":
+        needs_xtcocotools()
+    entries = json.loads(predictions.read_text())
+    for entry in entries[::3]:
+        entry["keypoints"][3], entry["keypoints"][7] = far, -far
+    assert score_files(entries, truth, CROWD, cross_check=engine).cross_check is not None
 
 
 def test_a_statistic_of_an_unknown_split_is_a_mistake_of_the_protocol(truth: Path, predictions: Path) -> None:
