@@ -93,7 +93,7 @@ class CurveEngine(Engine):
 def quiet() -> Iterator[None]:
     """Keep an engine's progress messages off standard output, which belongs to results.
 
-    Nor does numpy warn when the distance of an absurd coordinate overflows: infinitely far is right.
+    Nor does numpy warn when distance or extent of absurd coordinates overflow; all engines go on alike.
     """
-    with redirect_stdout(io.StringIO()), np.errstate(over="ignore"):
+    with redirect_stdout(io.StringIO()), np.errstate(over="ignore", invalid="ignore"):
         yield
