@@ -33,7 +33,7 @@ format: $(TEST_READY)
 # An optional scoring engine. Its wheel does not import on numpy 2, so it is built here; needs a C compiler.
 xtcocotools: $(TEST_READY)
 	$(BIN)/pip install --quiet -c constraints.txt cython setuptools wheel
-	$(BIN)/pip install --quiet -c constraints.txt --no-binary xtcocotools --no-build-isolation --no-deps xtcocotools
+	$(BIN)/pip install --quiet -c constraints.txt --no-binary xtcocotools --no-build-isolation xtcocotools
 
 $(VENV)/.made:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "crowdbench needs Python 3.11 or newer; make PYTHON=python3.12 picks another")'
