@@ -1,0 +1,61 @@
+"""``crowdbench data synth OUT``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def _level(_: click.Context, __: click.Parameter, value: str) -> float | None:
+    if value == "mixed":
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither mixed nor a number from 0 to 1.") from None
+
+
+def _size(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
+    width, cross, height = value.partition("x")
+    if not (cross and width.isdigit() and height.isdigit()):
+        raise click.BadParameter(f"{value!r} is not WIDTHxHEIGHT, as in 512x384.")
+    return int(width), int(height)
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--images", type=int, default=64, show_default=True)
+@click.option("--crowding", default="mixed", show_default=True, callback=_level, help="0 to 1, or mixed.")
+@click.option("--people", type=int, help="People in an image. Default: 2 to 10.")
+@click.option("--keypoints", type=click.Choice(["14", "17"]), default="14", show_default=True)
+@click.option("--size", default="512x384", show_default=True, callback=_size, help="WIDTHxHEIGHT in pixels.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
+def synth(
+    out: Path,
+    images: int,
+    crowding: float | None,
+    people: int | None,
+    keypoints: str,
+    size: tuple[int, int],
+    seed: int,
+    split: str,
+) -> None:
+    """Write a set of drawn crowds to OUT, in CrowdPose's format.
+
+    Seed, crowding and the other options determine every pixel.
+    """
+    from crowdbench.errors import DataError
+    from crowdbench_datasets.synthcrowd.recipe import Recipe, annotation_path, generate, is_whole
+
+    recipe = Recipe(split, images, crowding, people, int(keypoints), size[0], size[1], seed)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if is_whole(recipe, out):
+            click.echo(f"{out} holds this very set already.")
+            return
+        raise DataError(f"{out}: something else is there. Name a new folder, or remove this one.")
+    bar: Any
+    with click.progressbar(length=images, label="Drawing", file=click.get_text_stream("stderr")) as bar:
+        generate(recipe, out, on_image=lambda: bar.update(1))
+    click.echo(f"{images} images, annotations in {annotation_path(recipe, out)}.")
+    click.echo(f"Use them: crowdbench run METHOD synthcrowd --split {split} --root {out}")
