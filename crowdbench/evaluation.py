@@ -23,6 +23,7 @@ from crowdbench.checkpoints import load_weights, read_state_dict
 from crowdbench.dataset import Dataset
 from crowdbench.errors import CrowdbenchError, InputError, RunError, SettingsError
 from crowdbench.hashing import file_digest
+from crowdbench.loading import refuse_unguarded_scripts
 from crowdbench.method import Method, NetworkMethod
 from crowdbench.parts import Parts
 from crowdbench.prediction import Precision, as_results, predict_batches
@@ -92,6 +93,7 @@ def evaluate(
         InputError: something given is wrong: weights, settings, data.
         RunError: the run could not go on; its parts are kept.
     """
+    refuse_unguarded_scripts()
     if limit is not None and limit < 1:
         raise SettingsError(f"limit must be at least 1, got {limit}.")
     if batch_size < 1:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from crowdbench.errors import ShapeError
-from crowdbench.method import Batch, Method, NetworkMethod
+from crowdbench.loading import load_batches
+from crowdbench.method import Method, NetworkMethod
 from crowdbench.types import Pose, Sample
 
 if TYPE_CHECKING:
@@ -16,27 +16,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 Precision = Literal["fp32", "bf16", "fp16"]
-
-
-class _Prepared:
-    """A map-style dataset for PyTorch's loader: preparation happens where ``__getitem__`` is called."""
-
-    def __init__(self, method: NetworkMethod, samples: Sequence[Sample]) -> None:
-        self.method = method
-        self.samples = samples
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.method.prepare(self.samples[index])
-
-
-def _one_thread(_: int) -> None:
-    # Workers are the parallelism; OpenCV's own threads on top would fight over the cores.
-    import cv2
-
-    cv2.setNumThreads(1)
 
 
 def predict_batches(
@@ -89,19 +68,8 @@ def _network_batches(
     workers: int,
 ) -> Iterator[list[list[Pose]]]:
     import torch
-    from torch.utils.data import DataLoader
 
-    samples = [sample for batch in batches for sample in batch]
-    ends = np.cumsum([0, *(len(batch) for batch in batches)]).tolist()
-    loader: DataLoader[Batch] = DataLoader(
-        _Prepared(method, samples),  # type: ignore[arg-type]  # any __len__ + __getitem__ serves
-        batch_sampler=[list(range(start, end)) for start, end in pairwise(ends)],
-        num_workers=min(workers, len(batches)),
-        collate_fn=method.collate,
-        worker_init_fn=_one_thread,
-        pin_memory=device.type == "cuda",
-    )
-    for batch in loader:
+    for batch in load_batches(method, batches, workers=workers, pin_memory=device.type == "cuda"):
         with torch.inference_mode(), _autocast(device, precision):
             yield method.predict(network, batch)
 

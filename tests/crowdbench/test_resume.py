@@ -14,7 +14,7 @@ import pytest
 from crowdbench.parts import Parts
 from crowdbench.runs import Run, find_runs
 
-IMAGES = 24
+IMAGES = 48
 
 
 def command(out: Path, *more: str) -> list[str]:
@@ -23,7 +23,7 @@ def command(out: Path, *more: str) -> list[str]:
 
 
 def start(
-    arguments: list[str], environment: dict[str, str], sleep_s: float = 0.05
+    arguments: list[str], environment: dict[str, str], sleep_s: float = 0.15
 ) -> "subprocess.Popen[bytes]":
     environment = {**environment, "TOY_SLEEP_S": str(sleep_s)}
     return subprocess.Popen(
@@ -63,7 +63,7 @@ def test_predictions_are_byte_identical_after_twelve_kills_at_random_moments(
         # Two in three die while predicting, after a random number of further batches; the others at any moment
         # of the process's life: import, loading, start of workers.
         if attempt % 3 == 0:
-            time.sleep(chance.uniform(0, 4))
+            time.sleep(chance.uniform(0, 3))
         else:
             goal = progress[-1] + chance.randint(0, 2)
             deadline = time.monotonic() + 60

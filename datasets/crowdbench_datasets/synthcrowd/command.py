@@ -1,7 +1,7 @@
 """``crowdbench data synth OUT``."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -45,6 +45,9 @@ def synth(
 
     Seed, crowding and the other options determine every pixel.
     """
+    from rich.console import Console
+    from rich.progress import Progress
+
     from crowdbench.errors import DataError
     from crowdbench_datasets.synthcrowd.recipe import Recipe, annotation_path, generate, is_whole
 
@@ -54,8 +57,8 @@ def synth(
             click.echo(f"{out} holds this very set already.")
             return
         raise DataError(f"{out}: something else is there. Name a new folder, or remove this one.")
-    bar: Any
-    with click.progressbar(length=images, label="Drawing", file=click.get_text_stream("stderr")) as bar:
-        generate(recipe, out, on_image=lambda: bar.update(1))
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        generate(recipe, out, on_image=partial(bar.advance, bar.add_task("Drawing", total=images)))
     click.echo(f"{images} images, annotations in {annotation_path(recipe, out)}.")
     click.echo(f"Use them: crowdbench run METHOD synthcrowd --split {split} --root {out}")

@@ -1,0 +1,131 @@
+"""Samples, prepared in worker processes and joined to batches, in order.
+
+Workers start from a clean process, not as forks of this one: a fork of a process in which OpenCV or PyTorch
+have begun threads can hang for ever.
+"""
+
+import logging
+import multiprocessing
+import signal
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
+from multiprocessing.context import BaseContext
+from typing import TYPE_CHECKING, Any
+
+from crowdbench.errors import CrowdbenchError, RunError
+from crowdbench.method import Batch, NetworkMethod
+from crowdbench.types import Sample
+
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
+
+log = logging.getLogger("crowdbench")
+
+
+class _Prepared:
+    """A map-style dataset for PyTorch's loader: preparation happens where ``__getitem__`` is called.
+
+    Errors of the product's own travel as values: PyTorch would send them wrapped in a traceback.
+    """
+
+    def __init__(self, method: NetworkMethod, samples: Sequence[Sample]) -> None:
+        self.method = method
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Any:
+        try:
+            return self.method.prepare(self.samples[index])
+        except CrowdbenchError as error:
+            return error
+
+    def collate(self, examples: list[Any]) -> Any:
+        """The method's batch, or the first error."""
+        for example in examples:
+            if isinstance(example, CrowdbenchError):
+                return example
+        return self.method.collate(examples)
+
+
+def load_batches(
+    method: NetworkMethod, batches: Sequence[Sequence[Sample]], *, workers: int, pin_memory: bool
+) -> Iterator[Batch]:
+    """Prepare and join groups of samples, ahead of their use.
+
+    Args:
+        method: prepares and collates.
+        batches: samples, grouped.
+        workers: processes; 0 prepares in this process. A method that is defined in ``__main__`` (a notebook)
+            cannot be found by other processes and is always prepared in this one.
+        pin_memory: for a GPU.
+
+    Raises:
+        CrowdbenchError: what `method.prepare` raised.
+        RunError: a worker died.
+    """
+    from torch.utils.data import DataLoader
+
+    samples = [sample for batch in batches for sample in batch]
+    ends = accumulate((len(batch) for batch in batches), initial=0)
+    prepared = _Prepared(method, samples)
+    processes = min(workers, len(batches))
+    if processes and type(method).__module__ == "__main__":
+        log.warning("%s is defined in __main__: preparing in this process, without workers", method.name)
+        processes = 0
+    loader: DataLoader[Batch] = DataLoader(
+        prepared,  # type: ignore[arg-type]  # any __len__ + __getitem__ serves
+        batch_sampler=[list(range(start, end)) for start, end in pairwise(ends)],
+        num_workers=processes,
+        collate_fn=prepared.collate,
+        worker_init_fn=_start_worker,
+        multiprocessing_context=_clean_start(method) if processes else None,
+        pin_memory=pin_memory,
+    )
+    for batch in _unless_workers_die(loader):
+        if isinstance(batch, CrowdbenchError):
+            raise batch
+        yield batch
+
+
+def _clean_start(method: NetworkMethod) -> BaseContext:
+    context = multiprocessing.get_context("forkserver")
+    # Imported once, in the process that workers are forked from; importing begins no threads.
+    context.set_forkserver_preload(["torch", "cv2", type(method).__module__])
+    return context
+
+
+def _start_worker(_: int) -> None:
+    import cv2
+
+    # Workers are the parallelism; OpenCV's own threads on top would fight over the cores.
+    cv2.setNumThreads(1)
+    # A signal to the whole process group is the main process's to handle: it ends its workers itself.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _unless_workers_die(loader: "DataLoader[Batch]") -> Iterator[Batch]:
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise RunError(
+            f"a loader process died: {str(error).splitlines()[0]}\n"
+            "It may have run out of memory. --workers 0 prepares in the main process and shows what happens."
+        ) from error
+
+
+def refuse_unguarded_scripts() -> None:
+    """Stop a worker that imports the script which started it from running the script again.
+
+    Raises:
+        RunError: this process is such a worker.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RunError(
+            "a loader process imports the script that started it, and the script evaluates right away.\n"
+            'Put the call under `if __name__ == "__main__":`, or pass workers=0.'
+        )

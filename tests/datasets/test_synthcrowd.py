@@ -1,0 +1,306 @@
+"""The built-in dataset: determined by its seed, true to the pixel, as crowded as it is told to be."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crowdbench import load_dataset, score
+from crowdbench.cli import cli
+from crowdbench.errors import DataError, SettingsError
+from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
+from crowdbench_datasets.synthcrowd.annotation import annotate
+from crowdbench_datasets.synthcrowd.drawing import OWNER_STEP
+from crowdbench_datasets.synthcrowd.recipe import Recipe, generate
+
+
+def labels(recipe: Recipe, index: int) -> tuple[float, list[dict[str, Any]]]:
+    return annotate(recipe.crowd(index), recipe.keypoint_set, 1, 1)
+
+
+def points(annotation: dict[str, Any]) -> np.ndarray:
+    return np.array(annotation["keypoints"]).reshape(-1, 3)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        command = [sys.executable, "-m", "crowdbench", "data", "synth", str(tmp_path / name), "--images", "6"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert "6 images" in done.stdout
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert len(files(tmp_path / "one")) == 7
+
+
+def test_an_image_does_not_depend_on_which_were_drawn_before() -> None:
+    recipe = Recipe()
+    alone = recipe.crowd(5).image
+    for index in (7, 2):
+        recipe.crowd(index)
+    np.testing.assert_array_equal(recipe.crowd(5).image, alone)
+    np.testing.assert_array_equal(Recipe(images=1000).crowd(5).image, alone)
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"split": "train"}, {"crowding": 0.9}, {"people": 3}], ids=str
+)
+def test_another_seed_split_crowding_or_number_gives_other_pixels(change: dict[str, Any]) -> None:
+    assert not np.array_equal(Recipe().crowd(0).image, Recipe(**change).crowd(0).image)
+
+
+def test_crowd_index_rises_with_crowding() -> None:
+    means = [
+        np.mean([labels(Recipe(crowding=level, people=6), i)[0] for i in range(20)])
+        for level in (0, 0.25, 0.5, 0.75, 1)
+    ]
+    assert means == sorted(means)
+    assert means[0] < 0.1
+    assert means[-1] > 0.8
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 500), st.floats(0, 1), st.integers(1, 12), st.sampled_from([14, 17]))
+def test_labels_are_possible(index: int, crowding: float, people: int, keypoints: int) -> None:
+    recipe = Recipe(crowding=crowding, people=people, keypoints=keypoints)
+    crowd = recipe.crowd(index)
+    crowd_index, annotations = annotate(crowd, recipe.keypoint_set, 1, 1)
+    assert len(annotations) <= people
+    for annotation in annotations:
+        labelled = points(annotation)
+        assert len(labelled) == keypoints
+        seen = labelled[labelled[:, 2] > 0]
+        assert ((seen[:, :2] >= 0) & (seen[:, :2] <= (511, 383))).all()
+        assert not labelled[labelled[:, 2] == 0].any()
+        counted = labelled[:12] if keypoints == 14 else labelled
+        assert annotation["num_keypoints"] == np.count_nonzero(counted[:, 2])
+        x, y, width, height = annotation["bbox"]
+        assert 0 <= x <= x + width <= 511.01
+        assert 0 <= y <= y + height <= 383.01
+    assert crowd_index == pytest.approx(published_crowd_index(annotations), abs=0.006)
+
+
+def published_crowd_index(annotations: list[dict[str, Any]]) -> float:
+    """CrowdPose's formula, written as its paper has it, one person and one keypoint at a time."""
+    ratios = []
+    for person in annotations:
+        if person["num_keypoints"] == 0:
+            continue
+        x, y, width, height = person["bbox"]
+        own = sum(1 for _, _, v in points(person) if v > 0)
+        others = 0
+        for other in annotations:
+            if other is person or other["num_keypoints"] == 0:
+                continue
+            others += sum(
+                1 for px, py, v in points(other) if v > 0 and x <= px <= x + width and y <= py <= y + height
+            )
+        ratios.append(others / own)
+    return sum(ratios) / len(ratios) if ratios else 0.0
+
+
+def test_visibility_is_true_to_who_hides_whom() -> None:
+    """A visible keypoint lies on or beside its own figure; behind somebody else's body it is hidden."""
+    hidden = visible = 0
+    for index in range(12):
+        crowd = Recipe(crowding=0.7, people=7).crowd(index)
+        _, annotations = annotate(crowd, CROWDPOSE_14, 1, 1)
+        for annotation in annotations:
+            number = annotation["id"]  # ids follow the figures from 1
+            for x, y, v in points(annotation):
+                if v == 0:
+                    continue
+                row, column = round(y), round(x)
+                near = crowd.owners[max(row - 5, 0) : row + 6, max(column - 5, 0) : column + 6] // OWNER_STEP
+                if v == 2:
+                    visible += 1
+                    assert (near == number).any()
+                elif not (near == number).any():
+                    hidden += 1
+                    assert near.any(), "nobody is there to hide it"
+    assert visible > 300
+    assert hidden > 100
+
+
+def test_who_stands_in_front_is_wholly_visible_from_others() -> None:
+    crowd = Recipe(crowding=1.0, people=5).crowd(3)
+    nearest = len(crowd.figures)
+    assert (crowd.origins[-1, 1] >= crowd.origins[:, 1]).all()
+    height, width = crowd.owners.shape
+    painted = (crowd.owners // OWNER_STEP == nearest).nonzero()
+    x, y, w, h = annotate(crowd, CROWDPOSE_14, 1, 1)[1][-1]["bbox"]
+    assert painted[1].min() >= x - 2
+    assert painted[1].max() <= x + w + 2
+    assert painted[0].min() >= y - 2
+    assert painted[0].max() <= min(y + h + 2, height)
+    assert width == 512
+
+
+def test_left_and_right_are_the_figures_own() -> None:
+    """Of a figure that faces the camera, the left shoulder is on the right of the image, and the reverse."""
+    facing, backs = [], []
+    for index in range(25):
+        crowd = Recipe(crowding=0, people=5).crowd(index)
+        for figure, annotation in zip(crowd.figures, annotate(crowd, CROWDPOSE_14, 1, 1)[1], strict=True):
+            labelled = points(annotation)
+            if labelled[:2, 2].all() and abs(figure.head_facing) > 0.8:
+                (facing if figure.head_facing > 0 else backs).append(labelled[0, 0] - labelled[1, 0])
+    assert len(facing) > 20
+    assert len(backs) > 5
+    assert np.mean(np.array(facing) > 0) > 0.9
+    assert np.mean(np.array(backs) < 0) > 0.9
+
+
+def test_both_keypoint_sets_agree_where_they_name_the_same() -> None:
+    crowd = Recipe().crowd(2)
+    _, fourteen = annotate(crowd, CROWDPOSE_14, 1, 1)
+    _, seventeen = annotate(crowd, COCO_17, 1, 1)
+    shared = [name for name in CROWDPOSE_14.keypoints if name in COCO_17.keypoints]
+    assert len(shared) == 12
+    for a, b in zip(fourteen, seventeen, strict=True):
+        if not (a["num_keypoints"] and b["num_keypoints"]):
+            continue
+        first = points(a)[[CROWDPOSE_14.keypoints.index(name) for name in shared]]
+        second = points(b)[[COCO_17.keypoints.index(name) for name in shared]]
+        np.testing.assert_array_equal(first, second)
+
+
+def test_the_standard_set_has_easy_medium_and_hard_images_and_perfect_poses_score_one(tmp_path: Path) -> None:
+    dataset = load_dataset("synthcrowd")
+    levels = np.array([sample.crowd_index for sample in dataset])
+    assert min((levels < 0.2).sum(), ((levels >= 0.2) & (levels < 0.8)).sum(), (levels >= 0.8).sum()) >= 5
+    perfect = [
+        {
+            "image_id": sample.image_id,
+            "category_id": 1,
+            "keypoints": i.keypoints.ravel().tolist(),
+            "score": 1.0,
+        }
+        for sample in dataset
+        for i in sample.instances
+    ]
+    scores = score(perfect, dataset)
+    assert scores.values["AP"] > 0.999
+    assert all(scores.values[name] > 0.99 for name in ("AP_easy", "AP_medium", "AP_hard"))
+
+
+def test_a_written_set_is_read_as_synthcrowd_and_as_crowdpose(tmp_path: Path) -> None:
+    generate(Recipe(images=3), tmp_path / "set")
+    ours = load_dataset("synthcrowd", root=tmp_path / "set")
+    written = tmp_path / "set" / "json" / "synthcrowd_test.json"
+    written.rename(written.with_name("crowdpose_test.json"))
+    theirs = load_dataset("crowdpose", root=tmp_path / "set")
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a.boxes_xywh, b.boxes_xywh)
+        np.testing.assert_array_equal(a.read(), b.read())
+
+
+def test_seventeen_keypoints_are_read_with_cocos_sigmas(tmp_path: Path) -> None:
+    generate(Recipe(images=2, keypoints=17), tmp_path / "set")
+    dataset = load_dataset("synthcrowd", root=tmp_path / "set")
+    assert dataset.keypoints is COCO_17
+    assert dataset.protocol.keypoints is COCO_17
+    assert dataset[0].instances[0].keypoints.shape == (17, 3)
+
+
+def test_images_use_the_whole_range_of_colours_and_are_no_noise() -> None:
+    """Neighbouring pixels of a picture are alike; of noise they are not."""
+    for index in range(6):
+        image = Recipe().crowd(index).image.astype(np.float64)
+        step = np.abs(np.diff(image, axis=1)).mean()
+        assert 1 < step < 15
+        assert image.std() > 25
+        assert len(np.unique(cv2.resize(image, (64, 48)).round().reshape(-1, 3), axis=0)) > 500
+
+
+FIRST_USE = "import crowdbench; d = crowdbench.load_dataset('synthcrowd'); print(len(d), d[0].read().sum())"
+
+
+@pytest.mark.slow
+def test_first_use_by_six_processes_at_once_leaves_one_good_set(tmp_path: Path) -> None:
+    environment = {**os.environ, "CROWDBENCH_CACHE": str(tmp_path)}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    starts = [subprocess.Popen([sys.executable, "-c", FIRST_USE], env=environment, **pipes) for _ in range(6)]
+    results = [process.communicate(timeout=120) for process in starts]
+    assert [process.returncode for process in starts] == [0] * 6, results
+    assert len({out for out, _ in results}) == 1
+    assert len(list((tmp_path / "synthcrowd").iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_being_killed_while_drawing_leaves_no_half_set(tmp_path: Path) -> None:
+    environment = {**os.environ, "CROWDBENCH_CACHE": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, "-c", FIRST_USE], env=environment, stdout=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob("*.jpg")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert all(folder.name.startswith(".") for folder in (tmp_path / "synthcrowd").iterdir())
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_USE], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("64 ")
+
+
+def synth(*arguments: str) -> Any:
+    return CliRunner().invoke(cli, ["data", "synth", *arguments])
+
+
+def test_the_command_refuses_what_is_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("precious")
+    result = synth(str(tmp_path / "mine"), "--images", "1")
+    assert isinstance(result.exception, DataError)
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "precious"
+
+
+def test_the_command_repeated_says_that_the_set_is_there(tmp_path: Path) -> None:
+    arguments = [
+        str(tmp_path / "set"),
+        "--images",
+        "2",
+        "--crowding",
+        "0.5",
+        "--size",
+        "128x96",
+        "--keypoints",
+        "17",
+    ]
+    assert synth(*arguments).exit_code == 0
+    before = files(tmp_path / "set")
+    assert "already" in synth(*arguments).output
+    assert files(tmp_path / "set") == before
+    assert isinstance(synth(*arguments, "--seed", "1").exception, DataError)
+    info = json.loads((tmp_path / "set" / "json" / "synthcrowd_test.json").read_text())
+    assert (info["images"][0]["width"], info["images"][0]["height"]) == (128, 96)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--crowding", "2"),
+        ("--crowding", "much"),
+        ("--images", "0"),
+        ("--people", "0"),
+        ("--size", "5"),
+        ("--seed", "-1"),
+    ],
+)
+def test_the_command_says_what_it_cannot_do(tmp_path: Path, arguments: tuple[str, str]) -> None:
+    result = synth(str(tmp_path / "set"), *arguments)
+    assert result.exit_code == 2 or isinstance(result.exception, SettingsError)
+    assert not (tmp_path / "set").exists()
