@@ -1,14 +1,13 @@
-"""Drawing synthcrowd: as fast as a fixed amount of OpenCV's work on an image of the same size.
+"""Drawing synthcrowd, against a fixed amount of OpenCV's work on an image of the same size.
 
-The yardstick is to encode and decode the image as PNG, which takes about 18 ms on the two-core machine on which
-the promise of 40 images a second on one core was measured (57 images a second).
+The promise is 40 images a second on one core, for 512x384 pixels and six people. On the machine where it was
+measured (see RESULTS.md) LIMIT round trips through PNG take 1/40 s.
 """
 
 import time
 from collections.abc import Callable
 
 import cv2
-import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -16,6 +15,7 @@ from crowdbench_datasets.synthcrowd.annotation import annotate
 from crowdbench_datasets.synthcrowd.recipe import Recipe
 
 IMAGES = 30
+LIMIT = 3.8
 
 
 @pytest.fixture(autouse=True)
@@ -46,13 +46,9 @@ def test_drawing_labelling_and_encoding_a_crowd_of_six(benchmark: BenchmarkFixtu
         cv2.imencode(".jpg", crowd.image)
 
     def yardstick(_: int) -> None:
-        packed = cv2.imencode(".png", image)[1]
-        assert np.array_equal(cv2.imdecode(packed, cv2.IMREAD_COLOR), image)
+        cv2.imdecode(cv2.imencode(".png", image)[1], cv2.IMREAD_COLOR)
 
     ours, theirs = seconds(draw), seconds(yardstick)
     benchmark.extra_info |= {"images_per_s_on_one_core": 1 / ours, "ratio_to_png_round_trip": ours / theirs}
-    benchmark.pedantic(draw, args=(0,), rounds=5)
+    benchmark(draw, 0)
     assert ours < LIMIT * theirs
-
-
-LIMIT = 2.0

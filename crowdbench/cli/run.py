@@ -1,7 +1,6 @@
 """``crowdbench run METHOD DATASET``."""
 
 import logging
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -156,4 +155,3 @@ def _print_summary(done: "Run") -> None:
     if "persons_per_s" in record.timings:
         click.echo(f"{record.timings['persons_per_s']:.1f} persons/s on {record.device}.")
     click.echo(f"Run: {done.directory}")
-    click.echo(f"Made with: {shlex.join(record.command)}")
