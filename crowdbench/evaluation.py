@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crowdbench import machine
+from crowdbench import machine, plugins
 from crowdbench.checkpoints import load_weights, read_state_dict
 from crowdbench.dataset import Dataset
 from crowdbench.errors import CrowdbenchError, InputError, RunError, SettingsError
@@ -195,10 +194,9 @@ def _weights(method: Method, weights: str | Path | None) -> Weights:
 
 
 def _origin(method: Method) -> str:
-    package = type(method).__module__.split(".")[0]
-    for distribution in packages_distributions().get(package, ()):
-        return f"{distribution} {version(distribution)}"
-    return type(method).__module__
+    """The distribution and version that declare the method; the module of one that is built by hand."""
+    plugin = plugins.installed("method").get(method.name)
+    return plugin.origin if isinstance(plugin, plugins.Plugin) else type(method).__module__
 
 
 def _now() -> str:

@@ -35,6 +35,17 @@ def test_the_readme_shows_commands() -> None:
 
 
 @pytest.mark.slow
+def test_the_python_of_the_readme_runs_as_written(tmp_path: Path) -> None:
+    found = re.search(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert found
+    done = subprocess.run(
+        [sys.executable, "-c", found.group(1)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "i2rnet-vanilla" in done.stdout
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
 def test_commands_of_a_page_work_as_written(page: Path, tmp_path: Path, real_data: Path) -> None:
     (tmp_path / "data").symlink_to(real_data)
