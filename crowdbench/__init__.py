@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from crowdbench.errors import CrowdbenchError
     from crowdbench.evaluation import evaluate
     from crowdbench.method import Method, NetworkMethod, load_method
-    from crowdbench.runs import Run, runs
+    from crowdbench.run_directory import Run, runs
     from crowdbench.scoring import Scores, score
     from crowdbench.types import Instance, KeypointSet, Pose, Sample
 
@@ -24,13 +24,13 @@ _HOMES = {
     "Method": "method",
     "NetworkMethod": "method",
     "Pose": "types",
-    "Run": "runs",
+    "Run": "run_directory",
     "Sample": "types",
     "Scores": "scoring",
     "evaluate": "evaluation",
     "load_dataset": "dataset",
     "load_method": "method",
-    "runs": "runs",
+    "runs": "run_directory",
     "score": "scoring",
 }
 

@@ -27,7 +27,7 @@ from crowdbench.method import Method, NetworkMethod
 from crowdbench.parts import Parts
 from crowdbench.prediction import Precision, as_results, predict_batches
 from crowdbench.record import Protocol, Record, Weights, identity
-from crowdbench.runs import Run
+from crowdbench.run_directory import Run
 from crowdbench.types import Sample
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from crowdbench.errors import PluginError, UnknownNameError
 from crowdbench.evaluation import Progress, evaluate
 from crowdbench.method import load_method
 from crowdbench.prediction import Precision
-from crowdbench.runs import Run
+from crowdbench.run_directory import Run
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from crowdbench.record import Protocol
-from crowdbench.runs import Run
+from crowdbench.run_directory import Run
 
 if TYPE_CHECKING:
     import pandas as pd

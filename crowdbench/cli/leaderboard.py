@@ -18,7 +18,7 @@ def leaderboard(runs: Path, style: str) -> None:
     """
     from crowdbench.errors import MissingDataError
     from crowdbench.leaderboard import board, to_markdown, to_text
-    from crowdbench.runs import find_runs
+    from crowdbench.run_directory import find_runs
 
     if not runs.is_dir():
         raise MissingDataError(

@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from crowdbench.evaluation import Progress
-    from crowdbench.runs import Run
+    from crowdbench.run_directory import Run
 
 
 def _settings(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from crowdbench.dataset import Dataset
 from crowdbench.errors import MissingDataError, SettingsError, ShapeError, WeightsError
 from crowdbench.evaluation import Progress
 from crowdbench.files import read_maybe_gzipped
-from crowdbench.runs import Run, find_runs
+from crowdbench.run_directory import Run, find_runs
 from crowdbench.types import Pose
 
 

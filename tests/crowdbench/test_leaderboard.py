@@ -9,7 +9,7 @@ from crowdbench.cli.leaderboard import leaderboard
 from crowdbench.errors import MissingDataError
 from crowdbench.leaderboard import board, to_markdown, to_text
 from crowdbench.record import Protocol, Record, Weights
-from crowdbench.runs import Run, find_runs, runs
+from crowdbench.run_directory import Run, find_runs, runs
 
 PROTOCOL = Protocol("crowdpose", "test", "a" * 64, "gt", 8000, True, True, (256, 192))
 

@@ -81,3 +81,13 @@ def test_help_answers_within_a_few_bare_starts_of_python() -> None:
         return min(times)
 
     assert best(["-m", "crowdbench", "--help"]) < 12 * best(["-c", "pass"])
+
+
+def test_no_public_name_is_hidden_by_a_module_of_its_name() -> None:
+    """Importing a submodule sets an attribute of the package: a function of that name would be lost."""
+    done = python(
+        "import crowdbench, pkgutil\n"
+        "modules = {m.name for m in pkgutil.iter_modules(crowdbench.__path__)}\n"
+        "print(sorted(modules & set(crowdbench.__all__)))"
+    )
+    assert done.stdout.strip() == "[]", done.stderr

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from crowdbench.files import read_maybe_gzipped
-from crowdbench.runs import find_runs
+from crowdbench.run_directory import find_runs
 
 DETECTIONS = {
     "crowdpose": "json/det_for_crowd_test_0.1_0.5.json",
