@@ -1,0 +1,1 @@
+"""The room of published results and suites, which are data."""

@@ -53,10 +53,10 @@ def check(
     cls = checkable(dataset)
     shared = _digests_of(against, against_root) if against else {}
     findings: list[Finding] = []
-    for name, path in splits_on_disk(cls, root, split).items():
+    for name, (home, path) in splits_on_disk(cls, root, split).items():
         with _counted(f"{dataset} {name}") as tick:
             found = check_split(
-                cls, name, path, root, boxes=boxes, shared=shared, with_images=not no_images, on_image=tick
+                cls, name, home, path, boxes=boxes, shared=shared, with_images=not no_images, on_image=tick
             )
             findings.extend(found)
     if as_json:
@@ -74,8 +74,8 @@ def _digests_of(against: str, root: Path | None) -> dict[str, str]:
     name, _, split = against.partition(":")
     cls = checkable(name)
     found: dict[str, str] = {}
-    for part, path in splits_on_disk(cls, root, split or None).items():
-        found |= digests(cls, part, path, root)
+    for part, (home, path) in splits_on_disk(cls, root, split or None).items():
+        found |= digests(cls, part, home, path)
     return found
 
 

@@ -30,8 +30,10 @@ def checkable(name: str) -> type[CocoFormatDataset]:
     return cls
 
 
-def splits_on_disk(cls: type[CocoFormatDataset], root: Path | None, split: str | None) -> dict[str, Path]:
-    """The annotation files to check, by split.
+def splits_on_disk(
+    cls: type[CocoFormatDataset], root: Path | None, split: str | None
+) -> dict[str, tuple[Path, Path]]:
+    """The dataset's folder and the annotation file to check, by split.
 
     Raises:
         UnknownNameError: no such split.
@@ -40,11 +42,11 @@ def splits_on_disk(cls: type[CocoFormatDataset], root: Path | None, split: str |
     if split is not None:
         if split not in cls.splits:
             raise UnknownNameError(f"split of {cls.name}", split, cls.splits)
-        return {split: cls.find(split, root)[1]}
+        return {split: cls.find(split, root)}
     found = {}
     for candidate in cls.splits:
         try:
-            found[candidate] = cls.find(candidate, root)[1]
+            found[candidate] = cls.find(candidate, root)
         except MissingDataError:
             continue
     if not found:
@@ -55,8 +57,8 @@ def splits_on_disk(cls: type[CocoFormatDataset], root: Path | None, split: str |
 def check_split(
     cls: type[CocoFormatDataset],
     split: str,
+    root: Path,
     annotations: Path,
-    root: Path | None,
     *,
     boxes: Path | None = None,
     shared: dict[str, str] | None = None,
@@ -68,8 +70,8 @@ def check_split(
     Args:
         cls: the dataset.
         split: its split.
+        root: the dataset's folder.
         annotations: the annotation file.
-        root: the dataset's folder; None looks where the loader looks.
         boxes: a detector's results file to check as well.
         shared: files of other datasets by content digest (`digests`).
         with_images: whether to read every image.
@@ -93,27 +95,24 @@ def check_split(
     if not with_images:
         return
     sizes = {sample.image_id: (sample.width, sample.height) for sample in loaded} if loaded else {}
-    images = _image_files(cls, split, annotations, root)
+    images = _image_files(cls, split, root, annotations)
     yield from check_images(look_at_all(images, on_image), sizes, shared or {})
 
 
-def digests(cls: type[CocoFormatDataset], split: str, annotations: Path, root: Path | None) -> dict[str, str]:
+def digests(cls: type[CocoFormatDataset], split: str, root: Path, annotations: Path) -> dict[str, str]:
     """The readable images of a split by content: SHA-256 → file."""
-    images = _image_files(cls, split, annotations, root)
+    images = _image_files(cls, split, root, annotations)
     return {seen.digest: str(image.path) for image, seen in look_at_all(images, lambda: None) if seen.digest}
 
 
-def _image_files(
-    cls: type[CocoFormatDataset], split: str, annotations: Path, root: Path | None
-) -> list[ImageFile]:
+def _image_files(cls: type[CocoFormatDataset], split: str, root: Path, annotations: Path) -> list[ImageFile]:
     content, _ = read_raw(annotations)
     if content is None:
         return []
-    home = next((folder for folder in cls.roots(root) if folder.is_dir()), cls.roots(root)[0])
     files = []
     for image in content["images"]:
         if isinstance(image, dict) and isinstance(image.get("file_name"), str):
-            path = cls.image_path(home, split, image["file_name"])
+            path = cls.image_path(root, split, image["file_name"])
             files.append(
                 ImageFile(image.get("id", -1), path, (image.get("width", 0), image.get("height", 0)))
             )

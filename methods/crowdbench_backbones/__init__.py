@@ -1,0 +1,1 @@
+"""Trunks that several methods stand on."""

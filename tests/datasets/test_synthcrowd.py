@@ -304,3 +304,15 @@ def test_the_command_says_what_it_cannot_do(tmp_path: Path, arguments: tuple[str
     result = synth(str(tmp_path / "set"), *arguments)
     assert result.exit_code == 2 or isinstance(result.exception, SettingsError)
     assert not (tmp_path / "set").exists()
+
+
+def test_the_data_check_finds_nothing_wrong_with_any_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CROWDBENCH_CACHE", str(tmp_path))
+    for split in ("train", "test"):
+        load_dataset("synthcrowd", split=split)
+    result = CliRunner().invoke(cli, ["data", "check", "synthcrowd"])
+    assert result.exit_code == 0, result.output
+    assert "0 errors" in result.output
+    assert result.output.count("64 images") == 2
