@@ -4,49 +4,22 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import ClassVar, Self
 
-import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from crowdbench.annotation_file import ImageEntry, read_annotation_file
 from crowdbench.boxes import BoxSource, DetectorBoxes, GroundTruthBoxes
 from crowdbench.dataset import Dataset
 from crowdbench.detections import Detections
 from crowdbench.errors import AnnotationError, MissingDataError
-from crowdbench.files import read_maybe_gzipped
 from crowdbench.geometry import clean_boxes
+from crowdbench.swapped_sizes import swapped_sizes
 from crowdbench.types import FloatArray, Instance, Sample
 
 log = logging.getLogger("crowdbench")
-
-
-class ImageEntry(msgspec.Struct, rename={"crowd_index": "crowdIndex"}):
-    """An entry of ``images``."""
-
-    id: int
-    file_name: str
-    width: int
-    height: int
-    crowd_index: float | None = None
-
-
-class AnnotationEntry(msgspec.Struct):
-    """An entry of ``annotations``."""
-
-    id: int
-    image_id: int
-    bbox: tuple[float, float, float, float]
-    keypoints: list[float | str]
-    iscrowd: int = 0
-    area: float | None = None
-
-
-class AnnotationFile(msgspec.Struct):
-    """What is read of an annotation file; the rest (segmentations, licences) is skipped while parsing."""
-
-    images: list[ImageEntry]
-    annotations: list[AnnotationEntry] = []
 
 
 @dataclass(frozen=True)
@@ -89,26 +62,19 @@ class CocoFormatDataset(Dataset):
         self.boxes = boxes
         self.has_annotations = split not in self.unannotated_splits
         self.keypoints = self.protocol.keypoints
-        content = read_annotations(annotation_file)
+        content = read_annotation_file(annotation_file, self.keypoints.count, annotated=self.has_annotations)
         self._images = content.images
-        self._annotations: dict[int, list[tuple[AnnotationEntry, FloatArray]]] = {
-            i.id: [] for i in self._images
-        }
-        if len(self._annotations) < len(self._images):
-            raise AnnotationError(
-                f"{annotation_file}: image id {_first_double([i.id for i in self._images])} stands twice in "
-                "images. An id must name one image."
-            )
-        for image in self._images:
-            _refuse_escape(image.file_name, annotation_file)
-        self.corrections = (*self._take_annotations(content.annotations), *self._mend_swapped_sizes())
+        self._persons = content.persons
+        self._areas = self._counted_areas()
+        self._predicted = self._which_are_predicted()
+        self.corrections = (*content.corrections, *self._mend_swapped_sizes())
         for correction in self.corrections:
             log.warning("%s", correction)
         self._detections = (
-            Detections.read(boxes.path, self._annotations) if isinstance(boxes, DetectorBoxes) else None
+            Detections.read(boxes.path, {image.id for image in self._images})
+            if isinstance(boxes, DetectorBoxes)
+            else None
         )
-        if isinstance(boxes, GroundTruthBoxes) and not self.has_annotations:
-            log.info("%s %s has no ground truth: boxes must come from a detector's file", self.name, split)
 
     @classmethod
     def open(cls, split: str, root: Path | None, boxes: BoxSource, annotations: Path | None = None) -> Self:
@@ -119,8 +85,7 @@ class CocoFormatDataset(Dataset):
                 "Pass --boxes FILE with a detector's results, or --boxes none to a method that needs none."
             )
         if annotations is not None:
-            roots = cls.roots(root)
-            return cls(split, next((r for r in roots if r.is_dir()), roots[0]), annotations, boxes)
+            return cls(split, cls._home_of_images(split, root), annotations, boxes)
         home, path = cls.find(split, root)
         return cls(split, home, path, boxes)
 
@@ -133,11 +98,15 @@ class CocoFormatDataset(Dataset):
         """
         roots = cls.roots(root)
         for candidate in roots:
-            for place in cls.annotation_files[split]:
-                for path in (candidate / place, candidate / f"{place}.gz"):
-                    if path.is_file():
-                        return candidate, path
+            path = cls._first_file(candidate, cls.annotation_files[split])
+            if path is not None:
+                return candidate, path
         raise MissingDataError(cls._not_found(split, roots))
+
+    @staticmethod
+    def _first_file(root: Path, places: Sequence[str]) -> Path | None:
+        candidates = (root / name for place in places for name in (place, f"{place}.gz"))
+        return next((path for path in candidates if path.is_file()), None)
 
     @classmethod
     def roots(cls, root: Path | None) -> list[Path]:
@@ -149,6 +118,13 @@ class CocoFormatDataset(Dataset):
         return [*places, Path("data") / cls.name]
 
     @classmethod
+    def _home_of_images(cls, split: str, root: Path | None) -> Path:
+        """The first root that has one of the split's image folders; else the first."""
+        roots = cls.roots(root)
+        folders = [place.format(split=split) for place in cls.image_folders]
+        return next((r for r in roots if any((r / folder).is_dir() for folder in folders)), roots[0])
+
+    @classmethod
     def _not_found(cls, split: str, roots: Sequence[Path]) -> str:
         looked = [str(root / place) for root in roots for place in cls.annotation_files[split]]
         lines = [
@@ -158,7 +134,7 @@ class CocoFormatDataset(Dataset):
         others = [
             other
             for other, places in cls.annotation_files.items()
-            if other != split and any((root / place).is_file() for root in roots for place in places)
+            if other != split and any(cls._first_file(root, places) for root in roots)
         ]
         if others:
             lines.append(f"There are annotations of {', '.join(others)}: pass --split {others[0]}.")
@@ -174,12 +150,12 @@ class CocoFormatDataset(Dataset):
         if self._detections is not None:
             instances, source = self._detections.of(image.id, self.keypoints.count), "detector"
         elif isinstance(self.boxes, GroundTruthBoxes):
-            instances, source = self._persons(image), "gt"
+            instances, source = self._instances(index), "gt"
         else:
             instances, source = (), "none"
         return Sample(
             image_id=image.id,
-            path=self.image_path(self.root, self.split, image.file_name),
+            path=self._place(image),
             width=image.width,
             height=image.height,
             instances=instances,
@@ -187,67 +163,50 @@ class CocoFormatDataset(Dataset):
             box_source=source,  # type: ignore[arg-type]  # one of the three literals above
         )
 
-    def _persons(self, image: ImageEntry) -> tuple[Instance, ...]:
-        entries = self._annotations[image.id]
-        if not entries:
-            return ()
-        boxes, keep = clean_boxes([entry.bbox for entry, _ in entries], image.width, image.height)
-        persons = []
-        for (entry, keypoints), box, fits in zip(entries, boxes, keep, strict=True):
-            area = self._area(entry)
-            counts = self.protocol.box_area_factor is not None or area > 0
-            if fits and counts and not entry.iscrowd and keypoints.any():
-                persons.append(Instance(box, keypoints, area, id=entry.id))
-        return tuple(persons)
+    def _instances(self, index: int) -> tuple[Instance, ...]:
+        image, persons = self._images[index], self._persons
+        rows = persons.of(index)
+        boxes, fits = clean_boxes(persons.boxes_xywh[rows], image.width, image.height)
+        return tuple(
+            Instance(box, persons.keypoints[row], float(self._areas[row]), id=int(persons.ids[row]))
+            for row, box in zip(range(rows.start, rows.stop), boxes, strict=True)
+            if self._predicted[row] and fits[row - rows.start]
+        )
 
-    def _area(self, entry: AnnotationEntry) -> float:
-        if self.protocol.box_area_factor is not None:
-            return self.protocol.box_area_factor * entry.bbox[2] * entry.bbox[3]
-        if entry.area is None:
+    def _counted_areas(self) -> FloatArray:
+        """``(n,)``, square pixels, as the protocol counts them."""
+        factor, persons = self.protocol.box_area_factor, self._persons
+        if factor is not None:
+            areas: FloatArray = factor * persons.boxes_xywh[:, 2] * persons.boxes_xywh[:, 3]
+            return areas
+        missing = np.isnan(persons.areas)
+        if missing.any():
             raise AnnotationError(
-                f"{self.annotation_file}: annotation {entry.id} has no area, which scoring {self.name} "
-                "needs. Use the dataset's own file, or add the field."
+                f"{self.annotation_file}: annotation {persons.ids[missing.argmax()]} has no area, which "
+                f"scoring {self.name} needs. Use the dataset's own file, or add the field."
             )
-        return entry.area
+        return persons.areas
 
-    def _take_annotations(self, annotations: Sequence[AnnotationEntry]) -> Iterator[str]:
-        ids = [entry.id for entry in annotations]
-        if len(set(ids)) < len(ids):
-            raise AnnotationError(
-                f"{self.annotation_file}: annotation id {_first_double(ids)} stands twice. Number them anew: "
-                "every scoring tool confuses persons that share an id."
-            )
-        strings = strangers = 0
-        for entry in annotations:
-            keypoints, from_strings = _keypoints(entry, self.keypoints.count, self.annotation_file)
-            strings += from_strings
-            if entry.image_id in self._annotations:
-                self._annotations[entry.image_id].append((entry, keypoints))
-            else:
-                strangers += 1
-        name = self.annotation_file.name
-        if strings:
-            yield f"{name}: the keypoints of {strings} persons are strings; read as numbers."
-        if strangers:
-            yield f"{name}: {strangers} annotations belong to no listed image; left out."
+    def _which_are_predicted(self) -> NDArray[np.bool_]:
+        """``(n,)``, with ground-truth boxes, as far as the box itself does not forbid it."""
+        some = self._persons.keypoints.any(axis=(1, 2)) & ~self._persons.iscrowd
+        wanted: NDArray[np.bool_] = (
+            some & (self._areas > 0) if self.protocol.box_area_factor is None else some
+        )
+        return wanted
 
     def _mend_swapped_sizes(self) -> Iterator[str]:
-        """Some releases of CrowdPose's files have width and height swapped; extents of the labels tell."""
-        outside = swapped_outside = 0
-        for image in self._images:
-            points = [k[k[:, 2] > 0, :2] for _, k in self._annotations[image.id]]
-            if not points or image.width == image.height:
-                continue
-            x, y = np.concatenate(points).reshape(-1, 2).max(axis=0, initial=0.0)
-            outside += x > image.width or y > image.height
-            swapped_outside += x > image.height or y > image.width
-        if outside > 2 * swapped_outside:
+        evidence = swapped_sizes(self._images, self._persons, self._place)
+        if evidence is not None:
             for image in self._images:
                 image.width, image.height = image.height, image.width
             yield (
-                f"{self.annotation_file.name}: width and height are swapped ({outside} images have keypoints "
-                f"outside as written, {swapped_outside} when swapped); read the other way round."
+                f"{self.annotation_file.name}: width and height are swapped ({evidence}); "
+                "read the other way round."
             )
+
+    def _place(self, image: ImageEntry) -> Path:
+        return self.image_path(self.root, self.split, image.file_name)
 
     @classmethod
     def image_path(cls, root: Path, split: str, file_name: str) -> Path:
@@ -257,53 +216,3 @@ class CocoFormatDataset(Dataset):
             if (folder / file_name).is_file():
                 return folder / file_name
         return next((folder for folder in folders if folder.is_dir()), folders[0]) / file_name
-
-
-def read_annotations(path: Path) -> AnnotationFile:
-    """Parse an annotation file, plain or gzipped.
-
-    Raises:
-        MissingDataError: the file cannot be read.
-        AnnotationError: it is no JSON, or a field is missing or of the wrong kind; says where.
-    """
-    try:
-        return msgspec.json.decode(read_maybe_gzipped(path), type=AnnotationFile)
-    except (OSError, EOFError) as error:
-        raise MissingDataError(f"{path}: cannot read the annotations ({error}).") from error
-    except msgspec.ValidationError as error:
-        raise AnnotationError(f"{path}: {error}. `crowdbench data check` lists all faults.") from error
-    except msgspec.DecodeError as error:
-        raise AnnotationError(f"{path}: not whole JSON ({error}). Fetch the file again.") from error
-
-
-def _keypoints(entry: AnnotationEntry, count: int, path: Path) -> tuple[FloatArray, bool]:
-    """``(K, 3)`` float64, and whether strings had to be read as numbers."""
-    if len(entry.keypoints) != 3 * count:
-        raise AnnotationError(
-            f"{path}: annotation {entry.id} has {len(entry.keypoints)} keypoint numbers, not {3 * count} "
-            f"({count} keypoints of x, y, v). Is this the annotation file of another dataset?"
-        )
-    try:
-        values = np.array([float(value) for value in entry.keypoints])
-    except ValueError as error:
-        raise AnnotationError(f"{path}: annotation {entry.id}: a keypoint is no number ({error}).") from error
-    if not np.isfinite(values).all():
-        raise AnnotationError(f"{path}: annotation {entry.id}: a keypoint is NaN or infinite.")
-    return values.reshape(-1, 3), any(isinstance(value, str) for value in entry.keypoints)
-
-
-def _first_double(ids: Sequence[int]) -> int:
-    seen: set[int] = set()
-    for identity in ids:
-        if identity in seen:
-            return identity
-        seen.add(identity)
-    raise ValueError("no id stands twice")
-
-
-def _refuse_escape(file_name: str, path: Path) -> None:
-    parts = PurePosixPath(file_name)
-    if parts.is_absolute() or ".." in parts.parts or not file_name:
-        raise AnnotationError(
-            f"{path}: file_name {file_name!r} points outside the dataset's folder; refused."
-        )

@@ -26,6 +26,7 @@ class Dataset(ABC):
         annotation_file: the file that scores are computed from.
         has_annotations: false for splits whose ground truth is kept on a server.
         boxes: where the samples' boxes come from.
+        corrections: what was put right on reading, in sentences, for the record.
     """
 
     name: ClassVar[str]
@@ -38,6 +39,7 @@ class Dataset(ABC):
     annotation_file: Path
     has_annotations: bool
     boxes: BoxSource
+    corrections: tuple[str, ...] = ()
 
     @classmethod
     @abstractmethod

@@ -3,6 +3,7 @@
 import gzip
 import os
 import secrets
+import zlib
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,6 +54,16 @@ def gzipped(data: bytes) -> bytes:
 
 
 def read_maybe_gzipped(path: Path) -> bytes:
-    """The content of a file, unpacked if it is gzipped, whatever its name says."""
+    """The content of a file, unpacked if it is gzipped, whatever its name says.
+
+    Raises:
+        OSError: it cannot be read, or its gzip stream is damaged.
+        EOFError: its gzip stream is cut off.
+    """
     data = path.read_bytes()
-    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    if data[:2] != b"\x1f\x8b":
+        return data
+    try:
+        return gzip.decompress(data)
+    except zlib.error as error:
+        raise gzip.BadGzipFile(str(error)) from error
