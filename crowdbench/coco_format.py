@@ -44,6 +44,7 @@ class CocoFormatDataset(Dataset):
         image_folders: where images may be under the root; ``{split}`` stands for the split.
         unannotated_splits: splits whose file lists images only.
         published: how many images and annotations each split is said to have.
+        published_together: what is known of all splits as a whole.
 
     Attributes:
         root: the dataset's folder.
@@ -54,6 +55,7 @@ class CocoFormatDataset(Dataset):
     image_folders: ClassVar[Sequence[str]] = ("images", "images/{split}", "{split}")
     unannotated_splits: ClassVar[frozenset[str]] = frozenset()
     published: ClassVar[Mapping[str, PublishedCounts]] = {}
+    published_together: ClassVar[PublishedCounts] = PublishedCounts()
 
     def __init__(self, split: str, root: Path, annotation_file: Path, boxes: BoxSource) -> None:
         self.split = split

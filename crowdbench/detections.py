@@ -31,10 +31,17 @@ class Detections:
 
     Args:
         by_image: positions in the file and entries, by image id.
+        strangers: how many detections of the file are on images outside the split.
     """
 
-    def __init__(self, by_image: dict[int, list[tuple[int, DetectionEntry]]]) -> None:
+    def __init__(self, by_image: dict[int, list[tuple[int, DetectionEntry]]], strangers: int = 0) -> None:
         self._by_image = by_image
+        self.strangers = strangers
+
+    @property
+    def count(self) -> int:
+        """How many persons were found on the split's images."""
+        return sum(map(len, self._by_image.values()))
 
     @classmethod
     def read(cls, path: Path, images: Collection[int]) -> Self:
@@ -55,7 +62,7 @@ class Detections:
             entries = msgspec.json.decode(read_maybe_gzipped(path), type=list[DetectionEntry])
         except (OSError, EOFError) as error:
             raise MissingDataError(f"{path}: cannot read the detector's boxes ({error}).") from error
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise DataError(
                 f"{path}: not a detector's results in COCO format ({error}).\n"
                 "Expected a JSON list of {image_id, category_id, bbox [x, y, width, height], score}."
@@ -82,7 +89,7 @@ class Detections:
             log.warning(
                 "%s: %d of %d detections are on images outside the split", path, strangers, len(entries)
             )
-        return cls(found)
+        return cls(found, strangers)
 
     def of(self, image_id: int, keypoints: int) -> tuple[Instance, ...]:
         """The persons found on an image; their keypoints are unknown, all zero."""

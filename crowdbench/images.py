@@ -20,8 +20,24 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         data = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise MissingDataError(f"{path}: cannot read the image ({error.strerror}).") from error
+    return decode_rgb(data, str(path))
+
+
+def decode_rgb(data: NDArray[np.uint8], source: str) -> NDArray[np.uint8]:
+    """Decode the content of an image file to ``(H, W, 3)`` uint8 RGB, ignoring EXIF orientation.
+
+    Args:
+        data: ``(bytes,)`` uint8.
+        source: where the content comes from, for messages.
+
+    Raises:
+        ImageError: OpenCV cannot decode it.
+    """
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(data, flags) if data.size else None
+    try:
+        image = cv2.imdecode(data, flags) if data.size else None
+    except cv2.error as error:  # for one, a header that promises more pixels than OpenCV allows
+        raise ImageError(f"{source}: OpenCV cannot decode the image ({error.err}).") from error
     if image is None:
-        raise ImageError(f"{path}: not an image that OpenCV can decode; the download may be broken.")
+        raise ImageError(f"{source}: not an image that OpenCV can decode; the download may be broken.")
     return np.asarray(image, dtype=np.uint8)

@@ -1,7 +1,7 @@
 """``crowdbench data``: what is on disk."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ import click
 from crowdbench.cli import PluginGroup
 
 if TYPE_CHECKING:
-    from crowdbench.datacheck import Finding
+    from crowdbench.datacheck import Finding, SplitOnDisk
 
 SHOWN_PER_KIND = 20
 
@@ -48,17 +48,24 @@ def check(
 
     One line a finding. Ends with status 1 if a benchmark on these data would be wrong.
     """
-    from crowdbench.datacheck import check_split, checkable, splits_on_disk
+    from crowdbench.datacheck import check_boxes, check_split, check_together, splits_on_disk
 
-    cls = checkable(dataset)
-    shared = _digests_of(against, against_root) if against else {}
+    if against is None and against_root is not None:
+        raise click.UsageError("--against-root is the folder of the dataset that --against names.")
+    if against is not None and no_images:
+        raise click.UsageError("--against compares images, which --no-images leaves out.")
+    places = splits_on_disk(dataset, root, split)
+    known = _digests(against, against_root) if against is not None else {}
     findings: list[Finding] = []
-    for name, (home, path) in splits_on_disk(cls, root, split).items():
-        with _counted(f"{dataset} {name}") as tick:
-            found = check_split(
-                cls, name, home, path, boxes=boxes, shared=shared, with_images=not no_images, on_image=tick
-            )
-            findings.extend(found)
+    for place in places:
+        shared = {
+            digest: file for other, files in known.items() if other != place for digest, file in files.items()
+        }
+        with _progress(f"{dataset} {place.split}") as progress:
+            findings += check_split(place, shared=shared, with_images=not no_images, progress=progress)
+    findings += check_together(places)
+    if boxes is not None:
+        findings += check_boxes(boxes, places)
     if as_json:
         import msgspec
 
@@ -68,18 +75,18 @@ def check(
     ctx.exit(1 if any(finding.severity == "error" for finding in findings) else 0)
 
 
-def _digests_of(against: str, root: Path | None) -> dict[str, str]:
-    from crowdbench.datacheck import checkable, digests, splits_on_disk
+def _digests(against: str, root: Path | None) -> "dict[SplitOnDisk, dict[str, str]]":
+    from crowdbench.datacheck import digests, splits_on_disk
 
     name, _, split = against.partition(":")
-    cls = checkable(name)
-    found: dict[str, str] = {}
-    for part, (home, path) in splits_on_disk(cls, root, split or None).items():
-        found |= digests(cls, part, home, path)
+    found = {}
+    for place in splits_on_disk(name, root, split or None):
+        with _progress(f"reading {name} {place.split}") as progress:
+            found[place] = digests(place, progress)
     return found
 
 
-def _print(findings: "list[Finding]", show_all: bool) -> None:
+def _print(findings: "Sequence[Finding]", show_all: bool) -> None:
     kinds: Counter[tuple[str, str]] = Counter()
     for finding in findings:
         kinds[finding.severity, finding.kind] += 1
@@ -91,16 +98,27 @@ def _print(findings: "list[Finding]", show_all: bool) -> None:
                 f"{severity}: … and {count - SHOWN_PER_KIND} more of the kind '{kind}'; --all shows them"
             )
     totals = Counter(finding.severity for finding in findings)
-    click.echo(f"{totals['error']} errors, {totals['warning']} warnings.")
+    click.echo(f"{_several(totals['error'], 'error')}, {_several(totals['warning'], 'warning')}.")
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 @contextmanager
-def _counted(title: str) -> Iterator[Callable[[], None]]:
-    """Count images on a terminal's stderr."""
+def _progress(title: str) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal's stderr, moved by the number of images that are left."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(title, total=None)
-        yield lambda: bar.advance(task)
+        done = 0
+
+        def move(left: int) -> None:
+            nonlocal done
+            done += 1
+            bar.update(task, completed=done, total=done + left)
+
+        yield move

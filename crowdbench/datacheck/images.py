@@ -5,62 +5,123 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
+from crowdbench.annotation_file import leads_out
 from crowdbench.datacheck.finding import Finding
+from crowdbench.datacheck.places import SplitOnDisk
+from crowdbench.datacheck.raw import RawFile, is_number
+from crowdbench.errors import ImageError
 
 AGAIN = "fetch the image again"
-# A whole file ends with its format's end marker; a few writers append bytes of their own behind it.
-_END_MARKERS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
-_TAIL = 4096
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image that the annotations list."""
+    """An image that the annotations list.
 
-    image_id: int
+    Attributes:
+        image_id: as the annotations have it, whatever it is.
+        path: the file.
+        size: width and height as the annotations have them, in pixels.
+    """
+
+    image_id: Any
     path: Path
-    size: tuple[int, int]
-    """Width and height as the annotations say, in pixels."""
+    size: tuple[Any, Any]
 
 
 @dataclass(frozen=True)
 class Look:
-    """What an image file is."""
+    """What an image file is: a fault, or a size (width, height) and a digest of the content."""
 
     fault: str | None
     size: tuple[int, int] | None = None
     digest: str | None = None
 
 
+def image_files(raw: RawFile, place: SplitOnDisk) -> list[ImageFile]:
+    """The files of the images that have a usable name; names that lead out of the folder are not followed."""
+    return [
+        ImageFile(
+            image.get("id"),
+            place.dataset.image_path(place.root, place.split, image["file_name"]),
+            (image.get("width"), image.get("height")),
+        )
+        for image in raw.images
+        if isinstance(image.get("file_name"), str) and not leads_out(image["file_name"])
+    ]
+
+
 def look(path: Path) -> Look:
     """Read a file, decode it, hash it.
 
-    Decoders fill what is missing of a broken file with grey, so the end of the file is looked at.
+    Decoders fill what is missing of a broken file with grey, so the end of the file is looked for.
     """
-    import cv2
     import numpy as np
+
+    from crowdbench.images import decode_rgb
 
     try:
         data = path.read_bytes()
     except OSError as error:
         return Look(f"missing ({error.strerror})")
-    marker = _END_MARKERS.get(data[:2])
-    if marker is not None and marker not in data[-_TAIL:]:
+    if is_cut_off(data):
         return Look("cut off: its end is missing")
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    if image is None:
+    try:
+        height, width = decode_rgb(np.frombuffer(data, np.uint8), str(path)).shape[:2]
+    except ImageError:
         return Look("not an image that can be decoded")
-    return Look(None, (image.shape[1], image.shape[0]), hashlib.sha256(data).hexdigest())
+    return Look(None, (width, height), hashlib.sha256(data).hexdigest())
 
 
-def look_at_all(images: Sequence[ImageFile], on_each: Callable[[], None]) -> Iterator[tuple[ImageFile, Look]]:
+def is_cut_off(data: bytes) -> bool:
+    """Whether a JPEG or PNG file lacks its end marker. What writers append behind the marker is no fault."""
+    if data[:2] == b"\xff\xd8":
+        # The header is skipped by its segments: a thumbnail in it has an end marker of its own.
+        at = 2
+        while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big") if data[at + 1 : at + 2] != b"\xff" else 1
+        return b"\xff\xd9" not in data[at:]
+    if data[:4] == b"\x89PNG":
+        return b"IEND\xaeB`\x82" not in data
+    return False
+
+
+def look_at_all(
+    images: Sequence[ImageFile], progress: Callable[[int], None]
+) -> Iterator[tuple[ImageFile, Look]]:
     """Look at many files at once, in order."""
+    return _all_at_once(look, images, progress)
+
+
+def digests_of(images: Sequence[ImageFile], progress: Callable[[int], None]) -> dict[str, str]:
+    """SHA-256 → file, of the files that are there."""
+    return {
+        digest: str(image.path)
+        for image, digest in _all_at_once(_digest, images, progress)
+        if digest is not None
+    }
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None  # a missing image shares nothing; the check of its own dataset names it
+
+
+def _all_at_once(
+    task: Callable[[Path], T], images: Sequence[ImageFile], progress: Callable[[int], None]
+) -> Iterator[tuple[ImageFile, T]]:
     with ThreadPoolExecutor() as pool:
-        for image, seen in zip(images, pool.map(lambda image: look(image.path), images), strict=True):
-            on_each()
-            yield image, seen
+        results = pool.map(task, [image.path for image in images])
+        for left, (image, result) in zip(
+            range(len(images) - 1, -1, -1), zip(images, results, strict=True), strict=True
+        ):
+            progress(left)
+            yield image, result
 
 
 def check_images(
@@ -79,26 +140,34 @@ def check_images(
         file, where = str(image.path), f"image {image.image_id}"
         if seen.fault is not None:
             yield Finding("error", "image", file, where, seen.fault, AGAIN)
-            continue
-        assert seen.size is not None
-        if seen.size != image.size:
-            swapped = seen.size == image.size[::-1]
-            mended = loaded_sizes.get(image.image_id) == seen.size
-            yield Finding(
-                "warning" if mended else "error",
-                "swapped size" if swapped else "size",
-                file,
-                where,
-                f"is {seen.size[0]}x{seen.size[1]}, annotated as {image.size[0]}x{image.size[1]}"
-                + (" (width and height swapped)" if swapped else ""),
-                "read the right way round" if mended else "correct the annotation file",
-            )
+        elif seen.size is not None:
+            yield from _size(image, seen.size, loaded_sizes)
         if seen.digest is not None and seen.digest in shared:
+            what = f"the same image as {shared[seen.digest]}"
             yield Finding(
-                "warning",
-                "shared",
-                file,
-                where,
-                f"the same image as {shared[seen.digest]}",
-                "do not train on the one and test on the other",
+                "warning", "shared", file, where, what, "do not train on the one and test on the other"
             )
+
+
+def _size(
+    image: ImageFile, size: tuple[int, int], loaded_sizes: Mapping[int, tuple[int, int]]
+) -> Iterator[Finding]:
+    loaded = loaded_sizes.get(image.image_id, image.size) if loaded_sizes else image.size
+    if size == image.size == loaded or not all(map(is_number, image.size)):
+        return
+    swapped, mended = size == image.size[::-1], size == loaded
+    what = f"is {size[0]}x{size[1]}, annotated as {image.size[0]}x{image.size[1]}"
+    if size == image.size:
+        what = (
+            f"is {size[0]}x{size[1]} as annotated, but most of the file is swapped, and so it is read wrongly"
+        )
+    elif swapped:
+        what += " (width and height swapped)"
+    yield Finding(
+        "warning" if mended else "error",
+        "swapped size" if swapped else "size",
+        str(image.path),
+        f"image {image.image_id}",
+        what,
+        "read the right way round" if mended else "correct the annotation file",
+    )

@@ -24,8 +24,9 @@ class OCHuman(CocoFormatDataset):
         )
         for split in splits
     }
-    # 8,110 persons in both splits together; no source tells how many in each.
+    # No source tells how many persons are in each.
     published = {  # noqa: RUF012  (declared a ClassVar by the base)
         "val": PublishedCounts(2500, None, "liruilong940607/OCHumanApi"),
         "test": PublishedCounts(2231, None, "liruilong940607/OCHumanApi"),
     }
+    published_together = PublishedCounts(4731, 8110, "the OCHuman paper")

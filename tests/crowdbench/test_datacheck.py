@@ -11,10 +11,17 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
+from crowdbench import load_dataset
 from crowdbench.cli import cli
 from crowdbench.coco_format import PublishedCounts
+from crowdbench.datacheck import check_split, splits_on_disk
+from crowdbench.errors import MissingDataError
+from crowdbench.scoring.annotations import read_annotations
 from crowdbench_datasets.crowdpose import CrowdPose
+from crowdbench_datasets.ochuman import OCHuman
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -106,6 +113,43 @@ def first(content: dict[str, Any]) -> dict[str, Any]:
         pytest.param(
             lambda c: c["images"][0].update(file_name="gone.jpg"), "missing", "error", id="no image"
         ),
+        pytest.param(
+            lambda c: c["images"][0].update(file_name="../secret.jpg"),
+            "image 1: file_name '../secret.jpg' points outside",
+            "error",
+            id="path up",
+        ),
+        pytest.param(
+            lambda c: c["images"][0].update(file_name="000002.jpg"),
+            "000002.jpg: 2 images have this file_name",
+            "warning",
+            id="one file twice",
+        ),
+        pytest.param(
+            lambda c: c["images"][0].update(id=[1]),
+            "image [1]: its id is no whole",
+            "error",
+            id="list for id",
+        ),
+        pytest.param(
+            lambda c: first(c).update(image_id={"a": 1}),
+            "annotation 11: its image_id is no",
+            "error",
+            id="object",
+        ),
+        pytest.param(
+            lambda c: first(c).update(keypoints=[10**400] * 42), "no number", "error", id="immense numbers"
+        ),
+        pytest.param(
+            lambda c: c.pop("annotations"), "there is no list of annotations", "error", id="no list"
+        ),
+        pytest.param(
+            lambda c: c["images"].append("text"), "images[3]: the entry cannot be read", "error", id="text"
+        ),
+        pytest.param(
+            lambda c: first(c).pop("num_keypoints"), "num_keypoints", "error", id="only scoring needs it"
+        ),
+        pytest.param(lambda c: c.pop("categories"), "categories", "error", id="no categories"),
     ],
 )
 def test_every_fault_is_one_line_with_place_and_severity(
@@ -181,13 +225,168 @@ def test_many_findings_of_a_kind_are_cut_unless_all_are_asked_for(tmp_path: Path
     assert sum(f["kind"] == "string" for f in json.loads(check(tmp_path, "--json").stdout)) == 30
 
 
+def detection(image: int) -> dict[str, Any]:
+    return {"image_id": image, "category_id": 1, "bbox": [1, 1, 5, 5], "score": 0.9}
+
+
 def test_a_detectors_file_is_checked(tmp_path: Path) -> None:
     damaged(tmp_path)
     boxes = tmp_path / "boxes.json"
-    boxes.write_text(json.dumps([{"image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "score": 0.9}]))
-    assert "boxes on 1 of 3 images" in check(tmp_path, "--boxes", str(boxes)).output
+    boxes.write_text(json.dumps([detection(1), detection(1), detection(9)]))
+    result = check(tmp_path, "--boxes", str(boxes))
+    assert "note: " + str(boxes) + ": 2 boxes of persons on 1 of the 3 images of test" in result.output
+    assert "1 detections are on images outside test" in result.output
+    assert result.exit_code == 0
     boxes.write_text("{}")
     assert check(tmp_path, "--boxes", str(boxes)).exit_code == 1
+
+
+def test_boxes_need_to_fit_only_one_of_the_splits_that_are_there(tmp_path: Path) -> None:
+    damaged(tmp_path)
+    content = coco_files.document(14)
+    for image, entry in zip(content["images"], content["annotations"], strict=True):
+        image["id"] = entry["image_id"] = 100 + image["id"]
+    (tmp_path / "json/crowdpose_val.json").write_text(json.dumps(content))
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps([detection(1)]))
+    assert check(tmp_path, "--boxes", str(boxes)).exit_code == 0
+    assert check(tmp_path, "--boxes", str(boxes), "--split", "val").exit_code == 1
+
+
+def test_a_missing_detectors_file_is_the_users_error(tmp_path: Path) -> None:
+    result = check(damaged(tmp_path), "--boxes", str(tmp_path / "nowhere.json"))
+    assert isinstance(result.exception, MissingDataError)
+
+
+def test_a_cut_off_image_is_found_though_its_thumbnail_is_whole(tmp_path: Path) -> None:
+    damaged(tmp_path)
+    path = tmp_path / "images/000001.jpg"
+    picture = path.read_bytes()
+    thumbnail = b"\xff\xe1" + (2 + len(picture)).to_bytes(2, "big") + picture
+    whole = picture[:2] + thumbnail + picture[2:]
+    path.write_bytes(whole)
+    assert check(tmp_path).exit_code == 0
+    path.write_bytes(whole + b"bytes that a camera appends")
+    assert check(tmp_path).exit_code == 0
+    path.write_bytes(whole[:-30])
+    assert "000001.jpg: image 1: cut off" in check(tmp_path).output
+
+
+def test_a_cut_off_png_is_found(tmp_path: Path) -> None:
+    path = damaged(tmp_path) / "images/000001.jpg"
+    path.write_bytes(cv2.imencode(".png", np.zeros((40, 60, 3), np.uint8))[1].tobytes())
+    assert check(tmp_path).exit_code == 0
+    path.write_bytes(path.read_bytes()[:-12])
+    assert "000001.jpg: image 1: cut off" in check(tmp_path).output
+
+
+def test_a_file_outside_the_datasets_folder_is_never_opened(tmp_path: Path) -> None:
+    root = damaged(tmp_path / "root", lambda c: c["images"][0].update(file_name="../../secret.jpg"))
+    coco_files.write(tmp_path / "b", "annotations/coco_val.json", "val2017", 17)
+    secret = tmp_path / "secret.jpg"
+    secret.write_bytes((tmp_path / "b/val2017/000001.jpg").read_bytes())
+    arguments = ["--against", "coco", "--against-root", str(tmp_path / "b")]
+    shared = [line for line in check(root, *arguments).output.splitlines() if "the same image as" in line]
+    assert not any("secret" in line for line in shared)
+
+
+def test_images_of_the_root_where_the_annotations_are_are_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged(tmp_path / "data" / "crowdpose")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("CROWDBENCH_DATA", str(tmp_path / "empty"))
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(cli, ["data", "check", "crowdpose"]).exit_code == 0
+
+
+def test_a_split_shares_no_images_with_itself(tmp_path: Path) -> None:
+    damaged(tmp_path)
+    result = check(tmp_path, "--against", "crowdpose", "--against-root", str(tmp_path))
+    assert "the same image" not in result.output
+    (tmp_path / "json/crowdpose_train.json").write_bytes((tmp_path / "json/crowdpose_test.json").read_bytes())
+    result = check(tmp_path, "--against", "crowdpose", "--against-root", str(tmp_path), "--split", "test")
+    assert result.output.count("the same image") == 3
+
+
+def test_options_that_contradict_each_other_are_the_users_error(tmp_path: Path) -> None:
+    damaged(tmp_path)
+    assert check(tmp_path, "--against-root", str(tmp_path)).exit_code == 2
+    assert check(tmp_path, "--against", "coco", "--no-images").exit_code == 2
+
+
+def test_an_image_that_is_right_in_a_file_that_is_swapped_is_an_error(tmp_path: Path) -> None:
+    def swapped(content: dict[str, Any]) -> None:
+        for entry, image in zip(content["annotations"], content["images"], strict=True):
+            entry["keypoints"][0] = 55
+            image["width"], image["height"] = 40, 60
+
+    def mixed(content: dict[str, Any]) -> None:
+        swapped(content)
+        content["images"][0].update(width=60, height=40)
+        first(content)["keypoints"][0] = 10
+
+    assert check(damaged(tmp_path / "all", swapped)).exit_code == 0
+    result = check(damaged(tmp_path / "mixed", mixed))
+    assert result.exit_code == 1
+    assert re.search(r"000001\.jpg: image 1: is 60x40 as annotated, but most of the file", result.output)
+
+
+def test_persons_of_all_splits_together_are_compared_with_the_paper(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for split in ("val", "test"):
+        coco_files.write(tmp_path / split, f"annotations/ochuman_{split}.json", keypoints=17)
+    (tmp_path / "test/annotations/ochuman_test.json").rename(tmp_path / "val/annotations/ochuman_test.json")
+    monkeypatch.setattr(OCHuman, "published", {})
+
+    def run() -> Result:
+        return CliRunner().invoke(cli, ["data", "check", "ochuman", "--root", str(tmp_path / "val")])
+
+    assert (
+        "error: " + str(tmp_path / "val") + ": 6 annotated persons in val and test together" in run().output
+    )
+    assert run().exit_code == 1
+    monkeypatch.setattr(OCHuman, "published_together", PublishedCounts(6, 6, "a paper"))
+    assert run().exit_code == 0
+
+
+PLACES = st.sampled_from(
+    [("images", field) for field in ("id", "file_name", "width", "height", "crowdIndex")]
+    + [("annotations", field) for field in ("id", "image_id", "category_id", "bbox", "keypoints", "iscrowd")]
+    + [("annotations", "num_keypoints"), ("categories", "id"), ("categories", "name")]
+)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.just(10**400)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(["", "nan", "12", "inf", "..", "/", "\0", "a/b.jpg"]),
+    lambda values: st.lists(values, max_size=4) | st.dictionaries(st.just("x"), values, max_size=1),
+    max_leaves=5,
+)
+
+
+@given(st.lists(st.tuples(PLACES, st.integers(0, 2), VALUES), max_size=3))
+def test_what_the_check_lets_pass_can_be_loaded_and_scored_and_nothing_is_traced(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[tuple[str, str], int, Any]]
+) -> None:
+    content = coco_files.document(14)
+    for (part, field), position, value in changes:
+        content[part][position % len(content[part])][field] = value
+    root = tmp_path_factory.getbasetemp() / "arbitrary"
+    (root / "json").mkdir(parents=True, exist_ok=True)
+    path = root / "json/crowdpose_test.json"
+    path.write_text(json.dumps(content))
+    (place,) = splits_on_disk("crowdpose", root, "test")
+    findings = list(check_split(place, with_images=False))
+    if any(finding.severity == "error" for finding in findings):
+        assert all(finding.line() for finding in findings)
+        return
+    dataset = load_dataset("crowdpose", root=root)
+    assert len(list(dataset)) == 3
+    read_annotations(path, dataset.protocol)
 
 
 def test_nothing_there_is_the_users_error(tmp_path: Path) -> None:
