@@ -47,7 +47,7 @@ class Plugin:
         """
         try:
             return self.entry_point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a script that was meant to be run, not imported
             raise PluginError(
                 f"{self.kind} {self.name!r} of {self.origin} does not load: {type(error).__name__}: {error}\n"
                 f"Its entry point is {self.target}; reinstall or remove the package."

@@ -52,17 +52,42 @@ def _facts(kind: plugins.Kind, plugin: plugins.Plugin) -> dict[str, Any]:
     """
     ours = plugin.entry_point.dist is not None and plugin.entry_point.dist.name == "crowdbench"
     if kind == "method" and ours:
-        if find_spec(plugin.entry_point.module) is None:
+        if not _is_there(plugin.entry_point.module):
             raise PluginError(f"module {plugin.entry_point.module} is missing; reinstall {plugin.origin}")
         return {}
     if kind == "method":
         from crowdbench.method import method_class
 
-        return {"paradigm": method_class(plugin.name).paradigm}
+        method = method_class(plugin.name)
+        _must_have(method, plugin, "paradigm")
+        return {"paradigm": method.paradigm}
     from crowdbench.dataset import dataset_class
 
-    cls = dataset_class(plugin.name)
-    return {"splits": list(cls.splits), "keypoints": cls.keypoints.count}
+    dataset = dataset_class(plugin.name)
+    _must_have(dataset, plugin, "splits", "default_split")
+    # A dataset may learn its keypoints only when it is opened.
+    keypoints = getattr(dataset, "keypoints", None)
+    return {
+        "splits": list(dataset.splits),
+        "default_split": dataset.default_split,
+        "keypoints": None if keypoints is None else keypoints.count,
+    }
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False  # not even the package
+
+
+def _must_have(cls: type[object], plugin: plugins.Plugin, *attributes: str) -> None:
+    missing = [name for name in attributes if not hasattr(cls, name)]
+    if missing:
+        raise PluginError(
+            f"{plugin.kind} {plugin.name!r} of {plugin.origin} has no {' and no '.join(missing)}.\n"
+            f"Its class {plugin.target} must set them as class attributes."
+        )
 
 
 def _show(rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -22,13 +22,13 @@ def crowdbench(*arguments: str, path: str = "") -> str:
 
 @pytest.fixture
 def strangers(tmp_path: Path) -> str:
-    """Installed distributions: one good, three broken, one that claims a taken name."""
+    """Installed distributions: good ones, broken ones, and one that claims a taken name."""
 
-    def install(name: str, lines: str, code: str = "") -> None:
+    def install(name: str, lines: str, code: str = "", group: str = "methods") -> None:
         info = tmp_path / f"{name}-2.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n")
-        (info / "entry_points.txt").write_text(f"[crowdbench.methods]\n{lines}\n")
+        (info / "entry_points.txt").write_text(f"[crowdbench.{group}]\n{lines}\n")
         (tmp_path / f"{name}.py").write_text(code)
 
     good = (
@@ -42,6 +42,16 @@ def strangers(tmp_path: Path) -> str:
     install("missing", "missing-pose = missing_module:Missing")
     install("wrong", "wrong-pose = wrong:wrong", "wrong = 3")
     install("thief", "i2rnet-vanilla = thief:Thief")
+    install("script", "script-pose = script:Script", "raise SystemExit('usage: script FILE')")
+    install("bare", "bare-pose = bare:Bare", good.replace("paradigm", "unit").replace("Good", "Bare"))
+    sets = (
+        "from crowdbench import Dataset\n"
+        "class Late(Dataset):\n"
+        "    splits = ('all',)\n"
+        "    default_split = 'all'\n"
+        "class Bare(Dataset): pass\n"
+    )
+    install("sets", "late-set = sets:Late\nbare-set = sets:Bare", sets, group="datasets")
     return str(tmp_path)
 
 
@@ -60,6 +70,17 @@ def test_a_broken_plugin_is_listed_with_its_error(strangers: str) -> None:
     assert "no licence for this" in row(listing, "broken-pose")
     assert "missing_module" in row(listing, "missing-pose")
     assert "no subclass" in row(listing, "wrong-pose")
+    assert "SystemExit: usage: script FILE" in row(listing, "script-pose")
+    assert "has no paradigm" in row(listing, "bare-pose")
+
+
+def test_datasets_of_strangers_are_listed_with_their_splits_or_their_error(strangers: str) -> None:
+    listing = crowdbench("datasets", path=strangers)
+    assert re.search(r"late-set\s+sets 2\.0\s.*\sall", row(listing, "late-set"))
+    assert "has no splits and no default_split" in row(listing, "bare-set")
+    rows = {r["name"]: r for r in json.loads(crowdbench("datasets", "--json", path=strangers))}
+    assert rows["late-set"]["keypoints"] is None
+    assert rows["late-set"]["error"] is None
 
 
 def test_a_name_that_two_packages_claim_names_both(strangers: str) -> None:
