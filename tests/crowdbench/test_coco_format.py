@@ -1,3 +1,5 @@
+import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -5,6 +7,8 @@ from typing import Any
 import coco_files
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crowdbench import Dataset, load_dataset
 from crowdbench.errors import AnnotationError, DataError, ImageError, MissingDataError
@@ -56,7 +60,7 @@ def test_keypoints_given_as_strings_are_read_and_the_record_says_so(tmp_path: Pa
         tmp_path, lambda c: first(c).update(keypoints=[str(v) for v in first(c)["keypoints"]])
     )
     np.testing.assert_array_equal(dataset[0].instances[0].keypoints, dataset[1].instances[0].keypoints)
-    assert any("1 persons are strings" in sentence for sentence in dataset.corrections)  # type: ignore[attr-defined]
+    assert any("1 persons are strings" in sentence for sentence in dataset.corrections)
 
 
 def swap(content: dict[str, Any]) -> None:
@@ -73,7 +77,34 @@ def test_swapped_sizes_are_mended_where_the_keypoints_tell(tmp_path: Path) -> No
     dataset = crowdpose(tmp_path, wide)
     assert [(s.width, s.height) for s in dataset] == [(60, 40)] * 3
     assert dataset[0].read().shape == (40, 60, 3)
-    assert any("swapped" in sentence for sentence in dataset.corrections)  # type: ignore[attr-defined]
+    assert any("swapped" in sentence for sentence in dataset.corrections)
+
+
+def test_one_keypoint_outside_its_image_does_not_swap_a_small_file(tmp_path: Path) -> None:
+    dataset = crowdpose(tmp_path, lambda c: first(c)["keypoints"].__setitem__(1, 45))
+    assert [(s.width, s.height) for s in dataset] == [(60, 40)] * 3
+    assert dataset.corrections == ()
+    assert dataset[0].read().shape == (40, 60, 3)
+
+
+def test_where_no_image_is_there_the_keypoints_decide_on_swapped_sizes(tmp_path: Path) -> None:
+    def wide(content: dict[str, Any]) -> None:
+        swap(content)
+        for image, entry in zip(content["images"], content["annotations"], strict=True):
+            image["file_name"] = f"elsewhere/{image['id']}.jpg"
+            entry["keypoints"][0] = 55
+
+    assert [(s.width, s.height) for s in crowdpose(tmp_path, wide)] == [(60, 40)] * 3
+
+
+def test_boxes_are_cut_to_the_mended_size(tmp_path: Path) -> None:
+    def wide(content: dict[str, Any]) -> None:
+        swap(content)
+        for entry in content["annotations"]:
+            entry["keypoints"][0] = 55
+            entry["bbox"] = [45, 5, 30, 60]
+
+    np.testing.assert_array_equal(crowdpose(tmp_path, wide)[0].boxes_xywh, [[45, 5, 15, 35]])
 
 
 def test_swapped_sizes_that_nothing_tells_are_an_error_on_reading(tmp_path: Path) -> None:
@@ -95,6 +126,13 @@ def test_swapped_sizes_that_nothing_tells_are_an_error_on_reading(tmp_path: Path
         pytest.param(lambda c: first(c).pop("bbox"), "bbox", id="no box"),
         pytest.param(lambda c: first(c).update(bbox=[1, 2, 3]), "bbox", id="box of three"),
         pytest.param(lambda c: c.pop("images"), "images", id="no images"),
+        pytest.param(lambda c: c.pop("annotations"), "no list of annotations", id="no annotations"),
+        pytest.param(lambda c: c["images"][0].update(width=0), "width", id="no width"),
+        pytest.param(lambda c: first(c).update(id=2**60), "id", id="immense id"),
+        pytest.param(lambda c: first(c)["keypoints"].__setitem__(4, None), r"keypoints\[4\]", id="null"),
+        pytest.param(lambda c: c["images"][0].update(file_name="a/../../b.jpg"), "refused", id="path within"),
+        pytest.param(lambda c: c["images"][0].update(file_name="\0.jpg"), "refused", id="path with NUL"),
+        pytest.param(lambda c: c["images"][0].update(file_name=""), "refused", id="no path"),
         pytest.param(lambda c: c["images"][0].update(file_name="../../etc/passwd"), "refused", id="path up"),
         pytest.param(lambda c: c["images"][0].update(file_name="/etc/passwd"), "refused", id="absolute path"),
     ],
@@ -115,10 +153,88 @@ def test_half_a_file_is_an_error(tmp_path: Path) -> None:
         load_dataset("crowdpose", root=tmp_path)
 
 
+def test_a_damaged_gzip_file_is_an_error(tmp_path: Path) -> None:
+    coco_files.write(tmp_path, "json/crowdpose_test.json")
+    path = tmp_path / "json/crowdpose_test.json"
+    packed = bytearray(gzip.compress(path.read_bytes()))
+    path.write_bytes(packed[:-20])
+    with pytest.raises(MissingDataError, match=r"crowdpose_test\.json"):
+        load_dataset("crowdpose", root=tmp_path)
+    packed[30:60] = b"\xff" * 30
+    path.write_bytes(packed)
+    with pytest.raises(MissingDataError, match=r"crowdpose_test\.json"):
+        load_dataset("crowdpose", root=tmp_path)
+
+
+def test_a_dataset_without_an_area_that_scoring_needs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match="annotation 11 has no area"):
+        coco(tmp_path, lambda c: first(c).pop("area"))
+
+
+def test_persons_keep_the_order_of_the_file_whatever_the_order_of_images(tmp_path: Path) -> None:
+    def shuffled(content: dict[str, Any]) -> None:
+        content["annotations"] = [
+            coco_files.person(i, image, 14) for i, image in [(9, 3), (5, 1), (4, 3), (7, 3)]
+        ]
+
+    dataset = crowdpose(tmp_path, shuffled)
+    assert [[i.id for i in sample.instances] for sample in dataset] == [[5], [], [9, 4, 7]]
+
+
+def test_images_may_lie_in_folders_of_their_own(tmp_path: Path) -> None:
+    coco_files.write(
+        tmp_path, "json/crowdpose_test.json", change=lambda c: c["images"][0].update(file_name="a/b.jpg")
+    )
+    (tmp_path / "images/a").mkdir()
+    (tmp_path / "images/000001.jpg").rename(tmp_path / "images/a/b.jpg")
+    assert load_dataset("crowdpose", root=tmp_path)[0].read().shape == (40, 60, 3)
+
+
+def plain_persons(content: dict[str, Any]) -> list[list[int]]:
+    """Who is predicted with ground-truth boxes, written down as the published pipelines have it."""
+    sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
+    found: dict[int, list[int]] = {identity: [] for identity in sizes}
+    for entry in content["annotations"]:
+        width, height = sizes[entry["image_id"]]
+        x, y, w, h = entry["bbox"]
+        x1, y1 = max(0, x), max(0, y)
+        x2, y2 = min(width - 1, x1 + max(0, w - 1)), min(height - 1, y1 + max(0, h - 1))
+        if not entry["iscrowd"] and entry["area"] > 0 and x2 >= x1 and y2 >= y1 and any(entry["keypoints"]):
+            found[entry["image_id"]].append(entry["id"])
+    return list(found.values())
+
+
+PERSON = st.fixed_dictionaries(
+    {
+        "image_id": st.integers(1, 3),
+        "bbox": st.tuples(*[st.integers(-70, 70)] * 4),
+        "iscrowd": st.integers(0, 1),
+        "area": st.integers(-1, 2),
+        "keypoints": st.sampled_from([[0] * 51, [0, 0, 2] + [0] * 48, [3, 4, 0] + [0] * 48, ["1"] * 51]),
+        "num_keypoints": st.integers(0, 17),
+    }
+)
+
+
+@given(st.lists(PERSON, max_size=8))
+def test_the_persons_are_those_of_the_published_pipelines_whatever_the_file_holds(
+    tmp_path_factory: pytest.TempPathFactory, persons: list[dict[str, Any]]
+) -> None:
+    content = coco_files.document(17)
+    content["annotations"] = [{**person, "id": i, "category_id": 1} for i, person in enumerate(persons)]
+    path = tmp_path_factory.getbasetemp() / "annotations.json"
+    path.write_text(json.dumps(content))
+    dataset = load_dataset("coco", root=path.parent, annotations=path)
+    assert [[i.id for i in sample.instances] for sample in dataset] == plain_persons(content)
+    for sample in dataset:
+        x, y, width, height = sample.boxes_xywh.T
+        assert ((x >= 0) & (y >= 0) & (x + width <= 60) & (y + height <= 40)).all()
+
+
 def test_annotations_of_unlisted_images_are_left_out_and_counted(tmp_path: Path) -> None:
     dataset = crowdpose(tmp_path, lambda c: first(c).update(image_id=99))
     assert [len(sample.instances) for sample in dataset] == [0, 1, 1]
-    assert any("1 annotations belong to no listed image" in s for s in dataset.corrections)  # type: ignore[attr-defined]
+    assert any("1 annotations belong to no listed image" in s for s in dataset.corrections)
 
 
 def test_a_missing_image_is_an_error_when_it_is_read(tmp_path: Path) -> None:
@@ -135,8 +251,6 @@ DETECTION = {"image_id": 2, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5
 
 
 def boxes_file(root: Path, *entries: object) -> Path:
-    import json
-
     path = root / "boxes.json"
     path.write_text(json.dumps(entries))
     return path

@@ -57,6 +57,23 @@ def test_a_missing_split_names_the_splits_that_are_there(tmp_path: Path) -> None
         load_dataset("ochuman", root=tmp_path)
 
 
+def test_a_gzipped_file_of_another_split_is_named_too(tmp_path: Path) -> None:
+    coco_files.write(tmp_path, "json/crowdpose_val.json.gz")
+    with pytest.raises(MissingDataError, match="pass --split val"):
+        load_dataset("crowdpose", root=tmp_path)
+
+
+def test_annotations_given_by_hand_find_the_images_of_the_root_that_has_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coco_files.write(tmp_path / "data" / "crowdpose", "mine.json")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("CROWDBENCH_DATA", str(tmp_path / "empty"))
+    monkeypatch.chdir(tmp_path)
+    dataset = load_dataset("crowdpose", annotations="data/crowdpose/mine.json")
+    assert dataset[0].read().shape == (40, 60, 3)
+
+
 def test_the_environment_says_where_data_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     coco_files.write(tmp_path / "crowdpose", "json/crowdpose_test.json")
     monkeypatch.setenv("CROWDBENCH_DATA", str(tmp_path))
