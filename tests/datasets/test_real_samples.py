@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from crowdbench import load_dataset
+from crowdbench.geometry import centers_and_scales
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,36 @@ def test_a_detectors_boxes_are_those_of_its_file_in_its_order(real_data: Path) -
     np.testing.assert_array_equal([i.box_xywh for i in instances], [entry["bbox"] for entry in entries])
     assert {sample.box_source for sample in dataset} == {"detector"}
     assert dataset.boxes.label.startswith("detector:")
+
+
+def test_a_detectors_boxes_are_cropped_where_the_original_pipeline_crops_them(
+    reference: Path, real_data: Path
+) -> None:
+    expected = np.load(reference / "i2rnet" / "pipeline_coco_detector_256x192.npz")
+    path = next((real_data / "coco" / "person_detection_results").glob("*.json"))
+    dataset = load_dataset("coco", root=real_data / "coco", boxes=path)
+    instances = sorted((i for sample in dataset for i in sample.instances), key=lambda i: i.id)
+    centers, scales = centers_and_scales([i.box_xywh for i in instances], (256, 192))
+    np.testing.assert_array_equal(centers, expected["all_center"])
+    np.testing.assert_array_equal(scales, expected["all_scale"])
+    np.testing.assert_array_equal([i.score for i in instances], expected["all_score"])
+    chosen = [instances[record].box_xywh for record in expected["selected_records"]]
+    np.testing.assert_array_equal(chosen, expected["box_xywh"])
+
+
+def test_the_keypoints_are_those_of_the_file(real_data: Path) -> None:
+    for name, split in (("crowdpose", "test"), ("ochuman", "val"), ("coco", "train2017")):
+        dataset = load_dataset(name, split=split, root=real_data / name)
+        truth = {a["id"]: a for a in json.loads(dataset.annotation_file.read_text())["annotations"]}
+        seen = 0
+        for sample in dataset:
+            for instance in sample.instances:
+                entry = truth[instance.id]
+                assert entry["image_id"] == sample.image_id
+                np.testing.assert_array_equal(instance.keypoints.ravel(), entry["keypoints"])
+                seen += 1
+        assert seen > 3
+        assert dataset.corrections == ()
 
 
 def test_crowd_index_and_sizes_are_read(real_data: Path) -> None:
