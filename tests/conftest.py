@@ -1,6 +1,7 @@
 """Shared fixtures: where the reference numbers and the real samples lie."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,5 +43,6 @@ def toy_plugins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "toy-centre = toy_method:BoxCentre\n"
         "toy-wrong-count = toy_method:WrongCount\n"
     )
-    paths = [str(site), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    shutil.copy(Path(__file__).parent / "toy_method.py", site)
+    paths = [str(site), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}

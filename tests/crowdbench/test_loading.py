@@ -1,0 +1,122 @@
+"""Loader workers: what happens when they cannot do their work."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import coco_files
+import cv2
+import numpy as np
+import pytest
+import torch
+from toy_method import ToyNetwork, ToySettings
+
+from crowdbench import evaluate, load_dataset
+from crowdbench.errors import ImageError, RunError
+from crowdbench.loading import load_batches
+from crowdbench.types import Sample
+
+
+class DiesWhilePreparing(ToyNetwork):
+    def prepare(self, sample: Sample, rng: Any = None) -> Any:
+        os._exit(9)
+
+
+class HasABug(ToyNetwork):
+    def prepare(self, sample: Sample, rng: Any = None) -> Any:
+        return {}["a bug"]
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Any:
+    return load_dataset("crowdpose", root=coco_files.write(tmp_path / "data", "json/crowdpose_test.json"))
+
+
+def batches(dataset: Any) -> Sequence[Sequence[Sample]]:
+    return [[sample] for sample in dataset]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_come_in_order(dataset: Any, workers: int) -> None:
+    method = ToyNetwork(dataset.keypoints, ToySettings())
+    loaded = list(load_batches(method, batches(dataset), workers=workers, pin_memory=False))
+    boxes = [groups[0][0] for groups, _ in loaded]
+    np.testing.assert_array_equal(boxes, [sample.boxes_xywh[0] for sample in dataset])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_image_is_the_products_own_error_from_a_worker_too(
+    dataset: Any, tmp_path: Path, workers: int
+) -> None:
+    (tmp_path / "data" / "images" / "000002.jpg").write_bytes(b"no image")
+    with pytest.raises(ImageError) as caught:
+        evaluate(
+            ToyNetwork(dataset.keypoints, ToySettings()),
+            dataset,
+            weights="none",
+            out=tmp_path,
+            workers=workers,
+        )
+    assert "000002.jpg" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_worker_that_dies_is_an_error_that_says_what_to_try(dataset: Any) -> None:
+    method = DiesWhilePreparing(dataset.keypoints, ToySettings())
+    with pytest.raises(RunError, match="--workers 0"):
+        list(load_batches(method, batches(dataset), workers=1, pin_memory=False))
+
+
+def test_a_bug_in_a_method_keeps_its_traceback(dataset: Any) -> None:
+    method = HasABug(dataset.keypoints, ToySettings())
+    with pytest.raises(KeyError, match="a bug"):
+        list(load_batches(method, batches(dataset), workers=1, pin_memory=False))
+
+
+def test_threads_of_this_process_do_not_hang_the_workers(dataset: Any) -> None:
+    """OpenCV's and PyTorch's thread pools do not survive a fork; workers must not be forks of this process."""
+    cv2.setNumThreads(4)
+    cv2.GaussianBlur(np.zeros((2000, 2000), np.float32), (31, 31), 5)
+    torch.ones(1000, 1000).matmul(torch.ones(1000, 1000))
+    method = ToyNetwork(dataset.keypoints, ToySettings())
+    assert len(list(load_batches(method, batches(dataset), workers=2, pin_memory=False))) == 3
+
+
+SCRIPT = """
+from toy_method import ToyNetwork, ToySettings
+import crowdbench
+{extra}
+dataset = crowdbench.load_dataset("synthcrowd")
+method = {cls}(dataset.keypoints, ToySettings())
+run = crowdbench.evaluate(method, dataset, weights="none", limit=2, workers=1, out={out!r})
+print("state", run.record.state)
+"""
+
+
+def script(tmp_path: Path, cls: str, extra: str = "") -> "subprocess.CompletedProcess[str]":
+    path = tmp_path / "script.py"
+    shutil.copy(Path(__file__).parents[1] / "toy_method.py", tmp_path)
+    path.write_text(SCRIPT.format(cls=cls, extra=extra, out=str(tmp_path / "runs")))
+    return subprocess.run(
+        [sys.executable, str(path)], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.mark.slow
+def test_a_method_that_is_defined_in_a_script_runs_without_workers(tmp_path: Path) -> None:
+    done = script(tmp_path, "Mine", "class Mine(ToyNetwork): pass")
+    assert done.returncode == 0, done.stderr
+    assert "state done" in done.stdout
+    (log,) = (tmp_path / "runs").rglob("log.txt")
+    assert "without workers" in log.read_text()
+
+
+@pytest.mark.slow
+def test_a_script_that_evaluates_unguarded_is_told_what_to_do(tmp_path: Path) -> None:
+    done = script(tmp_path, "ToyNetwork")
+    assert done.returncode != 0
+    assert '__name__ == "__main__"' in done.stderr
