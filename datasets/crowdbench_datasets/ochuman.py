@@ -29,4 +29,4 @@ class OCHuman(CocoFormatDataset):
         "val": PublishedCounts(2500, None, "liruilong940607/OCHumanApi"),
         "test": PublishedCounts(2231, None, "liruilong940607/OCHumanApi"),
     }
-    published_together = PublishedCounts(4731, 8110, "the OCHuman paper")
+    published_together = PublishedCounts(4731, 8110, "liruilong940607/OCHumanApi")
