@@ -35,9 +35,9 @@ class CocoFormatDataset(Dataset):
     """A split read from a COCO-format annotation file.
 
     With ground-truth boxes a sample holds the persons that the published top-down pipelines predict: not
-    iscrowd, a keypoint list that is not all zero, a positive annotated area (where the protocol takes areas
-    from the annotations), and a box of which something is left after it is cut to the image. Their boxes
-    are the cut ones. ``num_keypoints`` is not consulted.
+    iscrowd, a keypoint list whose largest number is not 0, a positive annotated area (where the
+    protocol takes areas from the annotations), and a box of which something is left after it is cut to
+    the image. Their boxes are the cut ones. ``num_keypoints`` is not consulted.
 
     Class attributes:
         annotation_files: for each split the places of its annotation file under the root, the usual first.
@@ -191,7 +191,7 @@ class CocoFormatDataset(Dataset):
 
     def _which_are_predicted(self) -> NDArray[np.bool_]:
         """``(n,)``, with ground-truth boxes, as far as the box itself does not forbid it."""
-        some = self._persons.keypoints.any(axis=(1, 2)) & ~self._persons.iscrowd
+        some = (self._persons.keypoints.max(axis=(1, 2), initial=-np.inf) != 0) & ~self._persons.iscrowd
         wanted: NDArray[np.bool_] = (
             some & (self._areas > 0) if self.protocol.box_area_factor is None else some
         )

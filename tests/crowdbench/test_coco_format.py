@@ -199,7 +199,13 @@ def plain_persons(content: dict[str, Any]) -> list[list[int]]:
         x, y, w, h = entry["bbox"]
         x1, y1 = max(0, x), max(0, y)
         x2, y2 = min(width - 1, x1 + max(0, w - 1)), min(height - 1, y1 + max(0, h - 1))
-        if not entry["iscrowd"] and entry["area"] > 0 and x2 >= x1 and y2 >= y1 and any(entry["keypoints"]):
+        if (
+            not entry["iscrowd"]
+            and entry["area"] > 0
+            and x2 >= x1
+            and y2 >= y1
+            and max(entry["keypoints"]) != 0
+        ):
             found[entry["image_id"]].append(entry["id"])
     return list(found.values())
 
