@@ -1,0 +1,134 @@
+"""Suites: files that name runs worth doing together, and the figure that each should reproduce.
+
+Packages ship them in ``suites/*.toml`` (see `crowdbench.shipped`); anybody's own file is as good. A file is
+read strictly: a misspelled field must not quietly change what is measured.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from crowdbench.errors import InputError, UnknownNameError
+from crowdbench.shipped import shipped_files
+
+PATTERN = "suites/*.toml"
+DETECTOR = "detector:"
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Boxes = Annotated[str, msgspec.Meta(pattern=f"^(gt|none|{DETECTOR}.+)$")]
+
+
+class Detector(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"origin": "from"}
+):
+    """A file of detections that a suite means.
+
+    Attributes:
+        description: what the detections are.
+        file: where it usually lies, relative to the dataset's folder.
+        origin: pages that have it; ``from`` in the file.
+    """
+
+    description: Text
+    file: Text
+    origin: tuple[Text, ...] = ()
+
+
+class SuiteRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One run of a suite.
+
+    Attributes:
+        method: as `crowdbench methods` lists it.
+        dataset: as `crowdbench datasets` lists it.
+        split: None takes the dataset's default.
+        boxes: ``"gt"``, ``"none"``, or ``"detector:<name>"`` with a name under ``[detector]``.
+        settings: where they differ from the method's published settings for this dataset.
+        weights: as ``crowdbench run --weights`` takes them.
+        ap: the published AP that the run should reproduce, in percent.
+        table: where that figure is printed.
+    """
+
+    method: Text
+    dataset: Text
+    split: Text | None = None
+    boxes: Boxes = "gt"
+    settings: dict[str, Any] = {}
+    weights: Text | None = "published"
+    ap: Percent | None = None
+    table: str = ""
+
+    @property
+    def detector(self) -> str | None:
+        """The name of the detector whose boxes are used."""
+        return self.boxes.removeprefix(DETECTOR) if self.boxes.startswith(DETECTOR) else None
+
+
+class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"runs": "run"}):
+    """Runs that belong together.
+
+    Attributes:
+        name: what the suite is called; an installed suite's file has the same name.
+        description: what it measures, in one sentence.
+        runs: in the order of the file, where each is a ``[[run]]``.
+        source: where the published figures were read.
+        detector: files of detections, by the name that the runs use.
+    """
+
+    name: Text
+    description: Text
+    runs: Annotated[tuple[SuiteRun, ...], msgspec.Meta(min_length=1)]
+    source: str = ""
+    detector: dict[str, Detector] = {}
+
+    def __post_init__(self) -> None:
+        named = {run.detector for run in self.runs if run.detector is not None}
+        for name in sorted(named - self.detector.keys()):
+            raise ValueError(f"a run takes the boxes of {name!r}, and there is no [detector.{name}]")
+
+
+def read_suite(path: Path) -> Suite:
+    """Read a suite's file.
+
+    Raises:
+        InputError: it cannot be read, is no TOML, or a field is not as `Suite` has it; says where.
+    """
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Suite)
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the suite ({error.strerror}).") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a suite: {error}.") from error
+
+
+def installed_suites() -> Mapping[str, tuple[Path, ...]]:
+    """The files of all installed suites by name; more than one where packages ship the same name."""
+    found: dict[str, tuple[Path, ...]] = {}
+    for file in shipped_files(PATTERN):
+        found[file.path.stem] = (*found.get(file.path.stem, ()), file.path)
+    return found
+
+
+def load_suite(name: str | Path) -> Suite:
+    """An installed suite by its name, or anybody's by its path.
+
+    Args:
+        name: ends in ``.toml`` if it is a path.
+
+    Raises:
+        UnknownNameError: no package ships a suite of that name.
+        InputError: two packages do, or the file is no suite.
+    """
+    if str(name).endswith(".toml"):
+        return read_suite(Path(name))
+    suites = installed_suites()
+    if str(name) not in suites:
+        raise UnknownNameError("suite", str(name), suites, hint="Your own is named by its .toml file.")
+    path, *others = suites[str(name)]
+    if others:
+        raise InputError(
+            f"two packages ship a suite {name!r}: {path} and {others[0]}.\nPass the path of one."
+        )
+    return read_suite(path)

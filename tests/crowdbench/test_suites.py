@@ -1,0 +1,142 @@
+"""Suites name runs; a file that does not say clearly what to run is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from crowdbench import plugins, suites
+from crowdbench.errors import InputError, UnknownNameError
+from crowdbench.published import published_results
+from crowdbench.suites import Suite, SuiteRun, load_suite, read_suite
+
+PAPER = load_suite("i2rnet-paper")
+GOOD = """\
+name = "mine"
+description = "one run"
+[detector.dets]
+description = "boxes"
+file = "dets.json"
+[[run]]
+method = "m"
+dataset = "d"
+boxes = "detector:dets"
+"""
+
+
+def written(folder: Path, text: str, name: str = "mine") -> Path:
+    path = folder / f"{name}.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installed distribution that ships a suite."""
+    (tmp_path / "stranger_suites" / "suites").mkdir(parents=True)
+    info = tmp_path / "stranger-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[crowdbench.data]\nstranger = stranger_suites\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path / "stranger_suites" / "suites"
+
+
+def test_the_papers_suite_has_all_rows_of_its_three_tables() -> None:
+    counts = [sum(run.table == table for run in PAPER.runs) for table in ("CrowdPose", "OCHuman", "COCO")]
+    assert counts == [3, 3, 4]
+    assert len(PAPER.runs) == 10
+
+
+@pytest.mark.parametrize("run", PAPER.runs, ids=lambda run: f"{run.method}-{run.dataset}-{run.ap}")
+def test_a_run_of_the_paper_reproduces_a_published_row_on_its_terms(run: SuiteRun) -> None:
+    size = run.settings.get("input_size", [256, 192])
+    rows = published_results(
+        name=run.method, dataset=run.dataset, protocol="gt-box" if run.boxes == "gt" else "detector"
+    )
+    (row,) = [row for row in rows if row.input == "x".join(map(str, size))]
+    assert row.ap == run.ap
+    assert run.split is not None
+    assert run.split in row.split
+    if run.detector is not None:
+        assert row.detector is not None
+        assert row.detector.startswith(PAPER.detector[run.detector].file.rsplit("/", 1)[-1])
+
+
+@pytest.mark.parametrize("name", {run.method for run in PAPER.runs})
+def test_the_papers_methods_are_declared(name: str) -> None:
+    assert name in plugins.installed("method")
+
+
+def test_the_path_that_the_documentation_names_leads_to_the_suite() -> None:
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "suites" / "i2rnet-paper.toml"
+    assert read_suite(path) == PAPER
+
+
+def test_a_file_of_ones_own_is_read_by_its_path(tmp_path: Path) -> None:
+    suite = load_suite(written(tmp_path, GOOD))
+    assert suite.runs == (SuiteRun(method="m", dataset="d", boxes="detector:dets"),)
+    assert suite.runs[0].detector == "dets"
+    assert suite.runs[0].weights == "published"
+
+
+def test_a_strangers_suite_is_found_by_its_name(site: Path) -> None:
+    written(site, GOOD)
+    assert load_suite("mine").description == "one run"
+
+
+def test_an_unknown_suite_is_answered_with_the_nearest(site: Path) -> None:
+    written(site, GOOD)
+    with pytest.raises(UnknownNameError, match="Did you mean 'i2rnet-paper'") as caught:
+        load_suite("i2rnet-papers")
+    assert "mine" in str(caught.value)
+
+
+def test_two_suites_of_one_name_are_told_apart_by_their_paths(site: Path) -> None:
+    path = written(site, GOOD, "i2rnet-paper")
+    with pytest.raises(InputError, match=r"two packages ship a suite 'i2rnet-paper'") as caught:
+        load_suite("i2rnet-paper")
+    assert str(path) in str(caught.value)
+    assert load_suite(path).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        pytest.param(("boxes =", "box ="), r"unknown field `box` - at `\$\.run\[0\]`", id="misspelled field"),
+        pytest.param(("detector:dets", "detections"), "matching regex", id="boxes of no kind"),
+        pytest.param(
+            ("detector:dets", "detector:det"), r"there is no \[detector\.det\]", id="no such detector"
+        ),
+        pytest.param(('method = "m"', ""), "missing required field `method`", id="no method"),
+        pytest.param(('"m"', "3"), "Expected `str`, got `int`", id="wrong kind"),
+        pytest.param(("[[run]]", "[[run"), "not a suite", id="no TOML"),
+        pytest.param((GOOD, 'name = "mine"\ndescription = "none"\nrun = []'), "length >= 1", id="no runs"),
+    ],
+)
+def test_a_faulty_suite_is_refused_with_its_place(
+    tmp_path: Path, change: tuple[str, str], complaint: str
+) -> None:
+    path = written(tmp_path, GOOD.replace(*change))
+    with pytest.raises(InputError, match=complaint) as caught:
+        read_suite(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_suite_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.toml: cannot read the suite"):
+        load_suite(tmp_path / "none.toml")
+
+
+def test_bytes_that_are_no_text_are_no_suite(tmp_path: Path) -> None:
+    path = tmp_path / "bytes.toml"
+    path.write_bytes(b"name = '\xff'")
+    with pytest.raises(InputError, match="not a suite"):
+        suites.read_suite(path)
+
+
+def test_runs_do_not_share_what_one_of_them_sets() -> None:
+    first, second = (
+        Suite(name="s", description="d", runs=(SuiteRun(method="m", dataset="d"),)) for _ in "12"
+    )
+    first.runs[0].settings["flip_test"] = False
+    assert second.runs[0].settings == {}
