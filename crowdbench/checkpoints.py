@@ -1,9 +1,10 @@
-"""Weights: read safely, matched strictly.
+"""Weights: read safely, matched strictly, kept as safetensors.
 
 Reading never executes what a file says: ``.safetensors`` holds tensors only, and everything else goes through
 PyTorch's restricted unpickler (``weights_only=True``).
 """
 
+import json
 import pickle
 from collections.abc import Mapping
 from importlib import import_module
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from crowdbench.errors import MissingDataError, WeightsError
+from crowdbench.files import write_whole
+from crowdbench.hashing import file_digest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,6 +23,30 @@ if TYPE_CHECKING:
 # Training scripts wrap the weights with optimizer state and counters; the best ones come first.
 _WRAPPERS = ("best_state_dict", "state_dict", "model")
 _SHOWN = 8
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # torch.save writes one or the other, by its age
+
+
+def looks_like_weights(path: Path) -> bool:
+    """Whether a file begins as weights do; tells a web page saved under a wrong name at no cost.
+
+    Raises:
+        MissingDataError: the file cannot be read.
+    """
+    start = _start(path)
+    return start.startswith((_ZIP, _PICKLE)) or _is_safetensors(start)
+
+
+def _start(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(9)
+    except OSError as error:
+        raise MissingDataError(f"{path}: cannot read the file ({error.strerror}).") from error
+
+
+def _is_safetensors(start: bytes) -> bool:
+    # The length of a JSON header, in eight bytes of which the highest are never used; then the header.
+    return start[5:9] == b"\0\0\0{"
 
 
 def read_state_dict(path: Path) -> "dict[str, Tensor]":
@@ -34,7 +61,9 @@ def read_state_dict(path: Path) -> "dict[str, Tensor]":
     """
     if not path.is_file():
         raise MissingDataError(f"{path}: no such weights file. Pass --weights FILE, or --weights none.")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path)
+    # The content decides, not the name: what comes from a URL may be called anything.
+    is_safetensors = path.suffix == ".safetensors" or _is_safetensors(_start(path))
+    content = _read_safetensors(path) if is_safetensors else _read_pickled(path)
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -90,11 +119,15 @@ def _tensors_only(content: Any, path: Path) -> "dict[str, Tensor]":
 
     if not isinstance(content, Mapping) or not content:
         raise WeightsError(f"{path}: holds {type(content).__name__}, not a dictionary of tensors.")
-    strangers = [name for name, value in content.items() if not isinstance(value, torch.Tensor)]
+    strangers = [
+        name
+        for name, value in content.items()
+        if not (isinstance(name, str) and isinstance(value, torch.Tensor))
+    ]
     if strangers:
         raise WeightsError(
-            f"{path}: not a state dict: {_some(map(str, strangers))} are no tensors. Looked for a dictionary "
-            f"of tensors at the top or under {', '.join(_WRAPPERS)}."
+            f"{path}: not a state dict: {_some(map(str, strangers))} are no named tensors. Looked for a "
+            f"dictionary of tensors at the top or under {', '.join(_WRAPPERS)}."
         )
     return dict(content)
 
@@ -132,3 +165,45 @@ def load_weights(network: "nn.Module", state: "Mapping[str, Tensor]", source: st
 def _some(names: Any) -> str:
     names = list(names)
     return ", ".join(names[:_SHOWN]) + (f", … ({len(names) - _SHOWN} more)" if len(names) > _SHOWN else "")
+
+
+def convert(source: Path, target: Path, network: "nn.Module | None" = None) -> None:
+    """Rewrite a checkpoint as safetensors, which no reader needs to trust.
+
+    The new file holds the same tensors under the names that `read_state_dict` gives them, and in its header
+    the name and SHA-256 of the file they came from. Equal sources give equal files.
+
+    Args:
+        source: anything that `read_state_dict` reads.
+        target: ends in ``.safetensors``; must not exist.
+        network: if given, the weights must fit it.
+
+    Raises:
+        WeightsError: the source is refused or does not fit, or the target is there or has another ending.
+        MissingDataError: the source is not there, or the target cannot be written.
+    """
+    from safetensors.torch import save
+
+    if target.suffix != ".safetensors":
+        raise WeightsError(f"{target}: the new file's name must end in .safetensors.")
+    if target.exists():
+        raise WeightsError(f"{target}: is there already. Delete it, or choose another name.")
+    state = read_state_dict(source)
+    if network is not None:
+        load_weights(network, state, str(source))
+    # One entry only: safetensors writes several in an order that changes from run to run.
+    header = {"source": json.dumps({"file": source.name, "sha256": file_digest(source)})}
+    data = save({name: _own(tensor, name, source) for name, tensor in state.items()}, header)
+    try:
+        write_whole(target, data)
+    except OSError as error:
+        raise MissingDataError(f"{target}: cannot be written ({error.strerror}).") from error
+
+
+def _own(tensor: "Tensor", name: str, source: Path) -> "Tensor":
+    """A plain copy: in row-major order, and sharing memory with no other tensor."""
+    import torch
+
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        raise WeightsError(f"{source}: {name} is sparse or quantized, which safetensors cannot hold.")
+    return tensor.detach().clone(memory_format=torch.contiguous_format)

@@ -18,6 +18,7 @@ COMMANDS = {
     "methods": "crowdbench.cli.listing:methods",
     "datasets": "crowdbench.cli.listing:datasets",
     "data": "crowdbench.cli.data:data",
+    "weights": "crowdbench.cli.weights:weights",
 }
 SUMMARIES = {
     "run": "Run a method on a dataset and score it.",
@@ -26,6 +27,7 @@ SUMMARIES = {
     "methods": "List the installed methods.",
     "datasets": "List the installed datasets.",
     "data": "Check, and make, data on disk.",
+    "weights": "List, fetch and convert published weights.",
 }
 
 

@@ -1,0 +1,163 @@
+"""``crowdbench weights``: the published files, and getting them here."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crowdbench.cli import PluginGroup
+
+if TYPE_CHECKING:
+    from crowdbench.weights import Transfer, Wanted, WeightsEntry
+
+
+@click.group(cls=PluginGroup)
+def weights() -> None:
+    """List, fetch and convert published weights."""
+
+
+@weights.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+def list_(as_json: bool) -> None:
+    """List the published weights, and which of them are here.
+
+    NAME is what `crowdbench run --weights` and `crowdbench weights fetch` take.
+    """
+    from crowdbench.weights import weights_folder, weights_table
+
+    rows = [_row(entry) for entry in weights_table().values()]
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.encode(rows).decode())
+        return
+    from tabulate import tabulate
+
+    shown = [
+        {
+            "name": row["name"],
+            "role": row["role"],
+            "training data": row["training_data"] or "unknown",
+            "input": "x".join(map(str, row["input_size"] or ["any"])),
+            "state": row["state"],
+        }
+        for row in rows
+    ]
+    click.echo(tabulate(shown, headers="keys", disable_numparse=True))
+    click.echo(f"\nKept in {weights_folder()}")
+
+
+def _row(entry: "WeightsEntry") -> dict[str, Any]:
+    import msgspec
+
+    from crowdbench.weights import Wanted
+
+    wanted = Wanted.of_entry(entry)
+    absent = "not here" if wanted.url else "fetch by hand"
+    state = "here" if wanted.path.is_file() else absent
+    return {**msgspec.to_builtins(entry), "path": str(wanted.path), "state": state}
+
+
+@weights.command()
+@click.argument("names", nargs=-1, metavar="[NAME|URL]...")
+@click.option("--all", "everything", is_flag=True, help="All that a program can fetch.")
+def fetch(names: tuple[str, ...], everything: bool) -> None:
+    """Fetch weights into the cache, and print where they lie.
+
+    Files that are here are checked against their hash. What was interrupted goes on where it stopped.
+    """
+    from crowdbench.weights import fetch as fetch_one
+
+    if bool(names) == everything:
+        raise click.UsageError("Give names or URLs (`crowdbench weights list` shows them), or --all.")
+    by_hand: list[str] = []
+    for wanted in _everything() if everything else [_wanted(name) for name in names]:
+        if everything and wanted.url is None and not wanted.path.is_file():
+            by_hand.append(wanted.name)
+            continue
+        with _progress(wanted.name) as show:
+            fetch_one(wanted, show)
+        click.echo(wanted.path)
+    if by_hand:
+        click.echo(f"note: to be fetched by hand: {', '.join(by_hand)}", err=True)
+        click.echo(f"`crowdbench weights fetch {by_hand[0]}` says how.", err=True)
+
+
+def _everything() -> "list[Wanted]":
+    from crowdbench.weights import Wanted, weights_table
+
+    return [Wanted.of_entry(entry) for entry in weights_table().values()]
+
+
+def _wanted(name: str) -> "Wanted":
+    from crowdbench.errors import UnknownNameError
+    from crowdbench.weights import Wanted, find_wanted, weights_table
+
+    found = find_wanted(name)
+    if found is None:
+        raise UnknownNameError("published file of weights", name, weights_table())
+    return found if isinstance(found, Wanted) else Wanted.of_entry(found)
+
+
+@weights.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--method", help="With --dataset: first make sure that the weights fit its network.")
+@click.option("--dataset", help="For which the method's network is built.")
+def convert(file: Path, out: Path, method: str | None, dataset: str | None) -> None:
+    """Rewrite FILE, a checkpoint of any of the usual forms, as OUT.safetensors.
+
+    Nothing in FILE is executed. OUT says in its header what it was made from.
+    """
+    from crowdbench.checkpoints import convert as rewrite
+
+    if (method is None) != (dataset is None):
+        raise click.UsageError("--method and --dataset belong together.")
+    network = None
+    if method is not None and dataset is not None:
+        from crowdbench.errors import SettingsError
+        from crowdbench.method import NetworkMethod, load_method
+
+        loaded = load_method(method, dataset)
+        if not isinstance(loaded, NetworkMethod):
+            raise SettingsError(f"{method} has no network that weights could fit.")
+        network = loaded.network()
+    rewrite(file, out, network)
+    click.echo(out)
+
+
+@contextmanager
+def _progress(title: str) -> "Iterator[Callable[[Transfer], None]]":
+    """A bar on a terminal's stderr; elsewhere the package's log says when a transfer starts or waits."""
+    import logging
+
+    from rich.console import Console
+    from rich.logging import RichHandler
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    handler = RichHandler(console=console, show_path=False, show_time=False, show_level=False, markup=False)
+    logger = logging.getLogger("crowdbench")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    columns = (
+        "[progress.description]{task.description}",
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    try:
+        with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+            task = bar.add_task(title, total=None)
+
+            def show(transfer: "Transfer") -> None:
+                bar.update(task, completed=transfer.done, total=transfer.of)
+
+            yield show
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)

@@ -1,0 +1,181 @@
+"""Where weights are kept, and what each file must be.
+
+Beside every file lies a lock, ``<file>.lock.json``: the size and hash that the file had when it was first
+seen. That first file is trusted, because its publisher tells no hash (where one is told, the table has it);
+from then on any other file of that name is refused.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from crowdbench.checkpoints import looks_like_weights
+from crowdbench.errors import MissingDataError, WeightsError
+from crowdbench.files import write_whole
+from crowdbench.hashing import file_digest
+from crowdbench.weights.table import WeightsEntry
+
+
+def weights_folder() -> Path:
+    """The folder of all weights: in ``$CROWDBENCH_CACHE``, or in the user's cache."""
+    import platformdirs
+
+    chosen = os.environ.get("CROWDBENCH_CACHE")
+    return (Path(chosen).absolute() if chosen else platformdirs.user_cache_path("crowdbench")) / "weights"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file that somebody wants to have on this disk.
+
+    Attributes:
+        name: what the user calls it: an entry's name, or a URL.
+        path: where it lies, or will lie.
+        url: where to fetch it; None if only a person can.
+        by_hand: how a person gets it; None if `url` says it all.
+        sha256, size: what it must be, where that is published.
+    """
+
+    name: str
+    path: Path
+    url: str | None
+    by_hand: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+
+    @classmethod
+    def of_entry(cls, entry: WeightsEntry) -> "Wanted":
+        """A file of the table. Names are unique, so their folders are."""
+        path = weights_folder() / entry.name / entry.file
+        by_hand = None if entry.page is None else f"{entry.page}\n{entry.instructions}"
+        return cls(entry.name, path, entry.url, by_hand, entry.sha256, entry.size)
+
+    @classmethod
+    def of_url(cls, url: str) -> "Wanted":
+        """A file anywhere; its folder is a hash of the whole URL.
+
+        Raises:
+            WeightsError: the URL is none that weights may come from.
+        """
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError as error:
+            raise WeightsError(f"{url!r} is no URL ({error}).") from error
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise WeightsError(f"{url!r}: weights are fetched from https:// and http:// only.")
+        if "@" in parts.netloc:
+            raise WeightsError(
+                f"The URL for {parts.hostname} holds a user name or password, which would be written into "
+                "every record. Put them into ~/.netrc instead, where they are looked up by the host's name."
+            )
+        # The name serves people who look into the cache; nothing that a stranger chose may become a path.
+        name = re.sub(r"[^A-Za-z0-9._-]", "_", parts.path.rsplit("/", 1)[-1]).strip("._")[-100:]
+        folder = weights_folder() / "from-url" / sha256(url.encode()).hexdigest()[:16]
+        return cls(url, folder / (name or "weights"), url)
+
+    def beside(self, suffix: str) -> Path:
+        """A helper file next to it."""
+        return self.path.with_name(self.path.name + suffix)
+
+    @property
+    def lock_file(self) -> Path:
+        """Says what the file must be."""
+        return self.beside(".lock.json")
+
+
+class Locked(msgspec.Struct, frozen=True):
+    """The content of a lock: what a file was when it was first seen, and where it came from."""
+
+    size: int
+    sha256: str
+    url: str | None
+    when: str
+
+
+def verify(wanted: Wanted, file: Path, *, url: str | None) -> str:
+    """Check a file against what is published and against its lock; without a lock, lock it.
+
+    Args:
+        wanted: what the file should be.
+        file: the file itself, in its place or still on its way there.
+        url: where it came from; None if somebody put it there.
+
+    Returns:
+        Its SHA-256.
+
+    Raises:
+        WeightsError: it is another file, or no weights at all.
+        MissingDataError: it cannot be read, or its lock cannot be written.
+    """
+    if not looks_like_weights(file):
+        raise WeightsError(
+            f"{file}: not a file of weights, but perhaps a web page that was saved in its place. "
+            f"Delete it, and get {wanted.name} again."
+        )
+    size, digest = _measure(file)
+    if wanted.size not in (None, size) or wanted.sha256 not in (None, digest):
+        raise WeightsError(
+            f"{file}: not the file that was published as {wanted.name}.\n"
+            f"  published: {_shown(wanted.size, wanted.sha256)}\n"
+            f"  found:     {_shown(size, digest)}\n"
+            f"Delete it and get it again: crowdbench weights fetch {wanted.name}"
+        )
+    locked = read_lock(wanted)
+    if locked is None:
+        _write_lock(wanted, Locked(size, digest, url, datetime.now(UTC).isoformat(timespec="seconds")))
+    elif (locked.size, locked.sha256) != (size, digest):
+        raise WeightsError(
+            f"{file}: not the file that was here first.\n"
+            f"  locked: {_shown(locked.size, locked.sha256)}, {locked.when}, from "
+            f"{locked.url or 'a file put there by hand'}\n"
+            f"  found:  {_shown(size, digest)}\n"
+            "Results with the two are not comparable. Delete the file and get it again; or, if the change is "
+            f"wanted, delete {wanted.lock_file}"
+        )
+    return digest
+
+
+def read_lock(wanted: Wanted) -> Locked | None:
+    """The lock of a file, if it has one.
+
+    Raises:
+        WeightsError: the lock is damaged.
+    """
+    try:
+        return msgspec.json.decode(wanted.lock_file.read_bytes(), type=Locked)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise WeightsError(
+            f"{wanted.lock_file}: cannot be read ({error}). Delete it to trust the file beside it once more."
+        ) from error
+
+
+def _write_lock(wanted: Wanted, locked: Locked) -> None:
+    try:
+        write_whole(wanted.lock_file, msgspec.json.format(msgspec.json.encode(locked), indent=2) + b"\n")
+    except OSError as error:
+        raise MissingDataError(
+            f"{wanted.lock_file}: cannot be written ({error.strerror}), and without it nobody knows later whether "
+            f"the file is still the same. Let somebody who may write there run: crowdbench weights fetch {wanted.name}"
+        ) from error
+
+
+def _measure(file: Path) -> tuple[int, str]:
+    before = file.stat()
+    digest = file_digest(file)
+    after = file.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise MissingDataError(f"{file}: still being written. Try again when it is whole.")
+    return after.st_size, digest
+
+
+def _shown(size: int | None, digest: str | None) -> str:
+    return f"sha256 {digest or 'unknown'}, {'unknown size' if size is None else f'{size} bytes'}"

@@ -1,0 +1,105 @@
+"""A verified file on this disk, whoever else wants it at the same time."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from crowdbench.errors import MissingDataError, WeightsError
+from crowdbench.weights.cache import Wanted, verify
+from crowdbench.weights.download import Transfer, TransferError, discard, download
+
+log = logging.getLogger("crowdbench")
+
+OnProgress = Callable[[Transfer], None]
+
+
+def fetch(wanted: Wanted, on_progress: OnProgress | None = None) -> str:
+    """Have a file in its place, fetching it if it is not there.
+
+    Safe when many processes want the same file: one fetches, the others wait for it. One that is killed
+    leaves a partial file that the next continues.
+
+    Returns:
+        The file's SHA-256.
+
+    Raises:
+        MissingDataError: the file is not here and cannot be fetched; the message says how to get it by hand.
+        WeightsError: the file is not the one that was published, or that was here first.
+    """
+    if wanted.path.is_file():
+        return verify(wanted, wanted.path, url=None)
+    if wanted.url is None:
+        raise MissingDataError(
+            f"{wanted.name}: not here, and no program can fetch it. A person can, from {wanted.by_hand}\n"
+            f"{_put_it(wanted)}"
+        )
+    try:
+        with _alone(wanted):
+            if wanted.path.is_file():  # another process fetched it meanwhile
+                return verify(wanted, wanted.path, url=wanted.url)
+            return _transfer(wanted, wanted.url, on_progress)
+    except OSError as error:
+        raise MissingDataError(
+            f"{wanted.name}: cannot write in {wanted.path.parent} ({error.strerror or error}).\n"
+            "Make room, or set CROWDBENCH_CACHE to a folder on another disk. The same command goes on from what "
+            "is there.\n"
+            f"{_put_it(wanted)}"
+        ) from error
+
+
+def _transfer(wanted: Wanted, url: str, on_progress: OnProgress | None) -> str:
+    partial = wanted.beside(".part")
+    log.info("fetching %s", wanted.name)
+
+    def on_bytes(done: int, of: int | None) -> None:
+        if on_progress is not None:
+            on_progress(Transfer(wanted.name, done, of))
+
+    try:
+        download(url, partial, on_bytes=on_bytes)
+    except TransferError as error:
+        kept = partial.stat().st_size if partial.exists() else 0
+        going_on = f"{kept} bytes are kept; the same command goes on from there.\n" if kept else ""
+        raise MissingDataError(
+            f"{wanted.name}: cannot fetch {url}: {error}\n{going_on}{_put_it(wanted)}"
+        ) from error
+    try:
+        digest = verify(wanted, partial, url=url)
+    except WeightsError:
+        discard(partial)  # it is whole and wrong: nothing to go on from
+        raise
+    partial.replace(wanted.path)
+    discard(partial)
+    return digest
+
+
+def _put_it(wanted: Wanted) -> str:
+    return f"If you have the file, or get it on another machine, put it at {wanted.path}"
+
+
+@contextmanager
+def _alone(wanted: Wanted) -> Iterator[None]:
+    """Hold the right to fetch a file.
+
+    A lock of the kernel's (flock), not a file whose existence is the lock: the kernel frees it when its
+    holder is killed, and Linux carries it over NFS to other machines.
+    """
+    import filelock
+
+    wanted.path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(wanted.beside(".fetching"))
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            log.info("another process fetches %s; waiting for it", wanted.name)
+            lock.acquire(poll_interval=0.2)
+    except NotImplementedError as error:
+        raise MissingDataError(
+            f"{wanted.path.parent}: this file system has no locks, so that two processes might fetch "
+            f"{wanted.name} into one file.\nSet CROWDBENCH_CACHE to a folder on another disk.\n{_put_it(wanted)}"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,116 @@
+"""The tables of published weights that installed packages ship as ``weights.toml``.
+
+A table is data: adding a file somebody published needs no code. Its packages are found without being imported
+(`crowdbench.shipped`).
+"""
+
+import re
+import tomllib
+from typing import Literal
+
+import msgspec
+
+from crowdbench.errors import PluginError
+from crowdbench.shipped import ShippedFile, shipped_files
+
+FILE = "weights.toml"
+Role = Literal["trained", "first-stage", "trunk"]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class WeightsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A published file of weights.
+
+    Attributes:
+        name: ``<method>/<what>``, as in ``i2rnet-hrformer/coco-384x288``; unique among all tables.
+        method: whose network it fits.
+        role: ``"trained"``: a method's whole network. ``"first-stage"``: the same, and other methods start
+            their training from it. ``"trunk"``: a part of the network, pretrained elsewhere; for training.
+        file: what the file is called on disk.
+        training_data: what it was trained on, as in ``"crowdpose trainval"``; None if nobody says.
+        dataset: for which the network was built; None for trunks.
+        input_size: (height, width) of the network's input; None where the network takes any.
+        url: where a program can fetch it.
+        page: where a person can, when a program cannot; then `instructions` say what to do there.
+        sha256, size: of the file, where they are published. Otherwise the first file seen is trusted.
+        origin: the distribution that ships the table; filled in on reading.
+    """
+
+    name: str
+    method: str
+    role: Role
+    file: str
+    training_data: str | None = None
+    dataset: str | None = None
+    input_size: tuple[int, int] | None = None
+    url: str | None = None
+    page: str | None = None
+    instructions: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+    origin: str = ""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or not self.name.startswith(f"{self.method}/"):
+            raise ValueError(f"name must be {self.method}/<what> in lower case, got {self.name!r}")
+        if not _FILE_NAME.fullmatch(self.file):
+            raise ValueError(f"{self.name}: file must be a plain file name, got {self.file!r}")
+        if (self.dataset is None) != (self.role == "trunk"):
+            raise ValueError(f"{self.name}: a dataset belongs to every role but trunk")
+        if (self.url is None) == (self.page is None) or (self.page is None) != (self.instructions is None):
+            raise ValueError(f"{self.name}: give a url, or a page with instructions")
+        if not (self.url or self.page or "").startswith(("https://", "http://")):
+            raise ValueError(f"{self.name}: url and page start with https:// or http://")
+        if self.sha256 is not None and not _SHA256.fullmatch(self.sha256):
+            raise ValueError(f"{self.name}: sha256 is 64 hexadecimal digits in lower case")
+        if any(number <= 0 for number in (self.size or 1, *(self.input_size or ()))):
+            raise ValueError(f"{self.name}: size and input_size are positive")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it fills a method's whole network, so that it can be evaluated."""
+        return self.role != "trunk"
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True):
+    weights: list[WeightsEntry]
+
+
+def weights_table() -> dict[str, WeightsEntry]:
+    """All entries of all installed tables by name, sorted.
+
+    Raises:
+        PluginError: a table is malformed, or two entries answer to one name or to one question.
+    """
+    found: dict[str, WeightsEntry] = {}
+    asked: dict[tuple[object, ...], WeightsEntry] = {}
+    for shipped in shipped_files(FILE):
+        for entry in _read(shipped):
+            other = found.get(entry.name)
+            if other is None and entry.is_whole:
+                # `published` must have one answer.
+                other = asked.get((entry.method, entry.dataset, entry.input_size))
+                asked[entry.method, entry.dataset, entry.input_size] = entry
+            if other is not None:
+                raise PluginError(
+                    f"two tables of weights clash: {other.name!r} of {other.origin} and {entry.name!r} of "
+                    f"{entry.origin} have one name, or one method, dataset and input size.\n"
+                    "Uninstall one of the packages."
+                )
+            found[entry.name] = entry
+    return dict(sorted(found.items()))
+
+
+def _read(shipped: ShippedFile) -> list[WeightsEntry]:
+    try:
+        content = tomllib.loads(shipped.path.read_text(encoding="utf-8"))
+        entries = msgspec.convert(content, _Table).weights
+    except (OSError, ValueError) as error:  # bad TOML, bad UTF-8 and msgspec's errors are ValueErrors
+        raise PluginError(
+            f"{shipped.path}: the table of weights of {shipped.origin} cannot be read: {error}.\n"
+            "Reinstall or remove the package."
+        ) from error
+    return [msgspec.structs.replace(entry, origin=shipped.origin) for entry in entries]
