@@ -1,9 +1,9 @@
 """Augmentation of top-down training: one draw for an image, applied to all persons of it.
 
-The recipe is that of SimpleBaseline and HRNet (Xiao et al., ECCV 2018; Sun et al., CVPR 2019): mirror, turn and
-resize, or cut to half a body. What is drawn and what follows from it are apart, so that a drawing can be
+The recipe is that of SimpleBaseline and HRNet (Xiao et al., ECCV 2018; Sun et al., CVPR 2019): mirror, turn
+and resize, or cut to half a body. What is drawn and what follows from it are apart, so that a drawing can be
 repeated, tested and compared with published numbers. Results are rounded to float32 where the published code
-rounds under numpy 1, with which the published networks were trained.
+rounds them under numpy 1, with which the published networks were trained.
 """
 
 from collections.abc import Sequence
