@@ -1,0 +1,195 @@
+"""``crowdbench sweep SUITE``."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crowdbench.cli.run import _progress_shown, _settings, _stopping_cleanly
+
+if TYPE_CHECKING:
+    from crowdbench.launch import Launcher, Request
+    from crowdbench.run_directory import Run
+    from crowdbench.sweep import Outcome
+
+
+def _files(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Path]:
+    files = {}
+    for pair in pairs:
+        name, found, path = pair.partition("=")
+        if not found or not name or not path:
+            raise click.BadParameter(f"{pair!r} is not NAME=PATH.")
+        files[name] = Path(path)
+    return files
+
+
+@click.command()
+@click.argument("suite")
+@click.option("--dry-run", is_flag=True, help="Print the plan, and what is missing on this machine.")
+@click.option("--only", metavar="PATTERN", help="Runs whose method, dataset or METHOD/DATASET matches.")
+@click.option(
+    "--root", "roots", multiple=True, callback=_files, metavar="DATASET=DIR", help="A dataset's folder."
+)
+@click.option(
+    "--boxes",
+    multiple=True,
+    callback=_files,
+    metavar="NAME=FILE",
+    help="The file of a detector of the suite.",
+)
+@click.option("--weights", help="For all runs, instead of the suite's; as crowdbench run takes it.")
+@click.option("--on", "where", default="local", show_default=True, help="Where to run: local, or a launcher.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
+@click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Images in a batch.")
+@click.option("--workers", type=click.IntRange(0), help="Loader processes. Default: half the processors.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first N images of each; marked partial.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of random weights.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="All runs lie here.",
+)
+@click.option("--again", is_flag=True, help="Compute anew what is done.")
+@click.option(
+    "--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="A setting of all runs."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+def sweep(suite: str, dry_run: bool, where: str, as_json: bool, **options: Any) -> None:
+    """Carry out the runs of SUITE that are not done yet, and show them beside the published figures.
+
+    SUITE is the name of an installed suite or a .toml file. Runs that lack something on this machine are
+    passed over and named; a run that fails does not stop the others.
+    """
+    from crowdbench.errors import RunError
+    from crowdbench.launch import load_launcher
+    from crowdbench.suites import load_suite
+    from crowdbench.sweep import Outcome, carry_out, plan
+
+    launcher = load_launcher(where)
+    opened = load_suite(suite)
+    cells = plan(opened, command=tuple(sys.argv), **options)
+    if dry_run:
+        outcomes = [Outcome(cell, cell.run) for cell in cells]
+    else:
+        with _stopping_cleanly():
+            outcomes = list(carry_out(cells, lambda request: _launched(launcher, request)))
+    if as_json:
+        _print_json(outcomes)
+    else:
+        click.echo(f"{opened.name}: {opened.description}\n")
+        _print_table(outcomes, options["limit"])
+    undone = [outcome for outcome in outcomes if outcome.run is None]
+    if undone and not dry_run:
+        missing = sum(outcome.cell.state == "missing" for outcome in undone)
+        raise RunError(
+            f"{len(undone)} of {len(outcomes)} runs are not done: {len(undone) - missing} failed, "
+            f"{missing} lack something."
+        )
+
+
+def _launched(launcher: "Launcher", request: "Request") -> "Run":
+    with _progress_shown(f"{request.method} on {request.dataset}") as show:
+        return launcher.launch(request, show)
+
+
+def _print_json(outcomes: "Sequence[Outcome]") -> None:
+    import msgspec
+
+    rows = [
+        {
+            **msgspec.to_builtins(outcome.cell.row),
+            "split": outcome.cell.request.split,
+            "settings": outcome.cell.request.settings,
+            "weights": outcome.cell.request.weights,
+            "published_ap": outcome.cell.row.ap,
+            "ap": _measured(outcome.run),
+            "state": "done" if outcome.run else "failed" if outcome.error else outcome.cell.state,
+            "missing": outcome.cell.missing,
+            "error": outcome.error,
+            "run": str(outcome.run.directory) if outcome.run else None,
+        }
+        for outcome in outcomes
+    ]
+    click.echo(msgspec.json.encode(rows).decode())
+
+
+def _print_table(outcomes: "Sequence[Outcome]", limit: int | None) -> None:
+    from tabulate import tabulate
+
+    notes: dict[str, int] = {}
+    measured = "AP" if limit is None else f"AP of {limit} images"
+    rows = [
+        {
+            "table": outcome.cell.row.table,
+            "method": outcome.cell.row.method,
+            "dataset": f"{outcome.cell.request.dataset} {outcome.cell.request.split or ''}".strip(),
+            "boxes": outcome.cell.row.boxes,
+            "settings": " ".join(f"{name}={_shown(v)}" for name, v in outcome.cell.request.settings.items()),
+            "published AP": _percent(outcome.cell.row.ap),
+            measured: _percent(_measured(outcome.run)),
+            "state": _state(outcome, notes),
+        }
+        for outcome in outcomes
+    ]
+    kept = [name for name in rows[0] if any(row[name] for row in rows)]
+    right = ("published AP", measured)
+    click.echo(
+        tabulate(
+            [[row[name] for name in kept] for row in rows],
+            headers=kept,
+            disable_numparse=True,
+            colalign=["right" if name in right else "left" for name in kept],
+        )
+    )
+    for note, number in notes.items():
+        click.echo(f"\n[{number}] " + note.replace("\n", "\n    "))
+    click.echo(f"\n{_summary(outcomes)}")
+
+
+def _state(outcome: "Outcome", notes: dict[str, int]) -> str:
+    """One word or two; what there is more to say goes into the notes, once."""
+
+    def noted(text: str) -> str:
+        return f"[{notes.setdefault(text, len(notes) + 1)}]"
+
+    cell = outcome.cell
+    if outcome.run is not None:
+        return f"done: {outcome.run.record.id}"
+    if outcome.error is not None and cell.state != "missing":
+        return f"failed {noted(outcome.error)}"
+    lacking = ", ".join(f"{missing.what} {noted(missing.detail)}" for missing in cell.missing)
+    return {"ready": "ready", "fetch": f"ready, fetches {lacking}"}.get(cell.state, f"missing {lacking}")
+
+
+def _summary(outcomes: "Sequence[Outcome]") -> str:
+    words = {
+        "done": "done",
+        "failed": "failed",
+        "ready": "ready",
+        "fetch": "ready once weights are fetched",
+        "missing": "missing something",
+    }
+    states = [
+        "done" if o.run else "failed" if o.error and o.cell.state != "missing" else o.cell.state
+        for o in outcomes
+    ]
+    counts = [f"{states.count(state)} {word}" for state, word in words.items() if state in states]
+    return f"{len(outcomes)} runs: {', '.join(counts)}."
+
+
+def _measured(run: "Run | None") -> float | None:
+    score = None if run is None or run.scores is None else run.scores.get("AP")
+    return None if score is None or score < 0 else 100 * score
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _shown(value: object) -> str:
+    return "x".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,274 @@
+"""Many runs at once: which runs of a suite are done, which can be carried out here, what the others lack."""
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from crowdbench.boxes import DetectorBoxes
+from crowdbench.errors import CrowdbenchError, InputError, MissingDataError, UnknownNameError
+from crowdbench.hashing import file_digest
+from crowdbench.launch import Request
+from crowdbench.method import load_method
+from crowdbench.readiness import (
+    KnownWeights,
+    find_annotations,
+    find_detections,
+    find_split,
+    find_weights,
+    require_method,
+)
+from crowdbench.record import Protocol, Record
+from crowdbench.run_directory import Run, find_runs
+from crowdbench.suites import DETECTOR, Suite, SuiteRun
+
+log = logging.getLogger("crowdbench")
+
+What = Literal["method", "data", "boxes", "weights"]
+State = Literal["done", "ready", "fetch", "missing"]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something that a run needs and this machine does not have.
+
+    Attributes:
+        what: which of a run's inputs.
+        detail: what was looked for, and where it comes from.
+        fetched: the run gets it by itself.
+    """
+
+    what: What
+    detail: str
+    fetched: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A run of a suite, on this machine.
+
+    Attributes:
+        row: what the suite says.
+        request: what a launcher is asked for.
+        missing: what this machine lacks.
+        run: the finished run, if there is one.
+    """
+
+    row: SuiteRun
+    request: Request
+    missing: tuple[Missing, ...] = ()
+    run: Run | None = None
+
+    @property
+    def state(self) -> State:
+        """Done; ready; ready but for weights that the run will fetch; or missing something."""
+        if self.run is not None:
+            return "done"
+        if any(not missing.fetched for missing in self.missing):
+            return "missing"
+        return "fetch" if self.missing else "ready"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell: a run, or the reason why there is none."""
+
+    cell: Cell
+    run: Run | None = None
+    error: str | None = None
+
+
+def plan(
+    suite: Suite,
+    *,
+    roots: Mapping[str, Path] | None = None,
+    boxes: Mapping[str, Path] | None = None,
+    only: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    weights: str | None = None,
+    **options: Any,
+) -> list[Cell]:
+    """Say of every run of a suite whether it is done, ready, or what it lacks.
+
+    Nothing is computed, fetched or written. Torch and methods are imported only if a finished run has to be
+    compared with what the suite asks for, or if published weights differ by an input size that is not given.
+
+    Args:
+        suite: what to run.
+        roots: a dataset's folder, by the dataset's name.
+        boxes: a detector's file, by the suite's name for it; otherwise its usual place is looked at.
+        only: a shell pattern; runs whose method, dataset or ``method/dataset`` it matches.
+        settings: for all runs, over those of the suite.
+        weights: for all runs, instead of the suite's.
+        options: the same for all runs; fields of `crowdbench.launch.Request`.
+
+    Raises:
+        UnknownNameError: a root or boxes for a name that the suite does not have.
+        InputError: the pattern matches no run.
+    """
+    roots, boxes = roots or {}, boxes or {}
+    _refuse_strangers("dataset", suite, roots, {row.dataset for row in suite.runs})
+    _refuse_strangers("detector", suite, boxes, suite.detector)
+    rows = [row for row in suite.runs if only is None or _matches(row, only)]
+    if not rows:
+        known = ", ".join(sorted({f"{row.method}/{row.dataset}" for row in suite.runs}))
+        raise InputError(f"no run of the suite {suite.name} matches {only!r}.\nRuns: {known}.")
+    done = [] if options.get("again") else find_runs(options.get("out", Request.out))
+    cells = []
+    for row in rows:
+        request = Request(
+            method=row.method,
+            dataset=row.dataset,
+            settings={**row.settings, **(settings or {})},
+            split=row.split,
+            root=roots.get(row.dataset),
+            boxes=row.boxes,
+            weights=weights or row.weights,
+            **options,
+        )
+        cells.append(_cell(suite, row, request, boxes, done))
+    return cells
+
+
+def _refuse_strangers(kind: str, suite: Suite, given: Collection[str], known: Collection[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise UnknownNameError(f"{kind} of the suite {suite.name}", name, known)
+
+
+def _matches(row: SuiteRun, pattern: str) -> bool:
+    return any(fnmatchcase(it, pattern) for it in (row.method, row.dataset, f"{row.method}/{row.dataset}"))
+
+
+def _cell(
+    suite: Suite, row: SuiteRun, request: Request, boxes: Mapping[str, Path], done: Sequence[Run]
+) -> Cell:
+    missing: list[Missing] = []
+    annotations, detections, weights = None, None, None
+    with _noted(missing, "method"):
+        require_method(request.method)
+    with _noted(missing, "data"):
+        request = replace(request, split=find_split(request.dataset, request.split))
+        annotations = find_annotations(request.dataset, str(request.split), request.root)
+    if row.detector is not None:
+        with _noted(missing, "boxes"):
+            detections = _detections(suite, row.detector, request, boxes)
+            request = replace(request, boxes=str(detections))
+    with _noted(missing, "weights"):
+        weights = find_weights(
+            str(request.weights), method=request.method, dataset=request.dataset, settings=request.settings
+        )
+        if not weights.is_here:
+            missing.append(Missing("weights", weights.how_to_get, fetched=weights.url is not None))
+    asked = _Asked(request, row.boxes, annotations, detections, weights)
+    return Cell(row, request, tuple(missing), next((run for run in done if asked.is_done_by(run)), None))
+
+
+@contextmanager
+def _noted(missing: list[Missing], what: What) -> Iterator[None]:
+    """Note what cannot be found, instead of failing: the other runs may do."""
+    try:
+        yield
+    except CrowdbenchError as error:
+        missing.append(Missing(what, str(error)))
+
+
+def _detections(suite: Suite, name: str, request: Request, given: Mapping[str, Path]) -> Path:
+    if name not in given:
+        detector = suite.detector[name]
+        return find_detections(request.dataset, request.root, detector.file, detector.origin)
+    if not given[name].is_file():
+        raise MissingDataError(f"{given[name]}: no such file of detections.")
+    return given[name]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a finished run must agree with. What is not on this machine (None) is not compared."""
+
+    request: Request
+    boxes: str
+    annotations: Path | None
+    detections: Path | None
+    weights: KnownWeights | None
+
+    def is_done_by(self, run: Run) -> bool:
+        """Whether a run is the one that is asked for; the dearest questions come last."""
+        record, protocol, request = run.record, run.record.protocol, self.request
+        return (
+            record.state == "done"
+            and run.predictions_file.is_file()
+            and (record.method, protocol.dataset, protocol.split)
+            == (request.method, request.dataset, request.split)
+            and record.precision == request.precision
+            and self._same_images(protocol)
+            and self._same_weights(record)
+            and (record.paradigm != "top-down" or self._same_boxes(protocol))
+            and (self.annotations is None or protocol.annotations == file_digest(self.annotations))
+            and self._same_settings(record)
+        )
+
+    def _same_images(self, protocol: Protocol) -> bool:
+        limit = self.request.limit
+        if limit is None:
+            return protocol.complete
+        return protocol.images == limit or (protocol.complete and protocol.images < limit)
+
+    def _same_weights(self, record: Record) -> bool:
+        known = self.weights
+        if known is None:
+            return False
+        if known.path is None:
+            return record.weights.sha256 is None and record.seed == self.request.seed
+        if known.sha256 is not None:
+            return record.weights.sha256 == known.sha256
+        if known.path.is_file():
+            return record.weights.sha256 == file_digest(known.path)
+        return record.weights.source == known.source
+
+    def _same_boxes(self, protocol: Protocol) -> bool:
+        if self.boxes in ("gt", "none"):
+            return protocol.boxes == self.boxes
+        if self.detections is None:
+            return protocol.boxes.startswith(DETECTOR)
+        return protocol.boxes == DetectorBoxes(self.detections).label
+
+    def _same_settings(self, record: Record) -> bool:
+        # The record has all settings, the request only those that differ from the published ones.
+        try:
+            method = load_method(self.request.method, self.request.dataset, **self.request.settings)
+        except CrowdbenchError as error:
+            log.debug("%s: %s", self.request.method, error)
+            return False
+        # JSON has no tuples.
+        return bool(msgspec.json.decode(msgspec.json.encode(method.settings)) == record.settings)
+
+
+def carry_out(cells: Sequence[Cell], launch: Callable[[Request], Run]) -> Iterator[Outcome]:
+    """Carry out what is ready, one after the other, and go on after a failure.
+
+    Args:
+        cells: those that are done or that lack something are passed over.
+        launch: carries out one request.
+
+    Yields:
+        What became of each cell, when it is known.
+    """
+    for cell in cells:
+        if cell.state in ("done", "missing"):
+            lacking = " and ".join(missing.what for missing in cell.missing if not missing.fetched)
+            yield Outcome(cell, cell.run, None if cell.run else f"missing: {lacking}")
+            continue
+        try:
+            yield Outcome(cell, launch(cell.request))
+        except Exception as error:
+            # Even a bug in one method must not cost the results of the others.
+            known = isinstance(error, CrowdbenchError)
+            title = f"{cell.request.method} on {cell.request.dataset}"
+            log.error("%s failed: %s", title, error, exc_info=None if known else error)
+            yield Outcome(cell, error=str(error) if known else f"{type(error).__name__}: {error}")
