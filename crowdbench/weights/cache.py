@@ -163,8 +163,9 @@ def _write_lock(wanted: Wanted, locked: Locked) -> None:
         write_whole(wanted.lock_file, msgspec.json.format(msgspec.json.encode(locked), indent=2) + b"\n")
     except OSError as error:
         raise MissingDataError(
-            f"{wanted.lock_file}: cannot be written ({error.strerror}), and without it nobody knows later whether "
-            f"the file is still the same. Let somebody who may write there run: crowdbench weights fetch {wanted.name}"
+            f"{wanted.lock_file}: cannot be written ({error.strerror}), and without it nobody knows later "
+            "whether the file is still the same.\n"
+            f"Let somebody who may write there run: crowdbench weights fetch {wanted.name}"
         ) from error
 
 

@@ -8,7 +8,7 @@ condition that the version is still the same (If-Range), so that two versions ar
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,7 +97,6 @@ def download(
     with requests.Session() as session:
         session.headers.update({"User-Agent": f"crowdbench/{__version__}", "Accept-Encoding": "identity"})
         for attempt in range(1, attempts + 1):
-            started_at = _size(partial)
             try:
                 if not _is_whole(url, partial):
                     _continue(session, url, partial, on_bytes, timeout_s)
@@ -107,8 +106,7 @@ def download(
                 reason = str(error)
             except requests.exceptions.RequestException as error:
                 reason = _reason(error, url, timeout_s)
-                # Nothing ever came: there is no network, and waiting will not bring it.
-                if attempt == 1 and _size(partial) == started_at:
+                if _is_hopeless(error, attempt):
                     raise TransferError(f"{reason}.") from error
             if attempt < attempts:
                 pause = pause_s * 2 ** (attempt - 1)
@@ -240,7 +238,7 @@ def _reason(error: Exception, url: str, timeout_s: tuple[float, float]) -> str:
             f"redirects to where nothing can be fetched from ({error})",
         ),
     ]
-    # Silence in the middle of a transfer comes as a ConnectionError, of which it is the only kind with this text.
+    # Silence in the middle of a transfer comes as a plain ConnectionError.
     silent = "Read timed out" in str(error)
     for kinds, sentence in sentences:
         if isinstance(error, kinds) or (silent and exceptions.ReadTimeout in kinds):
@@ -248,11 +246,35 @@ def _reason(error: Exception, url: str, timeout_s: tuple[float, float]) -> str:
     return f"cannot connect to {_host(url)} ({_cause(error)})"
 
 
-def _cause(error: BaseException) -> str:
+def _is_hopeless(error: Exception, attempt: int) -> bool:
+    """Whether another attempt would fail alike. Without any connection yet, there is no network."""
+    from requests import exceptions
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    final = (
+        exceptions.SSLError,
+        exceptions.ProxyError,
+        exceptions.InvalidURL,
+        exceptions.InvalidSchema,
+        exceptions.TooManyRedirects,
+    )
+    unconnected = (NewConnectionError, ConnectTimeoutError)
+    return isinstance(error, final) or (
+        attempt == 1 and any(isinstance(layer, unconnected) for layer in _layers(error))
+    )
+
+
+def _cause(error: Exception) -> str:
     """What the operating system said, under the layers of the libraries."""
-    said, layer = type(error).__name__, error.__cause__ or error.__context__
-    while layer is not None:
-        if isinstance(layer, OSError) and layer.strerror:
-            said = layer.strerror
-        layer = layer.__cause__ or layer.__context__
-    return said
+    said = [
+        layer.strerror or str(layer)
+        for layer in _layers(error)
+        if isinstance(layer, ConnectionError) or (isinstance(layer, OSError) and layer.strerror)
+    ]
+    return said[-1] if said else type(error).__name__
+
+
+def _layers(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

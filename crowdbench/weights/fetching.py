@@ -28,12 +28,13 @@ def fetch(wanted: Wanted, on_progress: OnProgress | None = None) -> str:
     """
     if wanted.path.is_file():
         return verify(wanted, wanted.path, url=None)
-    if wanted.url is None:
-        raise MissingDataError(
-            f"{wanted.name}: not here, and no program can fetch it. A person can, from {wanted.by_hand}\n"
-            f"{_put_it(wanted)}"
-        )
     try:
+        wanted.path.parent.mkdir(parents=True, exist_ok=True)  # also for the person who puts a file there
+        if wanted.url is None:
+            raise MissingDataError(
+                f"{wanted.name}: not here, and no program can fetch it. A person can, from {wanted.by_hand}\n"
+                f"{_put_it(wanted)}"
+            )
         with _alone(wanted):
             if wanted.path.is_file():  # another process fetched it meanwhile
                 return verify(wanted, wanted.path, url=wanted.url)
@@ -41,9 +42,8 @@ def fetch(wanted: Wanted, on_progress: OnProgress | None = None) -> str:
     except OSError as error:
         raise MissingDataError(
             f"{wanted.name}: cannot write in {wanted.path.parent} ({error.strerror or error}).\n"
-            "Make room, or set CROWDBENCH_CACHE to a folder on another disk. The same command goes on from what "
-            "is there.\n"
-            f"{_put_it(wanted)}"
+            "Make room, or set CROWDBENCH_CACHE to a folder on another disk. The same command goes on from "
+            f"what is there.\n{_put_it(wanted)}"
         ) from error
 
 
@@ -59,7 +59,7 @@ def _transfer(wanted: Wanted, url: str, on_progress: OnProgress | None) -> str:
         download(url, partial, on_bytes=on_bytes)
     except TransferError as error:
         kept = partial.stat().st_size if partial.exists() else 0
-        going_on = f"{kept} bytes are kept; the same command goes on from there.\n" if kept else ""
+        going_on = f"{kept} bytes are kept; the same command goes on from there if the server allows.\n" if kept else ""
         raise MissingDataError(
             f"{wanted.name}: cannot fetch {url}: {error}\n{going_on}{_put_it(wanted)}"
         ) from error
@@ -86,7 +86,6 @@ def _alone(wanted: Wanted) -> Iterator[None]:
     """
     import filelock
 
-    wanted.path.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(wanted.beside(".fetching"))
     try:
         try:
@@ -97,7 +96,8 @@ def _alone(wanted: Wanted) -> Iterator[None]:
     except NotImplementedError as error:
         raise MissingDataError(
             f"{wanted.path.parent}: this file system has no locks, so that two processes might fetch "
-            f"{wanted.name} into one file.\nSet CROWDBENCH_CACHE to a folder on another disk.\n{_put_it(wanted)}"
+            f"{wanted.name} into one file.\n"
+            f"Set CROWDBENCH_CACHE to a folder on another disk.\n{_put_it(wanted)}"
         ) from error
     try:
         yield

@@ -112,8 +112,8 @@ def _published(method: str, dataset: str, input_size: tuple[int, int] | None) ->
     listing = ", ".join(f"{e.name} ({_shown(e.input_size)})" if e.input_size else e.name for e in here or own)
     raise WeightsError(
         f"{problem}\nPublished for {method}: {listing or 'nothing'}.\n"
-        "Pass --weights NAME to take one of those (their network must fit), --weights FILE, or --weights none "
-        "for random ones, which tell whether everything runs and nothing about the method."
+        "Pass --weights NAME to take one of those (their network must fit), --weights FILE, or --weights "
+        "none for random ones, which tell whether everything runs and nothing about the method."
     )
 
 
