@@ -179,7 +179,7 @@ def _summary(outcomes: "Sequence[Outcome]") -> str:
         for o in outcomes
     ]
     counts = [f"{states.count(state)} {word}" for state, word in words.items() if state in states]
-    return f"{len(outcomes)} runs: {', '.join(counts)}."
+    return f"{len(outcomes)} run{'' if len(outcomes) == 1 else 's'}: {', '.join(counts)}."
 
 
 def _measured(run: "Run | None") -> float | None:
