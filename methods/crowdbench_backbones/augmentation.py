@@ -67,7 +67,7 @@ class Draws:
 
     Attributes:
         flip: mirror the image.
-        rotation: of the image about each crop's centre, in degrees.
+        rotation: of the image about each crop's centre, counterclockwise, in degrees.
         scale: factor by which the crops grow; a larger crop shows a smaller person.
         half_body: cut persons with enough visible keypoints to half a body.
         prefers_upper: ``(n,)`` bool, whose half is the upper one if both halves have enough keypoints.
@@ -109,7 +109,7 @@ class Views:
         keypoints: ``(n, K, 3)`` float64, x, y and visibility, 0 or 1.
         centers: ``(n, 2)`` float32, of the crops.
         scales: ``(n, 2)`` float32, of the crops, in units of 200 pixels.
-        rotation: of the image about each crop's centre, in degrees.
+        rotation: of the image about each crop's centre, counterclockwise, in degrees.
     """
 
     keypoints: FloatArray

@@ -184,8 +184,9 @@ def _within(
     rows, columns = ((np.arange(n) + 0.5) * (c / n) - 0.5 for n, c in zip(size, canvas, strict=True))
     start, stop = np.array([-np.inf, np.inf])[:, None, None]
     for axis in (0, 1):
-        # Along a mask's row the image's coordinate grows by a slope; 0 would divide by zero.
-        slope = back[axis, 0] * canvas[1] / size[1] or 1e-12
+        # Along a mask's row the image's coordinate grows by a slope, which must not be 0 to divide by.
+        slope = back[axis, 0] * canvas[1] / size[1]
+        slope = slope if abs(slope) > 1e-9 else 1e-9
         origin = back[axis, 0] * columns[0] + back[axis, 1] * rows + back[axis, 2]
         nearest, farthest = (first, last) if slope > 0 else (last, first)
         start = np.maximum(start, (nearest[:, axis, None] - origin) / slope)  # (n, height)
