@@ -104,6 +104,21 @@ class NetworkMethod(Method):
             The poses of each image of the batch, in image coordinates.
         """
 
+    def released_weights(self, state: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
+        """Weights as their publisher saved them → by the names of `network`; every name must then match."""
+        return state
+
+    def for_inference(self, network: "nn.Module", *, compiled: bool = False) -> "nn.Module":
+        """Make a network faster that will only predict, with equal results; it may be changed in place.
+
+        Args:
+            network: with its weights, in eval mode.
+            compiled: use `torch.compile`. What is here compiles the network's ``forward``.
+        """
+        if compiled:
+            network.compile(dynamic=True)
+        return network
+
     def loss(self, network: "nn.Module", batch: Batch) -> "dict[str, Tensor]":
         """The training losses by name; their sum is minimised."""
         raise SettingsError(f"{type(self).__name__} cannot be trained: it has no loss.")

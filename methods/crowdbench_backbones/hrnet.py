@@ -1,13 +1,13 @@
 """HRNet (Sun et al., "Deep High-Resolution Representation Learning for Human Pose Estimation", CVPR 2019).
 
-Submodules carry the names of the authors' release, so that its checkpoints load with strict keys. The pose
+Submodules carry the names of the authors' release, so that its checkpoints load with strict keys. Pose
 networks built on HRNet inherit from the trunk instead of holding it, because in their checkpoints the trunk's
-keys have no prefix.
+keys have no prefix. Trunks of the same plan with other branches (HRFormer) pass what differs.
 
 Letters in shape comments: N crops, H and W of the input, C the width of the highest-resolution branch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -21,6 +21,8 @@ def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions around a shortcut (He et al., CVPR 2016)."""
+
+    folds = (("conv1", "bn1"), ("conv2", "bn2"))
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -36,10 +38,16 @@ class BasicBlock(nn.Module):
         return functional.relu(y + x, inplace=True)
 
 
+def basic_blocks(channels: int, count: int) -> nn.Sequential:
+    """A branch of HRNet."""
+    return nn.Sequential(*(BasicBlock(channels) for _ in range(count)))
+
+
 class Bottleneck(nn.Module):
     """1x1, 3x3, 1x1 around a shortcut; widens the map fourfold (He et al., CVPR 2016)."""
 
     expansion = 4
+    folds = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"))
 
     def __init__(self, inputs: int, channels: int) -> None:
         super().__init__()
@@ -65,24 +73,18 @@ class Bottleneck(nn.Module):
 
 
 class FusionModule(nn.Module):
-    """Parallel branches of basic blocks, then every resolution is told of every other.
+    """Parallel branches, then every resolution is told of every other.
 
     Args:
-        channels: width of each branch, from the highest resolution to the lowest.
-        blocks: basic blocks in each branch.
-        outputs: how many resolutions leave the module; the classifier-free pose HRNet ends with one.
+        branches: one per resolution, the highest first.
+        fuse_layers: ``fuse_layers[i][j]`` brings branch j's map to branch i's width and resolution; there are
+            as many i as maps that leave the module.
     """
 
-    def __init__(self, channels: Sequence[int], blocks: int, outputs: int | None = None) -> None:
+    def __init__(self, branches: nn.ModuleList, fuse_layers: nn.ModuleList) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(
-            nn.Sequential(*(BasicBlock(width) for _ in range(blocks))) for width in channels
-        )
-        outputs = len(channels) if outputs is None else outputs
-        self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(_fusion(channels, source, target) for source in range(len(channels)))
-            for target in range(outputs)
-        )
+        self.branches = branches
+        self.fuse_layers = fuse_layers
 
     def forward(self, maps: Sequence[Tensor], wanted: Sequence[int] | None = None) -> list[Tensor]:
         """One map per branch to one map per output.
@@ -96,15 +98,15 @@ class FusionModule(nn.Module):
         for target in range(len(self.fuse_layers)) if wanted is None else wanted:
             layers = self.fuse_layers[target]
             assert isinstance(layers, nn.ModuleList)
-            total = layers[0](maps[0])
-            for layer, x in zip(layers[1:], maps[1:], strict=True):
-                total = total + layer(x)
-            fused.append(functional.relu(total, inplace=False))
+            total = layers[0](maps[0]) + layers[1](maps[1])
+            for layer, x in zip(layers[2:], maps[2:], strict=True):
+                total += layer(x)
+            fused.append(functional.relu(total, inplace=True))
         return fused
 
 
-def _fusion(channels: Sequence[int], source: int, target: int) -> nn.Module:
-    """What brings a branch's map to another branch's width and resolution."""
+def fusion(channels: Sequence[int], source: int, target: int) -> nn.Module:
+    """What brings a branch's map to another branch's width and resolution in HRNet."""
     if source == target:
         return nn.Identity()
     if source > target:
@@ -139,6 +141,12 @@ def _conv_bn_relu(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]
     return [conv(inputs, outputs, stride=stride), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
 
+# (channels of the branch, index of the branch, index of the module among all) to the branch
+Branch = Callable[[int, int, int], nn.Sequential]
+# (channels of all branches, source, target) to a layer
+Fusion = Callable[[Sequence[int], int, int], nn.Module]
+
+
 class HRNetTrunk(nn.Module):
     """HRNet without a head.
 
@@ -146,21 +154,52 @@ class HRNetTrunk(nn.Module):
         width: C; the branches have C, 2C, 4C, 8C channels.
         modules: fusion modules in stage 2, stage 3, ...; HRNet-W48-S has ``(1, 4)``, HRNet ``(1, 4, 3)``.
         blocks: basic blocks of each branch of a module.
+        bottlenecks: of the first stage.
+        branch: makes the branches, if they are not basic blocks.
+        fusion: makes the layers between branches, if they are not HRNet's.
+        outputs: maps that leave the last module, the highest resolutions first; None for all.
     """
 
-    def __init__(self, width: int = 48, modules: Sequence[int] = (1, 4), blocks: int = 4) -> None:
+    folds = (("conv1", "bn1"), ("conv2", "bn2"))
+
+    def __init__(
+        self,
+        width: int = 48,
+        modules: Sequence[int] = (1, 4),
+        blocks: int = 4,
+        *,
+        bottlenecks: int = 4,
+        branch: Branch | None = None,
+        fusion: Fusion = fusion,
+        outputs: int | None = None,
+    ) -> None:
         super().__init__()
         self.conv1 = conv(3, 64, stride=2)
         self.bn1 = nn.BatchNorm2d(64)
         self.conv2 = conv(64, 64, stride=2)
         self.bn2 = nn.BatchNorm2d(64)
-        self.layer1 = nn.Sequential(Bottleneck(64, 64), *(Bottleneck(256, 64) for _ in range(3)))
+        self.layer1 = nn.Sequential(
+            Bottleneck(64, 64), *(Bottleneck(256, 64) for _ in range(bottlenecks - 1))
+        )
+        branch = branch or (lambda channels, *_: basic_blocks(channels, blocks))
         widths = [[256]] + [[width << i for i in range(2 + stage)] for stage in range(len(modules))]
+        built, last = 0, sum(modules) - 1
         for stage, ((before, after), count) in enumerate(zip(pairwise(widths), modules, strict=True)):
             self.add_module(f"transition{stage + 1}", _transition(before, after))
-            self.add_module(
-                f"stage{stage + 2}", nn.ModuleList(FusionModule(after, blocks) for _ in range(count))
-            )
+            stage_modules = nn.ModuleList()
+            for index in range(built, built + count):
+                targets = len(after) if outputs is None or index < last else outputs
+                stage_modules.append(
+                    FusionModule(
+                        nn.ModuleList(branch(channels, i, index) for i, channels in enumerate(after)),
+                        nn.ModuleList(
+                            nn.ModuleList(fusion(after, source, target) for source in range(len(after)))
+                            for target in range(targets)
+                        ),
+                    )
+                )
+            self.add_module(f"stage{stage + 2}", stage_modules)
+            built += count
         self.stages = len(modules)
 
     def trunk(self, images: Tensor, wanted: Sequence[int] | None = None) -> list[Tensor]:

@@ -2,59 +2,87 @@
 
 from dataclasses import dataclass
 
-# The release suppresses with sigmas of its own: the head has .062, but is scored with .079.
-CROWDPOSE_NMS_SIGMAS = (
-    *(0.079, 0.079, 0.072, 0.072, 0.062, 0.062),
-    *(0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
-    *(0.062, 0.079),
-)
+from crowdbench_backbones.settings import CROWDPOSE_NMS_SIGMAS, TopDownSettings, require_divisible
+from crowdbench_i2rnet.mask_embedding import Kind
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Settings of I2R-Net.
+class Settings(TopDownSettings):
+    """Settings of I2R-Net; see `TopDownSettings` for the others.
 
     Attributes:
-        input_size: (height, width) of the crops; both divisible by 16.
-        flip_test: average with the mirrored crop.
-        blur_kernel: of DARK decoding, in heatmap pixels.
-        confidence_threshold: keypoints at or below it do not count in a pose's score.
-        nms_threshold: poses whose OKS with a better one is above it are dropped.
-        nms_sigmas: per keypoint, for that OKS; None takes the dataset's.
-        box_enlargement: how much larger than its box a crop is.
-        use_position_mask: tell the network where in the image each person is.
+        use_position_mask: tell the network where in the image each person is. The weights for it are in every
+            released checkpoint; six of the ten released networks do not use them.
         group_detections: let the persons of an image see each other when a detector found their boxes. The
             release runs every detection alone, so its published figures with detectors need False; persons
             with ground-truth boxes are always together.
+        relation_layers: of the encoder among persons.
         max_persons: in training, of an image's persons at most so many are used.
     """
 
-    input_size: tuple[int, int] = (256, 192)
-    flip_test: bool = True
-    blur_kernel: int = 11
-    confidence_threshold: float = 0.2
-    nms_threshold: float = 0.9
-    nms_sigmas: tuple[float, ...] | None = None
-    box_enlargement: float = 1.25
     use_position_mask: bool = True
     group_detections: bool = False
+    relation_layers: int = 6
     max_persons: int = 5
 
     def __post_init__(self) -> None:
-        height, width = self.input_size
-        if height < 16 or width < 16 or height % 16 or width % 16:
-            raise ValueError(f"input_size is (height, width), both divisible by 16; got {self.input_size}.")
-        if self.blur_kernel < 3 or self.blur_kernel % 2 == 0:
-            raise ValueError(f"blur_kernel must be odd and at least 3, got {self.blur_kernel}.")
-        if not self.box_enlargement > 0:
-            raise ValueError(f"box_enlargement must be positive, got {self.box_enlargement}.")
+        super().__post_init__()
         if self.max_persons < 1:
             raise ValueError(f"max_persons must be at least 1, got {self.max_persons}.")
 
 
-# The release's vanilla configurations; a dataset that is not listed gets the defaults.
+@dataclass(frozen=True)
+class TransPoseSettings(Settings):
+    """Settings of I2R-Net on TransPose-H.
+
+    Attributes:
+        intra_layers: of TransPose-H's own encoder.
+        mask_embedding: how position masks are embedded: two convolutions, or the head of a ResNet.
+        shared_upsampling: one deconvolution applied twice, instead of two.
+    """
+
+    use_position_mask: bool = False
+    relation_layers: int = 2
+    intra_layers: int = 4
+    mask_embedding: Kind = "conv"
+    shared_upsampling: bool = False
+
+
+@dataclass(frozen=True)
+class HRFormerSettings(Settings):
+    """Settings of I2R-Net on HRFormer-B.
+
+    Attributes:
+        mask_embedding: see `TransPoseSettings`.
+        relative_position_bias, mask_window_padding: see `crowdbench_backbones.settings.HRFormerSettings`.
+    """
+
+    use_position_mask: bool = False
+    relation_layers: int = 2
+    mask_embedding: Kind = "res"
+    relative_position_bias: bool = False
+    mask_window_padding: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_divisible(self.input_size, 32)
+
+
+# The release's configurations; a dataset that is not listed gets the defaults.
 VANILLA = {
     "crowdpose": Settings(nms_sigmas=CROWDPOSE_NMS_SIGMAS, max_persons=5),
     "ochuman": Settings(use_position_mask=False, max_persons=3),
     "coco": Settings(max_persons=7),
+}
+TRANSPOSE = {
+    "crowdpose": TransPoseSettings(nms_sigmas=CROWDPOSE_NMS_SIGMAS, max_persons=6),
+    "ochuman": TransPoseSettings(use_position_mask=True, mask_embedding="res", max_persons=3),
+    "coco": TransPoseSettings(
+        use_position_mask=True, intra_layers=6, relation_layers=4, shared_upsampling=True, max_persons=4
+    ),
+}
+HRFORMER = {
+    "crowdpose": HRFormerSettings(nms_sigmas=CROWDPOSE_NMS_SIGMAS, max_persons=4),
+    "ochuman": HRFormerSettings(max_persons=3),
+    "coco": HRFormerSettings(max_persons=2),
 }

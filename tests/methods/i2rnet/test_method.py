@@ -1,5 +1,6 @@
 """I2R-Net as a user meets it: loaded by name, configured, run on pictures."""
 
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -13,8 +14,9 @@ from crowdbench.geometry import crop_affines, transform_points
 from crowdbench.heatmaps import gaussian_targets
 from crowdbench.method import override
 from crowdbench.types import Instance, KeypointSet, Sample
+from crowdbench_backbones.settings import CROWDPOSE_NMS_SIGMAS
 from crowdbench_i2rnet import I2RNetVanilla
-from crowdbench_i2rnet.settings import CROWDPOSE_NMS_SIGMAS, Settings
+from crowdbench_i2rnet.settings import Settings
 
 FOUR = KeypointSet(
     name="four",
@@ -97,10 +99,10 @@ def test_the_flip_test_makes_poses_of_mirrored_images_mirrored(
     method, network = small
     batch = method.collate([method.prepare(sample(tmp_path, BOXES))])
     with torch.inference_mode():
-        heatmaps = method._heatmaps(network, batch)
-        mirrored = method._heatmaps(
+        heatmaps = method._averaged(network, batch)
+        mirrored = method._averaged(
             network,
-            type(batch)(batch.crops.flip(2), batch.masks.flip(2), batch.persons, batch.lengths, batch.groups),
+            dataclasses.replace(batch, pixels=batch.pixels.flip(2), mask_pixels=batch.mask_pixels.flip(2)),
         )
     np.testing.assert_allclose(mirrored[..., ::-1][:, list(FOUR.flip_order)], heatmaps, atol=1e-4)
 

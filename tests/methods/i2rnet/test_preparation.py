@@ -50,12 +50,12 @@ def test_crops_and_masks_equal_the_released_ones(reference: Path, real_data: Pat
     examples = [prepare(sample, settings) for sample in samples(name, golden, persons, real_data)]
     batch = collate(examples)
 
-    images, masks = batch.network_input()
+    images, masks = batch.images(), batch.masks()
     five = int(cv2.__version__.split(".", maxsplit=1)[0]) >= 5
     crops = golden["crop_sub_opencv5" if five else "crop_sub"]
     np.testing.assert_allclose(images[:, :, ::4, ::4], crops, rtol=0, atol=1e-6)
     np.testing.assert_allclose(masks[:, :, ::4, ::4], golden["mask_sub"], rtol=0, atol=1e-7)
-    for crop, mask, person in zip(batch.crops.numpy(), batch.masks.numpy(), persons, strict=True):
+    for crop, mask, person in zip(batch.pixels.numpy(), batch.mask_pixels.numpy(), persons, strict=True):
         expected = person["opencv5"] if five else person
         assert zlib.crc32(np.ascontiguousarray(crop).tobytes()) == expected["crop_u8_crc32"]
         assert zlib.crc32(np.ascontiguousarray(mask).tobytes()) == person["mask_u8_crc32"]
@@ -115,13 +115,13 @@ def test_who_sees_whom_depends_on_the_boxes(
 def test_examples_and_batches_survive_the_way_between_processes(tmp_path: Path) -> None:
     example = pickle.loads(pickle.dumps(prepare(picture(tmp_path, BOXES), Settings())))  # noqa: S301
     batch = pickle.loads(pickle.dumps(collate([example])))  # noqa: S301
-    assert batch.crops.shape == (2, 256, 192, 3)
-    assert batch.crops.dtype == torch.uint8
-    assert batch.to("cpu").network_input(torch.float64)[0].dtype == torch.float64
+    assert batch.pixels.shape == (2, 256, 192, 3)
+    assert batch.pixels.dtype == torch.uint8
+    assert batch.to("cpu").images(torch.float64).dtype == torch.float64
 
 
 def test_an_image_without_persons_makes_an_empty_example(tmp_path: Path) -> None:
     empty, full = prepare(picture(tmp_path, []), Settings()), prepare(picture(tmp_path, BOXES), Settings())
     batch = collate([empty, full, empty])
     assert batch.lengths == [0, 2, 0]
-    assert batch.network_input()[0].shape == (2, 3, 256, 192)
+    assert batch.images().shape == (2, 3, 256, 192)

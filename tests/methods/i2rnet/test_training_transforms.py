@@ -154,7 +154,9 @@ def test_position_masks_equal_the_released_ones_under_any_opencv(images: list[Pr
 
 def test_crops_equal_the_released_ones(images: list[Prepared]) -> None:
     for image in images:
-        normalised = (image.crops.astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(STD)
+        normalised = (image.crops.astype(np.float32) / 255 - np.array(MEAN, np.float32)) / np.array(
+            STD, np.float32
+        )
         difference = normalised.transpose(0, 3, 1, 2)[:, :, ::8, ::8] - image.golden["crop_sub"]
         # Within OpenCV 4 a few pixels round to the next grey level, because of the matrices' last bits.
         one_level, five_levels = 1.01 / 255 / min(STD), 5.01 / 255 / min(STD)

@@ -1,8 +1,8 @@
-"""The Transformer encoder of I2R-Net (Ding et al., IJCAI 2022): post-norm, positions added in every layer.
+"""The Transformer encoder that TransPose and I2R-Net share: post-norm, positions added in every layer.
 
-Persons are rows of a flat tensor; a `Group` says which rows stand in one picture. Attention is over all
-tokens of an image's persons, everything else is per token, so padding is needed only for its
-side effects.
+It is DETR's (Carion et al., ECCV 2020). Persons are rows of a flat tensor; a `Group` says which rows see each
+other. Attention is over all tokens of a group's persons, everything else is per token, so nothing is ever
+computed on padding.
 
 Letters: S persons of the batch, L tokens of a person, D channels.
 """
@@ -22,10 +22,12 @@ class Group:
     Attributes:
         rows: ``(g, n)`` int64: image g's persons are these rows of the flat batch.
         present: ``(g, n)`` bool, false for a row that pads an image; None if none does.
+        in_order: the rows are 0, 1, 2, ... to the last of the batch: nothing has to be gathered.
     """
 
     rows: Tensor
     present: Tensor | None = None
+    in_order: bool = False
 
 
 def group_by_count(lengths: Sequence[int], device: torch.device) -> list[Group]:
@@ -41,10 +43,23 @@ def group_by_count(lengths: Sequence[int], device: torch.device) -> list[Group]:
         starts.setdefault(length, []).append(start)
         start += length
     return [
-        Group(torch.tensor(first, device=device)[:, None] + torch.arange(count, device=device))
+        Group(
+            torch.tensor(first, device=device)[:, None] + torch.arange(count, device=device),
+            in_order=count * len(first) == start,
+        )
         for count, first in starts.items()
         if count > 0
     ]
+
+
+def as_tokens(maps: Tensor) -> Tensor:
+    """``(S, D, h, w)`` to ``(S, h * w, D)``, row by row."""
+    return maps.flatten(2).transpose(1, 2)
+
+
+def as_map(tokens: Tensor, size: Sequence[int]) -> Tensor:
+    """``(S, h * w, D)`` to ``(S, D, h, w)``; channels stay together in memory ("channels last")."""
+    return tokens.transpose(1, 2).reshape(len(tokens), tokens.shape[-1], *size)
 
 
 class SelfAttention(nn.Module):
@@ -59,48 +74,69 @@ class SelfAttention(nn.Module):
         self.out_proj = nn.Linear(channels, channels)
         nn.init.zeros_(self.out_proj.bias)
 
-    def forward(self, x: Tensor, positions: Tensor | None, groups: Sequence[Group]) -> Tensor:
-        """Attend within each image.
+    def forward(self, x: Tensor, positions: Tensor | None, groups: Sequence[Group] | None = None) -> Tensor:
+        """Attend within each group.
 
         Args:
             x: ``(S, L, D)``.
-            positions: ``(S, L, D)``, added to queries and keys, not to values; or None.
-            groups: the images.
+            positions: ``(S, L, D)`` or ``(1, L, D)``, added to queries and keys, not to values; or None.
+            groups: who sees whom; None if every person is alone.
 
         Returns:
             ``(S, L, D)``.
         """
-        placed = x if positions is None else x + positions
-        q_weight, k_weight, v_weight = self.in_proj_weight.chunk(3)
-        q_bias, k_bias, v_bias = self.in_proj_bias.chunk(3)
-        queries = functional.linear(placed, q_weight, q_bias)
-        keys = functional.linear(placed, k_weight, k_bias)
-        values = functional.linear(x, v_weight, v_bias)
-        attended = torch.empty_like(values)
-        for group in groups:
-            attended[group.rows.flatten()] = self._attend(queries, keys, values, group)
+        channels = x.shape[-1]
+        weight, bias = self.in_proj_weight, self.in_proj_bias
+        if positions is None:
+            queries, keys, values = functional.linear(x, weight, bias).chunk(3, -1)
+        else:
+            # Queries and keys in one product; values know no positions.
+            both = 2 * channels
+            queries, keys = functional.linear(x + positions, weight[:both], bias[:both]).chunk(2, -1)
+            values = functional.linear(x, weight[both:], bias[both:])
+        if groups is None:
+            attended = self._attend(queries, keys, values)
+        elif len(groups) == 1 and groups[0].in_order:
+            (group,) = groups
+            mixed = self._attend(*_gathered(group, queries, keys, values), _seen(group, x))
+            attended = mixed.reshape(x.shape)
+        else:
+            attended = torch.empty_like(x)
+            for group in groups:
+                mixed = self._attend(*_gathered(group, queries, keys, values), _seen(group, x))
+                attended[group.rows.flatten()] = mixed.reshape(-1, *x.shape[1:])
         result: Tensor = self.out_proj(attended)
         return result
 
-    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, group: Group) -> Tensor:
-        images, persons = group.rows.shape
-        tokens, channels = values.shape[1:]
+    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None = None) -> Tensor:
+        """``(g, n, D)`` each, to the same; `seen` is ``(g, 1, 1, n)`` bool, the keys that count."""
 
-        def split(x: Tensor) -> Tensor:  # → (g, heads, n * L, D / heads)
-            x = x[group.rows].reshape(images, persons * tokens, self.heads, channels // self.heads)
-            return x.transpose(1, 2)
+        def split(x: Tensor) -> Tensor:  # → (g, heads, n, D / heads)
+            return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
-        mask = None
-        if group.present is not None:
-            mask = group.present.repeat_interleave(tokens, dim=1)[:, None, None, :]  # (g, 1, 1, n * L)
         mixed = functional.scaled_dot_product_attention(
             split(queries),
             split(keys),
             split(values),
-            attn_mask=mask,
+            attn_mask=seen,
             dropout_p=self.dropout if self.training else 0.0,
         )
-        return mixed.transpose(1, 2).reshape(images * persons, tokens, channels)
+        return mixed.transpose(1, 2).flatten(2)
+
+
+def _gathered(group: Group, queries: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``(S, L, D)`` each, to a group's ``(g, n * L, D)``."""
+    shape = (len(group.rows), -1, values.shape[-1])
+    if group.in_order:
+        return queries.reshape(shape), keys.reshape(shape), values.reshape(shape)
+    return queries[group.rows].view(shape), keys[group.rows].view(shape), values[group.rows].view(shape)
+
+
+def _seen(group: Group, x: Tensor) -> Tensor | None:
+    """``(g, 1, 1, n * L)`` bool, the tokens of persons that are present; None if all are."""
+    if group.present is None:
+        return None
+    return group.present.repeat_interleave(x.shape[1], dim=1)[:, None, None, :]
 
 
 class EncoderLayer(nn.Module):
@@ -115,7 +151,7 @@ class EncoderLayer(nn.Module):
         self.norm2 = nn.LayerNorm(channels)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, positions: Tensor | None, groups: Sequence[Group]) -> Tensor:
+    def forward(self, x: Tensor, positions: Tensor | None, groups: Sequence[Group] | None = None) -> Tensor:
         """``(S, L, D)`` to the same shape; see `SelfAttention.forward`."""
         x = self.norm1(x + self.dropout(self.self_attn(x, positions, groups)))
         hidden = self.dropout(functional.relu(self.linear1(x), inplace=True))
@@ -143,7 +179,7 @@ class Encoder(nn.Module):
             if parameter.ndim > 1:
                 nn.init.xavier_uniform_(parameter)
 
-    def forward(self, x: Tensor, positions: Tensor | None, groups: Sequence[Group]) -> Tensor:
+    def forward(self, x: Tensor, positions: Tensor | None, groups: Sequence[Group] | None = None) -> Tensor:
         """``(S, L, D)`` to the same shape; see `SelfAttention.forward`."""
         for layer in self.layers:
             x = layer(x, positions, groups)

@@ -1,0 +1,82 @@
+"""The single-person networks as methods: every crop by itself.
+
+They are the first stages of I2R-Net, so that what relations among persons add can be measured.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from crowdbench.types import KeypointSet
+from crowdbench_backbones.hrformer import HRFormerPose
+from crowdbench_backbones.hrnet_pose import HRNetPose
+from crowdbench_backbones.settings import (
+    HRFORMER,
+    HRNET,
+    TRANSPOSE,
+    HRFormerSettings,
+    TopDownSettings,
+    TransPoseSettings,
+)
+from crowdbench_backbones.top_down import TopDownMethod
+from crowdbench_backbones.transpose_h import TransPoseHNetwork
+
+
+class HRNetW48S(TopDownMethod):
+    """The trunk of I2R-Net vanilla, HRNet-W48-S, as a plain top-down network (Sun et al., CVPR 2019)."""
+
+    @classmethod
+    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> TopDownSettings:
+        """I2R-Net's settings for a dataset; nobody has published this network by itself."""
+        return HRNET.get(dataset, TopDownSettings())
+
+    def network(self) -> nn.Module:
+        """The network with random weights."""
+        return HRNetPose(self.keypoints.count, self.settings.input_size)
+
+
+class TransPoseH(TopDownMethod):
+    """TransPose-H (Yang et al., ICCV 2021)."""
+
+    Settings = TransPoseSettings
+    settings: TransPoseSettings
+
+    @classmethod
+    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> TransPoseSettings:
+        """The settings of I2R-Net's first stage on a dataset; the defaults for one that it does not know."""
+        return TRANSPOSE.get(dataset, TransPoseSettings())
+
+    def network(self) -> nn.Module:
+        """The network with random weights."""
+        return TransPoseHNetwork(self.keypoints.count, self.settings.input_size, self.settings.layers)
+
+    def released_weights(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Without what the release's file holds and its forward pass never uses.
+
+        That is, of a network with more outputs of the trunk, or with the upsampling that lower resolutions
+        need: TransPose-H reads its heatmaps from the highest resolution.
+        """
+        unused = ("deconv_layers.", "stage3.3.fuse_layers.1.", "stage3.3.fuse_layers.2.")
+        return {name: value for name, value in state.items() if not name.startswith(unused)}
+
+
+class HRFormerB(TopDownMethod):
+    """HRFormer-B (Yuan et al., NeurIPS 2021)."""
+
+    Settings = HRFormerSettings
+    settings: HRFormerSettings
+
+    @classmethod
+    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> HRFormerSettings:
+        """The settings of I2R-Net's first stage on a dataset; the defaults for one that it does not know."""
+        return HRFORMER.get(dataset, HRFormerSettings())
+
+    def network(self) -> nn.Module:
+        """The network with random weights."""
+        return HRFormerPose(
+            self.keypoints.count,
+            self.settings.input_size,
+            self.settings.relative_position_bias,
+            self.settings.mask_window_padding,
+        )

@@ -1,0 +1,116 @@
+"""What top-down heatmap methods have in common: crops in, heatmaps decoded, scored and suppressed."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from crowdbench import NetworkMethod
+from crowdbench.errors import SettingsError
+from crowdbench.geometry import SCALE_UNIT_PX, Float32Array, crop_affines, transform_points
+from crowdbench.heatmaps import average_flipped, decode_dark, rescore
+from crowdbench.suppression import oks_nms
+from crowdbench.types import FloatArray, KeypointSet, Pose, Sample
+from crowdbench_backbones.acceleration import accelerated
+from crowdbench_backbones.crops import CropBatch, Crops, Persons, cut_out, join
+from crowdbench_backbones.settings import TopDownSettings
+
+
+class TopDownMethod(NetworkMethod):
+    """Crops of all persons through a network, heatmaps to poses.
+
+    Subclasses give the network, and `heatmaps` if it wants more than crops.
+    """
+
+    paradigm = "top-down"
+    Settings: ClassVar[type[Any]] = TopDownSettings
+    settings: TopDownSettings
+
+    def __init__(self, keypoints: KeypointSet, settings: TopDownSettings, name: str | None = None) -> None:
+        sigmas = settings.nms_sigmas
+        if sigmas is not None and len(sigmas) != keypoints.count:
+            raise SettingsError(
+                f"nms_sigmas has {len(sigmas)} values; {keypoints.name} has {keypoints.count} keypoints.\n"
+                "Give one per keypoint, or null for the dataset's own."
+            )
+        super().__init__(keypoints, settings, name)
+
+    def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Crops:
+        """Cut out the persons of an image."""
+        self.require_evaluation(rng)
+        return cut_out(sample, self.settings)
+
+    def require_evaluation(self, rng: np.random.Generator | None) -> None:
+        """Refuse to prepare for training.
+
+        Raises:
+            SettingsError: a generator is given.
+        """
+        if rng is not None:
+            raise SettingsError(f"{self.name} cannot be trained yet; it prepares images for evaluation only.")
+
+    def collate(self, examples: Sequence[Any]) -> CropBatch:
+        """Join the examples of several images."""
+        return join(examples)
+
+    def for_inference(self, network: nn.Module, *, compiled: bool = False) -> nn.Module:
+        """Fold batch norms into convolutions, lay kernels out for crops whose colours are together."""
+        return accelerated(network, compiled=compiled)
+
+    def heatmaps(self, network: nn.Module, batch: Any, mirrored: bool, dtype: torch.dtype) -> Tensor:
+        """Run the network.
+
+        Args:
+            network: on the batch's device.
+            batch: what `collate` made.
+            mirrored: on the crops' mirror images.
+            dtype: of the network.
+
+        Returns:
+            ``(S, K, h, w)``, a quarter of the crops' size.
+        """
+        images = batch.images(dtype)
+        heatmaps: Tensor = network(images.flip(-1) if mirrored else images)
+        return heatmaps
+
+    def predict(self, network: nn.Module, batch: CropBatch) -> list[list[Pose]]:
+        """Heatmaps of all persons, then poses, scores and suppression, image by image."""
+        if not len(batch.pixels):
+            return [[] for _ in batch.lengths]
+        positions, confidences = decode_dark(self._averaged(network, batch), self.settings.blur_kernel)
+        height, width = self.settings.input_size
+        back = crop_affines(
+            batch.persons.centers, batch.persons.scales, (height // 4, width // 4), inverse=True
+        )
+        # float32, as the release keeps its coordinates
+        located = transform_points(positions, back).astype(np.float32)
+        keypoints = np.concatenate([located, confidences[:, :, None]], axis=2, dtype=np.float64)
+        ends = np.cumsum(batch.lengths)
+        return [
+            self._poses(keypoints, batch.persons, np.arange(end - length, end))
+            for end, length in zip(ends, batch.lengths, strict=True)
+        ]
+
+    def _averaged(self, network: nn.Module, batch: CropBatch) -> Float32Array:
+        """``(S, K, h, w)`` float32, of the crops and, with flip test, their mirror images."""
+        parameter = next(network.parameters())
+        batch = batch.to(parameter.device)
+        heatmaps = self.heatmaps(network, batch, False, parameter.dtype)
+        if self.settings.flip_test:
+            mirrored = self.heatmaps(network, batch, True, parameter.dtype).float()
+            if self.settings.flip_shift:  # right, after mirroring back
+                mirrored = torch.cat([mirrored[..., 1:], mirrored[..., -1:]], dim=-1)
+            heatmaps = average_flipped(heatmaps.float(), mirrored, self.keypoints.flip_order)
+        array: Float32Array = heatmaps.to(torch.float32).cpu().numpy()
+        return array
+
+    def _poses(self, keypoints: FloatArray, persons: Persons, rows: NDArray[np.int64]) -> list[Pose]:
+        """The poses of one image, best first, without doubles."""
+        scores = rescore(persons.scores[rows], keypoints[rows, :, 2], self.settings.confidence_threshold)
+        areas = np.prod(persons.scales[rows] * np.float32(SCALE_UNIT_PX), axis=1)
+        sigmas = self.settings.nms_sigmas or self.keypoints.sigmas
+        kept = oks_nms(keypoints[rows], scores, areas, sigmas, self.settings.nms_threshold)
+        return [Pose(keypoints[rows[i]], scores[i], persons.boxes[rows[i]]) for i in kept]

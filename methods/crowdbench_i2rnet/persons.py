@@ -1,0 +1,68 @@
+"""Persons of several images in one flat batch.
+
+Letters: S persons in the batch.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypedDict
+
+import torch
+from torch import Tensor
+
+from crowdbench.errors import ShapeError
+
+# What is computed for each person by itself is computed for so many at once, at most: the memory that a
+# crowded image needs does not grow with the crowd.
+PORTION = 64
+
+
+class Heatmaps(TypedDict):
+    """What the networks return: heatmaps ``(S, K, H / 4, W / 4)`` of both stages."""
+
+    intra: Tensor | None
+    inter: Tensor
+
+
+def require_same_persons(images: Tensor, masks: Tensor, lengths: Sequence[int]) -> None:
+    """Refuse inputs that disagree on the number of persons.
+
+    Raises:
+        ShapeError: they do.
+    """
+    if not len(images) == len(masks) == sum(lengths):
+        raise ShapeError(
+            f"{len(images)} crops, {len(masks)} masks and lengths {list(lengths)} "
+            f"(sum {sum(lengths)}) must agree on the number of persons."
+        )
+
+
+def in_portions(function: Callable[[Tensor], Tensor], x: Tensor, *, whole: bool = False) -> Tensor:
+    """Apply what is independent for each person to so many persons at a time.
+
+    Args:
+        function: of ``(n, ...)``, for any n.
+        x: ``(S, ...)``.
+        whole: all at once; batch norms in training need it.
+    """
+    if whole or len(x) <= PORTION:
+        return function(x)
+    return torch.cat([function(portion) for portion in torch.split(x, PORTION)])
+
+
+def padded_rows(lengths: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Every image with as many rows as the largest has.
+
+    Returns:
+        rows: ``(images, largest)`` int64, counting all rows.
+        present: the same shape, bool, which of them are persons.
+        real: ``(S,)`` int64, the rows that are persons.
+    """
+    count = torch.tensor(lengths, device=device)
+    present = torch.arange(max(lengths), device=device) < count[:, None]
+    rows = torch.arange(present.numel(), device=device).view(present.shape)
+    return rows, present, present.flatten().nonzero().squeeze(1)
+
+
+def scattered(values: Tensor, size: int, rows: Tensor) -> Tensor:
+    """Values at the given rows of a longer tensor of zeros."""
+    return values.new_zeros(size, *values.shape[1:]).index_copy(0, rows, values)

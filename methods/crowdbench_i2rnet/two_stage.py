@@ -1,0 +1,110 @@
+"""I2R-Net on a single-person network (Ding et al., IJCAI 2022, section 3): intra-human relations within every
+crop, then inter-human relations among the persons of an image.
+
+Letters: S persons in the batch, K keypoints, H and W of the input, D channels of the first stage's features.
+"""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from crowdbench_backbones.encoder import Encoder, as_map, as_tokens, group_by_count
+from crowdbench_backbones.hrformer import HRFormerPose
+from crowdbench_backbones.sizes import require_multiple
+from crowdbench_backbones.transpose_h import TransPoseHNetwork
+from crowdbench_i2rnet.mask_embedding import Kind, halved, mask_embedding
+from crowdbench_i2rnet.persons import Heatmaps, in_portions, padded_rows, require_same_persons, scattered
+from crowdbench_i2rnet.upsampling import Deconvolutions, shared_deconvolution
+
+# The features are pooled until their rows are about so many tokens long.
+TOKENS_ACROSS = 12
+
+
+class TwoStageNetwork(nn.Module):
+    """Crops and position masks of all persons of some images to heatmaps of both stages.
+
+    Args:
+        first_stage: a single-person network with `channels`, `features` and `heatmaps`.
+        keypoints: K.
+        input_size: (height, width) of the crops; both divisible by 16.
+        relation_layers: of the encoder among persons.
+        embedding: how position masks are embedded.
+        use_position_mask: whether persons are told where they stand. The weights exist either way.
+        shared_upsampling: one deconvolution applied twice, instead of two.
+    """
+
+    def __init__(
+        self,
+        first_stage: TransPoseHNetwork | HRFormerPose,
+        keypoints: int,
+        input_size: tuple[int, int] = (256, 192),
+        *,
+        relation_layers: int = 2,
+        embedding: Kind = "conv",
+        use_position_mask: bool = True,
+        shared_upsampling: bool = False,
+    ) -> None:
+        super().__init__()
+        require_multiple(input_size, 16)
+        channels = first_stage.channels
+        self.use_position_mask = use_position_mask
+        self.halvings = (input_size[1] // 4 // TOKENS_ACROSS).bit_length() - 1
+        self.singleformer = first_stage
+        self.multi_position_embedding = mask_embedding(embedding, channels, self.halvings)
+        self.multi_global_encoder = Encoder(relation_layers, channels)
+        if shared_upsampling:
+            self.deconv_layers = shared_deconvolution(channels)
+        else:
+            self.upsample_layer = Deconvolutions(channels, self.halvings)
+        self.shared_upsampling = shared_upsampling
+        self.final_layer = nn.Conv2d(channels, keypoints, kernel_size=1)
+
+    def features(self, images: Tensor) -> Tensor:
+        """What is computed for each crop by itself: ``(S, 3, H, W)`` to ``(S, D, H / 4, W / 4)``."""
+        return self.singleformer.features(images)
+
+    def forward(self, images: Tensor, masks: Tensor, lengths: Sequence[int]) -> Heatmaps:
+        """Estimate all persons; those of one image see each other and nobody else.
+
+        Args:
+            images: ``(S, 3, H, W)``, normalised crops, the persons of an image consecutive.
+            masks: ``(S, 1, H, W)`` in [0, 1], where each person is in the whole image.
+            lengths: persons of each image; they sum to S.
+
+        Returns:
+            ``"intra"`` and ``"inter"``: heatmaps ``(S, K, H / 4, W / 4)`` of the first and the second stage.
+
+        Raises:
+            ShapeError: the three inputs disagree on S.
+        """
+        require_same_persons(images, masks, lengths)
+        features = in_portions(self.features, images, whole=self.training)
+        pooled = halved(features, self.halvings)  # (S, D, h, w)
+        tokens = self.multi_global_encoder(
+            as_tokens(pooled), self._positions(masks, lengths), group_by_count(lengths, images.device)
+        )
+        related = as_map(tokens, pooled.shape[-2:])
+        upsampled = in_portions(self._upsampled, related, whole=self.training)
+        return {
+            "intra": self.singleformer.heatmaps(features),
+            "inter": self.final_layer(features + upsampled),
+        }
+
+    def _positions(self, masks: Tensor, lengths: Sequence[int]) -> Tensor | None:
+        """``(S, h * w, D)``, or None where persons are not told where they stand."""
+        if not self.use_position_mask:
+            return None
+        if not self.training:
+            return as_tokens(in_portions(self.multi_position_embedding, masks))
+        # The released batch norms have seen images padded to equally many persons, with empty masks.
+        rows, _, real = padded_rows(lengths, masks.device)
+        return as_tokens(self.multi_position_embedding(scattered(masks, rows.numel(), real)))[real]
+
+    def _upsampled(self, related: Tensor) -> Tensor:
+        """``(S, D, h, w)`` to ``(S, D, H / 4, W / 4)``."""
+        steps: Sequence[Callable[[Tensor], Tensor]] = (
+            [self.deconv_layers] * self.halvings if self.shared_upsampling else [self.upsample_layer]
+        )
+        for step in steps:
+            related = step(related)
+        return related

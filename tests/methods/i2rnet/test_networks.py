@@ -1,0 +1,291 @@
+"""The networks of I2R-Net against the released ones.
+
+Expected values: the release's forward passes and training steps on deterministic weights
+(../shared/reference/i2rnet), in float32 and float64.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from i2rnet_networks import Filling, build, build_config, filling, masks_of
+from torch import Tensor, nn
+
+from crowdbench.errors import ShapeError
+from crowdbench.method import load_method
+from crowdbench_backbones.encoder import SelfAttention
+from crowdbench_backbones.hrformer import DropPath
+from crowdbench_i2rnet import persons
+
+CONFIGS = [
+    f"interformer_{dataset}_{variant}"
+    for dataset, variants in {
+        "crowdpose": ["w48_pure_en6", "tph_192_p6_b4", "hrt_192_p4_b4"],
+        "ochuman": ["w48_pure_en6", "tph_192_p3_b8", "hrt_192_p3_b8"],
+        "coco": ["w48_pure_en6", "tph_192_p4_b4", "hrt_192_p2_b12", "hrt_288_p2_b4"],
+    }.items()
+    for variant in variants
+]
+# file: float32 tolerance of the plain filling, which is ill conditioned in the transformers
+FORWARDS = {
+    "vanilla_crowdpose_256x192": 1e-5,
+    "vanilla_crowdpose_256x192_len1": 1e-5,
+    "vanilla_crowdpose_256x192_len3": 1e-5,
+    "vanilla_ochuman_256x192": 1e-5,
+    "vanilla_coco_256x192": 1e-5,
+    "transpose_crowdpose_256x192": 1e-3,
+    "transpose_ochuman_256x192": 1e-3,
+    "transpose_coco_256x192": 1e-3,
+    "hrformer_crowdpose_256x192": 5e-4,
+    "hrformer_coco_256x192": 5e-4,
+    "hrformer_coco_384x288": 5e-4,
+}
+STEPS = [
+    "vanilla_crowdpose_256x192",
+    "transpose_crowdpose_256x192",
+    "transpose_ochuman_256x192",
+    "transpose_coco_256x192",
+    "hrformer_crowdpose_256x192",
+]
+METHODS = ["i2rnet-vanilla", "i2rnet-transpose", "i2rnet-hrformer"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def fill(reference: Path) -> Filling:
+    return filling(reference)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_names_shapes_and_kinds_of_all_weights_are_the_released_ones(reference: Path, config: str) -> None:
+    expected = json.loads((reference / "i2rnet/manifest.json").read_text())["configs"][config]
+    network = build_config(config)
+    entries = {
+        name: (list(value.shape), str(value.dtype).removeprefix("torch."))
+        for name, value in network.state_dict().items()
+    }
+    assert entries == {name: (shape, kind) for name, shape, kind in expected["state_dict"]}
+    trainable = [name for name, p in network.named_parameters() if not p.requires_grad]
+    assert trainable == expected["non_trainable"]
+    assert sum(p.numel() for p in network.parameters()) == expected["parameters_total"]
+
+
+def test_the_settings_are_those_of_the_released_configurations(reference: Path) -> None:
+    manifest = json.loads((reference / "i2rnet/manifest.json").read_text())["configs"]
+    assert sorted(manifest) == sorted(CONFIGS)
+    for config, facts in manifest.items():
+        own = load_method(facts["variant"], facts["dataset"]).settings
+        model, test, data = facts["model"], facts["test"], facts["data"]
+        assert own.use_position_mask == model["use_multi_pos"], config
+        assert own.relation_layers == model["encoder_layers_used"]["inter"], config
+        assert own.max_persons == data["max_patch"], config
+        assert own.flip_test == test["flip_test"], config
+        assert own.flip_shift == test["shift_applied"], config
+        assert own.blur_kernel == test["blur_kernel"], config
+        assert own.nms_threshold == test["oks_thre"], config
+        assert own.confidence_threshold == test["in_vis_thre"], config
+        if model["singleformer"]:
+            assert own.mask_embedding == model["multi_pos_embedding"], config
+
+
+@pytest.mark.parametrize("name", FORWARDS)
+def test_heatmaps_equal_the_released_ones(reference: Path, fill: Filling, name: str) -> None:
+    golden = np.load(reference / f"i2rnet/forward_{name}.npz")
+    stats = json.loads((reference / "i2rnet/forward_stats.json").read_text())
+    network = build_config(stats[f"forward_{name}.npz"]["config"])
+    images = fill.input(str(golden["images_name"]), tuple(golden["images_shape"]))
+    masks = masks_of(golden["rectangles"], images.shape[-2:])
+    lengths = golden["length"].tolist()
+    compared = 0
+    with torch.inference_mode():
+        for kind, suffix in (("plain", "_f64"), ("centred", "_centred_f64")):
+            single = fill.into(network, kind)(images, masks, lengths)
+            double = network.double()(images.double(), masks.double(), lengths)
+            for theirs, ours in (("single", "intra"), ("multi", "inter")):
+                if theirs + suffix not in golden.files:
+                    assert ours == "intra"
+                    assert name.startswith("vanilla")
+                    continue
+                expected = golden[theirs + suffix]
+                np.testing.assert_allclose(double[ours][:, :, ::2, ::2], expected, rtol=0, atol=1e-5)
+                compared += 1
+                if kind == "centred":
+                    np.testing.assert_allclose(single[ours][:, :, ::2, ::2], expected, rtol=0, atol=1e-4)
+                elif theirs in golden.files:
+                    np.testing.assert_allclose(single[ours], golden[theirs], rtol=0, atol=FORWARDS[name])
+    assert compared == (2 if name.startswith("vanilla") else 4)
+
+
+def test_the_sine_table_is_the_released_one(reference: Path) -> None:
+    golden = np.load(reference / "i2rnet/sine_table_64x48_96.npz")
+    network = build("i2rnet-vanilla", "coco")
+    assert isinstance(network.pos_embedding, Tensor)
+    table = network.pos_embedding.detach().numpy().reshape(64, 48, 96)
+    y, x = np.broadcast_to(golden["y_part"][:, None], (64, 48, 48)), golden["x_part"][None]
+    np.testing.assert_allclose(table[:, :, :48], y, atol=1e-6)
+    np.testing.assert_allclose(table[:, :, 48:], np.broadcast_to(x, (64, 48, 48)), atol=1e-6)
+
+
+SMALL = (64, 64)
+
+
+@pytest.fixture(scope="module", params=[*METHODS, "i2rnet-transpose with masks"])
+def network(request: pytest.FixtureRequest, fill: Filling) -> nn.Module:
+    """Small inputs; in float64, so that "the same" means the same and not the same up to conditioning."""
+    method, masks, _ = str(request.param).partition(" with masks")
+    return fill.into(build(method, "ochuman" if masks else "crowdpose", SMALL)).double()
+
+
+def small_batch(seed: int, count: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(count, 3, *SMALL, generator=generator, dtype=torch.float64)
+    masks = (torch.rand(count, 1, *SMALL, generator=generator) > 0.5).double()
+    return images, masks
+
+
+def same(a: Tensor, b: Tensor) -> None:
+    torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
+
+
+@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lengths=st.lists(st.integers(0, 4), min_size=1, max_size=5).filter(any),
+    seed=st.integers(0, 99),
+    data=st.data(),
+)
+def test_an_image_comes_out_the_same_alone_and_in_any_batch_and_order(
+    network: nn.Module, lengths: list[int], seed: int, data: st.DataObject
+) -> None:
+    order = data.draw(st.permutations(range(len(lengths))))
+    images, masks = small_batch(seed, sum(lengths))
+    ends = np.cumsum(lengths)
+    rows = [torch.arange(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+    shuffled = torch.cat([rows[i] for i in order])
+    with torch.inference_mode():
+        together = network(images, masks, lengths)["inter"]
+        elsewhere = network(images[shuffled], masks[shuffled], [lengths[i] for i in order])["inter"]
+        same(elsewhere, together[shuffled])
+        for own in rows:
+            if len(own):
+                same(together[own], network(images[own], masks[own], [len(own)])["inter"])
+
+
+def test_persons_of_an_image_may_come_in_any_order(network: nn.Module) -> None:
+    images, masks = small_batch(1, 4)
+    order = [2, 0, 3, 1]
+    with torch.inference_mode():
+        heatmaps = network(images, masks, [4])["inter"]
+        same(network(images[order], masks[order], [4])["inter"], heatmaps[order])
+
+
+def test_a_crowd_is_computed_in_portions_to_the_same_heatmaps(
+    network: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, masks = small_batch(4, 7)
+    with torch.inference_mode():
+        whole = network(images, masks, [5, 2])["inter"]
+        monkeypatch.setattr(persons, "PORTION", 2)
+        same(network(images, masks, [5, 2])["inter"], whole)
+
+
+def test_a_person_influences_its_image_and_no_other(network: nn.Module) -> None:
+    images, masks = small_batch(2, 4)
+    changed = images.clone()
+    changed[0] = -changed[0]
+    with torch.inference_mode():
+        before, after = network(images, masks, [2, 2]), network(changed, masks, [2, 2])
+    difference = (after["inter"] - before["inter"]).abs().amax(dim=(1, 2, 3))
+    assert difference[1] > 1e-6
+    assert (difference[2:] < 1e-9).all()
+    if before["intra"] is not None:  # the first stage knows nothing of others
+        assert (after["intra"] - before["intra"])[1:].abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dataset", ["crowdpose", "ochuman", "coco"])
+def test_the_position_mask_matters_only_where_the_settings_say_so(
+    fill: Filling, method: str, dataset: str
+) -> None:
+    images, masks = small_batch(3, 2)
+    network = fill.into(build(method, dataset, SMALL)).double()
+    with torch.inference_mode():
+        seen, other = (network(images, m, [2])["inter"] for m in (masks, 1 - masks))
+    used = load_method(method, dataset).settings.use_position_mask
+    assert ((seen - other).abs().max() > 1e-6).item() == used
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_lengths_that_do_not_fit_are_refused(method: str) -> None:
+    images, masks = (x.float() for x in small_batch(0, 3))
+    with pytest.raises(ShapeError, match=r"3 crops, 3 masks and lengths \[2, 2\]"):
+        build(method, "crowdpose", SMALL)(images, masks, [2, 2])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_seed_builds_the_same_network(method: str) -> None:
+    states = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        states.append(build(method, "coco").state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def without_chance(network: nn.Module) -> nn.Module:
+    """Training mode without dropout and drop-path."""
+    for module in network.train().modules():
+        match module:
+            case nn.Dropout():
+                module.p = 0.0
+            case SelfAttention():
+                module.dropout = 0.0
+            case DropPath():
+                module.rate = 0.0
+    return network
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STEPS)
+def test_a_training_step_equals_the_released_one(reference: Path, fill: Filling, name: str) -> None:
+    """Loss, gradients and batch-norm statistics, padding persons included; float64, without dropout."""
+    golden = json.loads((reference / f"i2rnet/trainstep_{name}.json").read_text())
+    variant, dataset, _ = name.split("_")
+    network = without_chance(fill.into(build(f"i2rnet-{variant}", dataset)).double())
+    count = sum(golden["length"])
+    images = fill.input(golden["images_name"], (count, 3, 256, 192)).double()
+    keypoints = 14 if dataset == "crowdpose" else 17
+    target = 0.1 * fill.input("train/target", (count, keypoints, 64, 48)).double().abs()
+    weight = (fill.input("train/weight", (count, keypoints, 1)) > -1).double()[..., None]
+    output = network(images, masks_of(golden["rectangles"], (256, 192)).double(), golden["length"])
+    losses = [
+        0.5 * ((weight * (heatmaps - target)) ** 2).mean()
+        for heatmaps in (output["intra"], output["inter"])
+        if heatmaps is not None
+    ]
+    loss = torch.stack(losses).mean()
+    loss.backward()
+
+    np.testing.assert_allclose(loss.item(), golden["loss"], rtol=1e-6)
+    for parameter_name, parameter in network.named_parameters():
+        expected = golden["grad_norm"][parameter_name]
+        if expected is None:
+            assert parameter.grad is None, parameter_name
+        else:
+            assert parameter.grad is not None, parameter_name
+            norm = parameter.grad.norm()
+            np.testing.assert_allclose(norm, expected, rtol=1e-4, atol=1e-9, err_msg=parameter_name)
+    state = network.state_dict()
+    for entry, (mean, norm) in golden["running_stats_after_forward_mean_and_norm"].items():
+        np.testing.assert_allclose(state[entry].mean(), mean, rtol=1e-5, atol=1e-8, err_msg=entry)
+        np.testing.assert_allclose(state[entry].norm(), norm, rtol=1e-5, err_msg=entry)
