@@ -171,7 +171,7 @@ def augment(
             f"{len(persons)} persons' keypoints, {len(centers)} centres, {len(scales)} scales and draws for "
             f"{len(draws.prefers_upper)} persons: all must be of the same persons."
         )
-    centers = np.asarray(centers, dtype=np.float32)
+    centers = np.array(centers, dtype=np.float32)  # a copy, for half bodies are written into it
     scales = (np.asarray(scales, dtype=np.float64) * draws.scale).astype(np.float32)
     if draws.flip:
         persons = mirrored_keypoints(persons, width, keypoint_set.flip_order)
@@ -180,7 +180,6 @@ def augment(
         rows, half_centers, half_scales = half_bodies(
             persons, draws.prefers_upper, keypoint_set.upper_body, input_size, augmentation
         )
-        centers, scales = centers.copy(), scales.copy()
         centers[rows], scales[rows] = half_centers, half_scales
     return Views(persons, centers, scales, draws.rotation)
 

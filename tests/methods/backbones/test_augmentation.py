@@ -313,11 +313,12 @@ def test_draws_for_other_persons_are_refused() -> None:
         seen(person(0), replace(STILL, prefers_upper=np.array([True, False])))
 
 
-def test_the_inputs_stay_as_they_were() -> None:
+@pytest.mark.parametrize("flip", [True, False])
+def test_the_inputs_stay_as_they_were(flip: bool) -> None:
     keypoints = person(*range(7)) * (1, 1, 2)
     centers, scales = centers_and_scales([[100, 60, 90, 120]], SIZE)
     copies = keypoints.copy(), centers.copy(), scales.copy()
-    draws = Draws(True, 20.0, 1.3, True, np.array([True]))
+    draws = Draws(flip, 20.0, 1.3, True, np.array([True]))
     augment(
         keypoints, centers, scales, draws,
         width=WIDTH, keypoint_set=KEYPOINTS, input_size=SIZE, augmentation=HALVES,

@@ -125,7 +125,7 @@ def test_round_ratios_and_odd_sides_are_no_exception(width: int, height: int) ->
 
 
 def test_a_box_outside_the_image_leaves_the_mask_empty() -> None:
-    outside = np.array([[700.0, 10, 50, 50], [-100, -100, 50, 50]])
+    outside = np.array([[700.0, 10, 50, 50], [-100, -100, 50, 50], [640, 10, 50, 50], [100, -51, 50, 50]])
     assert position_masks(outside, 640, 480, (256, 192)).max() == 0
     assert position_masks(outside, 640, 480, (256, 192), mirrored=True).max() == 0
     assert position_masks(outside, 640, 480, (256, 192), rotation=20.0).max() == 0
