@@ -6,6 +6,7 @@ PyTorch's restricted unpickler (``weights_only=True``).
 
 import json
 import pickle
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -93,10 +94,10 @@ def _read_pickled(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path}: refused. The file is damaged, or it holds objects other than tensors, and loading "
-            f"those would run code from the file.\n{_first_line(error)}\n"
+            f"those would run code from the file: {_what_it_holds(error)}.\n"
             "If you trust its maker, save the state dict alone with torch.save or safetensors, and pass that."
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # a damaged file fails wherever its bytes lead: struct, index, assertion, ...
         raise WeightsError(
             f"{path}: not a PyTorch checkpoint ({_first_line(error)}). Fetch it again."
         ) from error
@@ -110,8 +111,15 @@ def _numpy_scalars() -> list[Any]:
     return [np.dtype, *kinds, *((rebuild, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core"))]
 
 
+def _what_it_holds(error: pickle.UnpicklingError) -> str:
+    """The offending part of PyTorch's message, without its advice to load the file unsafely."""
+    found = re.search(r"GLOBAL (\S+)|WeightsUnpickler error: ([^.\n]+)", str(error))
+    return (found[1] or found[2]) if found else "something else"
+
+
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line.split(" In PyTorch 2.6")[0][:200]  # advice to load the file unsafely
 
 
 def _tensors_only(content: Any, path: Path) -> "dict[str, Tensor]":

@@ -59,10 +59,10 @@ def _transfer(wanted: Wanted, url: str, on_progress: OnProgress | None) -> str:
         download(url, partial, on_bytes=on_bytes)
     except TransferError as error:
         kept = partial.stat().st_size if partial.exists() else 0
-        going_on = f"{kept} bytes are kept; the same command goes on from there if the server allows.\n" if kept else ""
-        raise MissingDataError(
-            f"{wanted.name}: cannot fetch {url}: {error}\n{going_on}{_put_it(wanted)}"
-        ) from error
+        lines = [f"{wanted.name}: cannot fetch {url}: {error}"]
+        if kept:
+            lines.append(f"{kept} bytes are kept; the same command goes on from there if the server allows.")
+        raise MissingDataError("\n".join([*lines, _put_it(wanted)])) from error
     try:
         digest = verify(wanted, partial, url=url)
     except WeightsError:
