@@ -1,0 +1,193 @@
+"""``crowdbench info METHOD [DATASET]``."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crowdbench.cli.run import _settings
+
+if TYPE_CHECKING:
+    from crowdbench.cards import Card
+    from crowdbench.published import PublishedResult
+    from crowdbench.weights import WeightsEntry
+
+
+@click.command()
+@click.argument("method")
+@click.argument("dataset", required=False)
+@click.option(
+    "--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="Override a setting."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+def info(method: str, dataset: str | None, settings: dict[str, str], as_json: bool) -> None:
+    """Say what METHOD is: paper, weights, published results; with DATASET its network's size and cost too.
+
+    GFLOPs count a multiply-add as two operations. Most papers print multiply-adds, which stand beside, and
+    call them GFLOPs.
+    """
+    from crowdbench.cards import card_of
+    from crowdbench.plugins import Plugin, installed
+    from crowdbench.published import published_results
+    from crowdbench.readiness import require_method
+    from crowdbench.weights import weights_table
+
+    if settings and dataset is None:
+        raise click.UsageError("--set needs a DATASET: settings differ between datasets.")
+    require_method(method)
+    plugin = installed("method")[method]
+    on_dataset = None if dataset is None else _configured(method, dataset, settings)
+    card = card_of(method)
+    results = published_results(name=method, dataset=dataset)
+    weights = [
+        entry
+        for entry in weights_table().values()
+        if entry.method == method and (dataset is None or entry.dataset in (dataset, None))
+    ]
+    if as_json:
+        import msgspec
+
+        content = {
+            "method": method,
+            "origin": plugin.origin if isinstance(plugin, Plugin) else None,
+            "card": card,
+            "on_dataset": on_dataset,
+            "weights": [{**msgspec.to_builtins(entry), "is_here": _is_here(entry)} for entry in weights],
+            "published_results": results,
+        }
+        click.echo(msgspec.json.encode(content).decode())
+        return
+    _print_card(method, card)
+    if on_dataset is not None:
+        _print_network(on_dataset)
+    where = "" if dataset is None else f" on {dataset}"
+    _print_weights(weights, where)
+    _print_results(results, where)
+    if card is not None:
+        click.echo(f"\nCitation\n\n{card.work.citation.strip()}")
+
+
+def _configured(method: str, dataset: str, settings: dict[str, str]) -> dict[str, Any]:
+    """What holds for one dataset; the network is built and run once, on one person."""
+    import dataclasses
+
+    import msgspec
+
+    from crowdbench.complexity import complexity
+    from crowdbench.method import NetworkMethod, load_method
+
+    loaded = load_method(method, dataset, **settings)
+    network = None
+    if isinstance(loaded, NetworkMethod):
+        found = complexity(loaded)
+        network = {**dataclasses.asdict(found), "macs": found.macs}
+    return {
+        "dataset": dataset,
+        "paradigm": loaded.paradigm,
+        "keypoints": loaded.keypoints.count,
+        "input_size": getattr(loaded.settings, "input_size", None),
+        "settings": msgspec.to_builtins(loaded.settings),
+        "network": network,
+    }
+
+
+def _is_here(entry: "WeightsEntry") -> bool:
+    from crowdbench.weights import Wanted
+
+    return Wanted.of_entry(entry).path.is_file()
+
+
+def _print_card(method: str, card: "Card | None") -> None:
+    if card is None:
+        click.echo(f"{method}: its package ships no card.")
+        return
+    work = card.work
+    click.echo(f"{method}: {card.description}\n")
+    click.echo(f"{work.title} ({work.venue} {work.year})\n{', '.join(work.authors)}")
+    if work.code is not None:
+        click.echo(work.code)
+
+
+def _print_network(found: dict[str, Any]) -> None:
+    from tabulate import tabulate
+
+    lines = [("paradigm", found["paradigm"]), ("keypoints", str(found["keypoints"]))]
+    if found["input_size"] is not None:
+        lines.append(("input", f"{_size(found['input_size'])} (height x width)"))
+    network = found["network"]
+    if network is None:
+        lines.append(("network", "none that the bench could count: the method computes poses by itself"))
+    else:
+        total, trainable = network["parameters"], network["trainable"]
+        fixed = "" if total == trainable else f", {(total - trainable) / 1e6:.2f} M of them fixed"
+        lines += [
+            ("parameters", f"{total / 1e6:.2f} M{fixed}"),
+            ("computation", f"{network['flops'] / 1e9:.2f} GFLOPs per {network['per']}, without flip test"),
+            ("", f'= {network["macs"] / 1e9:.2f} GMACs, which most papers print as "GFLOPs"'),
+        ]
+        if network["per"] == "image":
+            lines.append(("", f"on an image of {_size(network['image_size'])}"))
+    click.echo(f"\nOn {found['dataset']}\n")
+    click.echo(tabulate(lines, tablefmt="plain", disable_numparse=True))
+
+
+def _print_weights(entries: "Sequence[WeightsEntry]", where: str) -> None:
+    from tabulate import tabulate
+
+    if not entries:
+        click.echo(f"\nNo weights are published{where}.")
+        return
+    rows = [
+        {
+            "weights": entry.name,
+            "training data": entry.training_data or "unknown",
+            "input": "any" if entry.input_size is None else _size(entry.input_size),
+            "state": "here" if _is_here(entry) else "not here" if entry.url else "fetch by hand",
+        }
+        for entry in entries
+    ]
+    click.echo(f"\nPublished weights{where}\n")
+    click.echo(tabulate(rows, headers="keys", disable_numparse=True))
+
+
+def _print_results(results: "Sequence[PublishedResult]", where: str) -> None:
+    from tabulate import tabulate
+
+    if not results:
+        click.echo(f"\nNo results are published{where}.")
+        return
+    notes: dict[str, int] = {}
+    columns = {
+        "dataset": "dataset",
+        "split": "split",
+        "protocol": "boxes",
+        "input": "input",
+        "ap": "AP",
+        "ap50": "AP50",
+        "ap75": "AP75",
+        "apm": "AP_M",
+        "apl": "AP_L",
+        "ap_easy": "AP_easy",
+        "ap_medium": "AP_medium",
+        "ap_hard": "AP_hard",
+        "ar": "AR",
+        "params_m": "params (M)",
+        "gflops": "GFLOPs as printed",
+        "train": "trained on",
+    }
+    shown = [name for name in columns if any(getattr(row, name) is not None for row in results)]
+    rows = []
+    for row in results:
+        said = row.source if row.note is None else f"{row.source}\n{row.note}"
+        number = notes.setdefault(said, len(notes) + 1)
+        cells = [getattr(row, name) for name in shown]
+        rows.append([*("" if cell is None else str(cell) for cell in cells), f"[{number}]"])
+    click.echo(f"\nPublished results{where}\n")
+    click.echo(tabulate(rows, headers=[*(columns[name] for name in shown), "source"], disable_numparse=True))
+    click.echo()
+    for note, number in notes.items():
+        click.echo(f"[{number}] " + note.replace("\n", "\n    "))
+
+
+def _size(size: Any) -> str:
+    return "x".join(map(str, size)) if isinstance(size, list | tuple) else str(size)
