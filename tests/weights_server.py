@@ -17,6 +17,7 @@ class Served:
         body: the content.
         etag, last_modified: which version it is.
         ranges: whether a part may be asked for.
+        conditions: whether If-Range is understood.
         cuts: how many bytes to send before the connection breaks, one for each of the next requests.
         statuses: answer the next requests with these instead.
         headers: more of them; a value of None takes one away.
@@ -29,6 +30,7 @@ class Served:
     etag: str | None = '"v1"'
     last_modified: str | None = None
     ranges: bool = True
+    conditions: bool = True
     cuts: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     headers: dict[str, str | None] = field(default_factory=dict)
@@ -82,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         version = file.etag or file.last_modified
         start = 0
-        if asked.range and file.ranges and (asked.condition is None or asked.condition == version):
+        if asked.range and file.ranges and (not file.conditions or asked.condition in (None, version)):
             start = int(asked.range.removeprefix("bytes=").removesuffix("-"))
         total = len(file.body)
         if start >= total > 0:

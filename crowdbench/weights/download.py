@@ -93,7 +93,12 @@ def download(
         OSError: the partial file cannot be written.
     """
     import requests
+    import urllib3
 
+    failures = (
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+    )  # some slip through requests
     with requests.Session() as session:
         session.headers.update({"User-Agent": f"crowdbench/{__version__}", "Accept-Encoding": "identity"})
         for attempt in range(1, attempts + 1):
@@ -104,7 +109,7 @@ def download(
                 return
             except _CutOffError as error:
                 reason = str(error)
-            except requests.exceptions.RequestException as error:
+            except failures as error:
                 reason = _reason(error, url, timeout_s)
                 if _is_hopeless(error, attempt):
                     raise TransferError(f"{reason}.") from error
@@ -152,9 +157,15 @@ def _continue(
         _refuse_answer(response, url)
         if response.status_code == 206:
             total = _total_of_rest(response.headers, have)
-            if note is None or total is None or note.total not in (None, total):
+            # A server that does not know If-Range sends the rest of whatever it has now.
+            same = (
+                note is not None
+                and note.total in (None, total)
+                and note.version == _version(response.headers)
+            )
+            if total is None or not same:
                 discard(partial)
-                raise _CutOffError(f"{_host(url)} sent another piece than was asked for")
+                raise _CutOffError(f"{_host(url)} has another version of the file")
         else:
             have, total = 0, _length(response.headers)
             discard(partial)
@@ -166,8 +177,9 @@ def _continue(
                 file.write(chunk)
                 have += len(chunk)
                 on_bytes(have, total)
-    if total is not None and have != total:
-        raise _CutOffError(f"{_host(url)} broke off after {have} of {total} bytes")
+    # The file itself is asked: where locks do not work, another process may have begun it anew.
+    if total is not None and _size(partial) != total:
+        raise _CutOffError(f"{_host(url)} broke off after {_size(partial)} of {total} bytes")
 
 
 def _refuse_downgrade(response: "Response") -> None:
@@ -233,10 +245,7 @@ def _reason(error: Exception, url: str, timeout_s: tuple[float, float]) -> str:
         ((exceptions.ProxyError,), "cannot be reached through the proxy that is set"),
         ((exceptions.SSLError,), "cannot prove who it is (TLS certificate)"),
         ((exceptions.ChunkedEncodingError,), "broke off the transfer"),
-        (
-            (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.TooManyRedirects),
-            f"redirects to where nothing can be fetched from ({error})",
-        ),
+        (_no_address(), f"leads to where nothing can be fetched from ({error})"),
     ]
     # Silence in the middle of a transfer comes as a plain ConnectionError.
     silent = "Read timed out" in str(error)
@@ -246,18 +255,25 @@ def _reason(error: Exception, url: str, timeout_s: tuple[float, float]) -> str:
     return f"cannot connect to {_host(url)} ({_cause(error)})"
 
 
+def _no_address() -> tuple[type[Exception], ...]:
+    """What is raised about addresses, the one asked for or one redirected to."""
+    from requests import exceptions
+    from urllib3.exceptions import LocationParseError
+
+    return (
+        exceptions.InvalidURL,
+        exceptions.InvalidSchema,
+        exceptions.TooManyRedirects,
+        LocationParseError,
+    )
+
+
 def _is_hopeless(error: Exception, attempt: int) -> bool:
     """Whether another attempt would fail alike. Without any connection yet, there is no network."""
     from requests import exceptions
     from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-    final = (
-        exceptions.SSLError,
-        exceptions.ProxyError,
-        exceptions.InvalidURL,
-        exceptions.InvalidSchema,
-        exceptions.TooManyRedirects,
-    )
+    final: tuple[type[Exception], ...] = (exceptions.SSLError, exceptions.ProxyError, *_no_address())
     unconnected = (NewConnectionError, ConnectTimeoutError)
     return isinstance(error, final) or (
         attempt == 1 and any(isinstance(layer, unconnected) for layer in _layers(error))

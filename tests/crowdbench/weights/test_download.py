@@ -87,6 +87,33 @@ def test_a_file_that_changes_between_two_pieces_is_not_spliced(server: Server, t
     assert server.asked[-1].condition == '"v1"'
 
 
+def test_a_server_that_ignores_the_condition_does_not_get_two_versions_spliced(
+    server: Server, tmp_path: Path
+) -> None:
+    served = server.files["/f"] = Served(weights_like(SIZE, seed=1), cuts=[200_000], conditions=False)
+    with pytest.raises(TransferError):
+        get(server.url("/f"), tmp_path / "f", attempts=1)
+    served.body, served.etag = weights_like(SIZE, seed=2), '"v2"'
+    assert get(server.url("/f"), tmp_path / "f") == served.body
+
+
+def test_a_partial_file_that_another_process_began_anew_is_not_taken_for_whole(
+    server: Server, tmp_path: Path
+) -> None:
+    """Locks are silently local on some mounts, and two machines may write one partial file."""
+    body, partial = weights_like(SIZE), tmp_path / "f"
+    server.files["/f"] = Served(body)
+    meddled = []
+
+    def meddle(done: int, _: int | None) -> None:
+        if done == SIZE and not meddled:
+            meddled.append(partial.unlink())
+            partial.write_bytes(body[:100_000])
+
+    assert get(server.url("/f"), partial, on_bytes=meddle) == body
+    assert len(server.asked) == 2
+
+
 def test_a_file_that_shrank_is_fetched_from_its_start(server: Server, tmp_path: Path) -> None:
     """A server may ignore If-Range; then only the length tells."""
     served = server.files["/f"] = Served(weights_like(SIZE), cuts=[300_000])
@@ -197,6 +224,12 @@ def test_without_a_network_it_ends_at_once_and_says_why(tmp_path: Path) -> None:
     assert time.monotonic() - start < 30
 
 
+@pytest.mark.parametrize("host", [".com", "a..b", "*", "ex ample"])
+def test_an_impossible_host_is_one_sentence(tmp_path: Path, host: str) -> None:
+    with pytest.raises(TransferError, match="leads to where nothing can be fetched from"):
+        get(f"http://{host}/f", tmp_path / "f", pause_s=60.0)
+
+
 def test_a_server_that_falls_silent_is_given_up(server: Server, tmp_path: Path) -> None:
     server.files["/f"] = Served(weights_like(SIZE), hold=threading.Event(), piece=100_000)
     with pytest.raises(TransferError, match=r"fell silent for 0\.2 s"):
@@ -219,7 +252,7 @@ def test_redirects_out_of_the_web_or_in_a_circle_are_refused(
     server: Server, tmp_path: Path, target: str
 ) -> None:
     server.files["/loop"] = Served(b"", statuses=[302] * 99, headers={"Location": target})
-    with pytest.raises(TransferError, match="redirects to where nothing can be fetched"):
+    with pytest.raises(TransferError, match="leads to where nothing can be fetched"):
         get(server.url("/loop"), tmp_path / "f")
     assert list(tmp_path.iterdir()) == []
 
