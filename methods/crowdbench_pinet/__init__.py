@@ -1,4 +1,4 @@
-"""PINet (Wang et al., "Robust Pose Estimation in Crowded Scenes with Direct Pose-Level Inference", NeurIPS 2021), to come.
+"""PINet, to come; its table of published weights is here already.
 
-Its table of published weights is here already.
+Wang et al., "Robust Pose Estimation in Crowded Scenes with Direct Pose-Level Inference", NeurIPS 2021.
 """
