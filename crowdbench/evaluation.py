@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crowdbench import machine, plugins
+from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.checkpoints import load_weights, read_state_dict
 from crowdbench.dataset import Dataset
 from crowdbench.errors import CrowdbenchError, InputError, RunError, SettingsError
 from crowdbench.hashing import file_digest
 from crowdbench.loading import refuse_unguarded_scripts
-from crowdbench.method import Method, NetworkMethod
+from crowdbench.method import Method, NetworkMethod, Precision
 from crowdbench.parts import Parts
-from crowdbench.prediction import Precision, as_results, predict_batches
+from crowdbench.prediction import as_results, predict_batches
 from crowdbench.record import Protocol, Record, Weights, identity
 from crowdbench.run_directory import Run
 from crowdbench.types import Sample
+from crowdbench.weights import ResolvedWeights, Transfer, resolve_weights
 
 if TYPE_CHECKING:
     import torch
@@ -52,38 +54,42 @@ def evaluate(
     method: Method,
     dataset: Dataset,
     *,
-    weights: str | Path | None = None,
+    weights: str | Path = "published",
     out: str | Path = "runs",
     limit: int | None = None,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     workers: int | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: Precision = "fp32",
+    compiled: bool = False,
     again: bool = False,
     save_every_s: float = 5.0,
     command: Sequence[str] | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[Progress | Transfer], None] | None = None,
 ) -> Run:
     """Run a method on a dataset and score it.
 
     Args:
         method: configured for this dataset (`crowdbench.load_method`).
         dataset: an opened split (`crowdbench.load_dataset`).
-        weights: a ``.pth`` or ``.safetensors`` file, or ``"none"``: random weights drawn from `seed`. Methods
-            without a network take none; the others must be told.
+        weights: ``"published"``: those that were published for this method, dataset and input size, fetched
+            if they are not here; the name of one of the published; a URL; a ``.pth`` or ``.safetensors``
+            file; or ``"none"``: random weights drawn from `seed`. Methods without a network take none.
         out: the folder of all runs.
         limit: evaluate the first images of the split only.
-        batch_size: images in a call of the network; with top-down methods all their persons.
+        batch_size: persons (top-down methods) or images in the network at a time; None takes what suits the
+            device. If memory runs out, half as many are taken from there on.
         workers: loader processes; None takes half the processors, at most 8.
         seed: of random weights.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         precision: ``"fp32"`` (no TF32 either), ``"bf16"`` or ``"fp16"``.
+        compiled: use `torch.compile`, which takes a minute or two to start.
         again: compute anew even if this very run is done.
         save_every_s: predictions are written to disk when this many seconds have passed since the last time;
             a run that is killed loses no more than that.
         command: for the record; None takes this process's.
-        on_progress: called after every batch.
+        on_progress: called after every batch, and while weights are fetched.
 
     Returns:
         The finished run. If the same run was done before, that one, unchanged.
@@ -95,11 +101,16 @@ def evaluate(
     refuse_unguarded_scripts()
     if limit is not None and limit < 1:
         raise SettingsError(f"limit must be at least 1, got {limit}.")
-    if batch_size < 1:
-        raise SettingsError(f"batch size must be at least 1, got {batch_size}.")
     target = machine.pick_device(device)
+    size = default_batch_size(method.paradigm, target.type) if batch_size is None else batch_size
+    if size < 1:
+        raise SettingsError(f"batch size must be at least 1, got {size}.")
+    if compiled:
+        machine.require_compiler(target)
     count = len(dataset) if limit is None else min(limit, len(dataset))
-    record = _new_record(method, dataset, weights, count, batch_size, seed, precision, target, command)
+    found = _find_weights(method, dataset, weights, on_progress)
+    execution = _Execution(size, seed, precision, compiled, target)
+    record = _new_record(method, dataset, found, count, execution, command)
     run = Run(Run.place(Path(out), record), record)
     previous = _finished(run)
     if previous is not None and not again:
@@ -110,7 +121,9 @@ def evaluate(
     run.write_record()
     with _log_file(run.directory / "log.txt"):
         try:
-            return _carry_out(run, method, dataset, count, target, workers, save_every_s, on_progress)
+            return _carry_out(
+                run, method, dataset, found.path, count, execution, workers, save_every_s, on_progress
+            )
         except BaseException as error:
             _close(run, error)
             raise
@@ -124,19 +137,47 @@ def _finished(run: Run) -> Run | None:
     return found if found.record.state == "done" and found.predictions_file.is_file() else None
 
 
+@dataclass(frozen=True)
+class _Execution:
+    """How a network is run; all of it can change the last bits of a number."""
+
+    batch_size: int
+    seed: int
+    precision: Precision
+    compiled: bool
+    device: "torch.device"
+
+
+def _find_weights(
+    method: Method,
+    dataset: Dataset,
+    weights: str | Path,
+    on_progress: Callable[[Progress | Transfer], None] | None,
+) -> ResolvedWeights:
+    if isinstance(method, NetworkMethod):
+        size = getattr(method.settings, "input_size", None)
+        return resolve_weights(
+            weights,
+            method=method.name,
+            dataset=dataset.name,
+            input_size=size if isinstance(size, tuple) else None,
+            on_progress=on_progress,
+        )
+    if weights not in ("published", "none"):
+        raise SettingsError(f"{method.name} has no network to load weights into; leave --weights out.")
+    return ResolvedWeights("none needed", None, None, None)
+
+
 def _new_record(
     method: Method,
     dataset: Dataset,
-    weights: str | Path | None,
+    weights: ResolvedWeights,
     count: int,
-    batch_size: int,
-    seed: int,
-    precision: Precision,
-    device: "torch.device",
+    execution: _Execution,
     command: Sequence[str] | None,
 ) -> Record:
     settings = msgspec.to_builtins(method.settings)
-    origin = _weights(method, weights)
+    origin = Weights(weights.source, weights.sha256)
     protocol = Protocol(
         dataset=dataset.name,
         split=dataset.split,
@@ -146,19 +187,20 @@ def _new_record(
         complete=count == len(dataset),
         flip_test=getattr(method.settings, "flip_test", None),
         input_size=getattr(method.settings, "input_size", None),
-        training_data="none" if isinstance(method, NetworkMethod) and origin.sha256 is None else None,
+        training_data=weights.training_data,
     )
     versions = machine.versions()
-    execution = {
-        "batch_size": batch_size,
-        "seed": seed if origin.sha256 is None else None,
-        "precision": precision,
-        "device": device.type,
+    facts = {
+        "batch_size": execution.batch_size,
+        "seed": execution.seed if weights.sha256 is None else None,
+        "precision": execution.precision,
+        "compiled": execution.compiled,
+        "device": execution.device.type,
         "versions": versions,
         "origin": _origin(method),
     }
     return Record(
-        id=identity(method.name, protocol, settings, origin, execution),
+        id=identity(method.name, protocol, settings, origin, facts),
         method=method.name,
         method_origin=_origin(method),
         paradigm=method.paradigm,
@@ -166,31 +208,17 @@ def _new_record(
         protocol=protocol,
         settings=settings,
         weights=origin,
-        precision=precision,
-        device=str(device),
-        batch_size=batch_size,
-        seed=seed,
+        precision=execution.precision,
+        compiled=execution.compiled,
+        device=str(execution.device),
+        batch_size=execution.batch_size,
+        seed=execution.seed,
         versions=versions,
-        host=machine.host(device),
+        host=machine.host(execution.device),
         command=list(command if command is not None else sys.argv),
         started=_now(),
         corrections=list(getattr(dataset, "corrections", ())),
     )
-
-
-def _weights(method: Method, weights: str | Path | None) -> Weights:
-    if not isinstance(method, NetworkMethod):
-        if weights not in (None, "none"):
-            raise SettingsError(f"{method.name} has no network to load weights into; leave --weights out.")
-        return Weights("none needed")
-    if weights is None:
-        raise SettingsError(
-            f"{method.name} needs weights: pass --weights FILE (.pth or .safetensors), or --weights none for "
-            "random ones, which tell whether everything runs and nothing about the method."
-        )
-    if str(weights) == "none":
-        return Weights("none")
-    return Weights(str(weights), file_digest(Path(weights)))
 
 
 def _origin(method: Method) -> str:
@@ -203,8 +231,23 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def build_network(method: NetworkMethod, weights: Weights, seed: int, device: "torch.device") -> "nn.Module":
-    """The method's network with its weights, in eval mode on a device.
+def build_network(
+    method: NetworkMethod,
+    weights: Path | None,
+    *,
+    seed: int = 0,
+    device: "torch.device",
+    precision: Precision = "fp32",
+    compiled: bool = False,
+) -> "nn.Module":
+    """The method's network with its weights, in eval mode on a device, made fast for predictions.
+
+    Args:
+        method: whose network.
+        weights: a checkpoint; None leaves the network's own random weights.
+        seed: of random weights.
+        device: where it will run.
+        precision, compiled: see `NetworkMethod.for_inference`.
 
     Raises:
         WeightsError: the weights do not fit.
@@ -213,35 +256,44 @@ def build_network(method: NetworkMethod, weights: Weights, seed: int, device: "t
 
     torch.manual_seed(seed)
     network = method.network()
-    if weights.sha256 is not None:
-        load_weights(network, read_state_dict(Path(weights.source)), weights.source)
+    if weights is not None:
+        load_weights(network, method.released_weights(read_state_dict(weights)), str(weights))
     # Full float32 where float32 is asked for, and the same algorithm for the same shape every time.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
-    return network.to(device).eval()
+    network = network.to(device).eval()
+    return method.for_inference(network, precision=precision, compiled=compiled)
 
 
 def _carry_out(
     run: Run,
     method: Method,
     dataset: Dataset,
+    weights: Path | None,
     count: int,
-    device: "torch.device",
+    execution: _Execution,
     workers: int | None,
     save_every_s: float,
-    on_progress: Callable[[Progress], None] | None,
+    on_progress: Callable[[Progress | Transfer], None] | None,
 ) -> Run:
     record = run.record
     network = (
-        build_network(method, record.weights, record.seed, device)
+        build_network(
+            method,
+            weights,
+            seed=execution.seed,
+            device=execution.device,
+            precision=execution.precision,
+            compiled=execution.compiled,
+        )
         if isinstance(method, NetworkMethod)
         else None
     )
     samples = [dataset[index] for index in range(count)]
     # A top-down method has nothing to do where there is no box.
     asked = [s for s in samples if s.instances] if method.paradigm == "top-down" else samples
-    batches = [asked[i : i + record.batch_size] for i in range(0, len(asked), record.batch_size)]
+    batches = in_batches(asked, execution.batch_size, method.paradigm)
     parts = Parts(run.directory / "parts", record.id, save_every_s)
     todo = [index for index in range(len(batches)) if index not in parts.done]
     if len(todo) < len(batches):
@@ -253,13 +305,22 @@ def _carry_out(
     report(Progress(images, len(asked), persons))
     clock = time.perf_counter()
     computed_images = computed_persons = 0
+    warnings: list[str] = []
+
+    def note_halving(size: int) -> None:
+        warnings.append(
+            f"memory ran out with batches of {execution.batch_size}; the rest came in batches of {size}"
+        )
+
     found = predict_batches(
         method,
         network,
         [batches[i] for i in todo],
-        device=device,
-        precision=record.precision,  # type: ignore[arg-type]  # a Precision when written
+        batch_size=execution.batch_size,
+        device=execution.device,
+        precision=execution.precision,
         workers=_workers(record.host) if workers is None else workers,
+        on_halved=note_halving,
     )
     try:
         for index, poses in zip(todo, found, strict=True):
@@ -288,9 +349,10 @@ def _carry_out(
         counts={"images": count, "images_predicted": len(asked), "predictions": len(predictions)},
         scores=dict(scores.values) if scores else None,
         scored_by=f"{scores.engine} {scores.engine_version}" if scores else None,
-        warnings=list(scores.warnings)
-        if scores
-        else ["no ground truth for this split: predictions are not scored"],
+        warnings=[
+            *warnings,
+            *(scores.warnings if scores else ["no ground truth for this split: predictions are not scored"]),
+        ],
     )
     log.info("%d images, %d predictions in %.1f s", computed_images, computed_persons, seconds)
     run = Run(run.directory, record)

@@ -14,9 +14,11 @@ from crowdbench import plugins
 from crowdbench.dataset import load_dataset
 from crowdbench.errors import PluginError, UnknownNameError
 from crowdbench.evaluation import Progress, evaluate
-from crowdbench.method import load_method
-from crowdbench.prediction import Precision
+from crowdbench.method import Precision, load_method
 from crowdbench.run_directory import Run
+from crowdbench.weights import Transfer
+
+OnProgress = Callable[[Progress | Transfer], None]
 
 
 @dataclass(frozen=True)
@@ -30,20 +32,21 @@ class Request:
     root: Path | None = None
     boxes: str = "gt"
     annotations: Path | None = None
-    weights: str | None = None
+    weights: str = "published"
     out: Path = Path("runs")
     limit: int | None = None
-    batch_size: int = 8
+    batch_size: int | None = None
     workers: int | None = None
     seed: int = 0
     device: str = "auto"
     precision: Precision = "fp32"
+    compiled: bool = False
     again: bool = False
     save_every_s: float = 5.0
     command: tuple[str, ...] = ()
 
 
-def carry_out(request: Request, on_progress: Callable[[Progress], None] | None = None) -> Run:
+def carry_out(request: Request, on_progress: OnProgress | None = None) -> Run:
     """Do in this process what was asked."""
     dataset = load_dataset(
         request.dataset,
@@ -63,6 +66,7 @@ def carry_out(request: Request, on_progress: Callable[[Progress], None] | None =
         seed=request.seed,
         device=request.device,
         precision=request.precision,
+        compiled=request.compiled,
         again=request.again,
         save_every_s=request.save_every_s,
         command=request.command or None,
@@ -74,14 +78,14 @@ class Launcher(ABC):
     """Takes requests to where they are carried out."""
 
     @abstractmethod
-    def launch(self, request: Request, on_progress: Callable[[Progress], None] | None = None) -> Run:
+    def launch(self, request: Request, on_progress: OnProgress | None = None) -> Run:
         """Carry out a request; returns when it is done."""
 
 
 class LocalLauncher(Launcher):
     """Carries out requests in this process."""
 
-    def launch(self, request: Request, on_progress: Callable[[Progress], None] | None = None) -> Run:
+    def launch(self, request: Request, on_progress: OnProgress | None = None) -> Run:
         """Carry out a request here and now."""
         return carry_out(request, on_progress)
 

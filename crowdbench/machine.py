@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import socket
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -70,3 +71,23 @@ def pick_device(name: str) -> "torch.device":
             f"device {name!r}: PyTorch sees no GPU on this machine. Pass --device cpu or auto."
         )
     return device
+
+
+def require_compiler(device: "torch.device") -> None:
+    """Make sure that `torch.compile` finds what it generates code for.
+
+    Raises:
+        SettingsError: there is no C++ compiler (processors), or no Triton (GPUs).
+    """
+    if device.type == "cpu":
+        names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
+        if not any(shutil.which(name) for name in names):
+            raise SettingsError(
+                f"--compile needs a C++ compiler on this machine; there is no {' or '.join(names)}.\n"
+                "Install one (Debian: apt install g++), set CXX, or leave --compile out."
+            )
+    elif device.type == "cuda":
+        import importlib.util
+
+        if importlib.util.find_spec("triton") is None:
+            raise SettingsError("--compile needs Triton here: pip install triton, or leave --compile out.")

@@ -12,7 +12,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_type_hints
 
 import msgspec
 import numpy as np
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from crowdbench.dataset import Dataset
 
+Precision = Literal["fp32", "bf16", "fp16"]
 Example = Any  # what one image becomes; anything that can be pickled
 Batch = Any  # what several examples become; `predict` moves it to the network's device
 
@@ -108,16 +109,26 @@ class NetworkMethod(Method):
         """Weights as their publisher saved them → by the names of `network`; every name must then match."""
         return state
 
-    def for_inference(self, network: "nn.Module", *, compiled: bool = False) -> "nn.Module":
+    def for_inference(
+        self, network: "nn.Module", *, precision: Precision = "fp32", compiled: bool = False
+    ) -> "nn.Module":
         """Make a network faster that will only predict, with equal results; it may be changed in place.
 
         Args:
-            network: with its weights, in eval mode.
+            network: with its weights, in eval mode, on its device.
+            precision: `predict` will be called under autocast to it, unless it is ``"fp32"``.
             compiled: use `torch.compile`. What is here compiles the network's ``forward``.
         """
         if compiled:
             network.compile(dynamic=True)
         return network
+
+    def at_once(self, size: int) -> None:
+        """Be told how many persons (top-down) or images `predict` may have in the network at a time.
+
+        Called before the first batch, and with half as many when memory ran out. Batches are no larger, but
+        for an image that alone has more persons; a method that can computes those in portions.
+        """
 
     def loss(self, network: "nn.Module", batch: Batch) -> "dict[str, Tensor]":
         """The training losses by name; their sum is minimised."""

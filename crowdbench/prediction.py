@@ -1,21 +1,23 @@
 """The hot loop: samples → loader workers → network → poses, batch by batch, in order."""
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crowdbench.errors import ShapeError
+from crowdbench.batching import in_batches
+from crowdbench.errors import RunError, ShapeError
 from crowdbench.loading import load_batches
-from crowdbench.method import Method, NetworkMethod
+from crowdbench.method import Method, NetworkMethod, Precision
 from crowdbench.types import Pose, Sample
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Precision = Literal["fp32", "bf16", "fp16"]
+log = logging.getLogger("crowdbench")
 
 
 def predict_batches(
@@ -23,30 +25,39 @@ def predict_batches(
     network: "nn.Module | None",
     batches: Sequence[Sequence[Sample]],
     *,
+    batch_size: int,
     device: "torch.device",
     precision: Precision,
     workers: int,
+    on_halved: Callable[[int], None] = lambda size: None,
 ) -> Iterator[list[list[Pose]]]:
     """Run a method on batches of samples.
+
+    If memory runs out, the batch and all that follow are cut to half their size; if it runs out again, the
+    run has to be started with smaller batches.
 
     Args:
         method: a `NetworkMethod` with its network, or any `Method`.
         network: on `device`, in eval mode; None for methods without a network.
         batches: samples, grouped; a group is one call of the network.
+        batch_size: persons (top-down) or images that may be in the network at a time.
         device: where the network is.
         precision: ``bf16`` and ``fp16`` run the network under autocast.
         workers: loader processes; 0 prepares in this process.
+        on_halved: told the new batch size when memory ran out.
 
     Yields:
         For each batch, the poses of each of its images.
 
     Raises:
         ShapeError: the method broke its contract: poses of another number of images or keypoints.
+        RunError: memory ran out twice.
     """
     if isinstance(method, NetworkMethod):
         if network is None:
             raise ValueError("a NetworkMethod needs its network")
-        found = _network_batches(method, network, batches, device, precision, workers)
+        predicting = _Predicting(method, network, device, precision, workers)
+        found = predicting.within_memory(batches, batch_size, on_halved)
     else:
         found = ([_estimated(method, sample) for sample in batch] for batch in batches)
     for batch, poses in zip(batches, found, strict=True):
@@ -59,19 +70,86 @@ def _estimated(method: Method, sample: Sample) -> list[Pose]:
     return method.estimate(sample.read(), boxes)
 
 
-def _network_batches(
-    method: NetworkMethod,
-    network: "nn.Module",
-    batches: Sequence[Sequence[Sample]],
-    device: "torch.device",
-    precision: Precision,
-    workers: int,
-) -> Iterator[list[list[Pose]]]:
+class _Predicting:
+    """A network at work, wherever it is."""
+
+    def __init__(
+        self,
+        method: NetworkMethod,
+        network: "nn.Module",
+        device: "torch.device",
+        precision: Precision,
+        workers: int,
+    ) -> None:
+        self.method = method
+        self.network = network
+        self.device = device
+        self.precision = precision
+        self.workers = workers
+
+    def within_memory(
+        self, batches: Sequence[Sequence[Sample]], size: int, on_halved: Callable[[int], None]
+    ) -> Iterator[list[list[Pose]]]:
+        """The poses of each batch; from where memory runs out on, batches are cut to half their size."""
+        self.method.at_once(size)
+        done = 0
+        try:
+            for poses in self.all_of(batches):
+                yield poses
+                done += 1
+            return
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+            reason = _first_line(error)
+        # Outside the except block: the traceback held on to everything that was in memory.
+        self._free()
+        half = max(1, size // 2)
+        log.warning("out of memory with batches of %d; going on with batches of %d. (%s)", size, half, reason)
+        on_halved(half)
+        self.method.at_once(half)
+        remaining = [in_batches(batch, half, self.method.paradigm) for batch in batches[done:]]
+        try:
+            found = self.all_of([part for parts in remaining for part in parts])
+            for parts in remaining:
+                yield [poses for _ in parts for poses in next(found)]
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise RunError(
+                f"out of memory with batches of {size}, and again with batches of {half}: "
+                f"{_first_line(error)}\n"
+                f"What is done is kept with the batches of {size} that it was done in. Start again with "
+                f"--batch-size {max(1, half // 2)}."
+            ) from error
+
+    def all_of(self, batches: Sequence[Sequence[Sample]]) -> Iterator[list[list[Pose]]]:
+        """The poses of each batch."""
+        import torch
+
+        pin = self.device.type == "cuda"
+        for batch in load_batches(self.method, batches, workers=self.workers, pin_memory=pin):
+            with torch.inference_mode(), _autocast(self.device, self.precision):
+                yield self.method.predict(self.network, batch)
+
+    def _free(self) -> None:
+        import torch
+
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
     import torch
 
-    for batch in load_batches(method, batches, workers=workers, pin_memory=device.type == "cuda"):
-        with torch.inference_mode(), _autocast(device, precision):
-            yield method.predict(network, batch)
+    # PyTorch has a class of its own for accelerators only.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _autocast(device: "torch.device", precision: Precision) -> AbstractContextManager[object]:

@@ -41,7 +41,8 @@ class Weights:
     """Where a network's weights came from.
 
     Attributes:
-        source: the path as given, or "none" for random weights drawn from the run's seed.
+        source: a published file's name, a URL, a path as given, or "none" for random weights drawn from the
+            run's seed.
         sha256: of the file; None for random weights and for methods without a network.
     """
 
@@ -70,6 +71,7 @@ class Record:
     command: list[str]
     started: str
     schema: int = SCHEMA
+    compiled: bool = False
     finished: str | None = None
     reason: str | None = None
     corrections: list[str] = field(default_factory=list)

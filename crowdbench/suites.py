@@ -56,7 +56,7 @@ class SuiteRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     split: Text | None = None
     boxes: Boxes = "gt"
     settings: dict[str, Any] = {}
-    weights: Text | None = "published"
+    weights: Text = "published"
     ap: Percent | None = None
     table: str = ""
 

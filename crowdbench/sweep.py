@@ -161,7 +161,7 @@ def _cell(
             request = replace(request, boxes=str(detections))
     with _noted(missing, "weights"):
         weights = find_weights(
-            str(request.weights), method=request.method, dataset=request.dataset, settings=request.settings
+            request.weights, method=request.method, dataset=request.dataset, settings=request.settings
         )
         if not weights.is_here:
             missing.append(Missing("weights", weights.how_to_get, fetched=weights.url is not None))
@@ -205,7 +205,7 @@ class _Asked:
             and run.predictions_file.is_file()
             and (record.method, protocol.dataset, protocol.split)
             == (request.method, request.dataset, request.split)
-            and record.precision == request.precision
+            and (record.precision, record.compiled) == (request.precision, request.compiled)
             and self._same_images(protocol)
             and self._same_weights(record)
             and (record.paradigm != "top-down" or self._same_boxes(protocol))

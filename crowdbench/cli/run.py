@@ -13,6 +13,7 @@ import click
 if TYPE_CHECKING:
     from crowdbench.evaluation import Progress
     from crowdbench.run_directory import Run
+    from crowdbench.weights import Transfer
 
 
 def _settings(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
@@ -34,11 +35,21 @@ def _settings(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> 
 @click.option(
     "--annotations", type=click.Path(path_type=Path), help="An annotation file instead of the split's own."
 )
-@click.option("--weights", help="A .pth or .safetensors file, or none for random weights.")
+@click.option(
+    "--weights",
+    default="published",
+    show_default=True,
+    help="published, the name of published weights, a URL, a .pth or .safetensors file, or none (random).",
+)
 @click.option("--on", "where", default="local", show_default=True, help="Where to run: local, or a launcher.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
-@click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Images in a batch.")
+@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile; pays in long runs.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    help="Persons (top-down methods) or images at a time. Default: what suits the device.",
+)
 @click.option("--workers", type=click.IntRange(0), help="Loader processes. Default: half the processors.")
 @click.option(
     "--limit", type=click.IntRange(1), help="Only the first N images; the result is marked partial."
@@ -97,13 +108,13 @@ def _stopping_cleanly() -> Iterator[None]:
 
 
 @contextmanager
-def _progress_shown(title: str) -> "Iterator[Callable[[Progress], None]]":
+def _progress_shown(title: str) -> "Iterator[Callable[[Progress | Transfer], None]]":
     """A bar on a terminal, a line now and then elsewhere; both on stderr."""
     from rich.console import Console
     from rich.logging import RichHandler
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
+        TaskID,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -118,21 +129,34 @@ def _progress_shown(title: str) -> "Iterator[Callable[[Progress], None]]":
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("images, {task.fields[persons]} persons"),
+        TextColumn("{task.fields[amount]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     try:
         with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
-            task = bar.add_task(title, total=None, persons=0)
+            tasks: dict[str, TaskID] = {}
 
-            def show(progress: "Progress") -> None:
-                bar.update(task, completed=progress.images, total=progress.of, persons=progress.persons)
+            def show(progress: "Progress | Transfer") -> None:
+                name, done, of, amount = _shown(progress)
+                if name not in tasks:
+                    tasks[name] = bar.add_task(name or title, amount="")
+                bar.update(tasks[name], completed=done, total=of, amount=amount)
 
             yield show
     finally:
         logger.removeHandler(handler)
+
+
+def _shown(progress: "Progress | Transfer") -> tuple[str, int, int | None, str]:
+    """What a bar shows: its name (empty for the run's own), how much of how much, and that in words."""
+    from crowdbench.evaluation import Progress
+
+    if isinstance(progress, Progress):
+        done, of = progress.images, progress.of
+        return "", done, of, f"{done}/{of} images, {progress.persons} persons"
+    whole = "" if progress.of is None else f"/{progress.of / 1e6:.0f}"
+    return progress.name, progress.done, progress.of, f"{progress.done / 1e6:.0f}{whole} MB"
 
 
 def _print_json(done: "Run") -> None:

@@ -43,7 +43,12 @@ def _files(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dic
 @click.option("--on", "where", default="local", show_default=True, help="Where to run: local, or a launcher.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
-@click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Images in a batch.")
+@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile; pays in long runs.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    help="Persons (top-down methods) or images at a time. Default: what suits the device.",
+)
 @click.option("--workers", type=click.IntRange(0), help="Loader processes. Default: half the processors.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first N images of each; marked partial.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of random weights.")

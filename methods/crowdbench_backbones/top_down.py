@@ -12,10 +12,12 @@ from crowdbench import NetworkMethod
 from crowdbench.errors import SettingsError
 from crowdbench.geometry import SCALE_UNIT_PX, Float32Array, crop_affines, transform_points
 from crowdbench.heatmaps import average_flipped, decode_dark, rescore
+from crowdbench.method import Precision
 from crowdbench.suppression import oks_nms
 from crowdbench.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench_backbones.acceleration import accelerated
 from crowdbench_backbones.crops import CropBatch, Crops, Persons, cut_out, join
+from crowdbench_backbones.portions import PORTION, in_portions
 from crowdbench_backbones.settings import TopDownSettings
 
 
@@ -37,6 +39,7 @@ class TopDownMethod(NetworkMethod):
                 "Give one per keypoint, or null for the dataset's own."
             )
         super().__init__(keypoints, settings, name)
+        self.portion = PORTION
 
     def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Crops:
         """Cut out the persons of an image."""
@@ -56,9 +59,15 @@ class TopDownMethod(NetworkMethod):
         """Join the examples of several images."""
         return join(examples)
 
-    def for_inference(self, network: nn.Module, *, compiled: bool = False) -> nn.Module:
+    def for_inference(
+        self, network: nn.Module, *, precision: Precision = "fp32", compiled: bool = False
+    ) -> nn.Module:
         """Fold batch norms into convolutions, lay kernels out for crops whose colours are together."""
         return accelerated(network, compiled=compiled)
+
+    def at_once(self, size: int) -> None:
+        """An image with more persons than this is computed in portions."""
+        self.portion = size
 
     def heatmaps(self, network: nn.Module, batch: Any, mirrored: bool, dtype: torch.dtype) -> Tensor:
         """Run the network.
@@ -73,8 +82,7 @@ class TopDownMethod(NetworkMethod):
             ``(S, K, h, w)``, a quarter of the crops' size.
         """
         images = batch.images(dtype)
-        heatmaps: Tensor = network(images.flip(-1) if mirrored else images)
-        return heatmaps
+        return in_portions(network, images.flip(-1) if mirrored else images, self.portion)
 
     def predict(self, network: nn.Module, batch: CropBatch) -> list[list[Pose]]:
         """Heatmaps of all persons, then poses, scores and suppression, image by image."""

@@ -37,7 +37,7 @@ class I2RNet(TopDownMethod):
         images, masks = batch.images(dtype), batch.masks(dtype)
         if mirrored:
             images, masks = images.flip(-1), masks.flip(-1)
-        heatmaps: Tensor = network(images, masks, batch.groups)["inter"]
+        heatmaps: Tensor = network(images, masks, batch.groups, self.portion)["inter"]
         return heatmaps
 
 

@@ -3,17 +3,13 @@
 Letters: S persons in the batch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypedDict
 
 import torch
 from torch import Tensor
 
 from crowdbench.errors import ShapeError
-
-# What is computed for each person by itself is computed for so many at once, at most: the memory that a
-# crowded image needs does not grow with the crowd.
-PORTION = 64
 
 
 class Heatmaps(TypedDict):
@@ -34,19 +30,6 @@ def require_same_persons(images: Tensor, masks: Tensor, lengths: Sequence[int]) 
             f"{len(images)} crops, {len(masks)} masks and lengths {list(lengths)} "
             f"(sum {sum(lengths)}) must agree on the number of persons."
         )
-
-
-def in_portions(function: Callable[[Tensor], Tensor], x: Tensor, *, whole: bool = False) -> Tensor:
-    """Apply what is independent for each person to so many persons at a time.
-
-    Args:
-        function: of ``(n, ...)``, for any n.
-        x: ``(S, ...)``.
-        whole: all at once; batch norms in training need it.
-    """
-    if whole or len(x) <= PORTION:
-        return function(x)
-    return torch.cat([function(portion) for portion in torch.split(x, PORTION)])
 
 
 def padded_rows(lengths: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

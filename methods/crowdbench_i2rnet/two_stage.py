@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from crowdbench_backbones.encoder import Encoder, as_map, as_tokens, group_by_count
 from crowdbench_backbones.hrformer import HRFormerPose
+from crowdbench_backbones.portions import PORTION, in_portions
 from crowdbench_backbones.sizes import require_multiple
 from crowdbench_backbones.transpose_h import TransPoseHNetwork
 from crowdbench_i2rnet.mask_embedding import Kind, halved, mask_embedding
-from crowdbench_i2rnet.persons import Heatmaps, in_portions, padded_rows, require_same_persons, scattered
+from crowdbench_i2rnet.persons import Heatmaps, padded_rows, require_same_persons, scattered
 from crowdbench_i2rnet.upsampling import Deconvolutions, shared_deconvolution
 
 # The features are pooled until their rows are about so many tokens long.
@@ -63,13 +64,17 @@ class TwoStageNetwork(nn.Module):
         """What is computed for each crop by itself: ``(S, 3, H, W)`` to ``(S, D, H / 4, W / 4)``."""
         return self.singleformer.features(images)
 
-    def forward(self, images: Tensor, masks: Tensor, lengths: Sequence[int]) -> Heatmaps:
+    def forward(
+        self, images: Tensor, masks: Tensor, lengths: Sequence[int], portion: int = PORTION
+    ) -> Heatmaps:
         """Estimate all persons; those of one image see each other and nobody else.
 
         Args:
             images: ``(S, 3, H, W)``, normalised crops, the persons of an image consecutive.
             masks: ``(S, 1, H, W)`` in [0, 1], where each person is in the whole image.
             lengths: persons of each image; they sum to S.
+            portion: what is computed for each crop by itself is computed for so many at a time, but in
+                training.
 
         Returns:
             ``"intra"`` and ``"inter"``: heatmaps ``(S, K, H / 4, W / 4)`` of the first and the second stage.
@@ -78,24 +83,25 @@ class TwoStageNetwork(nn.Module):
             ShapeError: the three inputs disagree on S.
         """
         require_same_persons(images, masks, lengths)
-        features = in_portions(self.features, images, whole=self.training)
+        size = None if self.training else portion
+        features = in_portions(self.features, images, size)
         pooled = halved(features, self.halvings)  # (S, D, h, w)
         tokens = self.multi_global_encoder(
-            as_tokens(pooled), self._positions(masks, lengths), group_by_count(lengths, images.device)
+            as_tokens(pooled), self._positions(masks, lengths, size), group_by_count(lengths, images.device)
         )
         related = as_map(tokens, pooled.shape[-2:])
-        upsampled = in_portions(self._upsampled, related, whole=self.training)
+        upsampled = in_portions(self._upsampled, related, size)
         return {
             "intra": self.singleformer.heatmaps(features),
             "inter": self.final_layer(features + upsampled),
         }
 
-    def _positions(self, masks: Tensor, lengths: Sequence[int]) -> Tensor | None:
+    def _positions(self, masks: Tensor, lengths: Sequence[int], size: int | None) -> Tensor | None:
         """``(S, h * w, D)``, or None where persons are not told where they stand."""
         if not self.use_position_mask:
             return None
         if not self.training:
-            return as_tokens(in_portions(self.multi_position_embedding, masks))
+            return as_tokens(in_portions(self.multi_position_embedding, masks, size))
         # The released batch norms have seen images padded to equally many persons, with empty masks.
         rows, _, real = padded_rows(lengths, masks.device)
         return as_tokens(self.multi_position_embedding(scattered(masks, rows.numel(), real)))[real]

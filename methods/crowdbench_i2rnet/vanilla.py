@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from crowdbench_backbones.encoder import Encoder, Group, as_map, as_tokens, group_by_count
 from crowdbench_backbones.hrnet import HRNetTrunk
+from crowdbench_backbones.portions import PORTION, in_portions
 from crowdbench_backbones.sine_positions import sine_table
 from crowdbench_backbones.sizes import require_multiple
 from crowdbench_i2rnet.mask_embedding import ConvEmbedding
-from crowdbench_i2rnet.persons import Heatmaps, in_portions, padded_rows, require_same_persons, scattered
+from crowdbench_i2rnet.persons import Heatmaps, padded_rows, require_same_persons, scattered
 from crowdbench_i2rnet.upsampling import shared_deconvolution
 
 CHANNELS = 96
@@ -66,7 +67,9 @@ class VanillaNetwork(HRNetTrunk):
         features: Tensor = self.reduce(self.trunk(images, wanted=[2])[0])
         return features
 
-    def forward(self, images: Tensor, masks: Tensor, lengths: Sequence[int]) -> Heatmaps:
+    def forward(
+        self, images: Tensor, masks: Tensor, lengths: Sequence[int], portion: int = PORTION
+    ) -> Heatmaps:
         """Estimate all persons; those of one image see each other and nobody else.
 
         In training, images are padded to equally many persons, because the released statistics of the batch
@@ -76,6 +79,8 @@ class VanillaNetwork(HRNetTrunk):
             images: ``(S, 3, H, W)``, normalised crops, the persons of an image consecutive.
             masks: ``(S, 1, H, W)`` in [0, 1], where each person is in the whole image.
             lengths: persons of each image; they sum to S.
+            portion: what is computed for each crop by itself is computed for so many at a time, but in
+                training.
 
         Returns:
             ``"inter"``: heatmaps ``(S, K, H / 4, W / 4)``; ``"intra"``: None, there is no
@@ -85,7 +90,8 @@ class VanillaNetwork(HRNetTrunk):
             ShapeError: the three inputs disagree on S.
         """
         require_same_persons(images, masks, lengths)
-        features = in_portions(self.features, images, whole=self.training)
+        size = None if self.training else portion
+        features = in_portions(self.features, images, size)
         if self.training:
             rows, present, real = padded_rows(lengths, images.device)
             groups, count = [Group(rows, present, in_order=True)], rows.numel()
@@ -94,7 +100,7 @@ class VanillaNetwork(HRNetTrunk):
             groups, real = group_by_count(lengths, images.device), None
         positions = None
         if self.use_position_mask or self.training:  # training moves the embedding's batch norms regardless
-            positions = as_tokens(in_portions(self.position_embedding, masks, whole=self.training))
+            positions = as_tokens(in_portions(self.position_embedding, masks, size))
         tokens = self.global_encoder(
             as_tokens(features), positions if self.use_position_mask else None, groups
         )  # (S, L, D)
@@ -104,5 +110,5 @@ class VanillaNetwork(HRNetTrunk):
             heatmaps: Tensor = self.final_layer(self.deconv_layers(self.deconv_layers(maps)))
             return heatmaps
 
-        heatmaps = in_portions(upsampled, related, whole=self.training)
+        heatmaps = in_portions(upsampled, related, size)
         return {"intra": None, "inter": heatmaps if real is None else heatmaps[real]}

@@ -12,8 +12,7 @@ from toy_method import BoxCentre, ToyNetwork, ToySettings, WrongCount
 
 from crowdbench import evaluate, load_dataset
 from crowdbench.dataset import Dataset
-from crowdbench.errors import MissingDataError, SettingsError, ShapeError, WeightsError
-from crowdbench.evaluation import Progress
+from crowdbench.errors import MissingDataError, RunError, SettingsError, ShapeError, WeightsError
 from crowdbench.files import read_maybe_gzipped
 from crowdbench.run_directory import Run, find_runs
 from crowdbench.types import Pose
@@ -69,19 +68,20 @@ def test_a_partial_run_is_scored_on_its_images_alone(dataset: Dataset, tmp_path:
 
 
 def test_every_batch_is_reported(dataset: Dataset, tmp_path: Path) -> None:
-    seen: list[Progress] = []
+    seen: list[Any] = []
+    persons = [len(dataset[i].instances) for i in range(5)]
     evaluate(
         toy(dataset),
         dataset,
         weights="none",
         out=tmp_path,
         limit=5,
-        batch_size=2,
+        batch_size=sum(persons[:2]),
         workers=0,
         on_progress=seen.append,
     )
-    assert [p.images for p in seen] == [0, 2, 4, 5]
-    assert seen[-1].of == 5
+    assert [p.images for p in seen][:2] == [0, 2]
+    assert (seen[-1].images, seen[-1].of, seen[-1].persons) == (5, 5, sum(persons))
 
 
 def test_loader_workers_change_nothing(dataset: Dataset, tmp_path: Path) -> None:
@@ -101,6 +101,7 @@ def test_loader_workers_change_nothing(dataset: Dataset, tmp_path: Path) -> None
         {"batch_size": 3},
         {"seed": 1},
         {"precision": "bf16"},
+        pytest.param({"compiled": True}, marks=pytest.mark.slow),
         {"settings": {"scale": 0.5}},
     ],
     ids=lambda change: next(iter(change)),
@@ -151,7 +152,7 @@ def test_weights_of_another_network_are_refused_and_the_record_says_why(
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ({}, SettingsError),
+        ({}, WeightsError),
         ({"weights": "nowhere.pth"}, MissingDataError),
         ({"weights": "none", "limit": 0}, SettingsError),
         ({"weights": "none", "batch_size": 0}, SettingsError),
@@ -209,3 +210,98 @@ def test_a_method_that_finds_people_itself_sees_no_boxes(dataset: Dataset, tmp_p
     assert run.record.protocol.boxes == "none"
     assert run.scores is not None
     assert run.scores["AP"] == 0
+
+
+class Hungry(ToyNetwork):
+    """Asks for more memory than any machine has when it gets too many persons."""
+
+    room = 3
+
+    def predict(self, network: Any, batch: Any) -> list[list[Pose]]:
+        if sum(map(len, batch[0])) > self.room:
+            torch.empty(2**50, dtype=torch.uint8)
+        return super().predict(network, batch)
+
+
+def hungry(dataset: Dataset, out: Path, **arguments: Any) -> Run:
+    method = Hungry(dataset.keypoints, ToySettings(), "hungry")
+    return evaluate(method, dataset, weights="none", out=out, limit=12, workers=0, **arguments)
+
+
+def test_when_memory_runs_out_the_batch_is_halved_once_and_the_record_says_so(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = max(len(dataset[i].instances) for i in range(12))
+    monkeypatch.setattr(Hungry, "room", most)
+    run = hungry(dataset, tmp_path / "halved", batch_size=2 * most)
+    monkeypatch.setattr(Hungry, "room", 1000)
+    roomy = hungry(dataset, tmp_path / "roomy", batch_size=2 * most)
+    assert run.record.state == "done"
+    for ours, theirs in zip(predictions(run), predictions(roomy), strict=True):
+        assert ours["image_id"] == theirs["image_id"]
+        assert ours["keypoints"] == pytest.approx(theirs["keypoints"], abs=1e-3)
+    (warning,) = run.record.warnings
+    assert f"batches of {2 * most}; the rest came in batches of {most}" in warning
+    assert "out of memory" in (run.directory / "log.txt").read_text()
+    assert not roomy.record.warnings
+
+
+def test_when_memory_runs_out_again_what_is_done_is_kept_and_a_size_is_proposed(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    persons = [len(dataset[i].instances) for i in range(12)]
+    monkeypatch.setattr(Hungry, "room", max(persons) - 1)
+    most = max(persons)
+    with pytest.raises(RunError, match=rf"again with batches of {most}[^$]*--batch-size {most // 2}\."):
+        hungry(dataset, tmp_path, batch_size=2 * max(persons), save_every_s=0)
+    (run,) = find_runs(tmp_path)
+    assert run.record.state == "failed"
+
+
+def test_an_error_that_is_not_about_memory_is_not_tried_again(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def broken(self: Any, network: Any, batch: Any) -> Any:
+        calls.append(1)
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(Hungry, "predict", broken)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        hungry(dataset, tmp_path, batch_size=8)
+    assert len(calls) == 1
+
+
+def test_an_optimised_and_a_compiled_network_are_asked_of_the_method(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    asked = []
+
+    class Asked(ToyNetwork):
+        def for_inference(self, network: Any, *, precision: Any = "fp32", compiled: bool = False) -> Any:
+            assert not network.training
+            asked.append((precision, compiled))
+            return network
+
+        def at_once(self, size: int) -> None:
+            asked.append(size)
+
+        def released_weights(self, state: Any) -> Any:
+            return {name.removeprefix("old."): tensor for name, tensor in state.items()}
+
+    method = Asked(dataset.keypoints, ToySettings(), "asked")
+    state = {f"old.{name}": tensor for name, tensor in method.network().state_dict().items()}
+    torch.save(state, tmp_path / "old.pth")
+    evaluate(
+        method,
+        dataset,
+        weights=tmp_path / "old.pth",
+        out=tmp_path,
+        limit=1,
+        workers=0,
+        precision="bf16",
+        compiled=True,
+        batch_size=5,
+    )
+    assert asked == [("bf16", True), 5]

@@ -62,7 +62,7 @@ def test_a_run_of_the_paper_reproduces_a_published_row_on_its_terms(run: SuiteRu
         assert row.detector.startswith(PAPER.detector[run.detector].file.rsplit("/", 1)[-1])
 
 
-@pytest.mark.parametrize("name", {run.method for run in PAPER.runs})
+@pytest.mark.parametrize("name", sorted({run.method for run in PAPER.runs}))
 def test_the_papers_methods_are_declared(name: str) -> None:
     assert name in plugins.installed("method")
 

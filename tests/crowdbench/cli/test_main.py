@@ -49,7 +49,10 @@ def test_every_command_in_the_table_exists_and_has_help(capsys: pytest.CaptureFi
         (["run", "i2rnet-vanila", "synthcrowd"], "Did you mean 'i2rnet-vanilla'"),
         (["run", "i2rnet-vanilla", "crowdpos"], "Did you mean 'crowdpose'"),
         (["run", "i2rnet-vanilla", "synthcrowd", "--split", "tset"], "Did you mean 'test'"),
-        (["run", "i2rnet-vanilla", "synthcrowd"], "needs weights"),
+        (
+            ["run", "i2rnet-vanilla", "synthcrowd"],
+            "no weights are published for i2rnet-vanilla on synthcrowd",
+        ),
         (["run", "i2rnet-vanilla", "synthcrowd", "--weights", "no.pth"], "no.pth"),
         (["run", "i2rnet-vanilla", "synthcrowd", "--weights", "none", "--set", "fliptest=1"], "flip_test"),
         (["run", "i2rnet-vanilla", "synthcrowd", "--weights", "none", "--set", "fliptest"], "key=value"),

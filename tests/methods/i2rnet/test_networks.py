@@ -20,7 +20,6 @@ from crowdbench.errors import ShapeError
 from crowdbench.method import load_method
 from crowdbench_backbones.encoder import SelfAttention
 from crowdbench_backbones.hrformer import DropPath
-from crowdbench_i2rnet import persons
 
 CONFIGS = [
     f"interformer_{dataset}_{variant}"
@@ -194,10 +193,17 @@ def test_a_crowd_is_computed_in_portions_to_the_same_heatmaps(
     network: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, masks = small_batch(4, 7)
+    features, seen = network.features, []
+
+    def watched(images: Tensor) -> Tensor:
+        seen.append(len(images))
+        return features(images)
+
+    monkeypatch.setattr(network, "features", watched)
     with torch.inference_mode():
         whole = network(images, masks, [5, 2])["inter"]
-        monkeypatch.setattr(persons, "PORTION", 2)
-        same(network(images, masks, [5, 2])["inter"], whole)
+        same(network(images, masks, [5, 2], portion=2)["inter"], whole)
+    assert seen == [7, 2, 2, 2, 1]
 
 
 def test_a_person_influences_its_image_and_no_other(network: nn.Module) -> None:
