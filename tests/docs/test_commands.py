@@ -1,4 +1,4 @@
-"""Every command that the README and docs/ show is run here, in order, as they show it."""
+"""Every command that the README and docs/ show is run here, in order, and says what they show it to say."""
 
 import json
 import os
@@ -15,10 +15,40 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").g
 SET_UP = ("git clone", "cd ", "make", "pip install", "sudo ")
 
 
-def commands(page: Path) -> list[str]:
+def commands(page: Path) -> list[tuple[str, str]]:
+    """The commands of a page, each with the output that is shown below it, which may be none."""
     blocks = re.findall(r"^```console\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    return [
+        (command, shown.strip())
+        for block in blocks
+        for command, shown in re.findall(
+            r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block.replace("\\\n", " "), re.MULTILINE
+        )
+    ]
+
+
+def write_files(page: Path, folder: Path) -> None:
+    """Write the blocks that begin with a file's name in a comment, as in ``# mine.toml``."""
+    for name, content in re.findall(
+        r"^```\w+\n# (\S+\.\w+)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
+    ):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(content)
+
+
+def says(output: str, shown: str) -> bool:
+    """Whether a command says what a page shows; ``…`` stands for anything, on a line of its own for lines.
+
+    Columns may be wider or narrower. A page that leaves something out may also leave out the end.
+    """
+
+    def normal(text: str) -> list[str]:
+        return [re.sub(r"-{2,}", "--", re.sub(r"\s+", " ", line)).strip() for line in text.splitlines()]
+
+    lines = [re.escape(line).replace("…", ".*") for line in normal(shown)]
+    pattern = "".join(r"(?:.*\n)*?" if line == ".*" else line + r"\n" for line in lines)
+    match = re.fullmatch if "…" not in shown else re.match
+    return match(pattern, "\n".join([*normal(output.strip()), ""])) is not None
 
 
 def perfect_predictions(data: Path) -> list[dict[str, object]]:
@@ -31,7 +61,22 @@ def perfect_predictions(data: Path) -> list[dict[str, object]]:
 
 
 def test_the_readme_shows_commands() -> None:
-    assert any("crowdbench run" in command for command in commands(ROOT / "README.md"))
+    assert any("crowdbench run" in command for command, _ in commands(ROOT / "README.md"))
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        pytest.param("a  b\n---  --\n1  2\n3  4", True, id="other widths"),
+        pytest.param("a b\n-- --\n1 2", False, id="an end that is missing"),
+        pytest.param("a b\n…\n3 4", True, id="lines left out"),
+        pytest.param("a b\n-- --\n1 …", True, id="words and the end left out"),
+        pytest.param("a b\n…\n3 5", False, id="another number"),
+        pytest.param("a b\n-- --\n3 4\n1 2", False, id="another order"),
+    ],
+)
+def test_shown_output_is_told_from_other_output(shown: str, expected: bool) -> None:
+    assert says("a    b\n---  ---\n1    2\n3    4\n", shown) is expected
 
 
 @pytest.mark.slow
@@ -45,22 +90,31 @@ def test_the_python_of_the_readme_runs_as_written(tmp_path: Path) -> None:
     assert "i2rnet-vanilla" in done.stdout
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache without weights, whatever the user's own holds: the pages show what is not here."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
-def test_commands_of_a_page_work_as_written(page: Path, tmp_path: Path, real_data: Path) -> None:
+def test_commands_of_a_page_work_as_written(page: Path, tmp_path: Path, real_data: Path, cache: Path) -> None:
     (tmp_path / "data").symlink_to(real_data)
     (tmp_path / "predictions.json").write_text(json.dumps(perfect_predictions(real_data)))
+    write_files(page, tmp_path)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for command in commands(page):
+    for command, shown in commands(page):
         if command.startswith(SET_UP):
             continue
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=tmp_path,
-            env={**os.environ, "PATH": path},
+            env={**os.environ, "PATH": path, "CROWDBENCH_CACHE": str(cache)},
             capture_output=True,
             text=True,
             timeout=600,
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        if shown:
+            assert says(done.stdout, shown), f"{command}\nshown:\n{shown}\n\nsaid:\n{done.stdout}"
