@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+# Before anything imports PyTorch, and for all processes that tests start: as many threads as there are
+# processors, shared by the workers. Threads that wait for a processor make each other wait.
+_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // _workers))
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

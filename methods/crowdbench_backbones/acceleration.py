@@ -2,24 +2,31 @@
 
 - Batch norms in eval mode are affine maps: they are folded into the convolutions before them.
 - Kernels are laid out like the maps, with the channels together in memory.
+- Products and attention are computed by what is fastest on the device (`crowdbench_backbones.operations`).
 - What is computed for each crop by itself can be compiled; what depends on how many persons stand in an image
   stays as it is, because each new number would be compiled anew.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import fusion
 
+from crowdbench.method import Precision
+from crowdbench_backbones.operations import ProcessorOperations
+
 Convolution = nn.Conv2d | nn.ConvTranspose2d
+TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def accelerated(network: nn.Module, *, compiled: bool) -> nn.Module:
+def accelerated(network: nn.Module, *, precision: Precision, compiled: bool) -> nn.Module:
     """Rewrite a network in place; its outputs stay the same to rounding.
 
     Args:
-        network: in eval mode, with its weights.
+        network: in eval mode, with its weights, on its device.
+        precision: under autocast to which it will run.
         compiled: compile its ``features``, or all of it if it has none.
 
     Returns:
@@ -27,10 +34,26 @@ def accelerated(network: nn.Module, *, compiled: bool) -> nn.Module:
     """
     fold_batch_norms(network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    on_processor = next(network.parameters()).device.type == "cpu"
+    if on_processor and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        _use_processor_operations(network)
+    if precision != "fp32":
+        _cast_weights(network, TYPES[precision])
     if compiled:
         name = "features" if hasattr(network, "features") else "forward"
-        setattr(network, name, torch.compile(getattr(network, name), dynamic=True))
+        setattr(network, name, _compiled(getattr(network, name)))
     return network
+
+
+def _compiled(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Compile for any number of crops of one size."""
+    fast = torch.compile(function)
+
+    def for_any_number(crops: Tensor) -> Tensor:
+        torch._dynamo.maybe_mark_dynamic(crops, 0)
+        return fast(crops)
+
+    return for_any_number
 
 
 def fold_batch_norms(network: nn.Module) -> None:
@@ -44,9 +67,7 @@ def fold_batch_norms(network: nn.Module) -> None:
             convolution, norm = module.get_submodule(before), module.get_submodule(after)
             if not isinstance(norm, nn.BatchNorm2d) or not isinstance(convolution, Convolution):
                 continue  # folded before
-            transposed = isinstance(convolution, nn.ConvTranspose2d)
-            folded = fusion.fuse_conv_bn_eval(convolution, norm, transposed)
-            setattr(module, before, folded)
+            setattr(module, before, _folded(convolution, norm))
             setattr(module, after, nn.Identity())
 
 
@@ -55,3 +76,29 @@ def _pairs(module: nn.Module) -> list[tuple[str, str]]:
         names = [name for name, _ in module.named_children()]
         return list(pairwise(names))
     return list(getattr(module, "folds", ()))
+
+
+def _folded(convolution: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d) -> nn.Module:
+    """Computed in float64: rounded once, the new kernels cost the outputs no accuracy."""
+    kind = convolution.weight.dtype
+    transposed = isinstance(convolution, nn.ConvTranspose2d)
+    folded = fusion.fuse_conv_bn_eval(convolution.double(), norm.double(), transposed)
+    return folded.to(kind)
+
+
+def _use_processor_operations(network: nn.Module) -> None:
+    operations = ProcessorOperations()
+    for module in network.modules():
+        if hasattr(module, "operations"):
+            module.operations = operations  # type: ignore[assignment]  # no Module, Tensor or Parameter
+
+
+def _cast_weights(network: nn.Module, kind: torch.dtype) -> None:
+    """Cast once what autocast would cast in every call; norms stay in float32, as under autocast."""
+    norms = (nn.LayerNorm, nn.BatchNorm2d)
+    for module in network.modules():
+        if isinstance(module, norms):
+            continue
+        for parameter in module.parameters(recurse=False):
+            if parameter.requires_grad:  # fixed tables are added, not multiplied
+                parameter.data = parameter.data.to(kind)

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from crowdbench_backbones.operations import PLAIN
+
 
 @dataclass(frozen=True)
 class Group:
@@ -65,6 +67,8 @@ def as_map(tokens: Tensor, size: Sequence[int]) -> Tensor:
 class SelfAttention(nn.Module):
     """Multi-head self-attention with the parameters of `torch.nn.MultiheadAttention`."""
 
+    operations = PLAIN
+
     def __init__(self, channels: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
@@ -88,12 +92,12 @@ class SelfAttention(nn.Module):
         channels = x.shape[-1]
         weight, bias = self.in_proj_weight, self.in_proj_bias
         if positions is None:
-            queries, keys, values = functional.linear(x, weight, bias).chunk(3, -1)
+            queries, keys, values = self.operations.linear(x, weight, bias).chunk(3, -1)
         else:
             # Queries and keys in one product; values know no positions.
             both = 2 * channels
-            queries, keys = functional.linear(x + positions, weight[:both], bias[:both]).chunk(2, -1)
-            values = functional.linear(x, weight[both:], bias[both:])
+            queries, keys = self.operations.linear(x + positions, weight[:both], bias[:both]).chunk(2, -1)
+            values = self.operations.linear(x, weight[both:], bias[both:])
         if groups is None:
             attended = self._attend(queries, keys, values)
         elif len(groups) == 1 and groups[0].in_order:
@@ -105,8 +109,7 @@ class SelfAttention(nn.Module):
             for group in groups:
                 mixed = self._attend(*_gathered(group, queries, keys, values), _seen(group, x))
                 attended[group.rows.flatten()] = mixed.reshape(-1, *x.shape[1:])
-        result: Tensor = self.out_proj(attended)
-        return result
+        return self.operations.linear(attended, self.out_proj.weight, self.out_proj.bias)
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None = None) -> Tensor:
         """``(g, n, D)`` each, to the same; `seen` is ``(g, 1, 1, n)`` bool, the keys that count."""
@@ -114,13 +117,8 @@ class SelfAttention(nn.Module):
         def split(x: Tensor) -> Tensor:  # → (g, heads, n, D / heads)
             return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
-        mixed = functional.scaled_dot_product_attention(
-            split(queries),
-            split(keys),
-            split(values),
-            attn_mask=seen,
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+        dropout = self.dropout if self.training else 0.0
+        mixed = self.operations.attention(split(queries), split(keys), split(values), seen, dropout)
         return mixed.transpose(1, 2).flatten(2)
 
 
@@ -142,6 +140,8 @@ def _seen(group: Group, x: Tensor) -> Tensor | None:
 class EncoderLayer(nn.Module):
     """Self-attention and a two-layer perceptron, each added to its input, then normalised."""
 
+    operations = PLAIN
+
     def __init__(self, channels: int, hidden: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.self_attn = SelfAttention(channels, heads, dropout)
@@ -154,8 +154,10 @@ class EncoderLayer(nn.Module):
     def forward(self, x: Tensor, positions: Tensor | None, groups: Sequence[Group] | None = None) -> Tensor:
         """``(S, L, D)`` to the same shape; see `SelfAttention.forward`."""
         x = self.norm1(x + self.dropout(self.self_attn(x, positions, groups)))
-        hidden = self.dropout(functional.relu(self.linear1(x), inplace=True))
-        y: Tensor = self.norm2(x + self.dropout(self.linear2(hidden)))
+        hidden = self.operations.linear(x, self.linear1.weight, self.linear1.bias)
+        hidden = self.dropout(functional.relu(hidden, inplace=True))
+        update = self.operations.linear(hidden, self.linear2.weight, self.linear2.bias)
+        y: Tensor = self.norm2(x + self.dropout(update))
         return y
 
 

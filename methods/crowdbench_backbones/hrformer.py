@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from crowdbench_backbones.hrnet import HRNetTrunk, conv
+from crowdbench_backbones.operations import PLAIN
 from crowdbench_backbones.sizes import require_multiple
 
 WIDTH = 78
@@ -52,6 +53,8 @@ class WindowAttention(nn.Module):
             are tested without it, though their checkpoints hold it.
     """
 
+    operations = PLAIN
+
     def __init__(self, channels: int, heads: int, relative_bias: bool) -> None:
         super().__init__()
         self.heads = heads
@@ -78,14 +81,14 @@ class WindowAttention(nn.Module):
         def split(x: Tensor) -> Tensor:  # → (M, heads, 49, C / heads)
             return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
-        mixed = functional.scaled_dot_product_attention(
-            split(self.q_proj(windows)),
-            split(self.k_proj(windows)),
-            split(self.v_proj(windows)),
-            attn_mask=self._bias(windows.dtype, present),
-        )
-        result: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
-        return result
+        # One product for all three; joining the weights costs next to nothing.
+        three = (self.q_proj, self.k_proj, self.v_proj)
+        weight = torch.cat([layer.weight for layer in three])
+        bias = torch.cat([layer.bias for layer in three])
+        queries, keys, values = map(split, self.operations.linear(windows, weight, bias).chunk(3, -1))
+        mixed = self.operations.attention(queries, keys, values, self._bias(windows.dtype, present))
+        mixed = mixed.transpose(1, 2).flatten(2)
+        return self.operations.linear(mixed, self.out_proj.weight, self.out_proj.bias)
 
     def _bias(self, dtype: torch.dtype, present: Tensor | None) -> Tensor | None:
         if not self.relative_bias:
@@ -151,6 +154,7 @@ def _windows(x: Tensor, rows: int, columns: int) -> Tensor:
 class Perceptron(nn.Module):
     """1x1, depthwise 3x3 and 1x1 convolutions, each with a batch norm and a GELU, the last included."""
 
+    operations = PLAIN
     folds = (("fc1", "norm1"), ("dw3x3", "norm2"), ("fc2", "norm3"))
 
     def __init__(self, channels: int, hidden: int) -> None:
@@ -164,9 +168,9 @@ class Perceptron(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` to the same."""
-        x = functional.gelu(self.norm1(self.fc1(x)))
-        x = functional.gelu(self.norm2(self.dw3x3(x)))
-        return functional.gelu(self.norm3(self.fc2(x)))
+        x = self.operations.convolution_norm_gelu(self.fc1, self.norm1, x)
+        x = self.operations.convolution_norm_gelu(self.dw3x3, self.norm2, x)
+        return self.operations.convolution_norm_gelu(self.fc2, self.norm3, x)
 
 
 class TransformerBlock(nn.Module):

@@ -63,7 +63,7 @@ class TopDownMethod(NetworkMethod):
         self, network: nn.Module, *, precision: Precision = "fp32", compiled: bool = False
     ) -> nn.Module:
         """Fold batch norms into convolutions, lay kernels out for crops whose colours are together."""
-        return accelerated(network, compiled=compiled)
+        return accelerated(network, precision=precision, compiled=compiled)
 
     def at_once(self, size: int) -> None:
         """An image with more persons than this is computed in portions."""

@@ -4,8 +4,8 @@ Expected values: the release's forward passes and training steps on deterministi
 (../shared/reference/i2rnet), in float32 and float64.
 """
 
+import copy
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from crowdbench.errors import ShapeError
 from crowdbench.method import load_method
+from crowdbench_backbones.acceleration import accelerated
 from crowdbench_backbones.encoder import SelfAttention
 from crowdbench_backbones.hrformer import DropPath
 
@@ -52,14 +53,6 @@ STEPS = [
     "hrformer_crowdpose_256x192",
 ]
 METHODS = ["i2rnet-vanilla", "i2rnet-transpose", "i2rnet-hrformer"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _few_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +92,7 @@ def test_the_settings_are_those_of_the_released_configurations(reference: Path) 
             assert own.mask_embedding == model["multi_pos_embedding"], config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORWARDS)
 def test_heatmaps_equal_the_released_ones(reference: Path, fill: Filling, name: str) -> None:
     golden = np.load(reference / f"i2rnet/forward_{name}.npz")
@@ -111,6 +105,9 @@ def test_heatmaps_equal_the_released_ones(reference: Path, fill: Filling, name: 
     with torch.inference_mode():
         for kind, suffix in (("plain", "_f64"), ("centred", "_centred_f64")):
             single = fill.into(network, kind)(images, masks, lengths)
+            fast = accelerated(copy.deepcopy(network), precision="fp32", compiled=False)(
+                images, masks, lengths
+            )
             double = network.double()(images.double(), masks.double(), lengths)
             for theirs, ours in (("single", "intra"), ("multi", "inter")):
                 if theirs + suffix not in golden.files:
@@ -122,6 +119,7 @@ def test_heatmaps_equal_the_released_ones(reference: Path, fill: Filling, name: 
                 compared += 1
                 if kind == "centred":
                     np.testing.assert_allclose(single[ours][:, :, ::2, ::2], expected, rtol=0, atol=1e-4)
+                    np.testing.assert_allclose(fast[ours][:, :, ::2, ::2], expected, rtol=0, atol=1e-4)
                 elif theirs in golden.files:
                     np.testing.assert_allclose(single[ours], golden[theirs], rtol=0, atol=FORWARDS[name])
     assert compared == (2 if name.startswith("vanilla") else 4)
