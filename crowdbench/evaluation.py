@@ -177,6 +177,7 @@ def _new_record(
     command: Sequence[str] | None,
 ) -> Record:
     settings = msgspec.to_builtins(method.settings)
+    published = msgspec.to_builtins(method.published_settings(dataset.name, dataset.keypoints))
     origin = Weights(weights.source, weights.sha256)
     protocol = Protocol(
         dataset=dataset.name,
@@ -188,6 +189,7 @@ def _new_record(
         flip_test=getattr(method.settings, "flip_test", None),
         input_size=getattr(method.settings, "input_size", None),
         training_data=weights.training_data,
+        changed_settings={name: value for name, value in settings.items() if value != published.get(name)},
     )
     versions = machine.versions()
     facts = {

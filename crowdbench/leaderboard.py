@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from crowdbench.record import Protocol
 from crowdbench.run_directory import Run
 
 if TYPE_CHECKING:
     import pandas as pd
+
+CHANGED = "not as published"
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class Table:
 
     Attributes:
         title: says what the rows have in common.
-        rows: one a run; statistics in percent, NaN where there was nothing to count.
+        rows: one a run; statistics in percent, NaN where there was nothing to count. There is a column for
+            settings that are not as published if any run has some.
     """
 
     title: str
@@ -29,8 +34,8 @@ def comparable(protocol: Protocol) -> tuple[object, ...]:
     """What two runs must share to stand in one ranking.
 
     The ground truth must be the same to the byte, over the same images, and the boxes must come from the same
-    place: a method that is given people cannot be ranked against one that has to find them. Input size, flip
-    test and training data are choices of a method and are shown, not separated.
+    place: a method that is given people cannot be ranked against one that has to find them. Input size and
+    other settings are choices of a method; they are shown, not separated.
     """
     return (
         protocol.dataset,
@@ -54,7 +59,10 @@ def board(runs: Sequence[Run]) -> list[Table]:
         members.sort(
             key=lambda run: (-(run.record.scores or {}).get("AP", -1.0), run.record.method, run.record.id)
         )
-        tables.append(Table(_title(members[0].record.protocol), pd.DataFrame([_row(run) for run in members])))
+        rows = pd.DataFrame([_row(run) for run in members])
+        if not rows[CHANGED].any():
+            rows = rows.drop(columns=CHANGED)
+        tables.append(Table(_title(members[0].record.protocol), rows))
     return tables
 
 
@@ -67,13 +75,19 @@ def _title(protocol: Protocol) -> str:
 def _row(run: Run) -> dict[str, Any]:
     record = run.record
     size = record.protocol.input_size
+    changed = {k: v for k, v in record.protocol.changed_settings.items() if k != "input_size"}
     row: dict[str, Any] = {"method": record.method}
     row |= {name: 100 * value if value >= 0 else math.nan for name, value in (record.scores or {}).items()}
     return row | {
         "input": "x".join(map(str, size)) if size else "",
+        CHANGED: " ".join(f"{name}={_value(value)}" for name, value in sorted(changed.items())),
         "weights": "random" if record.weights.source == "none" else record.weights.source.rsplit("/", 1)[-1],
         "run": record.id,
     }
+
+
+def _value(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def to_text(tables: Sequence[Table]) -> str:

@@ -23,6 +23,7 @@ class Protocol:
         flip_test: whether mirrored copies were averaged in; None where the method has no such setting.
         input_size: height and width of the network's input; None where the method has no such setting.
         training_data: what the weights were trained on; "none" for random weights, None if unknown.
+        changed_settings: the method's settings that are not as it is published for this dataset.
     """
 
     dataset: str
@@ -34,6 +35,7 @@ class Protocol:
     flip_test: bool | None = None
     input_size: tuple[int, int] | None = None
     training_data: str | None = None
+    changed_settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,17 @@ def test_every_batch_is_reported(dataset: Dataset, tmp_path: Path) -> None:
     assert (seen[-1].images, seen[-1].of, seen[-1].persons) == (5, 5, sum(persons))
 
 
+def test_settings_that_are_not_as_published_are_part_of_the_protocol(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    arguments: dict[str, Any] = {"weights": "none", "out": tmp_path, "limit": 1, "workers": 0}
+    published = evaluate(toy(dataset), dataset, **arguments)
+    changed = evaluate(toy(dataset, scale=0.5), dataset, **arguments)
+    assert published.record.protocol.changed_settings == {}
+    assert changed.record.protocol.changed_settings == {"scale": 0.5}
+    assert Run.read(changed.directory).record.protocol == changed.record.protocol
+
+
 def test_loader_workers_change_nothing(dataset: Dataset, tmp_path: Path) -> None:
     runs = [
         evaluate(

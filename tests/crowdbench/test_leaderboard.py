@@ -57,6 +57,15 @@ def test_best_comes_first_and_a_split_without_persons_shows_no_number(tmp_path: 
     assert to_markdown([table]).startswith("**crowdpose test, ground-truth boxes")
 
 
+def test_settings_that_are_not_as_published_are_told_apart(tmp_path: Path) -> None:
+    published = make_run(tmp_path, 1, 0.5)
+    changed = make_run(tmp_path, 2, 0.7, changed_settings={"nms_threshold": 0.8, "group_detections": True})
+    (table,) = board([published, changed])
+    assert list(table.rows["not as published"]) == ["group_detections=true nms_threshold=0.8", ""]
+    assert "group_detections=true" in to_text([table])
+    assert "not as published" not in to_text(board([published]))
+
+
 @pytest.mark.parametrize(
     "difference",
     [

