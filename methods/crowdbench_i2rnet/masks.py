@@ -36,6 +36,7 @@ def position_masks(
     *,
     mirrored: bool = False,
     rotation: float = 0.0,
+    shifted: bool = True,
 ) -> NDArray[np.uint8]:
     """The position masks of the persons of one image.
 
@@ -45,6 +46,7 @@ def position_masks(
         size: (height, width) of the masks.
         mirrored: the image is mirrored, left for right, before it is rotated.
         rotation: of the image about its middle, counterclockwise, in degrees.
+        shifted: without rotation, move the mask by half a pixel along every side of odd length, as published.
 
     Returns:
         ``(n, size[0], size[1])`` uint8, 255 where the person's box is.
@@ -58,8 +60,8 @@ def position_masks(
     if (height, width) == (2 * size[0], 2 * size[1]):
         # OpenCV averages instead of interpolating when it halves exactly.
         return _drawn(first, last, width, height, size)
-    left, right, weight_x = _covered(first[:, 0], last[:, 0], width, size[1])
-    above, below, weight_y = _covered(first[:, 1], last[:, 1], height, size[0])
+    left, right, weight_x = _covered(first[:, 0], last[:, 0], width, size[1], shifted)
+    above, below, weight_y = _covered(first[:, 1], last[:, 1], height, size[0], shifted)
     # Image rows come in three kinds: not covered, half covered, covered. Each kind, resized along x:
     rows = LEVELS[:, left] * (UNIT - weight_x) + LEVELS[:, right] * weight_x  # (3, n, W)
     masks = np.zeros((len(boxes), *size), dtype=np.uint8)
@@ -89,7 +91,7 @@ def _blended(
 
 
 def _covered(
-    first: NDArray[np.int64], last: NDArray[np.int64], length: int, resized: int
+    first: NDArray[np.int64], last: NDArray[np.int64], length: int, resized: int, shifted: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
     """How much of the two pixels under each resized pixel the boxes cover, and how the two are weighted.
 
@@ -98,7 +100,7 @@ def _covered(
         weight: ``(resized,)``, of the pixel after, in units of 2^-11.
     """
     before, weight = _interpolation(length, resized)
-    shift, last_pixel = length % 2, length - 1
+    shift, last_pixel = length % 2 if shifted else 0, length - 1
 
     def halves(at: NDArray[np.int64]) -> NDArray[np.int64]:
         covers = (at >= first[:, None]) & (at <= last[:, None])

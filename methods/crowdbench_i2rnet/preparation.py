@@ -63,7 +63,13 @@ def prepare(sample: Sample, settings: Settings) -> Example:
     return Example(
         pixels=crops.pixels,
         persons=crops.persons,
-        masks=position_masks(sample.boxes_xywh, sample.width, sample.height, settings.input_size),
+        masks=position_masks(
+            sample.boxes_xywh,
+            sample.width,
+            sample.height,
+            settings.input_size,
+            shifted=settings.shift_position_mask,
+        ),
         grouped=settings.group_detections or sample.box_source == "gt",
     )
 

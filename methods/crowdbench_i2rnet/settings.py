@@ -13,6 +13,8 @@ class Settings(TopDownSettings):
     Attributes:
         use_position_mask: tell the network where in the image each person is. The weights for it are in every
             released checkpoint; six of the ten released networks do not use them.
+        shift_position_mask: move masks by half a pixel along every side of the image that is odd, as the
+            release does; False leaves them where the boxes are.
         group_detections: let the persons of an image see each other when a detector found their boxes. The
             release runs every detection alone, so its published figures with detectors need False; persons
             with ground-truth boxes are always together.
@@ -21,6 +23,7 @@ class Settings(TopDownSettings):
     """
 
     use_position_mask: bool = True
+    shift_position_mask: bool = True
     group_detections: bool = False
     relation_layers: int = 6
     max_persons: int = 5

@@ -41,6 +41,25 @@ def drawn(
     return np.asarray(cv2.resize(cv2.warpAffine(canvas, turn, larger), size[::-1]), dtype=np.uint8)
 
 
+@settings(deadline=None, max_examples=100)
+@given(
+    image=st.tuples(st.integers(20, 1300), st.integers(20, 1300)),
+    corner=a_corner,
+    sides=two_sides,
+    size=a_size,
+)
+def test_a_mask_that_is_not_shifted_equals_the_one_drawn_and_resized(
+    image: tuple[int, int], corner: tuple[float, float], sides: tuple[float, float], size: tuple[int, int]
+) -> None:
+    width, height = image
+    box = np.array([*corner, *sides]) * np.array([*image, *image])
+    x, y, w, h = box.tolist()
+    canvas = np.zeros((height, width), dtype=np.uint8)
+    cv2.rectangle(canvas, (int(x), int(y)), (int(x + w), int(y + h)), 255, thickness=-1)
+    (mask,) = position_masks(box[None], width, height, size, shifted=False)
+    np.testing.assert_array_equal(mask, cv2.resize(canvas, size[::-1]))
+
+
 @settings(deadline=None, max_examples=300)
 @given(
     image=st.tuples(st.integers(20, 1300), st.integers(20, 1300)),

@@ -48,7 +48,9 @@ class Oracle(nn.Module):
         self.flip_order = list(flip_order)
         self.seen: list[Tensor] = []
 
-    def forward(self, images: Tensor, masks: Tensor, lengths: list[int]) -> dict[str, Tensor | None]:
+    def forward(
+        self, images: Tensor, masks: Tensor, lengths: list[int], portion: int
+    ) -> dict[str, Tensor | None]:
         height, width = images.shape[2] // 4, images.shape[3] // 4
         drawn = gaussian_targets(self.positions, np.ones(self.positions.shape[:2]), (height, width))[0]
         heatmaps = torch.from_numpy(drawn)
