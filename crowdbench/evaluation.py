@@ -302,7 +302,7 @@ def _carry_out(
         log.info("continued: %d of %d batches were done before", len(batches) - len(todo), len(batches))
 
     images = sum(len(batches[i]) for i in range(len(batches)) if i in parts.done)
-    persons = sum(len(found) for found in parts.done.values())
+    persons = sum(parts.done.values())
     report = on_progress or (lambda _: None)
     report(Progress(images, len(asked), persons))
     clock = time.perf_counter()

@@ -4,14 +4,15 @@ The images of a run are cut into batches once and for all, before anything is kn
 the numbers of a batch then never depend on where an earlier process stopped. A part file holds the
 predictions of some batches; a restart computes the batches that no part holds. When two processes work on one
 run, both write whole parts with equal content, and each batch is taken once.
+
+What is written is not kept in memory, which therefore does not grow with the run.
 """
 
 import logging
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -19,7 +20,7 @@ from crowdbench.errors import RunError
 from crowdbench.files import write_whole
 
 log = logging.getLogger(__name__)
-Predictions = list[dict[str, Any]]
+Predictions = list[msgspec.Raw]  # each in COCO results format, as text
 
 
 class _PartFile(msgspec.Struct):
@@ -34,30 +35,33 @@ class Parts:
         folder: ``parts/`` in the run directory.
         run: the run's id; parts of other runs are ignored.
         every_s: predictions are written when this many seconds have passed since the last write.
+
+    Attributes:
+        done: how many predictions each batch has that is done.
     """
 
     def __init__(self, folder: Path, run: str, every_s: float = 5.0) -> None:
         self.folder = folder
         self.run = run
         self.every_s = every_s
-        self.done: dict[int, Predictions] = {}
+        self.done = {batch: len(found) for part in self._written() for batch, found in part.items()}
         self._pending: dict[int, Predictions] = {}
         self._last_write = time.monotonic()
-        for path in sorted(folder.glob("*.json")):
-            self._read(path)
 
-    def _read(self, path: Path) -> None:
-        try:
-            part = msgspec.json.decode(path.read_bytes(), type=_PartFile)
-        except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
-            log.warning("%s cannot be read (%s); its images are computed again", path, error)
-            return
-        if part.run == self.run:
-            self.done.update(part.batches)
+    def _written(self) -> Iterator[dict[int, Predictions]]:
+        for path in sorted(self.folder.glob("*.json")):
+            try:
+                part = msgspec.json.decode(path.read_bytes(), type=_PartFile)
+            except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+                log.warning("%s cannot be read (%s); its images are computed again", path, error)
+                continue
+            if part.run == self.run:
+                yield part.batches
 
     def add(self, batch: int, predictions: Predictions) -> None:
         """Take the predictions of a batch; write when it is time."""
-        self.done[batch] = self._pending[batch] = predictions
+        self.done[batch] = len(predictions)
+        self._pending[batch] = predictions
         if time.monotonic() - self._last_write >= self.every_s:
             self.flush()
 
@@ -76,12 +80,13 @@ class Parts:
             RunError: a batch is missing.
         """
         wanted = list(batches)
-        missing = [batch for batch in wanted if batch not in self.done]
+        found = {batch: texts for part in self._written() for batch, texts in part.items()} | self._pending
+        missing = [batch for batch in wanted if batch not in found]
         if missing:
             raise RunError(
                 f"{self.folder}: the predictions of batches {missing[:5]} are missing; start the run again."
             )
-        return [prediction for batch in wanted for prediction in self.done[batch]]
+        return [prediction for batch in wanted for prediction in found[batch]]
 
     def remove(self) -> None:
         """Delete the part files, once their content is safe elsewhere."""

@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from crowdbench.batching import in_batches
@@ -174,14 +175,18 @@ def _check(method: Method, batch: Sequence[Sample], poses: Sequence[Sequence[Pos
                 )
 
 
-def as_results(sample: Sample, poses: Sequence[Pose]) -> list[dict[str, Any]]:
-    """Poses of one image in COCO results format."""
+def as_results(sample: Sample, poses: Sequence[Pose]) -> list[msgspec.Raw]:
+    """Poses of one image in COCO results format, as text: a third of the memory that objects take."""
     return [
-        {
-            "image_id": sample.image_id,
-            "category_id": 1,
-            "keypoints": pose.keypoints.ravel().tolist(),
-            "score": pose.score,
-        }
+        msgspec.Raw(
+            msgspec.json.encode(
+                {
+                    "image_id": sample.image_id,
+                    "category_id": 1,
+                    "keypoints": pose.keypoints.ravel().tolist(),
+                    "score": pose.score,
+                }
+            )
+        )
         for pose in poses
     ]

@@ -10,7 +10,7 @@ parts/                 predictions while the run goes on; gone when it is done
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -69,8 +69,8 @@ class Run:
         encoded = msgspec.json.format(msgspec.json.encode(self.record), indent=2)
         write_whole(self.directory / "run.json", encoded + b"\n")
 
-    def write_predictions(self, predictions: list[dict[str, Any]]) -> None:
-        """Replace the predictions; equal predictions give equal bytes."""
+    def write_predictions(self, predictions: list[msgspec.Raw]) -> None:
+        """Replace the predictions, each in COCO results format; equal predictions give equal bytes."""
         write_whole(self.predictions_file, gzipped(msgspec.json.encode(predictions)))
 
     def write_scores(self, scores: "Scores") -> None:

@@ -1,13 +1,14 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from crowdbench.errors import RunError
 from crowdbench.parts import Parts
 
 
-def prediction(image_id: int) -> dict[str, object]:
-    return {"image_id": image_id, "score": 0.1 * image_id}
+def prediction(image_id: int) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode({"image_id": image_id, "score": 0.1 * image_id}))
 
 
 def test_what_was_flushed_is_found_again(tmp_path: Path) -> None:
@@ -17,7 +18,8 @@ def test_what_was_flushed_is_found_again(tmp_path: Path) -> None:
     parts.flush()
     parts.add(2, [prediction(3)])  # lost: never written
     again = Parts(tmp_path, "abc")
-    assert again.done == {0: [prediction(1)], 1: []}
+    assert again.done == {0: 1, 1: 0}
+    assert again.merged(range(2)) == [prediction(1)]
 
 
 def test_merging_follows_the_batches_not_the_order_of_arrival(tmp_path: Path) -> None:
