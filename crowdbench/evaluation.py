@@ -107,6 +107,8 @@ def evaluate(
         raise SettingsError(f"batch size must be at least 1, got {size}.")
     if compiled:
         machine.require_compiler(target)
+    if machine.emulates(precision, target):
+        log.warning("this processor has no units for %s: it will be slower than fp32, not faster", precision)
     count = len(dataset) if limit is None else min(limit, len(dataset))
     found = _find_weights(method, dataset, weights, on_progress)
     execution = _Execution(size, seed, precision, compiled, target)

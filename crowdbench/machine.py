@@ -73,6 +73,16 @@ def pick_device(name: str) -> "torch.device":
     return device
 
 
+def emulates(precision: str, device: "torch.device") -> bool:
+    """Whether this device has no units for a precision (``"bf16"``, ``"fp16"``), and is slow with it."""
+    import torch
+
+    if device.type != "cpu" or precision == "fp32":
+        return False
+    units = {"bf16": "_is_mkldnn_bf16_supported", "fp16": "_is_mkldnn_fp16_supported"}
+    return not getattr(torch.ops.mkldnn, units[precision])()
+
+
 def require_compiler(device: "torch.device") -> None:
     """Make sure that `torch.compile` finds what it generates code for.
 

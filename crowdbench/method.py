@@ -9,6 +9,7 @@ Two shapes, one interface:
 """
 
 import dataclasses
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -191,6 +192,8 @@ def override(settings: Any, changes: Mapping[str, Any], *, of: str) -> Any:
 def _converted(value: Any, cls: type[Any], name: str, of: str) -> Any:
     kind = get_type_hints(cls)[name]
     try:
+        if isinstance(value, str) and kind == tuple[int, int] and re.fullmatch(r"\d+x\d+", value):
+            value = [int(side) for side in value.split("x")]  # as tables print sizes
         if isinstance(value, str) and kind is not str:
             # A bare word is no JSON; the conversion below says whether it will do.
             with suppress(msgspec.DecodeError):

@@ -78,7 +78,8 @@ def test_memory_does_not_grow_with_the_number_of_images(benchmark: Any, tmp_path
     benchmark.extra_info.update(
         peak_mib_100_images=few, peak_mib_1000_images=half, peak_mib_2000_images=many, ratio=many / few
     )
-    # Annotations and predictions are in memory, 2 KB a person; images, crops and heatmaps, 1.5 MB a person,
-    # are not. The first hundreds of images, among them the most crowded, make the allocator take its share.
-    assert many / half < 1.08
+    # Nothing is kept of an image (its crops and heatmaps are 1.5 MB a person) but its annotations, and at the
+    # end, for scoring, its predictions. The first hundred images, among them few of the most crowded, do not
+    # make the allocator take its share.
+    assert many / half < 1.15
     assert many / few < 1.25
