@@ -1,8 +1,7 @@
 """The networks as `crowdbench run` computes them, against the plainest way: eager float32 on maps with the
 columns together in memory, batch norms as layers, attention written out, all persons of a batch at once.
 
-A batch is 16 images of four persons, the smallest that the released configurations test with. Weights are
-random but for batch norms, which are given statistics: as drawn, they would do nothing.
+A batch is 16 images of four persons, the smallest that the released configurations test with.
 """
 
 import copy
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from drawn_networks import with_drawn_weights
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -40,19 +40,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def plain(name: str) -> nn.Module:
-    torch.manual_seed(0)
-    network = method_of(name).network().eval()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.2, 0.2)
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            nn.init.uniform_(module.running_mean, -0.2, 0.2)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-        elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(module.weight, a=5**0.5)
-    return network
+    return with_drawn_weights(method_of(name).network())
 
 
 @pytest.fixture(scope="module")

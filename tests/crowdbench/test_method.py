@@ -38,7 +38,14 @@ def test_settings_are_overridden_from_python_and_from_the_command_line(
 
 @pytest.mark.parametrize(
     ("name", "given"),
-    [("input_size", "384"), ("input_size", "384x"), ("input_size", "3x8x4"), ("input_size", (1, 2, 3)), ("flip_test", "maybe"), ("threshold", "high")],
+    [
+        ("input_size", "384"),
+        ("input_size", "384x"),
+        ("input_size", "3x8x4"),
+        ("input_size", (1, 2, 3)),
+        ("flip_test", "maybe"),
+        ("threshold", "high"),
+    ],
 )
 def test_a_value_of_the_wrong_kind_is_named_with_its_setting(name: str, given: Any) -> None:
     with pytest.raises(SettingsError, match=name):

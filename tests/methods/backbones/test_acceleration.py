@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from drawn_networks import with_drawn_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -26,20 +27,9 @@ SIZE = (64, 64)
 
 
 def network(name: str) -> nn.Module:
-    """With batch norms that have seen something, and kernels large enough for it to matter."""
     method = load_method(name, "ochuman", input_size=SIZE)
     assert isinstance(method, NetworkMethod)
-    torch.manual_seed(0)
-    built = method.network().eval()
-    for module in built.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.2, 0.2)
-            nn.init.uniform_(module.running_mean, -0.2, 0.2)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-        elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(module.weight, a=5**0.5)  # no half-precision map overflows
-    return built
+    return with_drawn_weights(method.network())
 
 
 def heatmaps(built: nn.Module, kind: torch.dtype) -> Tensor:

@@ -1,0 +1,56 @@
+"""From images on disk to poses, as `crowdbench run` does it, against the plainest way (tests/plain_path.py).
+
+That is: an image after the other, whole masks drawn, crops and keypoints in loops, the network as it is
+written. The starting of loader workers is part of our time; building networks and scoring are nobody's.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import plain_path
+import pytest
+import torch
+from drawn_networks import with_drawn_weights
+
+from crowdbench import evaluate, load_dataset
+from crowdbench.method import NetworkMethod, load_method
+
+SIZE = (256, 192)
+# method: images, and how many times faster at least
+RUNS = {"i2rnet-vanilla": (24, 1.3), "i2rnet-transpose": (12, 1.8), "i2rnet-hrformer": (12, 1.3)}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_is_faster_than_the_plainest_way(benchmark: Any, tmp_path: Path, name: str) -> None:
+    images, promised = RUNS[name]
+    dataset = load_dataset("synthcrowd")
+    method = load_method(name, dataset)
+    assert isinstance(method, NetworkMethod)
+    network = with_drawn_weights(method.network())
+    torch.save(network.state_dict(), tmp_path / "drawn.pth")
+
+    folder = dataset[0].path.parent
+    pictures = plain_path.pictures(folder, dataset.annotation_file, None, areas=False)
+    expected = 0
+    start = time.perf_counter()
+    for _, picture in zip(range(images), pictures, strict=False):
+        maps = plain_path.heatmaps(network, picture, SIZE, plain_path.CROWDPOSE)
+        expected += len(picture.persons)
+        plain_path.poses(picture, maps, SIZE, plain_path.CROWDPOSE)
+    plain_s = time.perf_counter() - start
+
+    run = benchmark.pedantic(
+        evaluate,
+        args=(method, dataset),
+        kwargs={"weights": tmp_path / "drawn.pth", "out": tmp_path, "limit": images, "device": "cpu"},
+        rounds=1,
+    )
+    persons = sum(len(dataset[index].instances) for index in range(images))
+    assert persons == expected
+    ours_s = run.record.timings["predict_s"]
+    ratio = plain_s / ours_s
+    benchmark.extra_info.update(
+        plain_persons_per_s=persons / plain_s, persons_per_s=persons / ours_s, persons=persons, ratio=ratio
+    )
+    assert ratio >= promised
