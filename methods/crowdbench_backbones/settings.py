@@ -4,6 +4,7 @@ The values are those of I2R-Net's release (Ding et al., IJCAI 2022), so that a n
 and one without differ in nothing else.
 """
 
+import math
 from dataclasses import dataclass
 
 # The release suppresses with sigmas of its own: the head has .062, but is scored with .079.
@@ -25,7 +26,7 @@ class TopDownSettings:
             The release configures it and never reads it.
         blur_kernel: of DARK decoding, in heatmap pixels.
         confidence_threshold: keypoints at or below it do not count in a pose's score.
-        nms_threshold: poses whose OKS with a better one is above it are dropped.
+        nms_threshold: poses whose OKS with a better one is above it are dropped; 1 keeps all.
         nms_sigmas: per keypoint, for that OKS; None takes the dataset's.
         box_enlargement: how much larger than its box a crop is.
     """
@@ -45,8 +46,16 @@ class TopDownSettings:
             raise ValueError(f"input_size is (height, width), both divisible by 16; got {self.input_size}.")
         if self.blur_kernel < 3 or self.blur_kernel % 2 == 0:
             raise ValueError(f"blur_kernel must be odd and at least 3, got {self.blur_kernel}.")
-        if not self.box_enlargement > 0:
-            raise ValueError(f"box_enlargement must be positive, got {self.box_enlargement}.")
+        if not 0 < self.box_enlargement < math.inf:
+            raise ValueError(f"box_enlargement must be positive and finite, got {self.box_enlargement}.")
+        if not math.isfinite(self.confidence_threshold):
+            raise ValueError(f"confidence_threshold must be finite, got {self.confidence_threshold}.")
+        if not 0 <= self.nms_threshold <= 1:
+            raise ValueError(
+                f"nms_threshold is an OKS, from 0 to 1, which keeps all poses; got {self.nms_threshold}."
+            )
+        if self.nms_sigmas is not None and not all(0 < sigma < math.inf for sigma in self.nms_sigmas):
+            raise ValueError(f"nms_sigmas must be positive and finite, got {list(self.nms_sigmas)}.")
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,10 @@ class TransPoseSettings(TopDownSettings):
     """
 
     layers: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_count("layers", self.layers)
 
 
 @dataclass(frozen=True)
@@ -85,6 +98,12 @@ def require_divisible(input_size: tuple[int, int], divisor: int) -> None:
         raise ValueError(
             f"input_size is (height, width), both divisible by {divisor} for this network; got {input_size}."
         )
+
+
+def require_count(name: str, value: int) -> None:
+    """Refuse a negative number of layers; raises `ValueError`, as settings do."""
+    if value < 0:
+        raise ValueError(f"{name} must not be negative, got {value}.")
 
 
 # A dataset that is not listed gets the defaults.

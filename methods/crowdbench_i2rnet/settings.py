@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
-from crowdbench_backbones.settings import CROWDPOSE_NMS_SIGMAS, TopDownSettings, require_divisible
+from crowdbench_backbones.settings import (
+    CROWDPOSE_NMS_SIGMAS,
+    TopDownSettings,
+    require_count,
+    require_divisible,
+)
 from crowdbench_i2rnet.mask_embedding import Kind
 
 
@@ -30,6 +35,7 @@ class Settings(TopDownSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_count("relation_layers", self.relation_layers)
         if self.max_persons < 1:
             raise ValueError(f"max_persons must be at least 1, got {self.max_persons}.")
 
@@ -49,6 +55,10 @@ class TransPoseSettings(Settings):
     intra_layers: int = 4
     mask_embedding: Kind = "conv"
     shared_upsampling: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_count("intra_layers", self.intra_layers)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 golden numbers of the other tests hold for them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from i2rnet_networks import Filling, filling
 from torch import Tensor, nn
 
 from crowdbench import evaluate, load_dataset
+from crowdbench.errors import SettingsError
 from crowdbench.method import NetworkMethod, load_method
 from crowdbench.types import Instance, Sample
 from crowdbench_i2rnet.preparation import Batch, prepare
@@ -34,14 +36,26 @@ def filled(method: NetworkMethod, fill: Filling) -> nn.Module:
     return fill.into(method.network().eval()).double()
 
 
-def a_sample(tmp_path: Path, source: str, width: int = 160, height: int = 120) -> Sample:
+BOXES = [[10, 10, 60, 90], [40, 20, 70, 80], [90, 5, 50, 100]]
+
+
+def a_sample(
+    tmp_path: Path,
+    source: Literal["gt", "detector"],
+    width: int = 160,
+    height: int = 120,
+    boxes: Sequence[Sequence[float]] = BOXES,
+    scores: Sequence[float] = (1, 1, 1),
+) -> Sample:
     import cv2
 
     rng = np.random.default_rng(0)
     path = tmp_path / "image.png"
     cv2.imwrite(str(path), rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
-    boxes = np.array([[10, 10, 60, 90], [40, 20, 70, 80], [90, 5, 50, 100]], dtype=np.float64)
-    instances = tuple(Instance(box, np.zeros((17, 3)), area=float(box[2] * box[3])) for box in boxes)
+    instances = tuple(
+        Instance(np.array(box, dtype=np.float64), np.zeros((17, 3)), area=box[2] * box[3], score=score)
+        for box, score in zip(boxes, scores, strict=True)
+    )
     return Sample(1, path, width, height, instances, box_source=source)
 
 
@@ -57,14 +71,34 @@ def test_detections_of_an_image_see_each_other_only_if_they_are_grouped(
 ) -> None:
     method = method_of("i2rnet-vanilla", group_detections=grouped)
     network = filled(method, fill)
-    batch = method.collate([method.prepare(a_sample(tmp_path, "detector:0123"))])
-    before = heatmaps(method, network, batch)
-    batch.pixels[0] = 255 - batch.pixels[0]  # somebody else in the first box
-    difference = (heatmaps(method, network, batch) - before).abs().amax(dim=(1, 2, 3))
+    moved = [[15, 5, 60, 90], *BOXES[1:]]
+    before, after = (
+        heatmaps(
+            method, network, method.collate([method.prepare(a_sample(tmp_path, "detector", boxes=boxes))])
+        )
+        for boxes in (BOXES, moved)
+    )
+    difference = (after - before).abs().amax(dim=(1, 2, 3))
     assert difference[0] > 1e-6
     assert bool((difference[1:] > 1e-9).all()) == grouped
     if not grouped:
         assert (difference[1:] == 0).all()
+
+
+def test_detections_that_are_grouped_keep_their_scores(tmp_path: Path, fill: Filling) -> None:
+    """The release rounds scores down where it groups: all that are below 1 to 0."""
+    found = {}
+    for scores in ((1, 1, 1), (0.9, 0.3, 0.6)):
+        method = method_of("i2rnet-vanilla", group_detections=True, nms_threshold=1)
+        network = filled(method, fill)
+        sample = a_sample(tmp_path, "detector", scores=scores)
+        with torch.inference_mode():
+            (poses,) = method.predict(network, method.collate([method.prepare(sample)]))
+        found[scores] = {tuple(pose.box_xywh): pose.score for pose in poses}
+    certain, detected = found.values()
+    for box, score in zip(BOXES, (0.9, 0.3, 0.6), strict=True):
+        assert certain[tuple(box)] > 0.2
+        np.testing.assert_allclose(detected[tuple(box)], score * certain[tuple(box)], rtol=1e-6)
 
 
 def test_persons_with_ground_truth_boxes_always_see_each_other(tmp_path: Path) -> None:
@@ -119,6 +153,19 @@ def test_the_sigmas_of_suppression_are_the_releases_or_the_datasets() -> None:
     ]
     assert len(differing) == 1
     assert "head" in differing[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("i2rnet-vanilla", "relation_layers"),
+        ("i2rnet-transpose", "intra_layers"),
+        ("i2rnet-hrformer", "relation_layers"),
+    ],
+)
+def test_fewer_than_no_layers_are_refused(name: str, setting: str) -> None:
+    with pytest.raises(SettingsError, match=f"{setting} must not be negative, got -1"):
+        load_method(name, "coco", **{setting: -1})
 
 
 @pytest.mark.parametrize(
