@@ -6,7 +6,9 @@ have begun threads can hang for ever.
 
 import logging
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from multiprocessing.context import BaseContext
@@ -104,6 +106,15 @@ def _start_worker(_: int) -> None:
     # A signal to the whole process group is the main process's to handle: it ends its workers itself.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_main_process, daemon=True).start()
+
+
+def _die_with_main_process() -> None:
+    """PyTorch's watchdog asks for the parent, which is the fork server; that one lives as long as its workers."""
+    main = multiprocessing.parent_process()
+    assert main is not None
+    main.join()
+    os._exit(1)
 
 
 def _unless_workers_die(loader: "DataLoader[Batch]") -> Iterator[Batch]:

@@ -6,6 +6,7 @@ and one without differ in nothing else.
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 # The release suppresses with sigmas of its own: the head has .062, but is scored with .079.
 CROWDPOSE_NMS_SIGMAS = (
@@ -28,6 +29,8 @@ class TopDownSettings:
         confidence_threshold: keypoints at or below it do not count in a pose's score.
         nms_threshold: poses whose OKS with a better one is above it are dropped; 1 keeps all.
         nms_sigmas: per keypoint, for that OKS; None takes the dataset's.
+        nms_area: the area for that OKS: of the crop, which is larger than the box and so makes more poses
+            doubles, as in the release; or of the box.
         box_enlargement: how much larger than its box a crop is.
     """
 
@@ -38,6 +41,7 @@ class TopDownSettings:
     confidence_threshold: float = 0.2
     nms_threshold: float = 0.9
     nms_sigmas: tuple[float, ...] | None = None
+    nms_area: Literal["crop", "box"] = "crop"
     box_enlargement: float = 1.25
 
     def __post_init__(self) -> None:

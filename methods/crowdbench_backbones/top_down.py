@@ -118,7 +118,11 @@ class TopDownMethod(NetworkMethod):
     def _poses(self, keypoints: FloatArray, persons: Persons, rows: NDArray[np.int64]) -> list[Pose]:
         """The poses of one image, best first, without doubles."""
         scores = rescore(persons.scores[rows], keypoints[rows, :, 2], self.settings.confidence_threshold)
-        areas = np.prod(persons.scales[rows] * np.float32(SCALE_UNIT_PX), axis=1)
+        areas = (
+            np.prod(persons.scales[rows] * np.float32(SCALE_UNIT_PX), axis=1)
+            if self.settings.nms_area == "crop"
+            else np.prod(persons.boxes[rows, 2:], axis=1)
+        )
         sigmas = self.settings.nms_sigmas or self.keypoints.sigmas
         kept = oks_nms(keypoints[rows], scores, areas, sigmas, self.settings.nms_threshold)
         return [Pose(keypoints[rows[i]], scores[i], persons.boxes[rows[i]]) for i in kept]

@@ -144,3 +144,29 @@ def test_two_processes_on_one_run_end_in_one_whole_result(
         assert process.returncode == 0, errors.decode()
     (run,) = find_runs(tmp_path / "pair")
     assert run.predictions_file.read_bytes() == alone.predictions_file.read_bytes()
+
+
+def processes_of_session(session: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # ended meanwhile
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def test_a_run_that_is_killed_leaves_no_process_behind(tmp_path: Path, toy_plugins: dict[str, str]) -> None:
+    process = start(command(tmp_path, "--workers", "2"), toy_plugins)
+    deadline = time.monotonic() + 60
+    while batches_on_disk(tmp_path) < 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(processes_of_session(process.pid)) > 3  # itself, the fork server, two workers
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 20
+    while processes_of_session(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert processes_of_session(process.pid) == []

@@ -54,9 +54,9 @@ def located(
     scales: Float32Array = SCALES,
     scores: Sequence[float] = (),
 ) -> list[Pose]:
-    """The poses of one image, in the order of their rows, which are noted in the boxes."""
+    """The poses of one image, in the order of their rows, which are noted in the boxes of 120 x 160."""
     count = len(centers)
-    boxes = np.array([[row, 0, 1, 1] for row in range(count)], dtype=np.float64)
+    boxes = np.array([[row, 0, 120, 160] for row in range(count)], dtype=np.float64)
     persons = Persons(centers, scales, boxes, np.array(scores or [1.0] * count))
     size = method.settings.input_size
     batch = CropBatch(torch.zeros(count, *size, 3, dtype=torch.uint8), persons, [count])
@@ -158,6 +158,19 @@ def test_on_crowdpose_heads_must_lie_closer_to_be_doubles_than_the_scoring_would
 def test_the_threshold_of_suppression_says_which_doubles_stay(threshold: float, kept: int) -> None:
     poses = two_poses(method_of("coco", flip_test=False, nms_threshold=threshold), moved=0, by=3)
     assert [row_of(pose) for pose in poses] == list(range(kept))
+
+
+def test_boxes_are_smaller_than_crops_so_that_fewer_poses_are_doubles() -> None:
+    """As the release does it, an area of 150 x 200; of boxes, 120 x 160."""
+    distance, sigma = 20, 0.026  # the nose's
+    doubles = {
+        area: (16 + math.exp(-(distance**2) / (2 * (2 * sigma) ** 2 * area))) / 17
+        for area in (150 * 200, 120 * 160)
+    }
+    between = sum(doubles.values()) / 2
+    for chosen, kept in (({}, 1), ({"nms_area": "box"}, 2)):
+        settings: dict[str, Any] = {"flip_test": False, "nms_threshold": between, **chosen}
+        assert len(two_poses(method_of("coco", **settings), moved=0, by=distance)) == kept
 
 
 @pytest.mark.parametrize(
@@ -337,6 +350,7 @@ def test_a_run_records_all_settings_and_as_changed_those_that_are(tmp_path: Path
         "confidence_threshold": 0.1,
         "nms_threshold": 0.8,
         "nms_sigmas": [0.05] * 14,
+        "nms_area": "box",
         "box_enlargement": 1.1,
     }
     method = load_method("hrnet-w48-s", dataset, **changes)
