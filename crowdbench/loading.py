@@ -110,7 +110,7 @@ def _start_worker(_: int) -> None:
 
 
 def _die_with_main_process() -> None:
-    """PyTorch's watchdog asks for the parent, which is the fork server; that one lives as long as its workers."""
+    """PyTorch's watchdog asks for the parent: the fork server, which lives as long as its workers do."""
     main = multiprocessing.parent_process()
     assert main is not None
     main.join()
