@@ -21,10 +21,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 FloatArray = NDArray[np.float64]
 
-MEAN, STD = (
-    np.array([0.485, 0.456, 0.406], np.float32),
-    np.array([0.229, 0.224, 0.225], np.float32),
-)  # ImageNet's
+# ImageNet's, of red, green, blue.
+MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
+STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
+# The release's settings, the same on every dataset.
 BLUR = 11
 COUNTED_ABOVE = 0.2
 DOUBLE_ABOVE = 0.9
@@ -181,6 +181,7 @@ def heatmaps(
 
 
 def _run(network: nn.Module, crops: Tensor, masks: Tensor, picture: Picture) -> Tensor:
+    """All persons of the image at once only where they see each other."""
     relates = hasattr(network, "use_position_mask")
     with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH):
         if relates and picture.persons[0].together:
@@ -203,12 +204,14 @@ def crop_of(image: NDArray[np.uint8], person: Person, size: tuple[int, int]) -> 
 
 
 def _points(center: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Three points of the image that fix a crop, rounded to float32 wherever the release rounds them."""
     half = np.float32(-0.5) * (np.float32(200) * scale[0] - np.float32(1))
     upper = (center + np.float64(half) * np.array([0.0, 1.0])).astype(np.float32)
     return _with_third(center, upper)
 
 
 def _target_points(size: tuple[int, int]) -> NDArray[np.float32]:
+    """Where they are in a crop of a (height, width)."""
     height, width = size
     middle = np.array([(width - 1) / 2, (height - 1) / 2], dtype=np.float32)
     upper = (middle + np.array([0.0, -(width - 1) / 2])).astype(np.float32)

@@ -30,7 +30,7 @@ from crowdbench_backbones.top_down import TopDownMethod
 SIZE = (256, 192)
 TOLERANCE = 1e-4
 # How much two float32 computations of a heatmap may differ, as part of its height, after smoothing.
-ROUNDING = 1e-5
+ROUNDING = 2e-5
 
 CHEAP = ["i2rnet-vanilla", "hrnet-w48-s"]
 DEAR = ["i2rnet-transpose", "i2rnet-hrformer", "transpose-h", "hrformer-b"]
@@ -38,7 +38,7 @@ DEAR = ["i2rnet-transpose", "i2rnet-hrformer", "transpose-h", "hrformer-b"]
 
 @dataclass(frozen=True)
 class Place:
-    """Of a dataset's sample, what is used: two images, of the first two persons, of the second one."""
+    """Where a dataset's sample is, and the two images of it that are used."""
 
     split: str
     annotations: str
@@ -64,6 +64,7 @@ PLACES = {
         detections="person_detection_results/COCO_val2017_detections_AP_H_56_person.json",
     ),
 }
+# Of each image at most so many annotated or detected persons.
 PERSONS = (2, 1)
 
 
@@ -142,7 +143,7 @@ def detector_file(dataset: str, annotations: Path, data: Path) -> Path:
             }
             for annotation in json.loads(annotations.read_text())["annotations"]
         ]
-        found.append({**found[-1], "score": 0.4})  # a person found twice
+        found.append({**found[-1], "score": 0.4})  # a person found twice, of which one is to go
     path = annotations.with_name("detections.json")
     path.write_text(json.dumps(found))
     return path
@@ -162,7 +163,7 @@ def watched_heatmaps(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.float32
     return seen
 
 
-def hold(
+def assert_same(
     predictions: Sequence[dict[str, Any]],
     expected: Sequence[PlainPose],
     tolerance: Callable[[PlainPose], FloatArray],
@@ -176,7 +177,7 @@ def hold(
         keypoints = np.array(prediction["keypoints"]).reshape(-1, 3)
         np.testing.assert_allclose(keypoints[:, 2], pose.keypoints[:, 2], rtol=0, atol=TOLERANCE)
         away = np.abs(keypoints - pose.keypoints)[:, :2].max(axis=1)
-        assert (away <= tolerance(pose)).all(), away / tolerance(pose)
+        np.testing.assert_array_less(away, tolerance(pose))
 
 
 def decoded_alike(pose: PlainPose) -> FloatArray:
@@ -251,14 +252,16 @@ def test_predictions_are_those_of_the_plainest_path(
             real_data / dataset / place.images, annotations, detections, areas=dataset != "crowdpose"
         )
     )
-    assert [len(picture.persons) for picture in pictures] == [2, 2 if len(fast) == 4 else 1]
-    ends = np.cumsum([len(picture.persons) for picture in pictures])
-    expected = []
+    counts = [len(picture.persons) for picture in pictures]
+    assert counts[0] == PERSONS[0], "somebody must have a neighbour"
+    assert sum(counts) == len(fast)
+    ends = np.cumsum(counts)
+    poses = []
     for picture, maps in zip(pictures, np.split(fast, ends[:-1]), strict=True):
         plain = plain_path.heatmaps(loaded.network, picture, SIZE, layout)
         np.testing.assert_allclose(maps, plain, rtol=0, atol=TOLERANCE)
         found = [p for p in predictions if p["image_id"] == picture.image_id]
-        hold(found, plain_path.poses(picture, maps, SIZE, layout), decoded_alike)
-        hold(found, plain_path.poses(picture, plain, SIZE, layout), as_far_as_peaks_allow)
-        expected += [picture.image_id] * len(found)
-    assert [p["image_id"] for p in predictions] == expected
+        assert_same(found, plain_path.poses(picture, maps, SIZE, layout), decoded_alike)
+        assert_same(found, plain_path.poses(picture, plain, SIZE, layout), as_far_as_peaks_allow)
+        poses += found
+    assert poses == predictions  # no others, in the annotations' order
