@@ -338,8 +338,7 @@ def _carry_out(
     finally:
         parts.flush()
     seconds = time.perf_counter() - clock
-    predictions = parts.merged(range(len(batches)))
-    run.write_predictions(predictions)
+    run.write_predictions(parts.merged(range(len(batches))))
     scores = _score(run, dataset, samples) if dataset.has_annotations else None
     timings = {"predict_s": seconds}
     if computed_images:
@@ -350,7 +349,7 @@ def _carry_out(
         state="done",
         finished=_now(),
         timings=timings,
-        counts={"images": count, "images_predicted": len(asked), "predictions": len(predictions)},
+        counts={"images": count, "images_predicted": len(asked), "predictions": sum(parts.done.values())},
         scores=dict(scores.values) if scores else None,
         scored_by=f"{scores.engine} {scores.engine_version}" if scores else None,
         warnings=[
