@@ -338,7 +338,15 @@ def _carry_out(
     finally:
         parts.flush()
     seconds = time.perf_counter() - clock
-    run.write_predictions(parts.merged(range(len(batches))))
+    try:
+        run.write_predictions(parts.merged(range(len(batches))))
+    except RunError:
+        # Another process on this very run was quicker, and has put the parts away.
+        finished = _finished(run)
+        if finished is None:
+            raise
+        parts.remove()
+        return finished
     scores = _score(run, dataset, samples) if dataset.has_annotations else None
     timings = {"predict_s": seconds}
     if computed_images:
