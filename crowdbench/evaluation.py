@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crowdbench import machine, plugins
+from crowdbench.allocation import keep_freed_memory
 from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.checkpoints import load_weights, read_state_dict
 from crowdbench.dataset import Dataset
@@ -246,6 +247,8 @@ def build_network(
 ) -> "nn.Module":
     """The method's network with its weights, in eval mode on a device, made fast for predictions.
 
+    On a processor, this process keeps memory that it frees from now on (`crowdbench.allocation`).
+
     Args:
         method: whose network.
         weights: a checkpoint; None leaves the network's own random weights.
@@ -266,6 +269,8 @@ def build_network(
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
+    if device.type == "cpu":
+        keep_freed_memory()
     network = network.to(device).eval()
     return method.for_inference(network, precision=precision, compiled=compiled)
 

@@ -9,15 +9,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import plain_path
 import pytest
 import torch
 from drawn_networks import with_drawn_weights
+from plainest import timed_alone
 
 from crowdbench import evaluate, load_dataset
 from crowdbench.method import NetworkMethod, load_method
 
-SIZE = (256, 192)
 # method: images, and how many times faster at least
 RUNS = {"i2rnet-vanilla": (24, 1.1), "i2rnet-transpose": (12, 1.8), "i2rnet-hrformer": (12, 1.1)}
 
@@ -31,15 +30,7 @@ def test_a_run_is_faster_than_the_plainest_way(benchmark: Any, tmp_path: Path, n
     network = with_drawn_weights(method.network())
     torch.save(network.state_dict(), tmp_path / "drawn.pth")
 
-    folder = dataset[0].path.parent
-    pictures = plain_path.pictures(folder, dataset.annotation_file, None, areas=False)
-    expected = 0
-    start = time.perf_counter()
-    for _, picture in zip(range(images), pictures, strict=False):
-        maps = plain_path.heatmaps(network, picture, SIZE, plain_path.CROWDPOSE)
-        expected += len(picture.persons)
-        plain_path.poses(picture, maps, SIZE, plain_path.CROWDPOSE)
-    plain_s = time.perf_counter() - start
+    plain_s, expected = timed_alone("images", name, tmp_path / "drawn.pth", str(images))
 
     seen: list[tuple[float, int]] = []
     benchmark.pedantic(

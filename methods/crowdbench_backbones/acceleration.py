@@ -47,7 +47,8 @@ def accelerated(network: nn.Module, *, precision: Precision, compiled: bool) -> 
 
 def _compiled(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """Compile for any number of crops of one size."""
-    fast = torch.compile(function)
+    # Weights do not change any more: kernels can be laid out once.
+    fast = torch.compile(function, options={"freezing": True})
 
     def for_any_number(crops: Tensor) -> Tensor:
         torch._dynamo.maybe_mark_dynamic(crops, 0)
