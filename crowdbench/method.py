@@ -20,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench import plugins
+from crowdbench.checkpoints import load_weights
 from crowdbench.errors import PluginError, SettingsError, UnknownNameError
+from crowdbench.recipe import Recipe
 from crowdbench.types import FloatArray, KeypointSet, Paradigm, Pose, Sample
 
 if TYPE_CHECKING:
@@ -91,7 +93,8 @@ class NetworkMethod(Method):
 
         Args:
             sample: the image and its persons.
-            rng: given for training: augment, and add targets.
+            rng: given for training: augment, and add targets. It is the image's own in its epoch, so nothing
+                else may be asked for random numbers.
         """
 
     @abstractmethod
@@ -131,9 +134,45 @@ class NetworkMethod(Method):
         for an image that alone has more persons; a method that can computes those in portions.
         """
 
+    @classmethod
+    def published_recipe(cls, dataset: str) -> Recipe:
+        """How the method's paper trains on a dataset, or its defaults for an unknown one.
+
+        Raises:
+            SettingsError: the method cannot be trained.
+        """
+        raise SettingsError(f"{cls.__name__} cannot be trained: it has no recipe.")
+
+    def start_from(self, network: "nn.Module", state: "Mapping[str, Tensor]", source: str) -> list[str]:
+        """Put the weights that training begins with, of ImageNet or of a first stage, into a new network.
+
+        What is here wants weights of this very network, every name and shape.
+
+        Args:
+            network: changed in place.
+            state: tensors by name.
+            source: names the file in messages.
+
+        Returns:
+            The names of the network's tensors that were set.
+
+        Raises:
+            WeightsError: they do not fit.
+        """
+        load_weights(network, self.released_weights(state), source)
+        return list(network.state_dict())
+
     def loss(self, network: "nn.Module", batch: Batch) -> "dict[str, Tensor]":
-        """The training losses by name; their sum is minimised."""
+        """The training losses by name; their sum is minimised.
+
+        Called with the network in training mode, or wrapped for many processes: call it once, as a function.
+        `batch` is moved to the network's device here, as in `predict`.
+        """
         raise SettingsError(f"{type(self).__name__} cannot be trained: it has no loss.")
+
+    def counted(self, batch: Batch) -> int:
+        """How many persons, or images, the losses of a batch are means over."""
+        raise SettingsError(f"{type(self).__name__} cannot be trained: it does not count its batches.")
 
     def estimate(self, image: NDArray[np.uint8], boxes: FloatArray) -> list[Pose]:
         """Not used: the bench runs network methods in batches (`crowdbench.evaluation`)."""

@@ -1,0 +1,95 @@
+"""How a method is trained: everything that changes the weights, but for data, seed and machine."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training recipe. A method publishes one for each dataset; the command line overrides single values.
+
+    Attributes:
+        epochs: passes over the training images.
+        images: in a batch of one process. Persons vary with the images.
+        processes: how many the published training ran on. It is not applied: a training runs on as many as
+            it is started on, and the learning rate is not scaled to them.
+        split: of the dataset, to train on.
+        validation_split: of the dataset, to score every so often; None where all labelled images are trained
+            on.
+        start: the name of published weights that training begins with; None for random ones.
+        optimizer: Adam, AdamW (decoupled weight decay) or SGD with Nesterov momentum.
+        learning_rate: at the beginning, after any warm-up.
+        betas, epsilon: of Adam and AdamW.
+        momentum: of SGD.
+        weight_decay: as the optimizer applies it.
+        schedule: of the learning rate, stepped once an epoch. ``"cosine"`` falls to `final_learning_rate`;
+            ``"steps"`` multiplies it by `drop_factor` after the epochs in `drops`.
+        warmup_steps: optimizer steps over which the learning rate rises from 0.
+        accumulate: batches of a process whose gradients are averaged in one optimizer step.
+        clip_norm: gradients of a larger norm are scaled down to it; None never.
+        ema: decay of a moving average of the weights, which then is what is validated and kept; None: none.
+        average: what gradients are means over when processes, or accumulated batches, hold different numbers
+            of persons. ``"batches"``, as published: every batch counts the same. ``"persons"``: every person
+            does, and the number of processes changes nothing.
+        batch_norm: ``"process"``, as published: statistics of each process's batch; ``"synchronised"``: of
+            all processes' (GPUs only); ``"frozen"``: running statistics are used and stay as they are.
+        freeze: parameters whose names begin so do not change, nor do their batch norms' statistics.
+        validate_every: epochs between two validations.
+        not_applied: what the published configuration names and the published code does not do.
+    """
+
+    epochs: int = 210
+    images: int = 8
+    processes: int = 1
+    split: str = "train"
+    validation_split: str | None = "val"
+    start: str | None = None
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine", "steps"] = "cosine"
+    final_learning_rate: float = 0.0
+    drops: tuple[int, ...] = ()
+    drop_factor: float = 0.1
+    warmup_steps: int = 0
+    accumulate: int = 1
+    clip_norm: float | None = None
+    ema: float | None = None
+    average: Literal["batches", "persons"] = "batches"
+    batch_norm: Literal["process", "synchronised", "frozen"] = "process"
+    freeze: tuple[str, ...] = ()
+    validate_every: int = 1
+    not_applied: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "images", "processes", "accumulate", "validate_every"):
+            _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        for name in ("learning_rate", "epsilon"):
+            _require(0 < getattr(self, name) < math.inf, name, "positive and finite", getattr(self, name))
+        for name in ("weight_decay", "final_learning_rate", "warmup_steps"):
+            _require(0 <= getattr(self, name) < math.inf, name, "not negative", getattr(self, name))
+        for name, value in (("betas", self.betas[0]), ("betas", self.betas[1]), ("momentum", self.momentum)):
+            _require(0 <= value < 1, name, "at least 0 and below 1", value)
+        _require(0 < self.drop_factor <= 1, "drop_factor", "above 0 and at most 1", self.drop_factor)
+        _require(self.clip_norm is None or self.clip_norm > 0, "clip_norm", "positive", self.clip_norm)
+        _require(self.ema is None or 0 < self.ema < 1, "ema", "between 0 and 1", self.ema)
+        _require(list(self.drops) == sorted(set(self.drops)), "drops", "rising epochs", self.drops)
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of an epoch, counted from 0, without warm-up."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        if self.schedule == "steps":
+            return self.learning_rate * self.drop_factor ** sum(epoch >= drop for drop in self.drops)
+        span = self.learning_rate - self.final_learning_rate
+        return self.final_learning_rate + span * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
+
+
+def _require(holds: bool, name: str, what: str, value: Any) -> None:
+    if not holds:
+        raise ValueError(f"{name} must be {what}, got {value}.")
