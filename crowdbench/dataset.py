@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from crowdbench import plugins
 from crowdbench.boxes import BoxSource, GroundTruthBoxes, box_source
-from crowdbench.errors import PluginError, UnknownNameError
+from crowdbench.errors import PluginError, SettingsError, UnknownNameError
 from crowdbench.scoring.protocol import ScoringProtocol
 from crowdbench.types import KeypointSet, Sample
 
@@ -59,6 +59,27 @@ class Dataset(ABC):
             AnnotationError: a file is there but cannot be used.
         """
 
+    @classmethod
+    def at_crowding(cls, level: float, split: str, boxes: BoxSource) -> "Dataset":
+        """Open a split anew, all of its images drawn at one level of crowding.
+
+        For datasets that draw their own scenes; nobody else can tell people to stand closer. A subclass that
+        has this names the opened split by `split_at_crowding`, so that the runs of a level are never mixed up
+        with those of another, nor with those of the ordinary split.
+
+        Args:
+            level: 0 (everyone apart) to 1 (as crowded as the dataset gets).
+            split: one of `splits`.
+            boxes: where boxes come from.
+
+        Raises:
+            SettingsError: the dataset has no controlled crowding, or no such level.
+        """
+        raise SettingsError(
+            f"{cls.name} has no controlled crowding; datasets that draw their own scenes have. "
+            "Leave --crowding out."
+        )
+
     @abstractmethod
     def __len__(self) -> int:
         """How many images the split has, those without persons included."""
@@ -69,6 +90,16 @@ class Dataset(ABC):
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
+
+
+def level_name(level: float) -> str:
+    """A level of crowding in a name: the shortest number that means exactly this level."""
+    return repr(float(level) + 0.0).removesuffix(".0")  # + 0.0: minus zero is zero
+
+
+def split_at_crowding(split: str, level: float) -> str:
+    """What the split of a dataset opened `Dataset.at_crowding` is called in records."""
+    return f"{split}-crowding-{level_name(level)}"
 
 
 def dataset_class(name: str) -> type[Dataset]:

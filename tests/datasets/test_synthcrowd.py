@@ -17,12 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crowdbench import load_dataset, score
+from crowdbench.boxes import GroundTruthBoxes
 from crowdbench.cli import cli
-from crowdbench.errors import DataError, SettingsError
+from crowdbench.dataset import dataset_class
+from crowdbench.errors import DataError, RunError, SettingsError, UnknownNameError
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 from crowdbench_datasets.synthcrowd.annotation import annotate
 from crowdbench_datasets.synthcrowd.drawing import OWNER_STEP
-from crowdbench_datasets.synthcrowd.recipe import Recipe, generate
+from crowdbench_datasets.synthcrowd.recipe import STANDARD_IMAGES, Recipe, standard
+from crowdbench_datasets.synthcrowd.writing import generate
 
 
 def labels(recipe: Recipe, index: int) -> tuple[float, list[dict[str, Any]]]:
@@ -44,6 +47,121 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
         assert "6 images" in done.stdout
     assert files(tmp_path / "one") == files(tmp_path / "two")
     assert len(files(tmp_path / "one")) == 7
+
+
+@pytest.mark.parametrize("workers", [2, 3, 9])
+def test_drawing_in_several_processes_changes_no_byte(tmp_path: Path, workers: int) -> None:
+    recipe = Recipe(images=7, keypoints=17, crowding=0.6, width=160, height=120)
+    generate(recipe, tmp_path / "alone", workers=1)
+    calls: list[None] = []
+    generate(recipe, tmp_path / "together", lambda: calls.append(None), workers=workers)
+    assert files(tmp_path / "alone") == files(tmp_path / "together")
+    assert len(calls) == 7
+
+
+def test_annotations_are_numbered_from_one_without_a_double(tmp_path: Path) -> None:
+    recipe = Recipe(images=12, people=5, width=64, height=64)
+    generate(recipe, tmp_path / "set", workers=2)
+    content = json.loads((tmp_path / "set" / "json" / "synthcrowd_test.json").read_text())
+    assert [a["id"] for a in content["annotations"]] == list(range(1, len(content["annotations"]) + 1))
+    assert {a["image_id"] for a in content["annotations"]} == {image["id"] for image in content["images"]}
+
+
+def drawing_processes(mark: str) -> list[int]:
+    """The processes that draw the set with this mark in their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = path.read_bytes().decode().split("\0")
+        except OSError:
+            continue  # it has ended meanwhile
+        if "crowdbench_datasets.synthcrowd.worker" in arguments and any(mark in a for a in arguments):
+            found.append(int(path.parent.name))
+    return found
+
+
+def wait_until(holds: Any, timeout_s: float = 30) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return bool(holds())
+
+
+def drawing(folder: Path, seed: int) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "crowdbench", "data", "synth", str(folder / "set"), "--images", "5000"]
+    process = subprocess.Popen(
+        [*command, "--workers", "2", "--seed", str(seed)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert wait_until(lambda: list(folder.rglob("*.jpg")))
+    assert len(drawing_processes(f'"seed": {seed}')) == 2
+    return process
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda s: s.name)
+def test_no_drawing_process_outlives_a_command_that_is_stopped(tmp_path: Path, sign: signal.Signals) -> None:
+    seed = 715_000_000 + os.getpid() * 100 + sign
+    process = drawing(tmp_path, seed)
+    os.killpg(process.pid, sign)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Traceback" not in errors
+    assert wait_until(lambda: not drawing_processes(f'"seed": {seed}'), timeout_s=10)
+    assert not (tmp_path / "set").exists()
+    if sign == signal.SIGINT:
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_drawing_process_that_dies_ends_the_drawing_with_a_reason_and_without_a_set(tmp_path: Path) -> None:
+    seed = 716_000_000 + os.getpid()
+    process = drawing(tmp_path, seed)
+    os.kill(drawing_processes(f'"seed": {seed}')[0], signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == RunError.exit_status
+    assert "ended with status -9" in errors
+    assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+    assert drawing_processes(f'"seed": {seed}') == []
+
+
+def test_a_script_that_opens_the_dataset_at_its_top_runs_once(tmp_path: Path) -> None:
+    """Processes of `multiprocessing` would run it again in every worker."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import logging\n"
+        "logging.basicConfig(level=logging.INFO)\n"
+        "print('top')\n"
+        "from crowdbench_datasets.synthcrowd import parallel\n"
+        "parallel.FEWEST_IMAGES, parallel.os.sched_getaffinity = 1, lambda _: {0, 1}\n"
+        "import crowdbench\n"
+        "print(len(crowdbench.load_dataset('synthcrowd', split='val')))\n"
+    )
+    environment = {**os.environ, "CROWDBENCH_CACHE": str(tmp_path / "cache")}
+    # A module beside the script and one in the working folder must not be taken for the standard library's.
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "dataclasses.py").write_text("raise SystemExit('not mine')")
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env=environment,
+        cwd=tmp_path / "work",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["top", "100"], done.stderr
+    assert f"drawing 100 images, once, into {tmp_path}" in done.stderr
+
+
+def test_the_standard_sets_are_as_large_as_the_page_says() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "datasets.md").read_text()
+    for split in ("train", "val", "test"):
+        assert f"{standard(split).images:,} in {split}" in page
+    assert f"{standard('test', 0.5).images} images a level" in page
+    with pytest.raises(UnknownNameError):
+        standard("tset")
 
 
 def test_an_image_does_not_depend_on_which_were_drawn_before() -> None:
@@ -70,6 +188,26 @@ def test_crowd_index_rises_with_crowding() -> None:
     assert means == sorted(means)
     assert means[0] < 0.1
     assert means[-1] > 0.8
+
+
+@settings(deadline=None, max_examples=8)
+@given(
+    st.integers(0, 2**32),
+    st.lists(st.sampled_from([0, 0.25, 0.5, 0.75, 1]), min_size=2, max_size=2, unique=True),
+    st.integers(4, 8),
+)
+def test_a_higher_level_is_not_measured_less_crowded(seed: int, levels: list[float], people: int) -> None:
+    """On the mean of a small set: a single image is drawn by chance."""
+    low, high = (
+        np.mean(
+            [
+                labels(Recipe(crowding=level, people=people, seed=seed, width=256, height=192), i)[0]
+                for i in range(12)
+            ]
+        )
+        for level in sorted(levels)
+    )
+    assert low <= high
 
 
 @settings(deadline=None, max_examples=25)
@@ -226,7 +364,47 @@ def test_images_use_the_whole_range_of_colours_and_are_no_noise() -> None:
         assert len(np.unique(cv2.resize(image, (64, 48)).round().reshape(-1, 3), axis=0)) > 500
 
 
-FIRST_USE = "import crowdbench; d = crowdbench.load_dataset('synthcrowd'); print(len(d), d[0].read().sum())"
+FIRST_USE = "import crowdbench; d = crowdbench.load_dataset('synthcrowd', split='val'); print(len(d), d[0].read().sum())"
+
+
+def test_a_level_is_a_split_of_its_own_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROWDBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr("crowdbench_datasets.synthcrowd.recipe.IMAGES_AT_A_LEVEL", 5)
+    cls = dataset_class("synthcrowd")
+    one = cls.at_crowding(1, "test", GroundTruthBoxes())
+    assert (one.split, len(one)) == ("test-crowding-1", 5)
+    drawn = one.annotation_file.stat().st_mtime_ns
+    again = cls.at_crowding(1.0, "test", GroundTruthBoxes())
+    assert again.annotation_file == one.annotation_file
+    assert again.annotation_file.stat().st_mtime_ns == drawn
+    apart = cls.at_crowding(0.0, "test", GroundTruthBoxes())
+    assert apart.split == "test-crowding-0"
+    assert np.mean([s.crowd_index for s in apart]) < np.mean([s.crowd_index for s in one])
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.1234567, 0.12345678), (0, 1e-9)])
+def test_levels_that_differ_at_all_have_names_that_differ(first: float, second: float) -> None:
+    names = {standard("test", level).name for level in (first, second)}
+    assert len(names) == 2
+
+
+def test_a_level_shows_the_people_of_the_ordinary_split_elsewhere() -> None:
+    """What changes from level to level is how near people stand, not who they are."""
+    crowds = [Recipe(crowding=level).crowd(4) for level in (None, 0, 0.5, 1)]
+    outfits = [sorted(str(figure.outfit) for figure in crowd.figures) for crowd in crowds]
+    assert outfits.count(outfits[0]) == 4
+    assert not np.array_equal(crowds[1].origins, crowds[3].origins)
+
+
+@pytest.mark.parametrize("level", [-0.1, 1.1, float("nan"), float("inf")])
+def test_a_level_that_cannot_be_is_refused(level: float) -> None:
+    with pytest.raises(SettingsError, match="crowding lies in 0..1"):
+        dataset_class("synthcrowd").at_crowding(level, "test", GroundTruthBoxes())
+
+
+def test_a_dataset_of_photographs_has_no_controlled_crowding() -> None:
+    with pytest.raises(SettingsError, match="crowdpose has no controlled crowding"):
+        dataset_class("crowdpose").at_crowding(0.5, "test", GroundTruthBoxes())
 
 
 @pytest.mark.slow
@@ -253,7 +431,7 @@ def test_being_killed_while_drawing_leaves_no_half_set(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FIRST_USE], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.startswith("64 ")
+    assert done.stdout.startswith("100 ")
 
 
 def synth(*arguments: str) -> Any:
@@ -310,9 +488,11 @@ def test_the_data_check_finds_nothing_wrong_with_any_split(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CROWDBENCH_CACHE", str(tmp_path))
-    for split in ("train", "test"):
+    monkeypatch.setitem(STANDARD_IMAGES, "train", 30)  # 2,000 take half a minute
+    for split in ("train", "val"):
         load_dataset("synthcrowd", split=split)
     result = CliRunner().invoke(cli, ["data", "check", "synthcrowd"])
     assert result.exit_code == 0, result.output
     assert "0 errors" in result.output
-    assert result.output.count("64 images") == 2
+    assert "30 images" in result.output
+    assert "100 images" in result.output

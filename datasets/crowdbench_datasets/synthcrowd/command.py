@@ -24,33 +24,42 @@ def _size(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--images", type=int, default=64, show_default=True)
+@click.option(
+    "--images",
+    type=int,
+    help="Default: as in the standard sets; 2000 train, 100 val, 200 test.",
+)
 @click.option("--crowding", default="mixed", show_default=True, callback=_level, help="0 to 1, or mixed.")
 @click.option("--people", type=int, help="People in an image. Default: 2 to 10.")
 @click.option("--keypoints", type=click.Choice(["14", "17"]), default="14", show_default=True)
 @click.option("--size", default="512x384", show_default=True, callback=_size, help="WIDTHxHEIGHT in pixels.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
+@click.option("--workers", type=click.IntRange(1), help="Processes that draw. Default: the processors.")
 def synth(
     out: Path,
-    images: int,
+    images: int | None,
     crowding: float | None,
     people: int | None,
     keypoints: str,
     size: tuple[int, int],
     seed: int,
     split: str,
+    workers: int | None,
 ) -> None:
     """Write a set of drawn crowds to OUT, in CrowdPose's format.
 
-    Seed, crowding and the other options determine every pixel.
+    Seed, crowding and the other options determine every pixel; the number of workers does not matter. Without
+    options it is the standard set that --split means where no --root is given.
     """
     from rich.console import Console
     from rich.progress import Progress
 
     from crowdbench.errors import DataError
-    from crowdbench_datasets.synthcrowd.recipe import Recipe, annotation_path, generate, is_whole
+    from crowdbench_datasets.synthcrowd.recipe import STANDARD_IMAGES, Recipe
+    from crowdbench_datasets.synthcrowd.writing import annotation_path, generate, is_whole
 
+    images = STANDARD_IMAGES[split] if images is None else images
     recipe = Recipe(split, images, crowding, people, int(keypoints), size[0], size[1], seed)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if is_whole(recipe, out):
@@ -59,6 +68,7 @@ def synth(
         raise DataError(f"{out}: something else is there. Name a new folder, or remove this one.")
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        generate(recipe, out, on_image=partial(bar.advance, bar.add_task("Drawing", total=images)))
+        advance = partial(bar.advance, bar.add_task("Drawing", total=images))
+        generate(recipe, out, advance, workers=workers)
     click.echo(f"{images} images, annotations in {annotation_path(recipe, out)}.")
     click.echo(f"Use them: crowdbench run METHOD synthcrowd --split {split} --root {out}")

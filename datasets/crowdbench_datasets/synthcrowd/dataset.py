@@ -1,7 +1,10 @@
 """synthcrowd as a dataset."""
 
 import json
+import logging
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -9,9 +12,16 @@ import platformdirs
 
 from crowdbench.boxes import BoxSource
 from crowdbench.coco_format import CocoFormatDataset
+from crowdbench.dataset import split_at_crowding
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 from crowdbench_datasets.protocols import crowd_protocol
-from crowdbench_datasets.synthcrowd.recipe import SPLITS, Recipe, annotation_path, generate, is_whole
+from crowdbench_datasets.synthcrowd.recipe import SPLITS, Recipe, standard
+from crowdbench_datasets.synthcrowd.writing import generate, is_whole
+
+log = logging.getLogger("crowdbench")
+
+# Between two lines that say how far the drawing is.
+REPORT_EVERY_S = 5.0
 
 
 def cache_folder() -> Path:
@@ -43,25 +53,46 @@ class SynthCrowd(CocoFormatDataset):
     def open(cls, split: str, root: Path | None, boxes: BoxSource, annotations: Path | None = None) -> Self:
         """Open a set, generating the standard one if it is not there yet."""
         if root is None and annotations is None:
-            root = standard_set(split)
+            root = in_cache(standard(split))
         return super().open(split, root, boxes, annotations)
+
+    @classmethod
+    def at_crowding(cls, level: float, split: str, boxes: BoxSource) -> Self:
+        """Open the split's scenes and people at one level of crowding, drawing them if need be."""
+        dataset = cls.open(split, in_cache(standard(split, crowding=level)), boxes)
+        dataset.split = split_at_crowding(split, level)
+        return dataset
 
     @classmethod
     def roots(cls, root: Path | None) -> list[Path]:
         """The given folder, or the cache."""
         if root is not None:
             return [root]
-        return [cache_folder() / Recipe(split=split).name for split in cls.splits]
+        return [cache_folder() / standard(split).name for split in cls.splits]
 
 
-def standard_set(split: str) -> Path:
-    """The folder of a split's standard set; generated if need be, safely by many processes at once."""
-    recipe = Recipe(split=split)
+def in_cache(recipe: Recipe) -> Path:
+    """The folder of a set in the cache; drawn if need be, safely by many processes at once."""
     folder = cache_folder() / recipe.name
     if not is_whole(recipe, folder):
-        generate(recipe, folder)
-    assert annotation_path(recipe, folder).is_file()
+        log.info("synthcrowd: drawing %d images, once, into %s", recipe.images, folder)
+        begun = time.monotonic()
+        generate(recipe, folder, _now_and_then(recipe.images))
+        log.info("synthcrowd: drew %d images in %.0f s", recipe.images, time.monotonic() - begun)
     return folder
+
+
+def _now_and_then(images: int) -> Callable[[], None]:
+    done, said = 0, time.monotonic()
+
+    def report() -> None:
+        nonlocal done, said
+        done += 1
+        if time.monotonic() - said > REPORT_EVERY_S:
+            log.info("synthcrowd: %d of %d images", done, images)
+            said = time.monotonic()
+
+    return report
 
 
 def _labels_17(annotation_file: Path) -> bool:

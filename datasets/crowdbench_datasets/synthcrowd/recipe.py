@@ -1,31 +1,25 @@
-"""Which set of crowds: a few numbers that determine every pixel, and the files they make."""
+"""Which set of crowds: a few numbers that determine every pixel."""
 
-import json
-import os
-import secrets
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from crowdbench.errors import SettingsError
-from crowdbench.files import write_whole
+from crowdbench.dataset import level_name
+from crowdbench.errors import SettingsError, UnknownNameError
 from crowdbench.types import KeypointSet
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
-from crowdbench_datasets.synthcrowd.annotation import annotate
 from crowdbench_datasets.synthcrowd.render import Crowd, render
 
 # Raised whenever any pixel or label changes: sets of another version are never mixed up with these.
 GENERATOR_VERSION = 1
 SPLITS = ("train", "val", "test")
 KEYPOINT_SETS = {14: CROWDPOSE_14, 17: COCO_17}
-FIRST_IMAGE_ID = 100001
-JPEG_QUALITY = 95
 MOST_PEOPLE = 10
+# The standard sets: enough to train a small network on, and to score it without waiting.
+STANDARD_IMAGES = {"train": 2000, "val": 100, "test": 200}
+# Of each level of controlled crowding.
+IMAGES_AT_A_LEVEL = 100
 
 
 @dataclass(frozen=True)
@@ -34,7 +28,8 @@ class Recipe:
 
     Attributes:
         split: train, val and test never share an image.
-        images: how many. The first images of a larger set are those of a smaller one.
+        images: how many; `standard` knows the usual numbers. The first images of a larger set are those of a
+            smaller one.
         crowding: 0 (everyone apart) to 1; None draws a level for each image.
         people: figures in an image; None draws 2 to 10, 6 on average.
         keypoints: 14 (CrowdPose's) or 17 (COCO's).
@@ -43,7 +38,7 @@ class Recipe:
     """
 
     split: str = "test"
-    images: int = 64
+    images: int = STANDARD_IMAGES["test"]
     crowding: float | None = None
     people: int | None = None
     keypoints: int = 14
@@ -76,7 +71,7 @@ class Recipe:
     @property
     def name(self) -> str:
         """A folder's name: equal for equal sets only."""
-        crowding = "mixed" if self.crowding is None else f"{self.crowding:g}"
+        crowding = "mixed" if self.crowding is None else level_name(self.crowding)
         people = "2-10" if self.people is None else str(self.people)
         return (
             f"v{GENERATOR_VERSION}-cv{cv2.__version__}-{self.split}-n{self.images}-c{crowding}-p{people}"
@@ -96,88 +91,19 @@ class Recipe:
         )
 
 
-def generate(recipe: Recipe, folder: Path, on_image: Callable[[], None] = lambda: None) -> None:
-    """Write a set: ``images/<id>.jpg`` and ``json/synthcrowd_<split>.json``, in CrowdPose's format.
+def standard(split: str, crowding: float | None = None) -> Recipe:
+    """The set that everybody means: of a split as it is, or of a split at one level of crowding.
 
-    The folder appears whole or not at all: it is filled beside its place and renamed. When another process
-    was faster, its folder stands; both hold the same.
+    A level shows the scenes and the people of the split's first images, placed nearer to or farther from each
+    other.
 
     Raises:
-        OSError: the disk is full or not writable.
+        UnknownNameError: no such split.
+        SettingsError: the level is not in 0..1.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        _fill(recipe, unfinished, on_image)
-        try:
-            unfinished.rename(folder)
-        except OSError:
-            if not is_whole(recipe, folder):
-                raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def annotation_path(recipe: Recipe, folder: Path) -> Path:
-    """The annotation file of a set in a folder."""
-    return folder / "json" / f"synthcrowd_{recipe.split}.json"
-
-
-def is_whole(recipe: Recipe, folder: Path) -> bool:
-    """Whether a folder holds exactly this set. The annotation file is written last."""
-    try:
-        info = json.loads(annotation_path(recipe, folder).read_bytes())["info"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return bool(info == _info(recipe))
-
-
-def _info(recipe: Recipe) -> dict[str, Any]:
-    return {
-        "description": "synthcrowd",
-        "generator": GENERATOR_VERSION,
-        "opencv": cv2.__version__,
-        **asdict(recipe),
-    }
-
-
-def _fill(recipe: Recipe, folder: Path, on_image: Callable[[], None]) -> None:
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    (folder / "images").mkdir(parents=True)
-    for index in range(recipe.images):
-        image_id = FIRST_IMAGE_ID + index
-        crowd = recipe.crowd(index)
-        file_name = f"{image_id}.jpg"
-        index_of_crowd, labels = annotate(crowd, recipe.keypoint_set, image_id, len(annotations) + 1)
-        encoded = cv2.imencode(".jpg", crowd.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-        (folder / "images" / file_name).write_bytes(encoded.tobytes())
-        images.append(
-            {
-                "id": image_id,
-                "file_name": file_name,
-                "width": recipe.width,
-                "height": recipe.height,
-                "crowdIndex": index_of_crowd,
-            }
-        )
-        annotations += labels
-        on_image()
-    content = {
-        "info": _info(recipe),
-        "images": images,
-        "annotations": annotations,
-        "categories": [_category(recipe.keypoint_set)],
-    }
-    write_whole(annotation_path(recipe, folder), json.dumps(content).encode())
-
-
-def _category(keypoints: KeypointSet) -> dict[str, Any]:
-    skeleton: Iterator[list[int]] = ([first + 1, second + 1] for first, second in keypoints.skeleton)
-    return {
-        "id": 1,
-        "name": "person",
-        "supercategory": "person",
-        "keypoints": list(keypoints.keypoints),
-        "skeleton": list(skeleton),
-    }
+    if split not in SPLITS:
+        raise UnknownNameError("split of synthcrowd", split, SPLITS)
+    if crowding is None:
+        return Recipe(split=split, images=STANDARD_IMAGES[split])
+    # 1, 1.0 and -0.0 would be written in other ways and give files of other hashes.
+    return Recipe(split=split, images=IMAGES_AT_A_LEVEL, crowding=float(crowding) + 0.0)

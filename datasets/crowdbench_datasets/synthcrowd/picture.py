@@ -1,0 +1,33 @@
+"""One image of a set as it goes to disk: encoded, and labelled."""
+
+from typing import Any
+
+import cv2
+import msgspec
+
+from crowdbench_datasets.synthcrowd.annotation import annotate
+from crowdbench_datasets.synthcrowd.recipe import Recipe
+
+JPEG_QUALITY = 95
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """An image of a set.
+
+    Attributes:
+        jpeg: the file's content.
+        crowd_index: by CrowdPose's formula.
+        labels: its annotations, numbered from 1; numbers within the set are given when it is written.
+    """
+
+    jpeg: bytes
+    crowd_index: float
+    labels: list[dict[str, Any]]
+
+
+def draw(recipe: Recipe, index: int) -> Picture:
+    """Draw, label and encode image number ``index``, from 0."""
+    crowd = recipe.crowd(index)
+    crowd_index, labels = annotate(crowd, recipe.keypoint_set, image_id=0, first_id=1)
+    jpeg = cv2.imencode(".jpg", crowd.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    return Picture(jpeg.tobytes(), crowd_index, labels)
