@@ -14,6 +14,7 @@
     │   └── EngineUnavailableError    a scoring engine that is not installed
     ├── PluginError                   an installed plugin that does not load, or two of one name
     └── RunError                      a run that could not go on; exit status 1
+        └── StoppedError              somebody stopped it; it can be continued
 
 A message says what was asked, what was found and what to do next. `CrowdbenchError` is shown to the user
 without a traceback; a traceback means a bug.
@@ -91,3 +92,7 @@ class PluginError(CrowdbenchError):
 
 class RunError(CrowdbenchError):
     """A run could not go on."""
+
+
+class StoppedError(RunError):
+    """Somebody stopped a run, and it can be continued."""

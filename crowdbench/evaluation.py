@@ -8,8 +8,7 @@ import dataclasses
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from crowdbench.dataset import Dataset
 from crowdbench.errors import CrowdbenchError, InputError, RunError, SettingsError
 from crowdbench.hashing import file_digest
 from crowdbench.loading import refuse_unguarded_scripts
+from crowdbench.logfile import log_file
 from crowdbench.method import Method, NetworkMethod, Precision
 from crowdbench.parts import Parts
 from crowdbench.prediction import as_results, predict_batches
@@ -122,7 +122,7 @@ def evaluate(
     if again:
         Parts(run.directory / "parts", record.id).remove()
     run.write_record()
-    with _log_file(run.directory / "log.txt"):
+    with log_file(run.directory / "log.txt"):
         try:
             return _carry_out(
                 run, method, dataset, found.path, count, execution, workers, save_every_s, on_progress
@@ -407,19 +407,3 @@ def _close(run: Run, error: BaseException) -> None:
         raise RunError(
             f"{run.directory}: the run stopped ({reason}) and its record cannot be written."
         ) from failure
-
-
-@contextmanager
-def _log_file(path: Path) -> Iterator[None]:
-    """Copy the package's log into the run directory."""
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    previous = log.level
-    log.addHandler(handler)
-    log.setLevel(min(log.level or logging.INFO, logging.INFO))
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(previous)
-        handler.close()

@@ -9,13 +9,14 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any
 
 from crowdbench.errors import CrowdbenchError, RunError
 from crowdbench.method import Batch, NetworkMethod
+from crowdbench.randomness import example_generator
 from crowdbench.types import Sample
 
 if TYPE_CHECKING:
@@ -37,11 +38,15 @@ class _Prepared:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, asked: Any) -> Any:
         try:
-            return self.method.prepare(self.samples[index])
+            return self.prepared(asked)
         except CrowdbenchError as error:
             return error
+
+    def prepared(self, asked: Any) -> Any:
+        """The example of an image, by its position."""
+        return self.method.prepare(self.samples[asked])
 
     def collate(self, examples: list[Any]) -> Any:
         """The method's batch, or the first error."""
@@ -49,6 +54,19 @@ class _Prepared:
             if isinstance(example, CrowdbenchError):
                 return example
         return self.method.collate(examples)
+
+
+class _Augmented(_Prepared):
+    """The same for training: asked for an epoch and a position."""
+
+    def __init__(self, method: NetworkMethod, samples: Sequence[Sample], seed: int) -> None:
+        super().__init__(method, samples)
+        self.seed = seed
+
+    def prepared(self, asked: Any) -> Any:
+        """The example of an image in an epoch."""
+        epoch, position = asked
+        return self.method.prepare(self.samples[position], example_generator(self.seed, epoch, position))
 
 
 def load_batches(
@@ -67,18 +85,47 @@ def load_batches(
         CrowdbenchError: what `method.prepare` raised.
         RunError: a worker died.
     """
-    from torch.utils.data import DataLoader
-
     samples = [sample for batch in batches for sample in batch]
     ends = accumulate((len(batch) for batch in batches), initial=0)
-    prepared = _Prepared(method, samples)
-    processes = min(workers, len(batches))
+    positions = [list(range(start, end)) for start, end in pairwise(ends)]
+    yield from _loaded(_Prepared(method, samples), positions, min(workers, len(batches)), pin_memory)
+
+
+def load_training_batches(
+    method: NetworkMethod,
+    samples: Sequence[Sample],
+    order: Iterable[list[tuple[int, int]]],
+    *,
+    seed: int,
+    workers: int,
+    pin_memory: bool,
+) -> Iterator[Batch]:
+    """Prepare and join augmented examples, ahead of their use, across the ends of epochs.
+
+    Args:
+        method: prepares and collates.
+        samples: to train on.
+        order: the batches, as epochs and positions in `samples`.
+        seed: of the training; with epoch and position it determines every example, whoever prepares it.
+        workers, pin_memory: see `load_batches`.
+
+    Raises:
+        CrowdbenchError: what `method.prepare` raised.
+        RunError: a worker died.
+    """
+    yield from _loaded(_Augmented(method, samples, seed), order, workers, pin_memory)
+
+
+def _loaded(prepared: _Prepared, asked: Iterable[Any], processes: int, pin_memory: bool) -> Iterator[Batch]:
+    from torch.utils.data import DataLoader
+
+    method = prepared.method
     if processes and type(method).__module__ == "__main__":
         log.warning("%s is defined in __main__: preparing in this process, without workers", method.name)
         processes = 0
     loader: DataLoader[Batch] = DataLoader(
         prepared,  # type: ignore[arg-type]  # any __len__ + __getitem__ serves
-        batch_sampler=[list(range(start, end)) for start, end in pairwise(ends)],
+        batch_sampler=asked,
         num_workers=processes,
         collate_fn=prepared.collate,
         worker_init_fn=_start_worker,

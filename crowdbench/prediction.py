@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +11,7 @@ from crowdbench.batching import in_batches
 from crowdbench.errors import RunError, ShapeError
 from crowdbench.loading import load_batches
 from crowdbench.method import Method, NetworkMethod, Precision
+from crowdbench.precision import autocast
 from crowdbench.types import Pose, Sample
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class _Predicting:
 
         pin = self.device.type == "cuda"
         for batch in load_batches(self.method, batches, workers=self.workers, pin_memory=pin):
-            with torch.inference_mode(), _autocast(self.device, self.precision):
+            with torch.inference_mode(), autocast(self.device, self.precision):
                 yield self.method.predict(self.network, batch)
 
     def _free(self) -> None:
@@ -151,14 +151,6 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _autocast(device: "torch.device", precision: Precision) -> AbstractContextManager[object]:
-    import torch
-
-    if precision == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
 
 
 def _check(method: Method, batch: Sequence[Sample], poses: Sequence[Sequence[Pose]]) -> None:

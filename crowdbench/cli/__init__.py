@@ -13,6 +13,7 @@ from crowdbench.errors import CrowdbenchError, PluginError
 # name -> module:attribute; read when the command is asked for, so that --help stays fast.
 COMMANDS = {
     "run": "crowdbench.cli.run:run",
+    "train": "crowdbench.cli.train:train",
     "sweep": "crowdbench.cli.sweep:sweep",
     "score": "crowdbench.cli.score:score",
     "leaderboard": "crowdbench.cli.leaderboard:leaderboard",
@@ -24,6 +25,7 @@ COMMANDS = {
 }
 SUMMARIES = {
     "run": "Run a method on a dataset and score it.",
+    "train": "Train a method, then run it.",
     "sweep": "Carry out the runs of a suite that are not done.",
     "score": "Score anybody's results file.",
     "leaderboard": "Show runs as a table.",

@@ -37,6 +37,7 @@ def resolve_weights(
     method: str,
     dataset: str,
     input_size: tuple[int, int] | None = None,
+    whole: bool = True,
     on_progress: OnProgress | None = None,
 ) -> ResolvedWeights:
     """Turn what a user asked for into a verified file, fetching it if need be.
@@ -45,6 +46,7 @@ def resolve_weights(
         asked: ``"published"``, ``"none"``, the name of an entry, a URL, or a file. A `Path` is always a file.
         method, dataset, input_size: for which ``"published"`` must be; the size is (height, width), None for
             methods that have none.
+        whole: refuse trunks, which are for training.
         on_progress: told how far a transfer is.
 
     Raises:
@@ -64,7 +66,7 @@ def resolve_weights(
         if isinstance(found, Wanted):
             return ResolvedWeights(found.name, found.path, fetch(found, on_progress), None)
         entry = found
-    if not entry.is_whole:
+    if whole and not entry.is_whole:
         raise WeightsError(
             f"{entry.name} is a trunk that training starts from, not a whole network; it cannot be evaluated."
         )

@@ -1,0 +1,275 @@
+"""``crowdbench train METHOD DATASET``."""
+
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from crowdbench.dataset import Dataset
+    from crowdbench.method import NetworkMethod
+    from crowdbench.recipe import Recipe
+    from crowdbench.training import TrainingProgress, TrainingRun
+    from crowdbench.weights import Transfer
+
+LINE_EVERY_S = 30.0
+
+
+def _pairs(_: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+    values = {}
+    for pair in pairs:
+        key, found, value = pair.partition("=")
+        if not found or not key:
+            raise click.BadParameter(f"{pair!r} is not key=value, as in {parameter.opts[0]} epochs=10.")
+        values[key.replace("-", "_")] = value
+    return values
+
+
+@click.command()
+@click.argument("method")
+@click.argument("dataset")
+@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
+@click.option("--split", help="To train on. Default: the recipe's.")
+@click.option(
+    "--validate-on",
+    metavar="SPLIT",
+    help="Scored every so often; its best score chooses the weights. Default: the recipe's; none for none.",
+)
+@click.option(
+    "--select-on-test",
+    is_flag=True,
+    help="Choose the weights by the split that is reported, as some published code does; it is recorded.",
+)
+@click.option(
+    "--recipe",
+    "changes",
+    multiple=True,
+    callback=_pairs,
+    metavar="KEY=VALUE",
+    help="Change a value of the published recipe.",
+)
+@click.option("--epochs", type=click.IntRange(1), help="Short for --recipe epochs=N.")
+@click.option(
+    "--set", "settings", multiple=True, callback=_pairs, metavar="KEY=VALUE", help="Override a setting."
+)
+@click.option("--start", help="Weights to begin with: a name, URL, file, or none. Default: the recipe's.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
+@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile; pays in long trainings.")
+@click.option("--deterministic", is_flag=True, help="Only operations that give equal bits every time.")
+@click.option("--workers", type=click.IntRange(0), help="Loader processes of each process.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first N images of each split.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything random.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="All runs lie here.",
+)
+@click.option(
+    "--save-every",
+    "save_every_s",
+    type=click.FloatRange(0),
+    default=600.0,
+    show_default=True,
+    help="Seconds between checkpoints within an epoch.",
+)
+@click.option("--log", "trackers", multiple=True, metavar="NAME", help="Report to tensorboard or wandb too.")
+@click.option("--evaluate/--no-evaluate", "evaluated", default=True, help="Then run the weights.")
+def train(
+    method: str,
+    dataset: str,
+    root: Path | None,
+    split: str | None,
+    validate_on: str | None,
+    select_on_test: bool,
+    changes: dict[str, str],
+    epochs: int | None,
+    settings: dict[str, str],
+    evaluated: bool,
+    **options: Any,
+) -> None:
+    """Train METHOD on DATASET, choose the best weights, and run them.
+
+    A training that was stopped goes on where it was when the same command is given again. To train on many
+    GPUs start it with torchrun or srun.
+    """
+    from crowdbench.dataset import dataset_class, load_dataset
+    from crowdbench.method import NetworkMethod, load_method
+    from crowdbench.training import recipe_with, train
+
+    configured = load_method(method, dataset, **settings)
+    if not isinstance(configured, NetworkMethod):
+        raise click.UsageError(f"{method} has no network to train.")
+    if epochs is not None:
+        changes = {**changes, "epochs": str(epochs)}
+    recipe = recipe_with(configured, dataset, changes)
+    reported = dataset_class(dataset).default_split
+    validation = _validation_split(validate_on, select_on_test, recipe, reported)
+    with _stopping() as stopping, _shown(f"{method} on {dataset}") as show:
+        data = load_dataset(dataset, split=split or recipe.split, root=root)
+        configured = load_method(method, data, **settings)
+        assert isinstance(configured, NetworkMethod)
+        run = train(
+            configured,
+            data,
+            validation=load_dataset(dataset, split=validation, root=root) if validation else None,
+            selection="test" if select_on_test else "validation",
+            recipe=recipe,
+            on_progress=show,
+            stopping=stopping,
+            **options,
+        )
+    if run.record.processes > 1 and not _is_first():
+        return
+    _print_summary(run)
+    if evaluated:
+        _evaluate(configured, load_dataset(dataset, root=root), run, options)
+
+
+def _validation_split(asked: str | None, select_on_test: bool, recipe: "Recipe", reported: str) -> str | None:
+    """Which split is scored on the way.
+
+    Raises:
+        UsageError: it is the one that is reported, and nobody said that this is meant.
+    """
+    if select_on_test:
+        if asked not in (None, reported):
+            raise click.UsageError(f"--select-on-test chooses by {reported}; leave out --validate-on.")
+        return reported
+    split = asked if asked is not None else recipe.validation_split
+    if split == "none":
+        return None
+    if split == reported:
+        raise click.UsageError(
+            f"{reported} is the split that is reported; choosing weights by it makes its score look better "
+            "than it is. Choose another with --validate-on, or say --select-on-test, which is recorded."
+        )
+    return split
+
+
+def _is_first() -> bool:
+    import os
+
+    from crowdbench.training import place_in
+
+    return place_in(os.environ).rank == 0
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """SIGTERM and Ctrl-C ask for a checkpoint first; a second one stops at once."""
+    asked: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        if asked:
+            sys.exit(128 + number)
+        asked.append(number)
+        click.echo("Stopping after this step; once more stops at once.", err=True)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _shown(title: str) -> "Iterator[Callable[[TrainingProgress | Transfer], None]]":
+    """A bar on a terminal, a line now and then elsewhere; both on stderr."""
+    import time
+
+    from rich.console import Console
+    from rich.logging import RichHandler
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+    console = Console(stderr=True)
+    handler = RichHandler(console=console, show_path=False, show_time=False, markup=False)
+    handler.setLevel(logging.INFO)
+    logger = logging.getLogger("crowdbench")
+    logger.addHandler(handler)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[amount]}"),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    tasks: dict[str, TaskID] = {}
+    last = [time.monotonic()]
+
+    def show(progress: "TrainingProgress | Transfer") -> None:
+        name, done, of, amount = _amount(progress)
+        if console.is_terminal:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name or title, amount="")
+            bar.update(tasks[name], completed=done, total=of, amount=amount)
+        elif time.monotonic() - last[0] > LINE_EVERY_S:
+            last[0] = time.monotonic()
+            click.echo(f"{name or title}: {amount}", err=True)
+
+    try:
+        with bar:
+            yield show
+    finally:
+        logger.removeHandler(handler)
+
+
+def _amount(progress: "TrainingProgress | Transfer") -> tuple[str, int, int | None, str]:
+    from crowdbench.training import TrainingProgress
+
+    if not isinstance(progress, TrainingProgress):
+        whole = "" if progress.of is None else f"/{progress.of / 1e6:.0f}"
+        return progress.name, progress.done, progress.of, f"{progress.done / 1e6:.0f}{whole} MB"
+    minutes = progress.eta_s / 60
+    left = f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+    score = "" if progress.score is None else f", AP {100 * progress.score:.1f}"
+    amount = (
+        f"epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.2e}, rate {progress.rate:.1e}, "
+        f"{progress.images_per_s:.1f} images/s, {progress.waiting:.0%} waiting for data, {left} left{score}"
+    )
+    return "", progress.step, progress.steps, amount
+
+
+def _print_summary(run: "TrainingRun") -> None:
+    record = run.record
+    for sentence in record.warnings:
+        click.echo(f"note: {sentence}", err=True)
+    if record.best is not None:
+        chosen = "" if record.selection == "validation" else " (the split that is reported)"
+        click.echo(
+            f"Best after epoch {record.best.epoch}: AP {100 * record.best.score:.1f} on "
+            f"{record.dataset} {record.validation_split}{chosen}."
+        )
+    click.echo(f"Weights: {run.weights}")
+    click.echo(f"Training: {run.directory}")
+
+
+def _evaluate(
+    method: "NetworkMethod", dataset: "Dataset", run: "TrainingRun", options: dict[str, Any]
+) -> None:
+    from crowdbench.evaluation import evaluate
+    from crowdbench.leaderboard import board, to_text
+
+    done = evaluate(
+        method,
+        dataset,
+        weights=run.weights,
+        out=options["out"],
+        limit=options["limit"],
+        workers=options["workers"],
+        device=options["device"],
+        precision=options["precision"],
+    )
+    for sentence in (*done.record.corrections, *done.record.warnings):
+        click.echo(f"note: {sentence}", err=True)
+    if done.record.scores is not None:
+        click.echo(to_text(board([done])))
+    click.echo(f"Run: {done.directory}")

@@ -1,0 +1,17 @@
+"""Training: the loop, and what it needs to be repeated, continued and shared among processes.
+
+- `processes`: of one training, as a launcher started them.
+- `order`: which images are in which batch.
+- `step`: some batches forward and backward, then the weights move.
+- `checkpoint`: a training at one moment, whole on disk.
+- `validation`: scoring on the way.
+- `metrics`: what is measured on the way, and who follows it.
+- `record`: what was done, and the directory it lies in.
+- `loop`: all of it in order.
+"""
+
+from crowdbench.training.loop import TrainingProgress, recipe_with, train
+from crowdbench.training.processes import place_in
+from crowdbench.training.record import TrainingRecord, TrainingRun
+
+__all__ = ["TrainingProgress", "TrainingRecord", "TrainingRun", "place_in", "recipe_with", "train"]

@@ -1,0 +1,156 @@
+"""What is measured while a network trains: ``metrics.jsonl``, the curve, and whoever else listens."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from crowdbench.errors import InputError, RunError, UnknownNameError
+from crowdbench.files import write_whole
+
+Line = dict[str, Any]
+
+
+class Tracker(Protocol):
+    """Somebody who follows a training."""
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Take numbers of a step."""
+
+    def close(self) -> None:
+        """Write what is left."""
+
+
+class MetricsFile:
+    """``metrics.jsonl``: a JSON object a line, with ``kind`` (``"train"`` or ``"validation"``), ``step`` and
+    ``epoch``, both counted from 1.
+
+    Args:
+        path: of the file.
+        step: lines of later steps are dropped: a training that goes on from there writes them again.
+    """
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        self.lines = [line for line in _read(path) if line.get("step", 0) <= step]
+        write_whole(path, b"".join(msgspec.json.encode(line) + b"\n" for line in self.lines))
+
+    def write(self, line: Line) -> None:
+        """Add a line.
+
+        Raises:
+            RunError: the disk is full or not writable.
+        """
+        if line in self.lines[-2:]:
+            return  # a validation that was made again after a restart
+        self.lines.append(line)
+        try:
+            with self.path.open("ab") as file:
+                file.write(msgspec.json.encode(line) + b"\n")
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written ({error.strerror}).") from error
+
+    def of_kind(self, kind: str) -> list[Line]:
+        """The lines of a kind, in order."""
+        return [line for line in self.lines if line.get("kind") == kind]
+
+
+def _read(path: Path) -> list[Line]:
+    """The whole lines of a file; the last one may have been cut off by a kill."""
+    if not path.is_file():
+        return []
+    lines = []
+    for text in path.read_bytes().splitlines():
+        try:
+            lines.append(msgspec.json.decode(text, type=dict[str, Any]))
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            continue
+    return lines
+
+
+def write_curve(path: Path, metrics: MetricsFile, title: str) -> None:
+    """Draw losses, and validation scores if there are any, over epochs; nothing before there is an epoch."""
+    from crowdbench.figures import line_figure
+
+    epochs: dict[int, float] = {line["epoch"]: line["epoch_loss"] for line in metrics.of_kind("epoch")}
+    if not epochs:
+        return
+    scored = [line for line in metrics.of_kind("validation") if line["AP"] >= 0]
+    ap = {"validation": ([line["epoch"] for line in scored], [100 * line["AP"] for line in scored])}
+    line_figure(
+        path,
+        {"loss": (list(epochs), list(epochs.values()))},
+        x_label="epoch",
+        y_label="training loss",
+        title=title,
+        second=ap if scored else None,
+        second_label="validation AP" if scored else None,
+    )
+
+
+class _TensorBoard:
+    def __init__(self, folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class _WeightsAndBiases:
+    def __init__(self, folder: Path, training: str, facts: Mapping[str, Any]) -> None:
+        import wandb
+
+        self.run = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "crowdbench"),
+            id=training,
+            resume="allow",
+            dir=str(folder),
+            config=dict(facts),
+        )
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        self.run.log(dict(values), step=step)
+
+    def close(self) -> None:
+        self.run.finish()
+
+
+TRACKERS = ("tensorboard", "wandb")
+
+
+def open_trackers(
+    names: Sequence[str], folder: Path, training: str, facts: Mapping[str, Any]
+) -> list[Tracker]:
+    """Begin to report to others.
+
+    Args:
+        names: of `TRACKERS`.
+        folder: of the training.
+        training: its id.
+        facts: about it, to be shown beside its curves.
+
+    Raises:
+        UnknownNameError: no such tracker.
+        InputError: it is not installed.
+    """
+    made: list[Tracker] = []
+    for name in names:
+        if name not in TRACKERS:
+            raise UnknownNameError("tracker", name, TRACKERS)
+        try:
+            made.append(
+                _TensorBoard(folder) if name == "tensorboard" else _WeightsAndBiases(folder, training, facts)
+            )
+        except ImportError as error:
+            raise InputError(
+                f"{name} is not installed ({error}).\npip install 'crowdbench[{name}]'"
+            ) from None
+    return made

@@ -1,0 +1,310 @@
+"""One step of the optimizer: some batches forward and backward, then the weights move."""
+
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crowdbench.errors import RunError, SettingsError
+from crowdbench.method import Batch, NetworkMethod, Precision
+from crowdbench.precision import autocast
+from crowdbench.randomness import step_seed
+from crowdbench.recipe import Recipe
+from crowdbench.training.processes import Processes
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step found, in this process.
+
+    Attributes:
+        losses: by name, sums over persons.
+        persons: that they are sums over.
+        rate: the learning rate that was used.
+    """
+
+    losses: dict[str, float]
+    persons: int
+    rate: float
+
+
+class Trainer:
+    """A network, its optimizer, and what else changes from step to step.
+
+    Args:
+        method: gives the losses.
+        network: on the device of `processes`.
+        recipe: how to train.
+        processes: which share the work.
+        precision: of the forward pass; weights stay float32.
+        seed: of the training.
+        compiled: use `torch.compile`.
+    """
+
+    def __init__(
+        self,
+        method: NetworkMethod,
+        network: "nn.Module",
+        recipe: Recipe,
+        processes: Processes,
+        *,
+        precision: Precision = "fp32",
+        seed: int = 0,
+        compiled: bool = False,
+    ) -> None:
+        import torch
+
+        self.method = method
+        self.network = _with_batch_norm(network, recipe, processes)
+        self.recipe = recipe
+        self.processes = processes
+        self.precision = precision
+        self.seed = seed
+        self._fixed = _freeze(network, recipe)
+        self._named = {name: p for name, p in self.network.named_parameters() if p.requires_grad}
+        self.optimizer = _optimizer(list(self._named.values()), recipe)
+        self.scaler = torch.amp.GradScaler(processes.device.type, enabled=precision == "fp16")
+        self.average = (
+            {n: p.detach().clone() for n, p in self._named.items()} if recipe.ema is not None else None
+        )
+        if compiled:
+            self.network.compile()
+        self._called = _shared(self.network, processes)
+
+    def train_mode(self) -> None:
+        """Training mode, but for what the recipe keeps still."""
+        self.network.train()
+        for module in self._fixed:
+            module.eval()
+
+    def step(self, batches: Sequence[Batch], step: int, epoch: int) -> StepResult:
+        """Move the weights once.
+
+        Args:
+            batches: whose gradients are averaged.
+            step: how many came before.
+            epoch: from 0.
+
+        Raises:
+            RunError: memory ran out.
+        """
+        import torch
+
+        _seed_all(step_seed(self.seed, self.processes.rank, step))
+        rate = self.recipe.rate(epoch) * min(1.0, (step + 1) / max(1, self.recipe.warmup_steps))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        persons = [self.method.counted(batch) for batch in batches]
+        try:
+            found = [
+                self._backward(batch, weight, last=index == len(batches) - 1)
+                for index, (batch, weight) in enumerate(zip(batches, self._weights(persons), strict=True))
+            ]
+        except torch.OutOfMemoryError as error:
+            raise RunError(
+                f"out of memory with {sum(persons)} persons in {len(batches)} batches: "
+                f"{str(error).splitlines()[0]}\n"
+                "Set --recipe images=N to fewer images, and --recipe accumulate=M to average M batches."
+            ) from error
+        if self.recipe.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self._named.values(), self.recipe.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._move_average()
+        return StepResult(_summed(found, persons), sum(persons), rate)
+
+    def _weights(self, persons: Sequence[int]) -> list[float]:
+        """What each batch's loss is multiplied by; processes are averaged afterwards."""
+        if self.recipe.average == "batches":
+            return [1 / len(persons)] * len(persons)
+        (total,) = self.processes.sums(sum(persons))
+        return [count * self.processes.count / max(total, 1) for count in persons]
+
+    def _backward(self, batch: Batch, weight: float, *, last: bool) -> "dict[str, Tensor]":
+        import torch
+
+        # Gradients travel between processes once a step.
+        quiet = nullcontext() if last or self._called is self.network else self._called.no_sync()  # type: ignore[operator]
+        with quiet:
+            with autocast(self.processes.device, self.precision):
+                losses = self.method.loss(self._called, batch)
+            total = torch.stack([loss.float() for loss in losses.values()]).sum()
+            self.scaler.scale(total * weight).backward()  # type: ignore[no-untyped-call]
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _move_average(self) -> None:
+        if self.average is None:
+            return
+        import torch
+
+        assert self.recipe.ema is not None
+        torch._foreach_lerp_(list(self.average.values()), list(self._named.values()), 1 - self.recipe.ema)
+
+    def weights(self) -> "dict[str, Tensor]":
+        """The weights that are worth keeping: with a moving average, that; buffers as they are."""
+        state = dict(self.network.state_dict())
+        return state if self.average is None else {**state, **self.average}
+
+    def state(self) -> "dict[str, Tensor]":
+        """What else a checkpoint has to hold, by name."""
+        held: dict[str, Tensor] = {}
+        names = list(self._named)
+        for index, values in self.optimizer.state_dict()["state"].items():
+            held |= {f"optimizer.{names[index]}:{key}": value for key, value in values.items()}
+        if self.average is not None:
+            held |= {f"network.{name}": parameter for name, parameter in self._named.items()}
+        return held
+
+    def load(
+        self, weights: "Mapping[str, Tensor]", state: "Mapping[str, Tensor]", scaler: dict[str, Any]
+    ) -> None:
+        """Go on where a checkpoint was made."""
+        self.network.load_state_dict(dict(weights))
+        if self.average is not None:
+            self.average = {n: p.detach().clone() for n, p in self._named.items()}
+            own = {n.removeprefix("network."): t for n, t in state.items() if n.startswith("network.")}
+            self.network.load_state_dict(own, strict=False)
+        moments: dict[int, dict[str, Tensor]] = {}
+        names = {name: index for index, name in enumerate(self._named)}
+        for name, tensor in state.items():
+            if name.startswith("optimizer."):
+                parameter, _, key = name.removeprefix("optimizer.").rpartition(":")
+                moments.setdefault(names[parameter], {})[key] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        if scaler:
+            self.scaler.load_state_dict(scaler)
+
+
+def _with_batch_norm(network: "nn.Module", recipe: Recipe, processes: Processes) -> "nn.Module":
+    if recipe.batch_norm != "synchronised" or processes.count == 1:
+        return network
+    if processes.device.type != "cuda":
+        raise SettingsError(
+            "batch_norm=synchronised needs GPUs: PyTorch does not synchronise batch norms on processors.\n"
+            "Set --recipe batch_norm=process or batch_norm=frozen."
+        )
+    from torch import nn
+
+    synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    return synchronised
+
+
+def _freeze(network: "nn.Module", recipe: Recipe) -> "list[nn.Module]":
+    """Stop what the recipe keeps still.
+
+    Returns:
+        The modules that stay in eval mode.
+
+    Raises:
+        SettingsError: a name to freeze fits nothing.
+    """
+    from torch import nn
+
+    def frozen(name: str) -> bool:
+        return any(name == start or name.startswith(f"{start}.") for start in recipe.freeze)
+
+    names = [name for name, _ in network.named_parameters()]
+    for start in recipe.freeze:
+        if not any(name == start or name.startswith(f"{start}.") for name in names):
+            known = sorted({name.split(".", maxsplit=1)[0] for name in names})
+            raise SettingsError(f"freeze: no parameter's name begins with {start!r}; there are: {known}.")
+    for name, parameter in network.named_parameters():
+        if frozen(name):
+            parameter.requires_grad_(False)
+    norms = (nn.modules.batchnorm._BatchNorm,)
+    return [
+        module
+        for name, module in network.named_modules()
+        if frozen(name) or (recipe.batch_norm == "frozen" and isinstance(module, norms))
+    ]
+
+
+def _optimizer(parameters: "list[nn.Parameter]", recipe: Recipe) -> "Optimizer":
+    from torch import optim
+
+    if not parameters:
+        raise SettingsError("freeze leaves nothing to train.")
+    if recipe.optimizer == "sgd":
+        return optim.SGD(
+            parameters,
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.momentum > 0,
+            weight_decay=recipe.weight_decay,
+        )
+    kind = optim.Adam if recipe.optimizer == "adam" else optim.AdamW
+    return kind(
+        parameters,
+        lr=recipe.learning_rate,
+        betas=recipe.betas,
+        eps=recipe.epsilon,
+        weight_decay=recipe.weight_decay,
+    )
+
+
+def _shared(network: "nn.Module", processes: Processes) -> "nn.Module":
+    if processes.count == 1:
+        return network
+    from torch.nn.parallel import DistributedDataParallel
+
+    devices = [processes.device] if processes.device.type == "cuda" else None
+    # Some released networks hold weights that their forward pass never uses.
+    return DistributedDataParallel(network, device_ids=devices, find_unused_parameters=True)
+
+
+def _seed_all(seed: int) -> None:
+    import torch
+
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  (a method may ask the old generator)
+    random.seed(seed)
+
+
+def _summed(found: "Sequence[Mapping[str, Tensor]]", persons: Sequence[int]) -> dict[str, float]:
+    """Losses times persons. Asking for the numbers waits for the device."""
+    import torch
+
+    names = list(found[0])
+    values = torch.stack([torch.stack([losses[name].float() for name in names]) for losses in found])
+    counts = torch.tensor(persons, dtype=torch.float64)
+    return dict(zip(names, (values.double().cpu() * counts[:, None]).sum(dim=0).tolist(), strict=True))
+
+
+def require_finite(result: StepResult, image_ids: Sequence[int], step: int) -> None:
+    """Stop when a loss is no number.
+
+    Raises:
+        RunError: names the images of the batch.
+    """
+    if all(math.isfinite(loss) for loss in result.losses.values()):
+        return
+    shown = ", ".join(f"{name} {value}" for name, value in result.losses.items())
+    raise RunError(
+        f"the loss is not finite in step {step + 1} ({shown}).\n"
+        f"The images of its batch: {', '.join(map(str, image_ids))}. Look at them and their annotations, or "
+        "lower the learning rate (--recipe learning_rate=...); the last checkpoint is from before."
+    )
+
+
+def in_groups(batches: Iterator[Any], size: int, first: int, total: int) -> Iterator[list[Any]]:
+    """The batches of an epoch by optimizer step; the last step may have fewer.
+
+    Args:
+        batches: of one epoch, from `first` on.
+        size: batches in a step.
+        first: where the epoch is continued; a multiple of `size`.
+        total: batches of the epoch.
+    """
+    for start in range(first, total, size):
+        yield [next(batches) for _ in range(min(size, total - start))]

@@ -1,0 +1,83 @@
+"""Scoring a network while it trains: every process predicts its share of the images, none of them twice."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from crowdbench.batching import default_batch_size, in_batches
+from crowdbench.dataset import Dataset
+from crowdbench.files import gzipped, write_whole
+from crowdbench.method import NetworkMethod, Precision
+from crowdbench.prediction import as_results, predict_batches
+from crowdbench.training.processes import Processes
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+MAIN_STATISTIC = "AP"
+
+
+def validate(
+    method: NetworkMethod,
+    network: "nn.Module",
+    weights: "Mapping[str, Tensor]",
+    dataset: Dataset,
+    processes: Processes,
+    file: Path,
+    *,
+    limit: int | None,
+    precision: Precision,
+    workers: int,
+) -> dict[str, float] | None:
+    """Predict a split and score it.
+
+    Args:
+        method, network: the network is copied, not changed.
+        weights: to predict with.
+        dataset: the split.
+        processes: share the images.
+        file: where the first process writes the predictions.
+        limit: the first images of the split only.
+        precision: of the network.
+        workers: loader processes of each process.
+
+    Returns:
+        The statistics by name, in the first process; None in the others.
+    """
+    from crowdbench.scoring import score_files
+
+    device = processes.device
+    copied = _fresh(method, network, weights).to(device).eval()
+    fast = method.for_inference(copied, precision=precision)
+    count = len(dataset) if limit is None else min(limit, len(dataset))
+    samples = [dataset[index] for index in range(count)]
+    top_down = method.paradigm == "top-down"
+    own = [s for s in samples[processes.rank :: processes.count] if s.instances or not top_down]
+    size = default_batch_size(method.paradigm, device.type)
+    batches = in_batches(own, size, method.paradigm)
+    found = predict_batches(
+        method, fast, batches, batch_size=size, device=device, precision=precision, workers=workers
+    )
+    results: list[msgspec.Raw] = []
+    for batch, poses in zip(batches, found, strict=True):
+        for sample, ps in zip(batch, poses, strict=True):
+            results += as_results(sample, ps)
+    shares = processes.gathered(msgspec.json.encode(results))
+    if shares is None:
+        return None
+    merged = [result for share in shares for result in msgspec.json.decode(share, type=list[msgspec.Raw])]
+    write_whole(file, gzipped(msgspec.json.encode(merged)))
+    partial = None if count == len(dataset) else [sample.image_id for sample in samples]
+    return score_files(file, dataset.annotation_file, dataset.protocol, image_ids=partial).values
+
+
+def _fresh(method: NetworkMethod, network: "nn.Module", weights: "Mapping[str, Tensor]") -> "nn.Module":
+    """A copy to be made fast: that changes modules in place."""
+    copied = copy.deepcopy(network)
+    for parameter in copied.parameters():
+        parameter.requires_grad_(False)
+    copied.load_state_dict(dict(weights))
+    return copied
