@@ -154,7 +154,8 @@ class HRNetTrunk(nn.Module):
         width: C; the branches have C, 2C, 4C, 8C channels.
         modules: fusion modules in stage 2, stage 3, ...; HRNet-W48-S has ``(1, 4)``, HRNet ``(1, 4, 3)``.
         blocks: basic blocks of each branch of a module.
-        bottlenecks: of the first stage.
+        stem: channels of the two strided convolutions, and inside the bottlenecks.
+        bottlenecks: of the first stage, whose map has four times as many channels as the stem.
         branch: makes the branches, if they are not basic blocks.
         fusion: makes the layers between branches, if they are not HRNet's.
         outputs: maps that leave the last module, the highest resolutions first; None for all.
@@ -168,21 +169,23 @@ class HRNetTrunk(nn.Module):
         modules: Sequence[int] = (1, 4),
         blocks: int = 4,
         *,
+        stem: int = 64,
         bottlenecks: int = 4,
         branch: Branch | None = None,
         fusion: Fusion = fusion,
         outputs: int | None = None,
     ) -> None:
         super().__init__()
-        self.conv1 = conv(3, 64, stride=2)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.conv2 = conv(64, 64, stride=2)
-        self.bn2 = nn.BatchNorm2d(64)
+        self.conv1 = conv(3, stem, stride=2)
+        self.bn1 = nn.BatchNorm2d(stem)
+        self.conv2 = conv(stem, stem, stride=2)
+        self.bn2 = nn.BatchNorm2d(stem)
+        widened = stem * Bottleneck.expansion
         self.layer1 = nn.Sequential(
-            Bottleneck(64, 64), *(Bottleneck(256, 64) for _ in range(bottlenecks - 1))
+            Bottleneck(stem, stem), *(Bottleneck(widened, stem) for _ in range(bottlenecks - 1))
         )
         branch = branch or (lambda channels, *_: basic_blocks(channels, blocks))
-        widths = [[256]] + [[width << i for i in range(2 + stage)] for stage in range(len(modules))]
+        widths = [[widened]] + [[width << i for i in range(2 + stage)] for stage in range(len(modules))]
         built, last = 0, sum(modules) - 1
         for stage, ((before, after), count) in enumerate(zip(pairwise(widths), modules, strict=True)):
             self.add_module(f"transition{stage + 1}", _transition(before, after))
@@ -214,8 +217,8 @@ class HRNetTrunk(nn.Module):
             ``(N, C * 2^i, H / 2^(i+2), W / 2^(i+2))`` for each wanted i.
         """
         x = functional.relu(self.bn1(self.conv1(images)), inplace=True)
-        x = functional.relu(self.bn2(self.conv2(x)), inplace=True)  # (N, 64, H/4, W/4)
-        maps = [self.layer1(x)]  # (N, 256, H/4, W/4)
+        x = functional.relu(self.bn2(self.conv2(x)), inplace=True)  # (N, stem, H/4, W/4)
+        maps = [self.layer1(x)]  # (N, 4 * stem, H/4, W/4)
         for stage in range(self.stages):
             transition = self.get_submodule(f"transition{stage + 1}")
             modules = list(self.get_submodule(f"stage{stage + 2}").children())

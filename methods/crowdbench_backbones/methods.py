@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from crowdbench.types import KeypointSet
 from crowdbench_backbones.hrformer import HRFormerPose
-from crowdbench_backbones.hrnet_pose import HRNetPose
+from crowdbench_backbones.hrnet_pose import HRNetPose, hrnet_tiny
 from crowdbench_backbones.settings import (
     HRFORMER,
     HRNET,
+    HRNET_TINY,
+    TINY_SIZE,
     TRANSPOSE,
     HRFormerSettings,
     TopDownSettings,
@@ -34,6 +36,19 @@ class HRNetW48S(TopDownMethod):
     def network(self) -> nn.Module:
         """The network with random weights."""
         return HRNetPose(self.keypoints.count, self.settings.input_size)
+
+
+class HRNetTiny(TopDownMethod):
+    """An HRNet small enough to learn and to run on a processor; the first stage of I2R-Net's tiny member."""
+
+    @classmethod
+    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> TopDownSettings:
+        """As for `HRNetW48S`, with crops of half the height and width."""
+        return HRNET_TINY.get(dataset, TopDownSettings(input_size=TINY_SIZE))
+
+    def network(self) -> nn.Module:
+        """The network with random weights."""
+        return hrnet_tiny(self.keypoints.count, self.settings.input_size)
 
 
 class TransPoseH(TopDownMethod):

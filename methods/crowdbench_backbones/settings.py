@@ -116,4 +116,6 @@ TRANSPOSE = {
     "crowdpose": TransPoseSettings(nms_sigmas=CROWDPOSE_NMS_SIGMAS),
     "coco": TransPoseSettings(layers=6),
 }
+TINY_SIZE = (128, 96)
+HRNET_TINY = {"crowdpose": TopDownSettings(input_size=TINY_SIZE, nms_sigmas=CROWDPOSE_NMS_SIGMAS)}
 HRFORMER = {"crowdpose": HRFormerSettings(nms_sigmas=CROWDPOSE_NMS_SIGMAS)}

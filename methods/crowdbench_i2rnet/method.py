@@ -12,9 +12,9 @@ from crowdbench_backbones.top_down import TopDownMethod
 from crowdbench_backbones.transpose_h import TransPoseHNetwork
 from crowdbench_i2rnet import settings as published
 from crowdbench_i2rnet.preparation import Batch, Example, collate, prepare
-from crowdbench_i2rnet.settings import HRFormerSettings, TransPoseSettings
+from crowdbench_i2rnet.settings import HRFormerSettings, TinySettings, TransPoseSettings
 from crowdbench_i2rnet.settings import Settings as VanillaSettings
-from crowdbench_i2rnet.two_stage import TwoStageNetwork
+from crowdbench_i2rnet.two_stage import TwoStageNetwork, two_stage_tiny
 from crowdbench_i2rnet.vanilla import VanillaNetwork
 
 
@@ -105,4 +105,22 @@ class I2RNetHRFormer(I2RNet):
             relation_layers=own.relation_layers,
             embedding=own.mask_embedding,
             use_position_mask=own.use_position_mask,
+        )
+
+
+class I2RNetTiny(I2RNet):
+    """I2R-Net on a tiny HRNet, small enough to learn and to run on a processor."""
+
+    Settings = TinySettings
+
+    @classmethod
+    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> TinySettings:
+        """As for `hrnet-tiny`; nobody has published this network."""
+        return published.TINY.get(dataset, TinySettings())
+
+    def network(self) -> nn.Module:
+        """The network with random weights."""
+        own = self.settings
+        return two_stage_tiny(
+            self.keypoints.count, own.input_size, own.relation_layers, own.use_position_mask
         )

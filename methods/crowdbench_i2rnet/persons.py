@@ -33,15 +33,16 @@ def require_same_persons(images: Tensor, masks: Tensor, lengths: Sequence[int]) 
 
 
 def padded_rows(lengths: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Every image with as many rows as the largest has.
+    """Every image with as many rows as the largest has; images without persons have none.
 
     Returns:
-        rows: ``(images, largest)`` int64, counting all rows.
+        rows: ``(images with persons, largest)`` int64, counting all rows.
         present: the same shape, bool, which of them are persons.
         real: ``(S,)`` int64, the rows that are persons.
     """
-    count = torch.tensor(lengths, device=device)
-    present = torch.arange(max(lengths), device=device) < count[:, None]
+    # Nobody could be attended to in an image without persons: not a number would come of it.
+    count = torch.tensor([length for length in lengths if length], dtype=torch.int64, device=device)
+    present = torch.arange(max(lengths, default=0), device=device) < count[:, None]
     rows = torch.arange(present.numel(), device=device).view(present.shape)
     return rows, present, present.flatten().nonzero().squeeze(1)
 

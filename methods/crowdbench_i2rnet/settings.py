@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from crowdbench_backbones.settings import (
     CROWDPOSE_NMS_SIGMAS,
+    TINY_SIZE,
     TopDownSettings,
     require_count,
     require_divisible,
@@ -81,6 +82,15 @@ class HRFormerSettings(Settings):
         require_divisible(self.input_size, 32)
 
 
+@dataclass(frozen=True)
+class TinySettings(Settings):
+    """Settings of I2R-Net on the tiny HRNet; the release has no such network."""
+
+    input_size: tuple[int, int] = TINY_SIZE
+    relation_layers: int = 2
+    max_persons: int = 6
+
+
 # The release's configurations; a dataset that is not listed gets the defaults.
 VANILLA = {
     "crowdpose": Settings(nms_sigmas=CROWDPOSE_NMS_SIGMAS, max_persons=5),
@@ -99,3 +109,4 @@ HRFORMER = {
     "ochuman": HRFormerSettings(max_persons=3),
     "coco": HRFormerSettings(max_persons=2),
 }
+TINY = {"crowdpose": TinySettings(nms_sigmas=CROWDPOSE_NMS_SIGMAS)}

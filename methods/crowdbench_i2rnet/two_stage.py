@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from crowdbench_backbones.encoder import Encoder, as_map, as_tokens, group_by_count
 from crowdbench_backbones.hrformer import HRFormerPose
+from crowdbench_backbones.hrnet_pose import HRNetPose, hrnet_tiny, start_at_zero
 from crowdbench_backbones.portions import PORTION, in_portions
 from crowdbench_backbones.sizes import require_multiple
 from crowdbench_backbones.transpose_h import TransPoseHNetwork
@@ -36,7 +37,7 @@ class TwoStageNetwork(nn.Module):
 
     def __init__(
         self,
-        first_stage: TransPoseHNetwork | HRFormerPose,
+        first_stage: TransPoseHNetwork | HRFormerPose | HRNetPose,
         keypoints: int,
         input_size: tuple[int, int] = (256, 192),
         *,
@@ -114,3 +115,24 @@ class TwoStageNetwork(nn.Module):
         for step in steps:
             related = step(related)
         return related
+
+
+def two_stage_tiny(
+    keypoints: int,
+    input_size: tuple[int, int] = (128, 96),
+    relation_layers: int = 2,
+    use_position_mask: bool = True,
+) -> TwoStageNetwork:
+    """`hrnet_tiny` and a second stage on its 32 channels: 1.8 million parameters.
+
+    Both stages' heatmaps start near 0, as the first's do by itself.
+    """
+    network = TwoStageNetwork(
+        hrnet_tiny(keypoints, input_size),
+        keypoints,
+        input_size,
+        relation_layers=relation_layers,
+        use_position_mask=use_position_mask,
+    )
+    start_at_zero(network.final_layer)
+    return network

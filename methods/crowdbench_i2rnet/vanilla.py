@@ -94,7 +94,8 @@ class VanillaNetwork(HRNetTrunk):
         features = in_portions(self.features, images, size)
         if self.training:
             rows, present, real = padded_rows(lengths, images.device)
-            groups, count = [Group(rows, present, in_order=True)], rows.numel()
+            count = rows.numel()
+            groups = [Group(rows, present, in_order=True)] if count else []
             features, masks = scattered(features, count, real), scattered(masks, count, real)
         else:
             groups, real = group_by_count(lengths, images.device), None
