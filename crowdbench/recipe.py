@@ -35,7 +35,8 @@ class Recipe:
             does, and the number of processes changes nothing.
         batch_norm: ``"process"``, as published: statistics of each process's batch; ``"synchronised"``: of
             all processes' (GPUs only); ``"frozen"``: running statistics are used and stay as they are.
-        freeze: parameters whose names begin so do not change, nor do their batch norms' statistics.
+        freeze: parts of the network by name that do not change: neither parameters nor the statistics of
+            batch norms, and nothing is dropped out in them.
         validate_every: epochs between two validations.
         not_applied: what the published configuration names and the published code does not do.
     """

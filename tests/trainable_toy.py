@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from toy_method import ToyNetwork
 from torch import Tensor, nn
+from toy_method import ToyNetwork
 
 from crowdbench.recipe import Recipe
 from crowdbench.types import Sample

@@ -10,6 +10,7 @@ Of random numbers nothing has to be kept: they follow from seed and step (`crowd
 import hashlib
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,10 +115,17 @@ class Checkpoints:
             digests = {file: hashlib.sha256(data).hexdigest() for file, data in contents.items()}
             self._write_manifest(checkpoint.position, digests)
         except OSError as error:
-            for file in contents:
-                (self.folder / file).unlink(missing_ok=True)
+            self._remove_unfinished(name)
             raise self._cannot_write(error) from error
         self._remove_others(name)
+
+    def _remove_unfinished(self, name: str) -> None:
+        """Make room again, unless an earlier checkpoint of the same step needs the files."""
+        if (self.folder / f"{name}.json").is_file():
+            return
+        with suppress(OSError):  # what is wrong with the folder is being reported
+            for path in self.folder.glob(f"{name}.*"):
+                path.unlink()
 
     def note(self, position: Position) -> None:
         """Say more about the newest checkpoint, whose tensors stay as they are.

@@ -214,11 +214,11 @@ def _freeze(network: "nn.Module", recipe: Recipe) -> "list[nn.Module]":
     def frozen(name: str) -> bool:
         return any(name == start or name.startswith(f"{start}.") for start in recipe.freeze)
 
-    names = [name for name, _ in network.named_parameters()]
+    names = [name for name, _ in (*network.named_modules(), *network.named_parameters()) if name]
     for start in recipe.freeze:
         if not any(name == start or name.startswith(f"{start}.") for name in names):
             known = sorted({name.split(".", maxsplit=1)[0] for name in names})
-            raise SettingsError(f"freeze: no parameter's name begins with {start!r}; there are: {known}.")
+            raise SettingsError(f"freeze: nothing in the network is called {start!r}; there are: {', '.join(known)}.")
     for name, parameter in network.named_parameters():
         if frozen(name):
             parameter.requires_grad_(False)

@@ -1,0 +1,176 @@
+"""A training from its start to its end: killed, stopped, repeated, and told wrong things."""
+
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from crowdbench.training import TrainingRun
+
+Trained = Callable[..., Path]
+Start = Callable[..., Any]
+
+
+def lines_of(run: Path, kind: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["kind"] == kind]
+
+
+def weights_of(run: Path) -> dict[str, bytes]:
+    return {name: (run / "checkpoints" / f"{name}.safetensors").read_bytes() for name in ("best", "last")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("undisturbed"))
+
+
+def test_a_training_learns_and_leaves_what_was_done(undisturbed: Path) -> None:
+    record = TrainingRun.read(undisturbed).record
+    assert record.state == "done"
+    assert record.images == 13
+    assert record.selection == "validation"
+    assert record.not_applied == {"weight_decay": 0.1}
+    epochs = lines_of(undisturbed, "epoch")
+    assert [line["epoch"] for line in epochs] == [1, 2, 3]
+    assert epochs[-1]["epoch_loss"] < 0.8 * epochs[0]["epoch_loss"]
+    scores = [line["AP"] for line in lines_of(undisturbed, "validation")]
+    assert record.best is not None
+    assert record.best.score == max(scores)
+    assert (undisturbed / "curve.png").stat().st_size > 5_000
+
+
+def test_kept_weights_say_what_they_were_trained_on(undisturbed: Path) -> None:
+    with safe_open(undisturbed / "checkpoints" / "best.safetensors", "pt") as file:
+        facts = json.loads(file.metadata()["crowdbench"])
+    assert facts["training_data"] == "synthcrowd train"
+    assert facts["method"] == "toy"
+
+
+@pytest.mark.parametrize("options", [{}, {"workers": 2}], ids=["again", "other-workers"])
+def test_the_same_training_ends_with_the_same_bits(
+    undisturbed: Path, trained: Trained, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    assert weights_of(trained(tmp_path, **options)) == weights_of(undisturbed)
+
+
+def test_another_seed_ends_elsewhere(undisturbed: Path, trained: Trained, tmp_path: Path) -> None:
+    other = trained(tmp_path, seed=1)
+    assert other.name != undisturbed.name
+    assert weights_of(other) != weights_of(undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "recipe", [{}, {"ema": 0.9, "accumulate": 2, "clip_norm": 1.0, "optimizer": "sgd"}], ids=["plain", "much"]
+)
+def test_a_training_killed_ten_times_ends_with_the_bits_of_an_undisturbed_one(
+    trained: Trained, start_training: Start, tmp_path: Path, recipe: dict[str, Any]
+) -> None:
+    options = {"recipe": {"epochs": 8, **recipe}, "deterministic": True, "save_every_s": 0}
+    whole = trained(tmp_path / "whole", **options)
+    rng, kills = random.Random(5), 0
+    slowly = {"TOY_STEP_S": "0.1"}
+    while kills < 10:
+        with start_training(tmp_path / "killed", env=slowly, **options) as process:
+            begun = time.monotonic()
+            run = tmp_path / "killed" / whole.relative_to(tmp_path / "whole")
+            before = set(run.glob("checkpoints/step-*.json"))
+            while not set(run.glob("checkpoints/step-*.json")) - before and time.monotonic() - begun < 60:
+                time.sleep(0.02)
+            time.sleep(rng.random() * 0.6)
+            assert process.poll() is None, process.communicate()[1]
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        kills += 1
+    killed = trained(tmp_path / "killed", **options)
+    assert weights_of(killed) == weights_of(whole)
+    for kind in ("epoch", "validation"):
+        without = [
+            [{k: v for k, v in line.items() if k != "seconds"} for line in lines_of(r, kind)]
+            for r in (killed, whole)
+        ]
+        assert without[0] == without[1]
+
+
+def test_a_finished_training_is_shown_not_repeated(trained: Trained, tmp_path: Path) -> None:
+    run = trained(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.name != "training.lock"}
+    assert trained(tmp_path) == run
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(
+    undisturbed: Path, start_training: Start, trained: Trained, tmp_path: Path
+) -> None:
+    with start_training(tmp_path, env={"TOY_STEP_S": "0.3"}, save_every_s=0) as process:
+        while len(list(tmp_path.rglob("step-*.json"))) < 2:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    newest = max(tmp_path.rglob("step-*.weights.safetensors"))
+    newest.write_bytes(newest.read_bytes()[:-9])
+    run = trained(tmp_path, save_every_s=0)
+    assert weights_of(run) == weights_of(undisturbed)
+    assert "is damaged" in (run / "log.txt").read_text()
+
+
+def test_the_same_training_twice_at_once_is_refused(start_training: Start, tmp_path: Path) -> None:
+    with start_training(tmp_path, env={"TOY_STEP_S": "1"}) as first:
+        while not list(tmp_path.rglob("training.json")):
+            time.sleep(0.05)
+        with start_training(tmp_path) as second:
+            _, errors = second.communicate()
+        os.killpg(first.pid, signal.SIGKILL)
+        first.communicate()
+    assert second.returncode == 1
+    assert "another process is at this very training" in errors
+
+
+def test_a_loss_that_is_no_number_stops_with_the_images_of_its_batch(
+    start_training: Start, crowds: Path, tmp_path: Path
+) -> None:
+    with start_training(tmp_path, env={"TOY_NAN_LOSS": "1"}) as process:
+        _, errors = process.communicate()
+    assert process.returncode == 1
+    assert "not finite in step 1" in errors
+    ids = {image["id"] for image in json.loads((crowds / "train/json/synthcrowd_train.json").read_text())["images"]}
+    named = errors.split("images of its batch: ")[1].split(".")[0].split(", ")
+    assert len(named) == 2
+    assert {int(image) for image in named} <= ids
+    (run,) = tmp_path.rglob("training.json")
+    assert TrainingRun.read(run.parent).record.state == "failed"
+
+
+def test_an_unwritable_place_is_an_error_before_anything_is_trained(start_training: Start, tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("no folder")
+    with start_training(tmp_path / "runs") as process:
+        _, errors = process.communicate()
+    assert process.returncode == 1
+    assert "RunError" in errors
+    assert "cannot be written" in errors
+
+
+def test_frozen_parameters_and_their_statistics_stay(trained: Trained, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    run = trained(tmp_path, recipe={"freeze": ["0", "1"], "epochs": 1})
+    last = load_file(run / "checkpoints" / "last.safetensors")
+    assert torch.equal(last["1.running_mean"], torch.zeros(32))
+    assert torch.equal(last["1.weight"], torch.ones(32))
+    assert int(last["1.num_batches_tracked"]) == 0
+
+
+def test_freezing_what_is_not_there_is_refused_with_what_is(start_training: Start, tmp_path: Path) -> None:
+    with start_training(tmp_path, recipe={"freeze": ["backbone"]}) as process:
+        _, errors = process.communicate()
+    assert process.returncode == 2
+    assert "'backbone'" in errors

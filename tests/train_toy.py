@@ -1,0 +1,36 @@
+"""Trains the toy as a process of its own: ``python train_toy.py OUT [JSON with more arguments]``."""
+
+import json
+import sys
+
+from trainable_toy import TrainableToy
+
+from crowdbench import load_dataset
+from crowdbench.errors import CrowdbenchError
+from crowdbench.method import override
+from crowdbench.training import train
+
+
+def main(out: str, options: dict) -> None:
+    recipe = override(TrainableToy.published_recipe("synthcrowd"), options.pop("recipe", {}), of="the toy")
+    root = options.pop("root")
+    dataset = load_dataset("synthcrowd", split="train", root=f"{root}/train")
+    validated = options.pop("validated", True)
+    run = train(
+        TrainableToy(dataset.keypoints, TrainableToy.Settings(), "toy"),
+        dataset,
+        validation=load_dataset("synthcrowd", split="val", root=f"{root}/val") if validated else None,
+        recipe=recipe,
+        out=out,
+        command=["train_toy"],
+        **{"workers": 0, "device": "cpu", **options},
+    )
+    sys.stdout.write(f"{run.directory}\n")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1], json.loads(sys.argv[2]))
+    except CrowdbenchError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.exit(error.exit_status)
