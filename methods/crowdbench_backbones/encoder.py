@@ -98,7 +98,7 @@ class SelfAttention(nn.Module):
             both = 2 * channels
             queries, keys = self.operations.linear(x + positions, weight[:both], bias[:both]).chunk(2, -1)
             values = self.operations.linear(x, weight[both:], bias[both:])
-        if groups is None:
+        if not groups:  # everybody is alone, or nobody is there
             attended = self._attend(queries, keys, values)
         elif len(groups) == 1 and groups[0].in_order:
             (group,) = groups
@@ -115,7 +115,7 @@ class SelfAttention(nn.Module):
         """``(g, n, D)`` each, to the same; `seen` is ``(g, 1, 1, n)`` bool, the keys that count."""
 
         def split(x: Tensor) -> Tensor:  # → (g, heads, n, D / heads)
-            return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
+            return x.unflatten(2, (self.heads, x.shape[2] // self.heads)).transpose(1, 2)
 
         dropout = self.dropout if self.training else 0.0
         mixed = self.operations.attention(split(queries), split(keys), split(values), seen, dropout)

@@ -8,9 +8,19 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from crowdbench.recipe import Recipe
 from crowdbench.types import KeypointSet
+from crowdbench_backbones.augmentation import Augmentation
 from crowdbench_backbones.hrformer import HRFormerPose
 from crowdbench_backbones.hrnet_pose import HRNetPose, hrnet_tiny
+from crowdbench_backbones.recipes import (
+    IMAGENET_HRFORMER,
+    IMAGENET_HRNET,
+    TINY,
+    TINY_AUGMENTATION,
+    published,
+    transformer_augmentation,
+)
 from crowdbench_backbones.settings import (
     HRFORMER,
     HRNET,
@@ -21,8 +31,9 @@ from crowdbench_backbones.settings import (
     TopDownSettings,
     TransPoseSettings,
 )
+from crowdbench_backbones.starting import start_hrformer, start_hrnet, start_transpose_h
 from crowdbench_backbones.top_down import TopDownMethod
-from crowdbench_backbones.transpose_h import TransPoseHNetwork
+from crowdbench_backbones.transpose_h import UNUSED_FUSIONS, TransPoseHNetwork
 
 
 class HRNetW48S(TopDownMethod):
@@ -37,6 +48,15 @@ class HRNetW48S(TopDownMethod):
         """The network with random weights."""
         return HRNetPose(self.keypoints.count, self.settings.input_size)
 
+    @classmethod
+    def published_recipe(cls, dataset: str) -> Recipe:
+        """The numbers of I2R-Net vanilla; nobody has published this network by itself."""
+        return published("vanilla", dataset, IMAGENET_HRNET)
+
+    def start_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+        """Weights of ImageNet's HRNet-W48 into the trunk, or all of this very network."""
+        return start_hrnet(network, state, source)
+
 
 class HRNetTiny(TopDownMethod):
     """An HRNet small enough to learn and to run on a processor; the first stage of I2R-Net's tiny member."""
@@ -49,6 +69,16 @@ class HRNetTiny(TopDownMethod):
     def network(self) -> nn.Module:
         """The network with random weights."""
         return hrnet_tiny(self.keypoints.count, self.settings.input_size)
+
+    @classmethod
+    def published_recipe(cls, dataset: str) -> Recipe:
+        """Our own, the same on every dataset."""
+        return TINY
+
+    @classmethod
+    def published_augmentation(cls, keypoints: KeypointSet) -> Augmentation:
+        """Milder than for large networks."""
+        return TINY_AUGMENTATION
 
 
 class TransPoseH(TopDownMethod):
@@ -72,8 +102,22 @@ class TransPoseH(TopDownMethod):
         That is, of a network with more outputs of the trunk, or with the upsampling that lower resolutions
         need: TransPose-H reads its heatmaps from the highest resolution.
         """
-        unused = ("deconv_layers.", "stage3.3.fuse_layers.1.", "stage3.3.fuse_layers.2.")
+        unused = ("deconv_layers.", *UNUSED_FUSIONS)
         return {name: value for name, value in state.items() if not name.startswith(unused)}
+
+    @classmethod
+    def published_recipe(cls, dataset: str) -> Recipe:
+        """The numbers of I2R-Net on this network, from ImageNet's weights."""
+        return published("transpose", dataset, IMAGENET_HRNET)
+
+    @classmethod
+    def published_augmentation(cls, keypoints: KeypointSet) -> Augmentation:
+        """That of I2R-Net on this network."""
+        return transformer_augmentation(keypoints)
+
+    def start_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+        """Weights of ImageNet's HRNet-W48 into the trunk, or all of this very network."""
+        return start_transpose_h(network, state, source)
 
 
 class HRFormerB(TopDownMethod):
@@ -95,3 +139,17 @@ class HRFormerB(TopDownMethod):
             self.settings.relative_position_bias,
             self.settings.mask_window_padding,
         )
+
+    @classmethod
+    def published_recipe(cls, dataset: str) -> Recipe:
+        """The numbers of I2R-Net on this network, from ImageNet's weights."""
+        return published("hrformer", dataset, IMAGENET_HRFORMER)
+
+    @classmethod
+    def published_augmentation(cls, keypoints: KeypointSet) -> Augmentation:
+        """That of I2R-Net on this network."""
+        return transformer_augmentation(keypoints)
+
+    def start_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+        """Weights of ImageNet's HRFormer-B into the trunk, or all of this very network."""
+        return start_hrformer(network, state, source)

@@ -16,19 +16,36 @@ from crowdbench.method import Precision
 from crowdbench.suppression import oks_nms
 from crowdbench.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench_backbones.acceleration import accelerated
-from crowdbench_backbones.crops import CropBatch, Crops, Persons, cut_out, join
+from crowdbench_backbones.augmentation import Augmentation, draw
+from crowdbench_backbones.crops import CropBatch, Persons, cut_out, join
+from crowdbench_backbones.losses import keypoint_loss
 from crowdbench_backbones.portions import PORTION, in_portions
+from crowdbench_backbones.recipes import AUGMENTATION
 from crowdbench_backbones.settings import TopDownSettings
+from crowdbench_backbones.supervision import (
+    Supervised,
+    SupervisedBatch,
+    annotated,
+    cut_out_augmented,
+    heatmap_size,
+    join_supervised,
+)
 
 
 class TopDownMethod(NetworkMethod):
     """Crops of all persons through a network, heatmaps to poses.
 
-    Subclasses give the network, and `heatmaps` if it wants more than crops.
+    Subclasses give the network; `joined`, `heatmaps`, `augmented` and `supervised_heatmaps` if it wants more
+    than crops; and a recipe.
+
+    Attributes:
+        augmentation: of training; may be replaced before it begins.
+        target_sigma: of the Gaussians that training targets are, in heatmap pixels.
     """
 
     paradigm = "top-down"
     Settings: ClassVar[type[Any]] = TopDownSettings
+    target_sigma: float = 2.0
     settings: TopDownSettings
 
     def __init__(self, keypoints: KeypointSet, settings: TopDownSettings, name: str | None = None) -> None:
@@ -39,24 +56,32 @@ class TopDownMethod(NetworkMethod):
                 "Give one per keypoint, or null for the dataset's own."
             )
         super().__init__(keypoints, settings, name)
+        self.augmentation = self.published_augmentation(keypoints)
         self.portion = PORTION
 
-    def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Crops:
-        """Cut out the persons of an image."""
-        self.require_evaluation(rng)
-        return cut_out(sample, self.settings)
+    @classmethod
+    def published_augmentation(cls, keypoints: KeypointSet) -> Augmentation:
+        """How training augments persons with these keypoints; `augmentation` of a new method."""
+        return AUGMENTATION
 
-    def require_evaluation(self, rng: np.random.Generator | None) -> None:
-        """Refuse to prepare for training.
+    def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Any:
+        """Cut out the persons of an image; with a generator, those that are annotated, augmented."""
+        return cut_out(sample, self.settings) if rng is None else self.augmented(sample, rng)
 
-        Raises:
-            SettingsError: a generator is given.
-        """
-        if rng is not None:
-            raise SettingsError(f"{self.name} cannot be trained yet; it prepares images for evaluation only.")
+    def augmented(self, sample: Sample, rng: np.random.Generator) -> Supervised[Any]:
+        """An example to train on; maybe of no persons."""
+        rows = annotated(sample)
+        draws = draw(rng, len(rows), self.augmentation)
+        return cut_out_augmented(sample, rows, draws, self.augmentation, self.keypoints, self.settings)
 
-    def collate(self, examples: Sequence[Any]) -> CropBatch:
+    def collate(self, examples: Sequence[Any]) -> Any:
         """Join the examples of several images."""
+        if isinstance(examples[0], Supervised):
+            return join_supervised(examples, self.joined, heatmap_size(self.settings.input_size))
+        return self.joined(examples)
+
+    def joined(self, examples: Sequence[Any]) -> CropBatch:
+        """Join the crops of several images."""
         return join(examples)
 
     def for_inference(
@@ -83,6 +108,24 @@ class TopDownMethod(NetworkMethod):
         """
         images = batch.images(dtype)
         return in_portions(network, images.flip(-1) if mirrored else images, self.portion)
+
+    def loss(self, network: nn.Module, batch: SupervisedBatch[Any]) -> dict[str, Tensor]:
+        """The losses of all stages of the network, which count equally and as much as one stage by itself."""
+        parameter = next(network.parameters())
+        batch = batch.to(parameter.device)
+        stages = self.supervised_heatmaps(network, batch.crops, parameter.dtype)
+        targets, weights = batch.targets(self.target_sigma)
+        return {
+            name: keypoint_loss(heatmaps, targets, weights) / len(stages) for name, heatmaps in stages.items()
+        }
+
+    def supervised_heatmaps(self, network: nn.Module, batch: Any, dtype: torch.dtype) -> dict[str, Tensor]:
+        """All heatmaps that are trained, ``(S, K, h, w)`` each, by what they are called; as `heatmaps`."""
+        return {"heatmap": network(batch.images(dtype))}
+
+    def counted(self, batch: SupervisedBatch[Any]) -> int:
+        """The persons of a batch."""
+        return len(batch.visible)
 
     def predict(self, network: nn.Module, batch: CropBatch) -> list[list[Pose]]:
         """Heatmaps of all persons, then poses, scores and suppression, image by image."""

@@ -13,6 +13,9 @@ from crowdbench_backbones.hrnet import HRNetTrunk
 from crowdbench_backbones.sine_positions import sine_table
 from crowdbench_backbones.sizes import require_multiple
 
+# Weights of the trunk's last module that make lower resolutions, which nothing uses.
+UNUSED_FUSIONS = ("stage3.3.fuse_layers.1.", "stage3.3.fuse_layers.2.")
+
 
 class TransPoseHNetwork(HRNetTrunk):
     """Crops to heatmaps, each crop by itself.

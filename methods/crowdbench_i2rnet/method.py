@@ -1,21 +1,32 @@
 """I2R-Net as the bench sees it: three networks, one way to run them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from crowdbench.recipe import Recipe
 from crowdbench.types import KeypointSet, Sample
+from crowdbench_backbones.augmentation import Augmentation, draw
 from crowdbench_backbones.hrformer import HRFormerPose
+from crowdbench_backbones.recipes import TINY, TINY_AUGMENTATION, transformer_augmentation
+from crowdbench_backbones.starting import start_hrformer, start_hrnet, start_transpose_h, start_whole
+from crowdbench_backbones.supervision import Supervised, annotated
 from crowdbench_backbones.top_down import TopDownMethod
 from crowdbench_backbones.transpose_h import TransPoseHNetwork
+from crowdbench_i2rnet import recipes
 from crowdbench_i2rnet import settings as published
-from crowdbench_i2rnet.preparation import Batch, Example, collate, prepare
+from crowdbench_i2rnet.nearest import draw_persons
+from crowdbench_i2rnet.preparation import Batch, Example, collate, prepare, prepare_augmented
 from crowdbench_i2rnet.settings import HRFormerSettings, TinySettings, TransPoseSettings
 from crowdbench_i2rnet.settings import Settings as VanillaSettings
 from crowdbench_i2rnet.two_stage import TwoStageNetwork, two_stage_tiny
 from crowdbench_i2rnet.vanilla import VanillaNetwork
+
+# What the names of the first stage's weights begin with.
+FIRST_STAGE = "singleformer."
 
 
 class I2RNet(TopDownMethod):
@@ -23,14 +34,25 @@ class I2RNet(TopDownMethod):
 
     settings: VanillaSettings
 
-    def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Example:
-        """Cut out the persons of an image and draw where they stand."""
-        self.require_evaluation(rng)
-        return prepare(sample, self.settings)
+    def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Any:
+        """Cut out the persons of an image, and draw where they stand; with a generator, augmented."""
+        return prepare(sample, self.settings) if rng is None else self.augmented(sample, rng)
 
-    def collate(self, examples: Sequence[Example]) -> Batch:
-        """Join the examples of several images."""
+    def augmented(self, sample: Sample, rng: np.random.Generator) -> Supervised[Example]:
+        """An example to train on: of many persons one, and those that are nearest to it."""
+        rows = annotated(sample)
+        rows = rows[draw_persons(rng, sample.boxes_xywh[rows], self.settings.max_persons)]
+        draws = draw(rng, len(rows), self.augmentation)
+        return prepare_augmented(sample, rows, draws, self.augmentation, self.keypoints, self.settings)
+
+    def joined(self, examples: Sequence[Example]) -> Batch:
+        """Join the crops and masks of several images."""
         return collate(examples)
+
+    def supervised_heatmaps(self, network: nn.Module, batch: Batch, dtype: torch.dtype) -> dict[str, Tensor]:
+        """The heatmaps of both stages, or of the second if there is no first."""
+        stages = network(batch.images(dtype), batch.masks(dtype), batch.groups)
+        return {name: heatmaps for name, heatmaps in stages.items() if heatmaps is not None}
 
     def heatmaps(self, network: nn.Module, batch: Batch, mirrored: bool, dtype: torch.dtype) -> Tensor:
         """The second stage's heatmaps ``(S, K, h, w)``; mirrored persons stand in a mirrored image."""
@@ -39,6 +61,21 @@ class I2RNet(TopDownMethod):
             images, masks = images.flip(-1), masks.flip(-1)
         heatmaps: Tensor = network(images, masks, batch.groups, self.portion)["inter"]
         return heatmaps
+
+
+class I2RNetTwoStage(I2RNet):
+    """What the networks on a single-person network share."""
+
+    def start_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+        """Weights of the first stage, or its trunk's of ImageNet, or all of this very network."""
+        if any(name.startswith(FIRST_STAGE) for name in state):
+            return super().start_from(network, state, source)
+        names = self.start_first_stage(network.get_submodule(FIRST_STAGE[:-1]), state, source)
+        return [f"{FIRST_STAGE}{name}" for name in names]
+
+    def start_first_stage(self, first: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+        """The same for the first stage by itself: all of it."""
+        return start_whole(first, state, source)
 
 
 class I2RNetVanilla(I2RNet):
@@ -58,8 +95,17 @@ class I2RNetVanilla(I2RNet):
             self.keypoints.count, own.input_size, own.relation_layers, own.use_position_mask
         )
 
+    @classmethod
+    def published_recipe(cls, dataset: str) -> Recipe:
+        """The release's, from ImageNet's weights; CrowdPose's for a dataset that it does not know."""
+        return recipes.published("vanilla", dataset)
 
-class I2RNetTransPose(I2RNet):
+    def start_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+        """Weights of ImageNet's HRNet-W48 into the trunk, or all of this very network."""
+        return start_hrnet(network, state, source)
+
+
+class I2RNetTransPose(I2RNetTwoStage):
     """I2R-Net on TransPose-H (Ding et al., IJCAI 2022)."""
 
     Settings = TransPoseSettings
@@ -83,8 +129,22 @@ class I2RNetTransPose(I2RNet):
             shared_upsampling=own.shared_upsampling,
         )
 
+    @classmethod
+    def published_recipe(cls, dataset: str) -> Recipe:
+        """The release's, from its TransPose-H; CrowdPose's numbers for a dataset that it does not know."""
+        return recipes.published("transpose", dataset)
 
-class I2RNetHRFormer(I2RNet):
+    @classmethod
+    def published_augmentation(cls, keypoints: KeypointSet) -> Augmentation:
+        """The release's."""
+        return transformer_augmentation(keypoints)
+
+    def start_first_stage(self, first: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+        """See `start_from`."""
+        return start_transpose_h(first, state, source)
+
+
+class I2RNetHRFormer(I2RNetTwoStage):
     """I2R-Net on HRFormer-B (Ding et al., IJCAI 2022)."""
 
     Settings = HRFormerSettings
@@ -107,8 +167,22 @@ class I2RNetHRFormer(I2RNet):
             use_position_mask=own.use_position_mask,
         )
 
+    @classmethod
+    def published_recipe(cls, dataset: str) -> Recipe:
+        """The release's, from its HRFormer-B; CrowdPose's numbers for a dataset that it does not know."""
+        return recipes.published("hrformer", dataset)
 
-class I2RNetTiny(I2RNet):
+    @classmethod
+    def published_augmentation(cls, keypoints: KeypointSet) -> Augmentation:
+        """The release's."""
+        return transformer_augmentation(keypoints)
+
+    def start_first_stage(self, first: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+        """See `start_from`."""
+        return start_hrformer(first, state, source)
+
+
+class I2RNetTiny(I2RNetTwoStage):
     """I2R-Net on a tiny HRNet, small enough to learn and to run on a processor."""
 
     Settings = TinySettings
@@ -124,3 +198,13 @@ class I2RNetTiny(I2RNet):
         return two_stage_tiny(
             self.keypoints.count, own.input_size, own.relation_layers, own.use_position_mask
         )
+
+    @classmethod
+    def published_recipe(cls, dataset: str) -> Recipe:
+        """That of `hrnet-tiny`: both stages learn together, from nothing."""
+        return TINY
+
+    @classmethod
+    def published_augmentation(cls, keypoints: KeypointSet) -> Augmentation:
+        """That of `hrnet-tiny`."""
+        return TINY_AUGMENTATION

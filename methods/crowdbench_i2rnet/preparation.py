@@ -9,8 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crowdbench.types import Sample
+from crowdbench.types import KeypointSet, Sample
+from crowdbench_backbones.augmentation import Augmentation, Draws
 from crowdbench_backbones.crops import CropBatch, Crops, cut_out, join
+from crowdbench_backbones.supervision import Supervised, cut_out_augmented
 from crowdbench_i2rnet.masks import position_masks
 from crowdbench_i2rnet.settings import Settings
 
@@ -72,6 +74,37 @@ def prepare(sample: Sample, settings: Settings) -> Example:
         ),
         grouped=settings.group_detections or sample.box_source == "gt",
     )
+
+
+def prepare_augmented(
+    sample: Sample,
+    rows: NDArray[np.int64],
+    draws: Draws,
+    augmentation: Augmentation,
+    keypoint_set: KeypointSet,
+    settings: Settings,
+) -> Supervised[Example]:
+    """The same for some persons of an image, as they are seen after an augmentation.
+
+    Masks follow the image, which is mirrored and turned; a crop's size and half bodies leave them alone. The
+    arguments are those of `crowdbench_backbones.supervision.cut_out_augmented`.
+
+    Raises:
+        ImageError: the image cannot be read.
+    """
+    found = cut_out_augmented(sample, rows, draws, augmentation, keypoint_set, settings)
+    masks = position_masks(
+        found.crops.persons.boxes,
+        sample.width,
+        sample.height,
+        settings.input_size,
+        mirrored=draws.flip,
+        rotation=draws.rotation,
+        shifted=settings.shift_position_mask,
+    )
+    grouped = settings.group_detections or sample.box_source == "gt"
+    example = Example(found.crops.pixels, found.crops.persons, masks, grouped)
+    return Supervised(example, found.positions, found.visible)
 
 
 def collate(examples: Sequence[Example]) -> Batch:

@@ -18,7 +18,7 @@ from crowdbench_i2rnet.mask_embedding import Kind, halved, mask_embedding
 from crowdbench_i2rnet.persons import Heatmaps, padded_rows, require_same_persons, scattered
 from crowdbench_i2rnet.upsampling import Deconvolutions, shared_deconvolution
 
-# The features are pooled until their rows are about so many tokens long.
+# The released networks pool the features until their rows are about so many tokens long.
 TOKENS_ACROSS = 12
 
 
@@ -33,6 +33,7 @@ class TwoStageNetwork(nn.Module):
         embedding: how position masks are embedded.
         use_position_mask: whether persons are told where they stand. The weights exist either way.
         shared_upsampling: one deconvolution applied twice, instead of two.
+        tokens_across: of a person; the features are pooled to as many columns, or up to twice as many.
     """
 
     def __init__(
@@ -45,12 +46,13 @@ class TwoStageNetwork(nn.Module):
         embedding: Kind = "conv",
         use_position_mask: bool = True,
         shared_upsampling: bool = False,
+        tokens_across: int = TOKENS_ACROSS,
     ) -> None:
         super().__init__()
         require_multiple(input_size, 16)
         channels = first_stage.channels
         self.use_position_mask = use_position_mask
-        self.halvings = (input_size[1] // 4 // TOKENS_ACROSS).bit_length() - 1
+        self.halvings = (input_size[1] // 4 // tokens_across).bit_length() - 1
         self.singleformer = first_stage
         self.multi_position_embedding = mask_embedding(embedding, channels, self.halvings)
         self.multi_global_encoder = Encoder(relation_layers, channels)
