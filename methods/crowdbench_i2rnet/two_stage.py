@@ -135,6 +135,7 @@ def two_stage_tiny(
         input_size,
         relation_layers=relation_layers,
         use_position_mask=use_position_mask,
+        tokens_across=6,  # a sixteenth of the crop, as in the large networks
     )
     start_at_zero(network.final_layer)
     return network
