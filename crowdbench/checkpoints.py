@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Training scripts wrap the weights with optimizer state and counters; the best ones come first.
 _WRAPPERS = ("best_state_dict", "state_dict", "model")
 _SHOWN = 8
+_LONGEST_HEADER = 100_000_000  # the format's own limit
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # torch.save writes one or the other, by its age
 
 
@@ -83,6 +84,24 @@ def _read_safetensors(path: Path) -> "dict[str, Tensor]":
         return load_file(path)
     except SafetensorError as error:
         raise WeightsError(f"{path}: not a whole safetensors file ({error}). Fetch it again.") from error
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """What crowdbench wrote into the header of weights that it trained; empty for all other files.
+
+    Raises:
+        MissingDataError: the file cannot be read.
+    """
+    if not _is_safetensors(_start(path)):
+        return {}
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            header = json.loads(file.read(min(length, _LONGEST_HEADER)))
+            facts = json.loads(header["__metadata__"]["crowdbench"])
+        except (ValueError, KeyError, TypeError):
+            return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def _read_pickled(path: Path) -> Any:

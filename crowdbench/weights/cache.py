@@ -40,6 +40,7 @@ class Wanted:
         url: where to fetch it; None if only a person can.
         by_hand: how a person gets it; None if `url` says it all.
         sha256, size: what it must be, where that is published.
+        packaged: it came with an installed package, whose folder is not ours to write to.
     """
 
     name: str
@@ -48,10 +49,15 @@ class Wanted:
     by_hand: str | None = None
     sha256: str | None = None
     size: int | None = None
+    packaged: bool = False
 
     @classmethod
     def of_entry(cls, entry: WeightsEntry) -> "Wanted":
         """A file of the table. Names are unique, so their folders are."""
+        if entry.packaged:
+            origin = f"the package {entry.origin}: install it again"
+            place = Path(entry.folder) / "weights" / entry.file
+            return cls(entry.name, place, None, origin, entry.sha256, entry.size, packaged=True)
         path = weights_folder() / entry.name / entry.file
         by_hand = None if entry.page is None else f"{entry.page}\n{entry.instructions}"
         return cls(entry.name, path, entry.url, by_hand, entry.sha256, entry.size)
@@ -127,6 +133,8 @@ def verify(wanted: Wanted, file: Path, *, url: str | None) -> str:
             f"  found:     {_shown(size, digest)}\n"
             f"Delete it and get it again: crowdbench weights fetch {wanted.name}"
         )
+    if wanted.packaged:
+        return digest
     locked = read_lock(wanted)
     if locked is None:
         _write_lock(wanted, Locked(size, digest, url, datetime.now(UTC).isoformat(timespec="seconds")))

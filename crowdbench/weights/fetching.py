@@ -28,6 +28,8 @@ def fetch(wanted: Wanted, on_progress: OnProgress | None = None) -> str:
     """
     if wanted.path.is_file():
         return verify(wanted, wanted.path, url=None)
+    if wanted.packaged:
+        raise MissingDataError(f"{wanted.path}: missing, though it comes with {wanted.by_hand}.")
     try:
         wanted.path.parent.mkdir(parents=True, exist_ok=True)  # also for the person who puts a file there
         if wanted.url is None:

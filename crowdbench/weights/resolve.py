@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from crowdbench.checkpoints import read_facts
 from crowdbench.errors import MissingDataError, UnknownNameError, WeightsError
 from crowdbench.hashing import file_digest
 from crowdbench.weights.cache import Wanted
@@ -87,7 +88,9 @@ def find_wanted(asked: str) -> WeightsEntry | Wanted | None:
 
 def _of_file(path: Path) -> ResolvedWeights:
     if path.is_file():
-        return ResolvedWeights(str(path), path, file_digest(path), None)
+        training_data = read_facts(path).get("training_data")
+        known = training_data if isinstance(training_data, str) else None
+        return ResolvedWeights(str(path), path, file_digest(path), known)
     if not path.suffix and not path.is_absolute():
         # It looks like a name.
         try:

@@ -35,8 +35,9 @@ class WeightsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         input_size: (height, width) of the network's input; None where the network takes any.
         url: where a program can fetch it.
         page: where a person can, when a program cannot; then `instructions` say what to do there.
+        packaged: the file comes with the table's package, in its folder ``weights``; `sha256` is given.
         sha256, size: of the file, where they are published. Otherwise the first file seen is trusted.
-        origin: the distribution that ships the table; filled in on reading.
+        origin, folder: the distribution and the folder that the table is in; filled in on reading.
     """
 
     name: str
@@ -49,9 +50,11 @@ class WeightsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     url: str | None = None
     page: str | None = None
     instructions: str | None = None
+    packaged: bool = False
     sha256: str | None = None
     size: int | None = None
     origin: str = ""
+    folder: str = ""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or not self.name.startswith(f"{self.method}/"):
@@ -60,9 +63,14 @@ class WeightsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             raise ValueError(f"{self.name}: file must be a plain file name, got {self.file!r}")
         if (self.dataset is None) != (self.role == "trunk"):
             raise ValueError(f"{self.name}: a dataset belongs to every role but trunk")
-        if (self.url is None) == (self.page is None) or (self.page is None) != (self.instructions is None):
-            raise ValueError(f"{self.name}: give a url, or a page with instructions")
-        if not (self.url or self.page or "").startswith(("https://", "http://")):
+        sources = (self.url is not None, self.page is not None, self.packaged)
+        if sum(sources) != 1 or (self.page is None) != (self.instructions is None):
+            raise ValueError(
+                f"{self.name}: give a url, or a page with instructions, or packaged with a sha256"
+            )
+        if self.packaged and self.sha256 is None:
+            raise ValueError(f"{self.name}: a packaged file has a sha256")
+        if not (self.packaged or (self.url or self.page or "").startswith(("https://", "http://"))):
             raise ValueError(f"{self.name}: url and page start with https:// or http://")
         if self.sha256 is not None and not _SHA256.fullmatch(self.sha256):
             raise ValueError(f"{self.name}: sha256 is 64 hexadecimal digits in lower case")
@@ -113,4 +121,5 @@ def _read(shipped: ShippedFile) -> list[WeightsEntry]:
             f"{shipped.path}: the table of weights of {shipped.origin} cannot be read: {error}.\n"
             "Reinstall or remove the package."
         ) from error
-    return [msgspec.structs.replace(entry, origin=shipped.origin) for entry in entries]
+    folder = str(shipped.path.parent)
+    return [msgspec.structs.replace(entry, origin=shipped.origin, folder=folder) for entry in entries]
