@@ -33,7 +33,6 @@ def separable_targets(
     misses = ((first >= sides) | (last < 0)).any(dim=-1)
     weights = visible.to(torch.float32).masked_fill(misses, 0)
     along_x = _profile(positions[..., 0], width, sigma)
-    # Where the weight is 0 a position may be anything, but the map is zero.
     along_y = _profile(positions[..., 1], height, sigma).masked_fill(weights[..., None] == 0, 0)
     return along_y[..., :, None] * along_x[..., None, :], weights
 
