@@ -135,13 +135,19 @@ class NetworkMethod(Method):
         """
 
     @classmethod
-    def published_recipe(cls, dataset: str) -> Recipe:
+    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> Recipe:
         """How the method's paper trains on a dataset, or its defaults for an unknown one.
+
+        It may be of a class derived from `Recipe`, with more that is the method's own: what is in it can be
+        changed on the command line, and is recorded.
 
         Raises:
             SettingsError: the method cannot be trained.
         """
         raise SettingsError(f"{cls.__name__} cannot be trained: it has no recipe.")
+
+    def train_with(self, recipe: Recipe) -> None:
+        """Be told the recipe, before anything is prepared with a generator."""
 
     def start_from(self, network: "nn.Module", state: "Mapping[str, Tensor]", source: str) -> list[str]:
         """Put the weights that training begins with, of ImageNet or of a first stage, into a new network.
@@ -210,18 +216,27 @@ def load_method(name: str, dataset: "str | Dataset", **settings: Any) -> Method:
 def override(settings: Any, changes: Mapping[str, Any], *, of: str) -> Any:
     """A copy of a settings dataclass with some values replaced, each checked against its type.
 
+    A value within a value is called ``outer.inner``.
+
     Raises:
         SettingsError: no such setting, or a value of the wrong kind.
     """
     known = {f.name: f for f in dataclasses.fields(settings)}
     values = {}
+    inner: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
+        outer, dot, rest = name.partition(".")
+        if dot and dataclasses.is_dataclass(getattr(settings, outer, None)):
+            inner.setdefault(outer, {})[rest] = value
+            continue
         if name not in known:
             try:
                 raise UnknownNameError(f"setting of {of}", name, known)
             except UnknownNameError as error:
                 raise SettingsError(str(error)) from None
         values[name] = _converted(value, type(settings), name, of)
+    for outer, parts in inner.items():
+        values[outer] = override(values.get(outer, getattr(settings, outer)), parts, of=f"{of}, {outer}")
     try:
         return dataclasses.replace(settings, **values)
     except (ValueError, TypeError) as error:

@@ -12,9 +12,10 @@ from crowdbench.training import train
 
 
 def main(out: str, options: dict) -> None:
-    recipe = override(TrainableToy.published_recipe("synthcrowd"), options.pop("recipe", {}), of="the toy")
     root = options.pop("root")
     dataset = load_dataset("synthcrowd", split="train", root=f"{root}/train")
+    published = TrainableToy.published_recipe("synthcrowd", dataset.keypoints)
+    recipe = override(published, options.pop("recipe", {}), of="the toy")
     validated = options.pop("validated", True)
     run = train(
         TrainableToy(dataset.keypoints, TrainableToy.Settings(), "toy"),

@@ -31,7 +31,7 @@ class TrainableToy(ToyNetwork):
     """Colours of a 4x4 grid over the box, to positions; with batch norm and dropout, which can go wrong."""
 
     @classmethod
-    def published_recipe(cls, dataset: str) -> Recipe:
+    def published_recipe(cls, dataset: str, keypoints) -> Recipe:
         return Recipe(
             epochs=3,
             images=2,

@@ -150,7 +150,8 @@ def train(
     target = _device_of(device, place)
     if compiled:
         machine.require_compiler(target)
-    recipe = recipe or type(method).published_recipe(dataset.name)
+    recipe = recipe or type(method).published_recipe(dataset.name, dataset.keypoints)
+    method.train_with(recipe)
     samples = _worth_training_on(dataset, limit)
     found = resolve_weights(
         start if start is not None else recipe.start or "none",
@@ -592,7 +593,7 @@ def _new_record(
 ) -> TrainingRecord:
     applied = msgspec.to_builtins(recipe)
     not_applied = applied.pop("not_applied")
-    published = msgspec.to_builtins(type(method).published_recipe(dataset.name))
+    published = msgspec.to_builtins(type(method).published_recipe(dataset.name, dataset.keypoints))
     plugin = plugins.installed("method").get(method.name)
     origin = plugin.origin if isinstance(plugin, plugins.Plugin) else type(method).__module__
     settings = msgspec.to_builtins(method.settings)
@@ -716,6 +717,6 @@ def recipe_with(method: NetworkMethod, dataset: str, changes: Mapping[str, Any])
     Raises:
         SettingsError: no such value, with the nearest names; or one of the wrong kind.
     """
-    published = type(method).published_recipe(dataset)
+    published = type(method).published_recipe(dataset, method.keypoints)
     changed: Recipe = override(published, changes, of=f"the recipe of {method.name}")
     return changed

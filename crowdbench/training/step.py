@@ -218,7 +218,9 @@ def _freeze(network: "nn.Module", recipe: Recipe) -> "list[nn.Module]":
     for start in recipe.freeze:
         if not any(name == start or name.startswith(f"{start}.") for name in names):
             known = sorted({name.split(".", maxsplit=1)[0] for name in names})
-            raise SettingsError(f"freeze: nothing in the network is called {start!r}; there are: {', '.join(known)}.")
+            raise SettingsError(
+                f"freeze: nothing in the network is called {start!r}; there are: {', '.join(known)}."
+            )
     for name, parameter in network.named_parameters():
         if frozen(name):
             parameter.requires_grad_(False)

@@ -115,7 +115,7 @@ class SelfAttention(nn.Module):
         """``(g, n, D)`` each, to the same; `seen` is ``(g, 1, 1, n)`` bool, the keys that count."""
 
         def split(x: Tensor) -> Tensor:  # → (g, heads, n, D / heads)
-            return x.unflatten(2, (self.heads, x.shape[2] // self.heads)).transpose(1, 2)
+            return x.reshape(*x.shape[:2], self.heads, x.shape[2] // self.heads).transpose(1, 2)
 
         dropout = self.dropout if self.training else 0.0
         mixed = self.operations.attention(split(queries), split(keys), split(values), seen, dropout)

@@ -79,7 +79,7 @@ class WindowAttention(nn.Module):
         """
 
         def split(x: Tensor) -> Tensor:  # → (M, heads, 49, C / heads)
-            return x.unflatten(2, (self.heads, x.shape[2] // self.heads)).transpose(1, 2)
+            return x.reshape(*x.shape[:2], self.heads, x.shape[2] // self.heads).transpose(1, 2)
 
         # One product for all three; joining the weights costs next to nothing.
         three = (self.q_proj, self.k_proj, self.v_proj)

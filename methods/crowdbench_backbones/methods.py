@@ -8,23 +8,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from crowdbench.recipe import Recipe
 from crowdbench.types import KeypointSet
-from crowdbench_backbones.augmentation import Augmentation
 from crowdbench_backbones.hrformer import HRFormerPose
 from crowdbench_backbones.hrnet_pose import HRNetPose, hrnet_tiny
-from crowdbench_backbones.recipes import (
-    IMAGENET_HRFORMER,
-    IMAGENET_HRNET,
-    TINY,
-    TINY_AUGMENTATION,
-    published,
-    transformer_augmentation,
-)
+from crowdbench_backbones.recipes import IMAGENET_HRFORMER, IMAGENET_HRNET, TINY, TopDownRecipe, published
 from crowdbench_backbones.settings import (
     HRFORMER,
     HRNET,
     HRNET_TINY,
+    TINY_BLUR,
     TINY_SIZE,
     TRANSPOSE,
     HRFormerSettings,
@@ -49,9 +41,9 @@ class HRNetW48S(TopDownMethod):
         return HRNetPose(self.keypoints.count, self.settings.input_size)
 
     @classmethod
-    def published_recipe(cls, dataset: str) -> Recipe:
+    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> TopDownRecipe:
         """The numbers of I2R-Net vanilla; nobody has published this network by itself."""
-        return published("vanilla", dataset, IMAGENET_HRNET)
+        return published("vanilla", dataset, keypoints, IMAGENET_HRNET)
 
     def start_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """Weights of ImageNet's HRNet-W48 into the trunk, or all of this very network."""
@@ -64,21 +56,16 @@ class HRNetTiny(TopDownMethod):
     @classmethod
     def published_settings(cls, dataset: str, keypoints: KeypointSet) -> TopDownSettings:
         """As for `HRNetW48S`, with crops of half the height and width."""
-        return HRNET_TINY.get(dataset, TopDownSettings(input_size=TINY_SIZE))
+        return HRNET_TINY.get(dataset, TopDownSettings(input_size=TINY_SIZE, blur_kernel=TINY_BLUR))
 
     def network(self) -> nn.Module:
         """The network with random weights."""
         return hrnet_tiny(self.keypoints.count, self.settings.input_size)
 
     @classmethod
-    def published_recipe(cls, dataset: str) -> Recipe:
+    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> TopDownRecipe:
         """Our own, the same on every dataset."""
         return TINY
-
-    @classmethod
-    def published_augmentation(cls, keypoints: KeypointSet) -> Augmentation:
-        """Milder than for large networks."""
-        return TINY_AUGMENTATION
 
 
 class TransPoseH(TopDownMethod):
@@ -106,14 +93,9 @@ class TransPoseH(TopDownMethod):
         return {name: value for name, value in state.items() if not name.startswith(unused)}
 
     @classmethod
-    def published_recipe(cls, dataset: str) -> Recipe:
+    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> TopDownRecipe:
         """The numbers of I2R-Net on this network, from ImageNet's weights."""
-        return published("transpose", dataset, IMAGENET_HRNET)
-
-    @classmethod
-    def published_augmentation(cls, keypoints: KeypointSet) -> Augmentation:
-        """That of I2R-Net on this network."""
-        return transformer_augmentation(keypoints)
+        return published("transpose", dataset, keypoints, IMAGENET_HRNET)
 
     def start_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """Weights of ImageNet's HRNet-W48 into the trunk, or all of this very network."""
@@ -141,14 +123,9 @@ class HRFormerB(TopDownMethod):
         )
 
     @classmethod
-    def published_recipe(cls, dataset: str) -> Recipe:
+    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> TopDownRecipe:
         """The numbers of I2R-Net on this network, from ImageNet's weights."""
-        return published("hrformer", dataset, IMAGENET_HRFORMER)
-
-    @classmethod
-    def published_augmentation(cls, keypoints: KeypointSet) -> Augmentation:
-        """That of I2R-Net on this network."""
-        return transformer_augmentation(keypoints)
+        return published("hrformer", dataset, keypoints, IMAGENET_HRFORMER)
 
     def start_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """Weights of ImageNet's HRFormer-B into the trunk, or all of this very network."""

@@ -6,13 +6,35 @@ GPUs. The single-person networks were trained elsewhere, by recipes that the rel
 get the numbers of the I2R-Net that they are the first stage of, so that the two differ in nothing else.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from crowdbench.recipe import Recipe
 from crowdbench.types import KeypointSet
 from crowdbench_backbones.augmentation import Augmentation
 
 IMAGENET_HRNET, IMAGENET_HRFORMER = "hrnet-w48-s/imagenet", "hrformer-b/imagenet"
+
+# As SimpleBaseline, HRNet and I2R-Net augment.
+AUGMENTATION = Augmentation()
+
+
+@dataclass(frozen=True)
+class TopDownRecipe(Recipe):
+    """How a top-down heatmap method is trained.
+
+    Attributes:
+        augmentation: how strongly images are changed.
+        target_sigma: of the Gaussians that heatmaps are trained towards, in heatmap pixels.
+    """
+
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    target_sigma: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.target_sigma > 0:
+            raise ValueError(f"target_sigma must be positive, got {self.target_sigma}.")
+
 
 # The release's name of a network: dataset: learning rate at the beginning and the end, images per GPU.
 _RATES = {
@@ -26,17 +48,20 @@ _RATES = {
 _SPLITS = {"crowdpose": "trainval", "ochuman": "val", "coco": "train2017"}
 
 
-def published(network: str, dataset: str, start: str) -> Recipe:
+def published(network: str, dataset: str, keypoints: KeypointSet, start: str) -> TopDownRecipe:
     """The recipe of I2R-Net's release for a network on a dataset; CrowdPose's for one that it does not know.
 
     Args:
         network: ``"vanilla"``, ``"transpose"`` or ``"hrformer"``.
         dataset: by name.
+        keypoints: that it labels.
         start: the name of the weights to start from.
     """
     rates = _RATES[network]
     first, last, images = rates.get(dataset, rates["crowdpose"])
-    recipe = Recipe(
+    # With CrowdPose's 14 keypoints, 7 visible ones are enough for TransPose and HRFormer to see half a body.
+    few = network != "vanilla" and keypoints.name == "crowdpose-14"
+    recipe = TopDownRecipe(
         epochs=240,
         images=images,
         processes=8,
@@ -45,6 +70,7 @@ def published(network: str, dataset: str, start: str) -> Recipe:
         learning_rate=first,
         schedule="cosine",
         final_learning_rate=last,
+        augmentation=replace(AUGMENTATION, half_body_keypoints=6) if few else AUGMENTATION,
     )
     if dataset in _SPLITS:
         return replace(recipe, split=_SPLITS[dataset], validation_split=None)
@@ -52,8 +78,8 @@ def published(network: str, dataset: str, start: str) -> Recipe:
 
 
 # For networks that start from nothing, on a data set of a few thousand images; our own numbers.
-TINY = Recipe(
-    epochs=60,
+TINY = TopDownRecipe(
+    epochs=15,
     images=8,
     split="train",
     validation_split="val",
@@ -61,14 +87,10 @@ TINY = Recipe(
     learning_rate=2e-3,
     schedule="cosine",
     final_learning_rate=2e-5,
+    # Milder: they do not have the strength to learn every view.
+    augmentation=Augmentation(
+        rotation_std=20.0, rotation_limit=45.0, scale_std=0.2, scale_limit=0.25, half_body_probability=0.1
+    ),
+    # Heatmaps of 32x24 pixels hold sharper peaks than those of 64x48.
+    target_sigma=1.5,
 )
-
-# As SimpleBaseline, HRNet and I2R-Net augment.
-AUGMENTATION = Augmentation()
-# Milder, for networks that do not have the strength to learn every view.
-TINY_AUGMENTATION = Augmentation(rotation_std=30.0, rotation_limit=60.0, scale_std=0.25, scale_limit=0.25)
-
-
-def transformer_augmentation(keypoints: KeypointSet) -> Augmentation:
-    """Of TransPose and HRFormer: with CrowdPose's 14 keypoints, 7 visible ones are enough for a half body."""
-    return replace(AUGMENTATION, half_body_keypoints=6) if keypoints.name == "crowdpose-14" else AUGMENTATION

@@ -117,5 +117,8 @@ TRANSPOSE = {
     "coco": TransPoseSettings(layers=6),
 }
 TINY_SIZE = (128, 96)
-HRNET_TINY = {"crowdpose": TopDownSettings(input_size=TINY_SIZE, nms_sigmas=CROWDPOSE_NMS_SIGMAS)}
+TINY_BLUR = 7  # DARK's kernel follows the size of the heatmaps
+HRNET_TINY = {
+    "crowdpose": TopDownSettings(input_size=TINY_SIZE, blur_kernel=TINY_BLUR, nms_sigmas=CROWDPOSE_NMS_SIGMAS)
+}
 HRFORMER = {"crowdpose": HRFormerSettings(nms_sigmas=CROWDPOSE_NMS_SIGMAS)}

@@ -13,14 +13,15 @@ from crowdbench.errors import SettingsError
 from crowdbench.geometry import SCALE_UNIT_PX, Float32Array, crop_affines, transform_points
 from crowdbench.heatmaps import average_flipped, decode_dark, rescore
 from crowdbench.method import Precision
+from crowdbench.recipe import Recipe
 from crowdbench.suppression import oks_nms
 from crowdbench.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench_backbones.acceleration import accelerated
-from crowdbench_backbones.augmentation import Augmentation, draw
+from crowdbench_backbones.augmentation import draw
 from crowdbench_backbones.crops import CropBatch, Persons, cut_out, join
 from crowdbench_backbones.losses import keypoint_loss
 from crowdbench_backbones.portions import PORTION, in_portions
-from crowdbench_backbones.recipes import AUGMENTATION
+from crowdbench_backbones.recipes import AUGMENTATION, TopDownRecipe
 from crowdbench_backbones.settings import TopDownSettings
 from crowdbench_backbones.supervision import (
     Supervised,
@@ -39,13 +40,11 @@ class TopDownMethod(NetworkMethod):
     than crops; and a recipe.
 
     Attributes:
-        augmentation: of training; may be replaced before it begins.
-        target_sigma: of the Gaussians that training targets are, in heatmap pixels.
+        augmentation, target_sigma: of training; see `TopDownRecipe`.
     """
 
     paradigm = "top-down"
     Settings: ClassVar[type[Any]] = TopDownSettings
-    target_sigma: float = 2.0
     settings: TopDownSettings
 
     def __init__(self, keypoints: KeypointSet, settings: TopDownSettings, name: str | None = None) -> None:
@@ -56,13 +55,20 @@ class TopDownMethod(NetworkMethod):
                 "Give one per keypoint, or null for the dataset's own."
             )
         super().__init__(keypoints, settings, name)
-        self.augmentation = self.published_augmentation(keypoints)
+        self.augmentation, self.target_sigma = AUGMENTATION, TopDownRecipe.target_sigma
         self.portion = PORTION
 
-    @classmethod
-    def published_augmentation(cls, keypoints: KeypointSet) -> Augmentation:
-        """How training augments persons with these keypoints; `augmentation` of a new method."""
-        return AUGMENTATION
+    def train_with(self, recipe: Recipe) -> None:
+        """Augment, and make targets, as it says.
+
+        Raises:
+            SettingsError: it says nothing of that.
+        """
+        if not isinstance(recipe, TopDownRecipe):
+            raise SettingsError(
+                f"{self.name} is trained with a TopDownRecipe, got a {type(recipe).__name__}."
+            )
+        self.augmentation, self.target_sigma = recipe.augmentation, recipe.target_sigma
 
     def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Any:
         """Cut out the persons of an image; with a generator, those that are annotated, augmented."""

@@ -7,11 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crowdbench.recipe import Recipe
 from crowdbench.types import KeypointSet, Sample
-from crowdbench_backbones.augmentation import Augmentation, draw
+from crowdbench_backbones.augmentation import draw
 from crowdbench_backbones.hrformer import HRFormerPose
-from crowdbench_backbones.recipes import TINY, TINY_AUGMENTATION, transformer_augmentation
+from crowdbench_backbones.recipes import TINY, TopDownRecipe
 from crowdbench_backbones.starting import start_hrformer, start_hrnet, start_transpose_h, start_whole
 from crowdbench_backbones.supervision import Supervised, annotated
 from crowdbench_backbones.top_down import TopDownMethod
@@ -96,9 +95,9 @@ class I2RNetVanilla(I2RNet):
         )
 
     @classmethod
-    def published_recipe(cls, dataset: str) -> Recipe:
+    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> TopDownRecipe:
         """The release's, from ImageNet's weights; CrowdPose's for a dataset that it does not know."""
-        return recipes.published("vanilla", dataset)
+        return recipes.published("vanilla", dataset, keypoints)
 
     def start_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """Weights of ImageNet's HRNet-W48 into the trunk, or all of this very network."""
@@ -130,14 +129,9 @@ class I2RNetTransPose(I2RNetTwoStage):
         )
 
     @classmethod
-    def published_recipe(cls, dataset: str) -> Recipe:
+    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> TopDownRecipe:
         """The release's, from its TransPose-H; CrowdPose's numbers for a dataset that it does not know."""
-        return recipes.published("transpose", dataset)
-
-    @classmethod
-    def published_augmentation(cls, keypoints: KeypointSet) -> Augmentation:
-        """The release's."""
-        return transformer_augmentation(keypoints)
+        return recipes.published("transpose", dataset, keypoints)
 
     def start_first_stage(self, first: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """See `start_from`."""
@@ -168,14 +162,9 @@ class I2RNetHRFormer(I2RNetTwoStage):
         )
 
     @classmethod
-    def published_recipe(cls, dataset: str) -> Recipe:
+    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> TopDownRecipe:
         """The release's, from its HRFormer-B; CrowdPose's numbers for a dataset that it does not know."""
-        return recipes.published("hrformer", dataset)
-
-    @classmethod
-    def published_augmentation(cls, keypoints: KeypointSet) -> Augmentation:
-        """The release's."""
-        return transformer_augmentation(keypoints)
+        return recipes.published("hrformer", dataset, keypoints)
 
     def start_first_stage(self, first: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """See `start_from`."""
@@ -200,11 +189,6 @@ class I2RNetTiny(I2RNetTwoStage):
         )
 
     @classmethod
-    def published_recipe(cls, dataset: str) -> Recipe:
+    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> TopDownRecipe:
         """That of `hrnet-tiny`: both stages learn together, from nothing."""
         return TINY
-
-    @classmethod
-    def published_augmentation(cls, keypoints: KeypointSet) -> Augmentation:
-        """That of `hrnet-tiny`."""
-        return TINY_AUGMENTATION

@@ -5,8 +5,8 @@ The numbers lie in `crowdbench_backbones.recipes`, because the single-person net
 
 from dataclasses import replace
 
-from crowdbench.recipe import Recipe
-from crowdbench_backbones.recipes import IMAGENET_HRFORMER, IMAGENET_HRNET
+from crowdbench.types import KeypointSet
+from crowdbench_backbones.recipes import IMAGENET_HRFORMER, IMAGENET_HRNET, TopDownRecipe
 from crowdbench_backbones.recipes import published as published_for
 
 # In all of the release's configurations, by their names there; its code reads none of them, or for nothing.
@@ -27,9 +27,10 @@ _FIRST_STAGES = {
 _KNOWN = ("crowdpose", "ochuman", "coco")
 
 
-def published(network: str, dataset: str) -> Recipe:
+def published(network: str, dataset: str, keypoints: KeypointSet) -> TopDownRecipe:
     """The recipe of a network (``"vanilla"``, ``"transpose"``, ``"hrformer"``) on a dataset, by name."""
-    return replace(published_for(network, dataset, _start(network, dataset)), not_applied=NOT_APPLIED)
+    recipe = published_for(network, dataset, keypoints, _start(network, dataset))
+    return replace(recipe, not_applied=NOT_APPLIED)
 
 
 def _start(network: str, dataset: str) -> str:

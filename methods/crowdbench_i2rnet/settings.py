@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from crowdbench_backbones.settings import (
     CROWDPOSE_NMS_SIGMAS,
+    TINY_BLUR,
     TINY_SIZE,
     TopDownSettings,
     require_count,
@@ -87,6 +88,7 @@ class TinySettings(Settings):
     """Settings of I2R-Net on the tiny HRNet; the release has no such network."""
 
     input_size: tuple[int, int] = TINY_SIZE
+    blur_kernel: int = TINY_BLUR
     relation_layers: int = 2
     max_persons: int = 6
 

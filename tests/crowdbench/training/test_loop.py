@@ -143,7 +143,10 @@ def test_a_loss_that_is_no_number_stops_with_the_images_of_its_batch(
         _, errors = process.communicate()
     assert process.returncode == 1
     assert "not finite in step 1" in errors
-    ids = {image["id"] for image in json.loads((crowds / "train/json/synthcrowd_train.json").read_text())["images"]}
+    ids = {
+        image["id"]
+        for image in json.loads((crowds / "train/json/synthcrowd_train.json").read_text())["images"]
+    }
     named = errors.split("images of its batch: ")[1].split(".")[0].split(", ")
     assert len(named) == 2
     assert {int(image) for image in named} <= ids
@@ -151,7 +154,9 @@ def test_a_loss_that_is_no_number_stops_with_the_images_of_its_batch(
     assert TrainingRun.read(run.parent).record.state == "failed"
 
 
-def test_an_unwritable_place_is_an_error_before_anything_is_trained(start_training: Start, tmp_path: Path) -> None:
+def test_an_unwritable_place_is_an_error_before_anything_is_trained(
+    start_training: Start, tmp_path: Path
+) -> None:
     (tmp_path / "runs").write_text("no folder")
     with start_training(tmp_path / "runs") as process:
         _, errors = process.communicate()

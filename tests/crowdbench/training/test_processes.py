@@ -25,7 +25,13 @@ Trained = Callable[..., Path]
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "8", "SLURM_STEP_NUM_TASKS": "1"}, Place()),
         # torchrun inside a Slurm job.
         (
-            {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"},
+            {
+                "RANK": "1",
+                "WORLD_SIZE": "2",
+                "LOCAL_RANK": "1",
+                "SLURM_PROCID": "0",
+                "SLURM_STEP_NUM_TASKS": "1",
+            },
             Place(1, 2, 1),
         ),
     ],
@@ -72,14 +78,20 @@ def test_two_processes_with_half_the_batch_each_move_the_weights_like_one(
     for name, tensor in alone.items():
         assert torch.allclose(tensor, shared[name], atol=1e-5), name
     losses = [
-        [json.loads(line)["epoch_loss"] for line in (run / "metrics.jsonl").read_text().splitlines() if "epoch_loss" in line]
+        [
+            json.loads(line)["epoch_loss"]
+            for line in (run / "metrics.jsonl").read_text().splitlines()
+            if "epoch_loss" in line
+        ]
         for run in runs
     ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
 @pytest.mark.slow
-def test_a_validation_shared_by_processes_predicts_every_person_once(trained: Trained, tmp_path: Path) -> None:
+def test_a_validation_shared_by_processes_predicts_every_person_once(
+    trained: Trained, tmp_path: Path
+) -> None:
     runs = shared_and_alone(trained, tmp_path, {"average": "persons", "optimizer": "sgd", "freeze": ["3"]})
     scores = []
     for run in runs:
@@ -90,7 +102,7 @@ def test_a_validation_shared_by_processes_predicts_every_person_once(trained: Tr
     import gzip
 
     persons = [
-        sorted((r["image_id"] for r in json.loads(gzip.decompress((run / "validation.json.gz").read_bytes()))))
+        sorted(r["image_id"] for r in json.loads(gzip.decompress((run / "validation.json.gz").read_bytes())))
         for run in runs
     ]
     assert persons[0] == persons[1]
