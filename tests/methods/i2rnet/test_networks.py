@@ -6,6 +6,7 @@ Expected values: the release's forward passes and training steps on deterministi
 
 import copy
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from crowdbench.method import load_method
 from crowdbench_backbones.acceleration import accelerated
 from crowdbench_backbones.encoder import SelfAttention
 from crowdbench_backbones.hrformer import DropPath
+from crowdbench_backbones.top_down import TopDownMethod
 
 CONFIGS = [
     f"interformer_{dataset}_{variant}"
@@ -259,25 +261,59 @@ def without_chance(network: nn.Module) -> nn.Module:
     return network
 
 
+@dataclass(frozen=True)
+class GivenCrops:
+    """A batch whose crops and masks are given as the network's input, not as pixels."""
+
+    inputs: Tensor
+    rectangles: Tensor
+    groups: list[int]
+
+    def images(self, dtype: torch.dtype) -> Tensor:
+        return self.inputs.to(dtype)
+
+    def masks(self, dtype: torch.dtype) -> Tensor:
+        return self.rectangles.to(dtype)
+
+
+@dataclass(frozen=True)
+class GivenBatch:
+    """The same with targets that are no Gaussians."""
+
+    crops: GivenCrops
+    heatmaps: Tensor
+    weights: Tensor
+
+    def to(self, device: torch.device) -> "GivenBatch":
+        assert device.type == "cpu"
+        return self
+
+    def targets(self, sigma: float) -> tuple[Tensor, Tensor]:
+        return self.heatmaps, self.weights
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STEPS)
 def test_a_training_step_equals_the_released_one(reference: Path, fill: Filling, name: str) -> None:
     """Loss, gradients and batch-norm statistics, padding persons included; float64, without dropout."""
     golden = json.loads((reference / f"i2rnet/trainstep_{name}.json").read_text())
     variant, dataset, _ = name.split("_")
-    network = without_chance(fill.into(build(f"i2rnet-{variant}", dataset)).double())
+    method = load_method(f"i2rnet-{variant}", dataset)
+    assert isinstance(method, TopDownMethod)
+    network = without_chance(fill.into(method.network()).double())
     count = sum(golden["length"])
-    images = fill.input(golden["images_name"], (count, 3, 256, 192)).double()
-    keypoints = 14 if dataset == "crowdpose" else 17
-    target = 0.1 * fill.input("train/target", (count, keypoints, 64, 48)).double().abs()
-    weight = (fill.input("train/weight", (count, keypoints, 1)) > -1).double()[..., None]
-    output = network(images, masks_of(golden["rectangles"], (256, 192)).double(), golden["length"])
-    losses = [
-        0.5 * ((weight * (heatmaps - target)) ** 2).mean()
-        for heatmaps in (output["intra"], output["inter"])
-        if heatmaps is not None
-    ]
-    loss = torch.stack(losses).mean()
+    shape = (count, 14 if dataset == "crowdpose" else 17, 64, 48)
+    batch = GivenBatch(
+        GivenCrops(
+            fill.input(golden["images_name"], (count, 3, 256, 192)),
+            masks_of(golden["rectangles"], (256, 192)),
+            golden["length"],
+        ),
+        0.1 * fill.input("train/target", shape).double().abs(),
+        (fill.input("train/weight", (*shape[:2], 1))[..., 0] > -1).double(),
+    )
+    losses = method.loss(network, batch)  # type: ignore[arg-type]
+    loss = torch.stack(list(losses.values())).sum()
     loss.backward()
 
     np.testing.assert_allclose(loss.item(), golden["loss"], rtol=1e-6)

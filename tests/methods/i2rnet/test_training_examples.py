@@ -304,29 +304,6 @@ def test_without_a_generator_an_image_is_prepared_as_for_prediction(picture: Pat
         np.testing.assert_array_equal(plain.masks, supervised.crops.masks)
 
 
-@pytest.mark.parametrize(
-    ("name", "dataset", "threshold", "rotation"),
-    [
-        ("i2rnet-vanilla", "crowdpose", 8, 45),
-        ("hrnet-w48-s", "crowdpose", 8, 45),
-        ("i2rnet-transpose", "crowdpose", 6, 45),
-        ("transpose-h", "crowdpose", 6, 45),
-        ("i2rnet-hrformer", "crowdpose", 6, 45),
-        ("hrformer-b", "crowdpose", 6, 45),
-        ("i2rnet-transpose", "ochuman", 8, 45),
-        ("i2rnet-hrformer", "coco", 8, 45),
-        ("i2rnet-tiny", "crowdpose", 8, 30),
-        ("hrnet-tiny", "coco", 8, 30),
-    ],
-)
-def test_half_bodies_and_angles_are_those_of_the_network(
-    name: str, dataset: str, threshold: int, rotation: float
-) -> None:
-    augmentation = configured(name, dataset).augmentation
-    assert augmentation.half_body_keypoints == threshold
-    assert augmentation.rotation_std == rotation
-
-
 @pytest.mark.parametrize("flip", [False, True])
 def test_a_mask_stands_where_the_person_is_in_the_augmented_image(picture: Path, flip: bool) -> None:
     method = configured("i2rnet-tiny")
