@@ -1,6 +1,7 @@
 """How the methods are trained, against the release's configurations (../shared/reference/i2rnet/manifest.json)."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -149,3 +150,28 @@ def test_a_recipe_without_augmentation_is_refused() -> None:
 def test_targets_without_width_are_refused(sigma: float) -> None:
     with pytest.raises(ValueError, match="target_sigma"):
         TopDownRecipe(target_sigma=sigma)
+
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "methods.md").read_text()
+
+
+@pytest.mark.parametrize("dataset", [*DATASETS, "synthcrowd"])
+@pytest.mark.parametrize("name", [*FIRST_STAGES, *TINY])
+def test_the_page_tells_every_recipe_as_it_is(name: str, dataset: str) -> None:
+    (table,) = re.findall(r"^\| method \| dataset \| epochs .*\n\|[-|]+\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    here = dataset if dataset in DATASETS else "other"
+    (row,) = (row for row in rows if f"`{name}`" in row[0] and row[1] in (here, "all"))
+    recipe = recipe_of(name, dataset)
+    first, last = (float(rate) for rate in row[5].split(" → "))
+    start = None if row[7] == "nothing" else row[7].strip("`")
+    told = [int(row[2]), int(row[3]), int(row[4]), first, last, row[6], start]
+    assert told == [
+        recipe.epochs,
+        recipe.images,
+        recipe.processes,
+        recipe.learning_rate,
+        recipe.final_learning_rate,
+        recipe.split,
+        recipe.start,
+    ]
