@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from crowdbench.method import load_method
 from crowdbench.types import Instance, Sample
+from crowdbench_backbones.losses import keypoint_loss
 from crowdbench_backbones.supervision import SupervisedBatch
 from crowdbench_backbones.top_down import TopDownMethod
 
@@ -201,7 +202,6 @@ def test_in_half_precision_losses_are_computed_in_full(pictures: list[Sample], n
         assert loss.item() != full[stage].item()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY)
 def test_four_images_are_learnt_by_heart(pictures: list[Sample], name: str) -> None:
     method = configured(name, input_size=(64, 64))
@@ -209,11 +209,13 @@ def test_four_images_are_learnt_by_heart(pictures: list[Sample], name: str) -> N
     network, batch = method.network().train(), batch_of(method, pictures)
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     losses = []
-    for _ in range(40):
+    for _ in range(25):
         optimizer.zero_grad()
         loss = torch.stack(list(method.loss(network, batch).values())).sum()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[0] < 0.02  # heads start near 0: no larger than the targets themselves
+    targets, weights = batch.targets(method.target_sigma)
+    of_nothing = keypoint_loss(torch.zeros_like(targets), targets, weights).item()
+    assert losses[0] == pytest.approx(of_nothing, rel=0.2)  # heads start near 0
     assert losses[-1] < losses[0] / 5
