@@ -47,7 +47,9 @@ def toy_plugins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "toy-network = toy_method:ToyNetwork\n"
         "toy-centre = toy_method:BoxCentre\n"
         "toy-wrong-count = toy_method:WrongCount\n"
+        "toy-trainable = trainable_toy:TrainableToy\n"
     )
-    shutil.copy(Path(__file__).parent / "toy_method.py", site)
+    for module in ("toy_method.py", "trainable_toy.py"):
+        shutil.copy(Path(__file__).parent / module, site)
     paths = [str(site), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
