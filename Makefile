@@ -8,8 +8,8 @@ WORKERS ?= 2
 
 .PHONY: run test test-fast bench lint format xtcocotools clean
 
-run: $(READY)  ## a real network on the built-in data: run, score, table
-	$(BIN)/crowdbench run i2rnet-vanilla synthcrowd --weights none --limit 8
+run: $(READY)  ## a trained network on the built-in data: run, score, table
+	$(BIN)/crowdbench run i2rnet-tiny synthcrowd
 	$(BIN)/crowdbench leaderboard
 
 test: $(TEST_READY)  ## the whole suite

@@ -25,7 +25,7 @@ from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 from crowdbench_datasets.synthcrowd.annotation import annotate
 from crowdbench_datasets.synthcrowd.drawing import OWNER_STEP
 from crowdbench_datasets.synthcrowd.recipe import STANDARD_IMAGES, Recipe, standard
-from crowdbench_datasets.synthcrowd.writing import generate
+from crowdbench_datasets.synthcrowd.writing import generate, has_room
 
 
 def labels(recipe: Recipe, index: int) -> tuple[float, list[dict[str, Any]]]:
@@ -496,3 +496,20 @@ def test_the_data_check_finds_nothing_wrong_with_any_split(
     assert "0 errors" in result.output
     assert "30 images" in result.output
     assert "100 images" in result.output
+
+
+def test_one_folder_takes_a_set_of_each_split_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "crowds"
+    for split, images in (("train", 3), ("val", 2), ("test", 2)):
+        generate(Recipe(split, images, width=128, height=96), folder, workers=1)
+    names = [path.name for path in folder.rglob("*.jpg")]
+    assert len(names) == 7
+    for split, images in (("train", 3), ("val", 2), ("test", 2)):
+        dataset = load_dataset("synthcrowd", split=split, root=folder)
+        assert len(dataset) == images
+        assert all(sample.read().shape == (96, 128, 3) for sample in dataset)
+    assert not has_room(Recipe("test", 5), folder)  # there is one
+    (folder / "json" / "synthcrowd_test.json").unlink()
+    assert has_room(Recipe("test", 5), folder)
+    (folder / "notes.txt").write_text("mine")
+    assert not has_room(Recipe("test", 5), folder)

@@ -87,7 +87,7 @@ def test_the_python_of_the_readme_runs_as_written(tmp_path: Path) -> None:
         [sys.executable, "-c", found.group(1)], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "i2rnet-vanilla" in done.stdout
+    assert "i2rnet-tiny" in done.stdout
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,8 @@ def synth(
 ) -> None:
     """Write a set of drawn crowds to OUT, in CrowdPose's format.
 
-    Seed, crowding and the other options determine every pixel; the number of workers does not matter. Without
+    Seed, crowding and the other options determine every pixel; the number of workers does not matter. One
+    folder takes a set of each split. Without
     options it is the standard set that --split means where no --root is given.
     """
     from rich.console import Console
@@ -57,7 +58,7 @@ def synth(
 
     from crowdbench.errors import DataError
     from crowdbench_datasets.synthcrowd.recipe import STANDARD_IMAGES, Recipe
-    from crowdbench_datasets.synthcrowd.writing import annotation_path, generate, is_whole
+    from crowdbench_datasets.synthcrowd.writing import annotation_path, generate, has_room, is_whole
 
     images = STANDARD_IMAGES[split] if images is None else images
     recipe = Recipe(split, images, crowding, people, int(keypoints), size[0], size[1], seed)
@@ -65,7 +66,8 @@ def synth(
         if is_whole(recipe, out):
             click.echo(f"{out} holds this very set already.")
             return
-        raise DataError(f"{out}: something else is there. Name a new folder, or remove this one.")
+        if not has_room(recipe, out):
+            raise DataError(f"{out}: something else is there. Name a new folder, or remove this one.")
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         advance = partial(bar.advance, bar.add_task("Drawing", total=images))

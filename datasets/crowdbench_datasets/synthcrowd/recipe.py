@@ -12,7 +12,7 @@ from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 from crowdbench_datasets.synthcrowd.render import Crowd, render
 
 # Raised whenever any pixel or label changes: sets of another version are never mixed up with these.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 SPLITS = ("train", "val", "test")
 KEYPOINT_SETS = {14: CROWDPOSE_14, 17: COCO_17}
 MOST_PEOPLE = 10

@@ -17,7 +17,8 @@ from crowdbench.types import KeypointSet
 from crowdbench_datasets.synthcrowd.parallel import draw_all
 from crowdbench_datasets.synthcrowd.recipe import GENERATOR_VERSION, Recipe
 
-FIRST_IMAGE_ID = 100001
+# Six digits, and a range for each split: one folder can hold all of them.
+FIRST_IMAGE_IDS = {"test": 100001, "val": 200001, "train": 300001}
 
 
 def generate(
@@ -29,12 +30,13 @@ def generate(
 ) -> None:
     """Write a set: ``images/<id>.jpg`` and ``json/synthcrowd_<split>.json``, in CrowdPose's format.
 
-    The folder appears whole or not at all: it is filled beside its place and renamed. When another process
-    was faster, its folder stands; both hold the same.
+    A new folder appears whole or not at all: it is filled beside its place and renamed. When another process
+    was faster, its folder stands; both hold the same. To a folder with other splits the set is added, its
+    annotation file last.
 
     Args:
         recipe: which set.
-        folder: where; must not be there yet.
+        folder: where; not there yet, or see `has_room`.
         on_image: called after every image.
         workers: processes that draw; see `parallel.draw_all`. Their number changes no byte.
 
@@ -46,6 +48,9 @@ def generate(
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         _fill(recipe, unfinished, on_image, workers)
+        if has_room(recipe, folder):
+            _add(unfinished, folder)
+            return
         try:
             unfinished.rename(folder)
         except OSError:
@@ -69,6 +74,21 @@ def is_whole(recipe: Recipe, folder: Path) -> bool:
     return bool(info == _info(recipe))
 
 
+def has_room(recipe: Recipe, folder: Path) -> bool:
+    """Whether a folder holds other splits of drawn crowds, and nothing else."""
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} != {"images", "json"}:
+        return False
+    others = {f"synthcrowd_{split}.json" for split in FIRST_IMAGE_IDS if split != recipe.split}
+    held = {path.name for path in (folder / "json").iterdir()}
+    return bool(held) and held <= others
+
+
+def _add(unfinished: Path, folder: Path) -> None:
+    for kind in ("images", "json"):
+        for path in (unfinished / kind).iterdir():
+            path.rename(folder / kind / path.name)
+
+
 def _info(recipe: Recipe) -> dict[str, Any]:
     return {
         "description": "synthcrowd",
@@ -84,7 +104,7 @@ def _fill(recipe: Recipe, folder: Path, on_image: Callable[[], None], workers: i
     (folder / "images").mkdir(parents=True)
     # Closed here and now if the disk fills up: no process goes on drawing what nobody takes.
     with closing(draw_all(recipe, workers)) as pictures:
-        for image_id, picture in enumerate(pictures, FIRST_IMAGE_ID):
+        for image_id, picture in enumerate(pictures, FIRST_IMAGE_IDS[recipe.split]):
             file_name = f"{image_id}.jpg"
             (folder / "images" / file_name).write_bytes(picture.jpeg)
             images.append(
