@@ -29,7 +29,7 @@ def crowds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(
     toys: dict[str, str], out: Path, *arguments: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    command = [*TRAIN, *arguments, "--out", str(out), "--workers", "0", "--device", "cpu"]
+    command = [*TRAIN, "--out", str(out), "--workers", "0", "--device", "cpu", *arguments]
     env = {**toys, **environment}
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
