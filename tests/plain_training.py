@@ -33,6 +33,7 @@ class Plainly:
         self.method, self.sample, self.draws = method, sample, draws
         self.size = method.settings.input_size
         read = cv2.imread(str(sample.path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        assert read is not None
         self.image = cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
         if draws.flip:
             self.image = np.ascontiguousarray(self.image[:, ::-1])
@@ -106,7 +107,7 @@ class Plainly:
         matrix = cv2.getRotationMatrix2D(middle, self.draws.rotation, 1.0)
         cosine, sine = abs(matrix[0, 0]), abs(matrix[0, 1])
         whole = int(height * sine + width * cosine), int(height * cosine + width * sine)
-        matrix[:, 2] += whole[0] / 2 - middle[0], whole[1] / 2 - middle[1]
+        matrix[:, 2] += np.array([whole[0] / 2 - middle[0], whole[1] / 2 - middle[1]])
         return np.asarray(cv2.resize(cv2.warpAffine(canvas, matrix, whole), self.size[::-1]), np.uint8)
 
     def targets(self, person: Instance, prefers_upper: bool, sigma: float) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from plain_training import Plainly
 
 from crowdbench import load_dataset
@@ -47,12 +48,12 @@ def seconds(work: Callable[[], object]) -> float:
     return best
 
 
-def plainly(method: TopDownMethod, sample: Sample, rng: np.random.Generator) -> list[np.ndarray]:
+def plainly(method: TopDownMethod, sample: Sample, rng: np.random.Generator) -> list[NDArray[Any]]:
     rows = draw_persons(rng, sample.boxes_xywh, method.settings.max_persons)  # type: ignore[attr-defined]
     persons = [sample.instances[row] for row in rows]
     draws = draw(rng, len(persons), method.augmentation)
     plain = Plainly(method, sample, draws)
-    made = []
+    made: list[NDArray[Any]] = []
     for person, upper in zip(persons, draws.prefers_upper, strict=True):
         crop = (plain.crop(person, upper).astype(np.float32) / 255 - MEAN) / STD
         made += [crop.transpose(2, 0, 1), plain.mask(person).astype(np.float32) / 255]
