@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from crowdbench import plugins
-from crowdbench.dataset import load_dataset
-from crowdbench.errors import PluginError, UnknownNameError
+from crowdbench.boxes import box_source
+from crowdbench.dataset import Dataset, dataset_class, load_dataset
+from crowdbench.errors import PluginError, SettingsError, UnknownNameError
 from crowdbench.evaluation import Progress, evaluate
 from crowdbench.method import Precision, load_method
 from crowdbench.run_directory import Run
@@ -23,7 +24,10 @@ OnProgress = Callable[[Progress | Transfer], None]
 
 @dataclass(frozen=True)
 class Request:
-    """An evaluation that somebody asked for; the fields are those of `crowdbench.evaluate`."""
+    """An evaluation that somebody asked for; the fields are those of `crowdbench.evaluate`.
+
+    `crowding` is a level at which the dataset draws its scenes (`Dataset.at_crowding`), or None.
+    """
 
     method: str
     dataset: str
@@ -32,6 +36,7 @@ class Request:
     root: Path | None = None
     boxes: str = "gt"
     annotations: Path | None = None
+    crowding: float | None = None
     weights: str = "published"
     out: Path = Path("runs")
     limit: int | None = None
@@ -48,13 +53,7 @@ class Request:
 
 def carry_out(request: Request, on_progress: OnProgress | None = None) -> Run:
     """Do in this process what was asked."""
-    dataset = load_dataset(
-        request.dataset,
-        split=request.split,
-        root=request.root,
-        boxes=request.boxes,
-        annotations=request.annotations,
-    )
+    dataset = _opened(request)
     return evaluate(
         load_method(request.method, dataset, **request.settings),
         dataset,
@@ -72,6 +71,26 @@ def carry_out(request: Request, on_progress: OnProgress | None = None) -> Run:
         command=request.command or None,
         on_progress=on_progress,
     )
+
+
+def _opened(request: Request) -> Dataset:
+    if request.crowding is None:
+        return load_dataset(
+            request.dataset,
+            split=request.split,
+            root=request.root,
+            boxes=request.boxes,
+            annotations=request.annotations,
+        )
+    if request.root is not None or request.annotations is not None:
+        raise SettingsError(
+            "crowding: the scenes of a level are drawn, not read. Leave --root and --annotations out."
+        )
+    cls = dataset_class(request.dataset)
+    split = request.split or cls.default_split
+    if split not in cls.splits:
+        raise UnknownNameError(f"split of {request.dataset}", split, cls.splits)
+    return cls.at_crowding(request.crowding, split, box_source(request.boxes))
 
 
 class Launcher(ABC):

@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from crowdbench.evaluation import Progress
+    from crowdbench.launch import Launcher, Request
     from crowdbench.run_directory import Run
     from crowdbench.weights import Transfer
 
@@ -34,6 +35,11 @@ def _settings(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> 
 @click.option("--boxes", default="gt", show_default=True, help="gt, none, or a detector's results file.")
 @click.option(
     "--annotations", type=click.Path(path_type=Path), help="An annotation file instead of the split's own."
+)
+@click.option(
+    "--crowding",
+    metavar="LEVELS",
+    help="Levels from 0 to 1, as in 0,0.5,1: a run at each, and a curve. Only where scenes are drawn.",
 )
 @click.option(
     "--weights",
@@ -75,7 +81,7 @@ def _settings(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> 
     "--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="Override a setting."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def run(where: str, as_json: bool, settings: dict[str, str], **options: Any) -> None:
+def run(where: str, as_json: bool, settings: dict[str, str], crowding: str | None, **options: Any) -> None:
     """Run METHOD on DATASET, score it, and keep a record.
 
     A run that was stopped goes on where it was when the same command is given again; one that is done is
@@ -85,12 +91,45 @@ def run(where: str, as_json: bool, settings: dict[str, str], **options: Any) -> 
 
     request = Request(settings=settings, command=tuple(sys.argv), **options)
     launcher = load_launcher(where)
+    if crowding is not None:
+        _run_levels(request, launcher, crowding, as_json)
+        return
     with _stopping_cleanly(), _progress_shown(f"{request.method} on {request.dataset}") as show:
         done = launcher.launch(request, show)
     if as_json:
         _print_json(done)
     else:
         _print_summary(done)
+
+
+def _run_levels(request: "Request", launcher: "Launcher", crowding: str, as_json: bool) -> None:
+    """A run at each level, then the curve."""
+    from dataclasses import replace
+
+    from crowdbench.crowding import STATISTICS, parse_levels, write_curve
+    from crowdbench.dataset import dataset_class
+
+    levels = parse_levels(crowding)
+    runs = []
+    for level in levels:
+        title = f"{request.method} on {request.dataset}, crowding {level:g}"
+        with _stopping_cleanly(), _progress_shown(title) as show:
+            runs.append(launcher.launch(replace(request, crowding=level), show))
+    split = request.split or dataset_class(request.dataset).default_split
+    curve = write_curve(request.out, split, request.boxes, levels, runs)
+    if as_json:
+        click.echo(curve.table.to_json(orient="records"))
+        return
+    for sentence in dict.fromkeys(s for done in runs for s in done.record.warnings):
+        click.echo(f"note: {sentence}", err=True)
+    shown = curve.table.drop(columns=["boxes", "annotations"])
+    for name in STATISTICS:
+        shown[name] = (100 * shown[name]).round(1)
+    shown["crowd_index"] = shown["crowd_index"].round(3)
+    from tabulate import tabulate
+
+    click.echo(tabulate(shown.to_dict("records"), headers="keys"))
+    click.echo(f"\nTable: {curve.csv}\nFigures: {curve.png}, {curve.together}")
 
 
 @contextmanager

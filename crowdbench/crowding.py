@@ -1,0 +1,156 @@
+"""AP over crowding: one method at several levels of a dataset that draws its own scenes.
+
+Every level is a run of its own (`crowdbench.launch.Request.crowding`), on a split of its own, so that it is
+resumed, recorded and ranked like any other. Here they are put side by side.
+"""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crowdbench.boxes import box_source
+from crowdbench.dataset import dataset_class
+from crowdbench.errors import SettingsError
+from crowdbench.figures import line_figure
+from crowdbench.files import write_whole
+from crowdbench.run_directory import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger("crowdbench")
+STATISTICS = ("AP", "AP50", "AP75", "AR")
+# What must agree at every level before two curves may stand in one figure.
+COMPARED = ["level", "annotations", "boxes", "images"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A method's curve on disk.
+
+    Attributes:
+        table: a row a level, from the lowest: ``level``, ``crowd_index`` (the mean of what is measured in the
+            images), ``images``, ``persons``, the statistics in [0, 1] (NaN where there was nothing to find),
+            ``run``, and what it takes to compare.
+        csv, png: the table and its figure.
+        together: the figure with all curves beside it that can be compared.
+    """
+
+    table: "pd.DataFrame"
+    csv: Path
+    png: Path
+    together: Path
+
+
+def parse_levels(text: str) -> list[float]:
+    """Levels separated by commas, as on the command line.
+
+    Raises:
+        SettingsError: not numbers from 0 to 1, or one of them twice.
+    """
+    try:
+        levels = [float(level) for level in text.split(",")]
+    except ValueError:
+        raise SettingsError(f"crowding: {text!r} is not a list of numbers, as in 0,0.25,0.5.") from None
+    wrong = [level for level in levels if not 0 <= level <= 1]
+    if wrong:
+        raise SettingsError(f"crowding: levels lie in 0..1, got {', '.join(map(str, wrong))}.")
+    if len(set(levels)) < len(levels):
+        raise SettingsError(f"crowding: a level stands twice in {text}.")
+    return sorted(levels)
+
+
+def write_curve(out: Path, split: str, boxes: str, levels: Sequence[float], runs: Sequence[Run]) -> Curve:
+    """Put runs of one method side by side, as a table and as a picture.
+
+    They lie in ``<out>/<dataset>-<split>-crowding/``. Curves of other methods that lie there are drawn
+    together with this one, if they can be compared.
+
+    Args:
+        out: the folder of all runs.
+        split: that the levels are drawn from.
+        boxes: as the runs were asked for.
+        levels: of the runs, in the same order.
+        runs: done and scored.
+    """
+    import pandas as pd
+
+    first = runs[0].record
+    table = pd.DataFrame(
+        [_row(level, run, split, boxes, out) for level, run in zip(levels, runs, strict=True)]
+    )
+    folder = out / f"{first.protocol.dataset}-{split}-crowding"
+    name = _name(runs[0])
+    curve = Curve(table, folder / f"{name}.csv", folder / f"{name}.png", folder / "curve.png")
+    write_whole(curve.csv, table.to_csv(index=False).encode())
+    title = f"{first.protocol.dataset} {split}"
+    _draw(curve.png, {name: table}, title)
+    _draw(curve.together, _comparable(folder, name, table), title)
+    return curve
+
+
+def _name(run: Run) -> str:
+    """The method; with the first run's id if it is not the method as it is published."""
+    record = run.record
+    as_published = not record.protocol.changed_settings and record.precision == "fp32"
+    ordinary = as_published and record.weights.source.startswith(f"{record.method}/")
+    return record.method if ordinary else f"{record.method}-{record.id}"
+
+
+def _row(level: float, run: Run, split: str, boxes: str, out: Path) -> dict[str, Any]:
+    record = run.record
+    dataset = dataset_class(record.protocol.dataset).at_crowding(level, split, box_source(boxes))
+    samples = [dataset[index] for index in range(record.protocol.images)]
+    measured = [sample.crowd_index for sample in samples if sample.crowd_index is not None]
+    scores = record.scores or {}
+    return {
+        "level": level,
+        "crowd_index": sum(measured) / len(measured) if measured else math.nan,
+        "images": record.protocol.images,
+        "persons": sum(len(sample.instances) for sample in samples),
+        **{name: scores[name] if scores.get(name, -1) >= 0 else math.nan for name in STATISTICS},
+        "boxes": record.protocol.boxes,
+        "annotations": record.protocol.annotations,
+        "run": run.directory.relative_to(out).as_posix(),
+    }
+
+
+def _comparable(folder: Path, name: str, table: "pd.DataFrame") -> "dict[str, pd.DataFrame]":
+    """This curve and those of other methods on the same scenes, by name."""
+    import pandas as pd
+
+    found = {name: table}
+    own = {row[0]: row for row in table[COMPARED].itertuples(index=False, name=None)}
+    for path in sorted(folder.glob("*.csv")):
+        if path.stem == name:
+            continue
+        try:
+            other = pd.read_csv(path, dtype={"annotations": str, "boxes": str})
+            rows = list(other[COMPARED].itertuples(index=False, name=None))
+            other["AP"].astype(float)
+        except (OSError, ValueError, KeyError) as error:
+            log.warning("%s: not drawn: it is no curve (%s)", path, error)
+            continue
+        if any(row != own.get(row[0], row) for row in rows):
+            log.warning("%s: not drawn beside %s: other images, annotations or boxes", path, name)
+            continue
+        found[path.stem] = other
+    return dict(sorted(found.items()))
+
+
+def _draw(path: Path, tables: "dict[str, pd.DataFrame]", title: str) -> None:
+    series = {
+        name: (table["level"].tolist(), (100 * table["AP"].astype(float)).tolist())
+        for name, table in tables.items()
+    }
+    line_figure(
+        path,
+        series,
+        x_label="crowding",
+        y_label="AP",
+        title=title if len(series) > 1 else f"{next(iter(series))}, {title}",
+        y_range=(0, 100),
+    )
