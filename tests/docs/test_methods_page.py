@@ -40,7 +40,16 @@ def documented(method: str, dataset: str) -> dict[str, Any]:
 @pytest.mark.parametrize("dataset", COLUMNS)
 @pytest.mark.parametrize(
     "method",
-    ["hrnet-w48-s", "i2rnet-vanilla", "transpose-h", "i2rnet-transpose", "hrformer-b", "i2rnet-hrformer"],
+    [
+        "hrnet-tiny",
+        "i2rnet-tiny",
+        "hrnet-w48-s",
+        "i2rnet-vanilla",
+        "transpose-h",
+        "i2rnet-transpose",
+        "hrformer-b",
+        "i2rnet-hrformer",
+    ],
 )
 def test_the_page_tells_every_setting_as_it_is(method: str, dataset: str) -> None:
     settings = msgspec.json.decode(msgspec.json.encode(load_method(method, dataset).settings))

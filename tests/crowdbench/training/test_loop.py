@@ -179,3 +179,33 @@ def test_freezing_what_is_not_there_is_refused_with_what_is(start_training: Star
         _, errors = process.communicate()
     assert process.returncode == 2
     assert "'backbone'" in errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{"precision": "fp16"}, {"compiled": True}], ids=["fp16", "compiled"])
+def test_other_ways_to_compute_learn_as_well(
+    undisturbed: Path, trained: Trained, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    run = trained(tmp_path, **options)
+    losses = [line["epoch_loss"] for line in lines_of(run, "epoch")]
+    plain = [line["epoch_loss"] for line in lines_of(undisturbed, "epoch")]
+    assert losses == pytest.approx(plain, rel=0.05)
+    assert run.name != undisturbed.name  # other bits, another training
+
+
+def test_accumulated_batches_move_the_weights_like_one_large_batch(trained: Trained, tmp_path: Path) -> None:
+    common = {"epochs": 1, "batch_norm": "frozen", "average": "persons", "optimizer": "sgd", "freeze": ["3"]}
+    large = trained(tmp_path / "a", limit=12, recipe={**common, "images": 4})
+    parts = trained(tmp_path / "b", limit=12, recipe={**common, "images": 2, "accumulate": 2})
+    first, second = (load_file(run / "checkpoints" / "last.safetensors") for run in (large, parts))
+    for name, tensor in first.items():
+        assert torch.allclose(tensor, second[name], atol=1e-6), name
+
+
+def test_a_moving_average_is_what_is_kept(undisturbed: Path, trained: Trained, tmp_path: Path) -> None:
+    run = trained(tmp_path, recipe={"ema": 0.999})
+    (averaged, last) = (load_file(r / "checkpoints" / "last.safetensors") for r in (run, undisturbed))
+    (moment,) = (load_file(p) for p in [max((run / "checkpoints").glob("step-*.state.safetensors"))])
+    # What trains goes the same way; what is kept lags behind it.
+    assert torch.equal(moment["network.0.weight"], last["0.weight"])
+    assert not torch.allclose(averaged["0.weight"], last["0.weight"], atol=1e-3)

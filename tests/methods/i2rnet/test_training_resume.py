@@ -1,5 +1,8 @@
-"""A training of a real network, killed and continued: attention, dropout, batch norms, loader workers and all."""
+"""Trainings of real networks: killed and continued, with attention, dropout, batch norms, loader workers and
+all; and shared by two processes.
+"""
 
+import json
 import os
 import random
 import signal
@@ -9,6 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
+
+from crowdbench.method import NetworkMethod, load_method
 
 
 @pytest.mark.slow
@@ -50,3 +57,38 @@ def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(tmp_path: Pa
         assert files[0] == files[1]
     (log,) = killed.rglob("log.txt")
     assert "continued from step" in log.read_text()
+
+
+@pytest.mark.slow
+def test_two_processes_with_half_the_batch_each_take_the_step_of_one(tmp_path: Path) -> None:
+    crowds = tmp_path / "crowds"
+    command = [sys.executable, "-m", "crowdbench", "data", "synth", str(crowds), "--split", "train"]
+    subprocess.run([*command, "--images", "4", "--workers", "1"], check=True)
+    train = ["crowdbench", "train", "hrnet-tiny", "synthcrowd", "--root", str(crowds), "--epochs", "1"]
+    train += ["--validate-on", "none", "--no-evaluate", "--device", "cpu", "--workers", "0"]
+    for value in ("batch_norm=frozen", "average=persons", "optimizer=sgd", "learning_rate=1"):
+        train += ["--recipe", value]
+    found = []
+    for processes in (1, 2):
+        shared = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+        started = [sys.executable, "-m", *(shared if processes > 1 else []), *train]
+        out = tmp_path / str(processes)
+        subprocess.run(
+            [*started, "--out", str(out), "--recipe", f"images={4 // processes}"],
+            check=True,
+            capture_output=True,
+        )
+        (metrics,) = out.rglob("metrics.jsonl")
+        (last,) = out.rglob("last.safetensors")
+        found.append((json.loads(metrics.read_text().splitlines()[-1])["epoch_loss"], load_file(last)))
+    (one_loss, one), (two_loss, two) = found
+    assert one_loss == pytest.approx(two_loss, abs=1e-5)
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        assert torch.allclose(tensor, two[name], atol=1e-5), name
+    torch.manual_seed(0)
+    method = load_method("hrnet-tiny", "synthcrowd")
+    assert isinstance(method, NetworkMethod)
+    began = method.network().state_dict()
+    moved = max((tensor - began[name]).abs().max().item() for name, tensor in one.items())
+    assert moved > 1e-3
