@@ -1,0 +1,153 @@
+"""What is settled before a training begins: where, on what, and what its record says."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from crowdbench import machine, plugins
+from crowdbench.dataset import Dataset
+from crowdbench.errors import SettingsError
+from crowdbench.hashing import file_digest
+from crowdbench.method import NetworkMethod, Precision
+from crowdbench.recipe import Recipe
+from crowdbench.record import Weights
+from crowdbench.training.processes import Place
+from crowdbench.training.record import Selection, TrainingRecord, training_identity
+from crowdbench.types import Sample
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a training is carried out on this machine."""
+
+    place: Place
+    device: "torch.device"
+    precision: Precision
+    compiled: bool
+    deterministic: bool
+    seed: int
+    workers: int
+    save_every_s: float
+
+
+def device_of(name: str, place: Place) -> "torch.device":
+    """Each process of a machine on its own GPU."""
+    import torch
+
+    target = machine.pick_device(name)
+    if target.type != "cuda" or place.count == 1:
+        return target
+    if place.local_rank >= torch.cuda.device_count():
+        raise SettingsError(
+            f"process {place.local_rank + 1} on this machine finds {torch.cuda.device_count()} GPUs.\n"
+            "Start as many processes as there are GPUs."
+        )
+    own = torch.device("cuda", place.local_rank)
+    torch.cuda.set_device(own)
+    return own
+
+
+def loader_workers(place: Place) -> int:
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if place.count > 1 else 1
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, max(1, available // 2 // local))
+
+
+def worth_training_on(dataset: Dataset, limit: int | None) -> list[Sample]:
+    """Images with somebody to learn from.
+
+    Raises:
+        SettingsError: no annotations, boxes of a detector, or nobody.
+    """
+    if limit is not None and limit < 1:
+        raise SettingsError(f"limit must be at least 1, got {limit}.")
+    if not dataset.has_annotations:
+        raise SettingsError(f"{dataset.name} {dataset.split} has no annotations to train on.")
+    if dataset.boxes.label != "gt":
+        raise SettingsError("training takes ground-truth boxes: a detection has no keypoints to learn from.")
+    count = len(dataset) if limit is None else min(limit, len(dataset))
+    samples = (dataset[index] for index in range(count))
+    found = [s for s in samples if any((i.keypoints[:, 2] > 0).any() for i in s.instances)]
+    if not found:
+        raise SettingsError(f"{dataset.name} {dataset.split}: nobody in these images has a keypoint.")
+    return found
+
+
+def new_record(
+    method: NetworkMethod,
+    dataset: Dataset,
+    validation: Dataset | None,
+    selection: Selection,
+    recipe: Recipe,
+    source: str,
+    sha256: str | None,
+    samples: Sequence[Sample],
+    limit: int | None,
+    way: Way,
+    command: Sequence[str] | None,
+) -> TrainingRecord:
+    applied = msgspec.to_builtins(recipe)
+    not_applied = applied.pop("not_applied")
+    published = msgspec.to_builtins(type(method).published_recipe(dataset.name, dataset.keypoints))
+    plugin = plugins.installed("method").get(method.name)
+    origin = plugin.origin if isinstance(plugin, plugins.Plugin) else type(method).__module__
+    settings = msgspec.to_builtins(method.settings)
+    annotations = file_digest(dataset.annotation_file)
+    facts = {
+        "method": method.name,
+        "origin": origin,
+        "data": [dataset.name, dataset.split, annotations, limit],
+        "validation": file_digest(validation.annotation_file) if validation else None,
+        "selection": selection,
+        "settings": settings,
+        "recipe": applied,
+        "start": sha256,
+        "processes": way.place.count,
+        "seed": way.seed,
+        "precision": way.precision,
+        "compiled": way.compiled,
+        "device": way.device.type,
+    }
+    return TrainingRecord(
+        id=training_identity(facts),
+        method=method.name,
+        method_origin=origin,
+        state="running",
+        dataset=dataset.name,
+        split=dataset.split,
+        annotations=annotations,
+        images=len(samples),
+        limit=limit,
+        settings=settings,
+        recipe=applied,
+        changed_recipe={name: value for name, value in applied.items() if value != published.get(name)},
+        not_applied=not_applied,
+        selection=selection,
+        validation_split=validation.split if validation else None,
+        start=Weights(source, sha256),
+        started_tensors=0,
+        parameters=0,
+        processes=way.place.count,
+        precision=way.precision,
+        compiled=way.compiled,
+        deterministic=way.deterministic,
+        seed=way.seed,
+        device=str(way.device),
+        versions=machine.versions(),
+        host=machine.host(way.device),
+        command=list(command if command is not None else sys.argv),
+        started=now(),
+    )
+
+
+def now() -> str:
+    """The time, for records."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

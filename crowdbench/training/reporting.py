@@ -1,0 +1,163 @@
+"""How a training goes: measured after every step, told to whoever wants to know."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crowdbench.recipe import Recipe
+from crowdbench.training.checkpoint import Position
+from crowdbench.training.metrics import MetricsFile, Tracker, write_curve
+from crowdbench.training.processes import Processes
+from crowdbench.training.step import StepResult
+from crowdbench.training.validation import MAIN_STATISTIC
+
+log = logging.getLogger("crowdbench")
+LOG_EVERY_STEPS = 20
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """How far a training is; given to the caller after every step, in the first process only.
+
+    Attributes:
+        epoch: the current one, from 1. `epochs`: of how many.
+        step: steps done. `steps`: of how many.
+        loss: sum of the losses, mean over the persons of this epoch so far.
+        rate: the learning rate.
+        images_per_s: since the last report, of all processes.
+        waiting: share of the time since then in which this process waited for data.
+        eta_s: seconds until all steps are done, at this pace; validations not counted.
+        score: the last validation's AP, if there was one.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    rate: float
+    images_per_s: float
+    waiting: float
+    eta_s: float
+    score: float | None
+
+
+class Reporter:
+    """Measures the pace, and tells it to everybody who wants to know.
+
+    Args:
+        processes: which share the training.
+        recipe: of the training.
+        steps_an_epoch: optimizer steps.
+        metrics: ``metrics.jsonl``; None in all processes but the first.
+        followers: others who are told.
+        on_progress: called after every step, in the first process.
+    """
+
+    def __init__(
+        self,
+        processes: Processes,
+        recipe: Recipe,
+        steps_an_epoch: int,
+        metrics: MetricsFile | None,
+        followers: Sequence[Tracker],
+        on_progress: Callable[[TrainingProgress], None] | None,
+    ) -> None:
+        self.processes = processes
+        self.epochs = recipe.epochs
+        self.steps = steps_an_epoch * recipe.epochs
+        self.metrics = metrics
+        self.followers = followers
+        self.on_progress = on_progress if processes.is_first else None
+        scored = metrics.of_kind("validation") if metrics else []
+        self.score: float | None = scored[-1][MAIN_STATISTIC] if scored else None
+        self.resume_clock()
+        self._line = self._fresh()
+
+    @staticmethod
+    def _fresh() -> dict[str, float]:
+        return {"images": 0.0, "waited": 0.0, "seconds": 0.0, "steps": 0.0}
+
+    def resume_clock(self) -> None:
+        """Count time from now on: what was between did not belong to training."""
+        self._last = time.perf_counter()
+        self._waited = 0.0
+
+    def waited(self) -> None:
+        """Data has come; everything since the last step was waiting."""
+        self._waited = time.perf_counter() - self._last
+
+    def stepped(self, position: Position, result: StepResult, images: int) -> None:
+        """A step is done, of so many images in this process."""
+        now = time.perf_counter()
+        seconds, self._last = now - self._last, now
+        line = self._line
+        line["images"] += images * self.processes.count
+        line["waited"] += self._waited
+        line["seconds"] += seconds
+        line["steps"] += 1
+        means = _means(position.sums)
+        pace = line["seconds"] / line["steps"]
+        progress = TrainingProgress(
+            epoch=position.epoch + 1,
+            epochs=self.epochs,
+            step=position.step,
+            steps=self.steps,
+            loss=sum(means.values()),
+            rate=result.rate,
+            images_per_s=line["images"] / max(line["seconds"], 1e-9),
+            waiting=line["waited"] / max(line["seconds"], 1e-9),
+            eta_s=(self.steps - position.step) * pace,
+            score=self.score,
+        )
+        if self.on_progress is not None:
+            self.on_progress(progress)
+        if position.step % LOG_EVERY_STEPS == 0:
+            persons = max(result.persons, 1)
+            losses = {f"loss_{name}": value / persons for name, value in result.losses.items()}
+            self._tell(
+                "train",
+                position.step,
+                position.epoch + 1,
+                {
+                    **losses,
+                    "learning_rate": result.rate,
+                    "images_per_s": progress.images_per_s,
+                    "data_wait": progress.waiting,
+                },
+            )
+            self._line = self._fresh()
+
+    def epoch_ended(self, position: Position) -> None:
+        """All batches of the epoch are done: the losses over all its persons, of all processes."""
+        sums = position.sums
+        losses = _means(dict(zip(sums, self.processes.sums(*sums.values()), strict=True)))
+        named = {f"loss_{name}": value for name, value in losses.items()}
+        values = {**named, "epoch_loss": sum(losses.values())}
+        self._tell("epoch", position.step, position.epoch + 1, values)
+
+    def validated(self, position: Position, scores: Mapping[str, float], seconds: float) -> None:
+        """A validation was made, after `position.epoch` epochs."""
+        self.score = scores[MAIN_STATISTIC]
+        log.info("epoch %d: AP %.4f", position.epoch, self.score)
+        self._tell("validation", position.step, position.epoch, {**scores, "seconds": seconds})
+
+    def _tell(self, kind: str, step: int, epoch: int, values: Mapping[str, float]) -> None:
+        if self.metrics is None:
+            return
+        self.metrics.write({"kind": kind, "step": step, "epoch": epoch, **values})
+        for follower in self.followers:
+            follower.log({f"{kind}/{name}": value for name, value in values.items()}, step)
+
+    def draw(self, path: Path, title: str) -> None:
+        """Draw the curve anew."""
+        if self.metrics is not None:
+            write_curve(path, self.metrics, title)
+
+
+def _means(sums: Mapping[str, float]) -> dict[str, float]:
+    """Sums over persons, divided by their number."""
+    persons = max(sums.get("persons", 0.0), 1.0)
+    return {name: value / persons for name, value in sums.items() if name != "persons"}
