@@ -86,7 +86,7 @@ def test_the_wheel_holds_every_package_with_its_data_and_nothing_else(wheel: Pat
         if (
             parts[0] != "tests"
             and start is not None
-            and (suffix in {".py", ".toml", ".yaml"} or parts[-1] == "py.typed")
+            and (suffix in {".py", ".toml", ".yaml", ".safetensors"} or parts[-1] == "py.typed")
         ):
             expected.add("/".join(parts[start:]))
     inside = {name for name in names if ".dist-info/" not in name}
