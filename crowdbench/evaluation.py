@@ -157,7 +157,11 @@ def _find_weights(
     weights: str | Path,
     on_progress: Callable[[Progress | Transfer], None] | None,
 ) -> ResolvedWeights:
-    if isinstance(method, NetworkMethod):
+    if method.takes_weights:
+        if weights == "none" and not isinstance(method, NetworkMethod):
+            raise SettingsError(
+                f"{method.name} computes with a file of weights and nothing else; name one with --weights."
+            )
         size = getattr(method.settings, "input_size", None)
         return resolve_weights(
             weights,
@@ -167,7 +171,7 @@ def _find_weights(
             on_progress=on_progress,
         )
     if weights not in ("published", "none"):
-        raise SettingsError(f"{method.name} has no network to load weights into; leave --weights out.")
+        raise SettingsError(f"{method.name} takes no weights; leave --weights out.")
     return ResolvedWeights("none needed", None, None, None)
 
 
@@ -194,6 +198,7 @@ def _new_record(
         training_data=weights.training_data,
         changed_settings={name: value for name, value in settings.items() if value != published.get(name)},
     )
+    protocol = dataclasses.replace(protocol, **method.known_protocol())
     versions = machine.versions()
     facts = {
         "batch_size": execution.batch_size,
@@ -287,6 +292,8 @@ def _carry_out(
     on_progress: Callable[[Progress | Transfer], None] | None,
 ) -> Run:
     record = run.record
+    if weights is not None and not isinstance(method, NetworkMethod):
+        method.load(weights)
     network = (
         build_network(
             method,

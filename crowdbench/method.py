@@ -26,6 +26,8 @@ from crowdbench.recipe import Recipe
 from crowdbench.types import FloatArray, KeypointSet, Paradigm, Pose, Sample
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor, nn
 
     from crowdbench.dataset import Dataset
@@ -47,6 +49,7 @@ class Method(ABC):
         paradigm: ``"top-down"`` methods get boxes; the others must not look at them.
         Settings: a frozen dataclass of everything that can change the method's numbers. Fields called
             ``flip_test`` and ``input_size`` (height, width) become part of a run's protocol.
+        takes_weights: `load` wants the file that ``--weights`` names.
 
     Args:
         keypoints: the keypoints to predict, in this order.
@@ -56,6 +59,7 @@ class Method(ABC):
 
     paradigm: ClassVar[Paradigm]
     Settings: ClassVar[type[Any]] = NoSettings
+    takes_weights: ClassVar[bool] = False
 
     def __init__(self, keypoints: KeypointSet, settings: Any, name: str | None = None) -> None:
         self.keypoints = keypoints
@@ -79,9 +83,34 @@ class Method(ABC):
             The poses, in image coordinates, best first or in any order.
         """
 
+    def estimate_sample(self, sample: Sample) -> list[Pose]:
+        """Find the poses in one image of a dataset; what is here reads it and calls `estimate`.
+
+        For methods that need more than pixels and boxes, or no pixels at all.
+        """
+        boxes = sample.boxes_xywh if self.paradigm == "top-down" else np.empty((0, 4))
+        return self.estimate(sample.read(), boxes)
+
+    def load(self, weights: "Path") -> None:
+        """Be given the weights' file, once, before the first image; see `takes_weights`.
+
+        Raises:
+            WeightsError: the file is not what the method needs.
+        """
+        raise SettingsError(f"{self.name} takes no weights.")
+
+    def known_protocol(self) -> dict[str, Any]:
+        """Fields of a run's `crowdbench.record.Protocol` that this method knows better than the bench.
+
+        For methods that were given more, or less, than the bench gave them.
+        """
+        return {}
+
 
 class NetworkMethod(Method):
     """A method whose core is one PyTorch module."""
+
+    takes_weights = True
 
     @abstractmethod
     def network(self) -> "nn.Module":

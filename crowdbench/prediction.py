@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 from crowdbench.batching import in_batches
 from crowdbench.errors import RunError, ShapeError
@@ -60,15 +59,10 @@ def predict_batches(
         predicting = _Predicting(method, network, device, precision, workers)
         found = predicting.within_memory(batches, batch_size, on_halved)
     else:
-        found = ([_estimated(method, sample) for sample in batch] for batch in batches)
+        found = ([method.estimate_sample(sample) for sample in batch] for batch in batches)
     for batch, poses in zip(batches, found, strict=True):
         _check(method, batch, poses)
         yield poses
-
-
-def _estimated(method: Method, sample: Sample) -> list[Pose]:
-    boxes = sample.boxes_xywh if method.paradigm == "top-down" else np.empty((0, 4))
-    return method.estimate(sample.read(), boxes)
 
 
 class _Predicting:
