@@ -32,7 +32,7 @@ class ImageEntry(msgspec.Struct, rename={"crowd_index": "crowdIndex"}, gc=False)
 
 
 class _Person(msgspec.Struct, Generic[N], gc=False):
-    """An entry of ``annotations``; the rest (segmentations, licences) is skipped while parsing."""
+    """An entry of ``annotations``; the rest is skipped while parsing, and segmentations are left unread."""
 
     id: Id
     image_id: Id
@@ -40,6 +40,7 @@ class _Person(msgspec.Struct, Generic[N], gc=False):
     keypoints: list[N]
     iscrowd: int = 0
     area: float | None = None
+    segmentation: msgspec.Raw = msgspec.Raw()
 
 
 class _File(msgspec.Struct, Generic[N]):
@@ -57,6 +58,8 @@ class Persons:
         keypoints: ``(n, K, 3)`` float64, x, y in image pixels and visibility.
         areas: ``(n,)`` float64, the ``area`` field in square pixels; NaN where there is none.
         iscrowd: ``(n,)`` bool.
+        segmentations: n JSON texts, of those who are a crowd or without a labelled keypoint; of the others,
+            whose keypoints tell where they are, and where the file has none, an empty one.
         starts: ``(images + 1,)`` int64; the persons of image i are the rows ``starts[i]:starts[i + 1]``.
     """
 
@@ -65,6 +68,7 @@ class Persons:
     keypoints: FloatArray
     areas: FloatArray
     iscrowd: NDArray[np.bool_]
+    segmentations: Sequence[bytes]
     starts: NDArray[np.int64]
 
     def of(self, image: int) -> slice:
@@ -168,7 +172,15 @@ def _with_numbers(person: _Person[float | str], path: Path) -> tuple[_Person[flo
         ) from error
     strings = any(isinstance(value, str) for value in person.keypoints)
     return (
-        _Person(person.id, person.image_id, person.bbox, numbers, person.iscrowd, person.area),
+        _Person(
+            person.id,
+            person.image_id,
+            person.bbox,
+            numbers,
+            person.iscrowd,
+            person.area,
+            person.segmentation,
+        ),
         strings,
     )
 
@@ -195,6 +207,11 @@ def _doubles(ids: Collection[T]) -> Iterator[T]:
         seen.add(identity)
 
 
+def _written(segmentation: msgspec.Raw) -> bytes:
+    text = bytes(segmentation)
+    return b"" if text in (b"null", b"[]") else text
+
+
 def _columns(
     entries: Sequence[_Person[float]], at: NDArray[np.int64], images: int, count: int, path: Path
 ) -> Persons:
@@ -213,12 +230,16 @@ def _columns(
     if not finite.all():
         entry = entries[int(finite.argmin())]
         raise AnnotationError(f"{path}: annotation {entry.id}: a keypoint is NaN or infinite.")
+    iscrowd = column([bool(entry.iscrowd) for entry in entries], np.bool_)
+    unplaced = (iscrowd | ~(keypoints[..., 2] > 0).any(axis=1)).tolist()
     order = np.argsort(at, kind="stable")
     return Persons(
         ids=column([entry.id for entry in entries], np.int64)[order],
         boxes_xywh=column([entry.bbox for entry in entries], np.float64, (4,))[order],
         keypoints=keypoints[order],
         areas=column([entry.area for entry in entries], np.float64)[order],
-        iscrowd=column([bool(entry.iscrowd) for entry in entries], np.bool_)[order],
+        iscrowd=iscrowd[order],
+        # Copies: a view would keep the whole file in memory.
+        segmentations=[_written(entries[i].segmentation) if unplaced[i] else b"" for i in order.tolist()],
         starts=np.searchsorted(at[order], np.arange(images + 1)),
     )

@@ -16,6 +16,7 @@ from crowdbench.dataset import Dataset
 from crowdbench.detections import Detections
 from crowdbench.errors import AnnotationError, MissingDataError
 from crowdbench.geometry import clean_boxes
+from crowdbench.segmentation import Segmentation
 from crowdbench.swapped_sizes import swapped_sizes
 from crowdbench.types import FloatArray, Instance, Sample
 
@@ -163,16 +164,34 @@ class CocoFormatDataset(Dataset):
             instances=instances,
             crowd_index=image.crowd_index,
             box_source=source,  # type: ignore[arg-type]  # one of the three literals above
+            ignored=self._ignored(index) if source == "gt" else (),
         )
 
     def _instances(self, index: int) -> tuple[Instance, ...]:
         image, persons = self._images[index], self._persons
         rows = persons.of(index)
-        boxes, fits = clean_boxes(persons.boxes_xywh[rows], image.width, image.height)
+        annotated = persons.boxes_xywh[rows]
+        boxes, fits = clean_boxes(annotated, image.width, image.height)
+        box_areas = annotated[:, 2] * annotated[:, 3]
         return tuple(
-            Instance(box, persons.keypoints[row], float(self._areas[row]), id=int(persons.ids[row]))
-            for row, box in zip(range(rows.start, rows.stop), boxes, strict=True)
+            Instance(
+                box,
+                persons.keypoints[row],
+                float(self._areas[row]),
+                id=int(persons.ids[row]),
+                annotated_box_area=float(box_area),
+            )
+            for row, box, box_area in zip(range(rows.start, rows.stop), boxes, box_areas, strict=True)
             if self._predicted[row] and fits[row - rows.start]
+        )
+
+    def _ignored(self, index: int) -> tuple[Segmentation, ...]:
+        persons = self._persons
+        rows = persons.of(index)
+        return tuple(
+            Segmentation(text, int(persons.ids[row]))
+            for row, text in zip(range(rows.start, rows.stop), persons.segmentations[rows], strict=True)
+            if text
         )
 
     def _counted_areas(self) -> FloatArray:

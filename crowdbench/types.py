@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.errors import ImageError, ShapeError
+from crowdbench.segmentation import Segmentation
 
 Paradigm = Literal["top-down", "bottom-up", "one-stage"]
 FloatArray = NDArray[np.float64]
@@ -87,6 +88,8 @@ class Instance:
         score: the detector's confidence; 1.0 for ground truth.
         iscrowd: stands for a group, not one person.
         id: the annotation's id; for a detection its position in the detector's file.
+        annotated_box_area: width times height of the box before it was cut to the image, in square pixels;
+            None where `box_xywh` was not cut.
     """
 
     box_xywh: FloatArray
@@ -95,10 +98,18 @@ class Instance:
     score: float = 1.0
     iscrowd: bool = False
     id: int = 0
+    annotated_box_area: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "box_xywh", _frozen_array(self.box_xywh, (4,), "box_xywh"))
         object.__setattr__(self, "keypoints", _frozen_array(self.keypoints, (None, 3), "keypoints"))
+
+    @property
+    def box_area(self) -> float:
+        """Width times height of the box as annotated, whether or not it was cut, in square pixels."""
+        if self.annotated_box_area is not None:
+            return self.annotated_box_area
+        return float(self.box_xywh[2] * self.box_xywh[3])
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +121,9 @@ class Sample:
         path: the image file.
         width, height: in pixels, after correction where the annotation file is known to be wrong.
         instances: the persons, in file order.
+        ignored: where in the image are annotated persons whose poses nobody knows: crowds, and persons
+            without a labelled keypoint. Neither persons to learn nor background. Empty unless the boxes are
+            ground truth and the annotation file has segmentations.
         crowd_index: CrowdPose's crowdIndex (its paper, section 3.1), or None where the dataset has none.
         box_source: "gt", "detector" or "none": where the instances' boxes come from.
     """
@@ -121,6 +135,7 @@ class Sample:
     instances: tuple[Instance, ...] = ()
     crowd_index: float | None = None
     box_source: Literal["gt", "detector", "none"] = "gt"
+    ignored: tuple[Segmentation, ...] = ()
 
     @property
     def boxes_xywh(self) -> FloatArray:
