@@ -1,0 +1,38 @@
+"""``crowdbench new-method NAME``."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from crowdbench.scaffold import Beginning
+
+
+@click.command("new-method")
+@click.argument("name")
+@click.option(
+    "--paradigm",
+    type=click.Choice(["top-down", "bottom-up", "wrapper"]),
+    default="top-down",
+    show_default=True,
+    help="What it is to begin with: a network for each person's crop, a network for whole images, or a model "
+    "that is not PyTorch.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    show_default="here",
+    help="The folder that the package's own folder is made in.",
+)
+def new_method(name: str, paradigm: "Beginning", out: Path) -> None:
+    """Write a package with a method called NAME, which installs, runs and passes its tests as it is."""
+    from crowdbench.scaffold import commands_of, new_method
+
+    for file in new_method(name, paradigm, out):
+        click.echo(file)
+    click.echo("\nNext:")
+    for command in (f"pip install -e {shlex.quote(str(out / name))}", *commands_of(name, paradigm)):
+        click.echo(f"  {command}")

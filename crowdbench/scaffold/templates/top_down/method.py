@@ -1,0 +1,231 @@
+"""The method: persons are cut out of the image, the network draws heatmaps, their peaks are the keypoints.
+
+Letters: n persons of an image, S persons of a batch, K keypoints, H and W of crops, h and w of heatmaps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from crowdbench import KeypointSet, NetworkMethod, Pose, Sample
+from crowdbench.errors import SettingsError
+from crowdbench.geometry import centers_and_scales, crop_affines, transform_points, warp_crops
+from crowdbench.heatmaps import average_flipped, decode_dark, gaussian_targets, rescore
+from crowdbench.recipe import Recipe
+from crowdbench.suppression import oks_nms
+
+from .network import DEEPEST, STRIDE, Network
+
+FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """All that can change a prediction. Users change it with ``--set flip_test=false``; runs record it.
+
+    Attributes:
+        input_size: (height, width) of the crops, in pixels.
+        flip_test: average the heatmaps with those of the mirrored crop.
+        blur_kernel: heatmaps are smoothed by a Gaussian so many pixels wide before the peak is sought.
+        nms_threshold: of two poses whose OKS is above it, the better one stays.
+    """
+
+    input_size: tuple[int, int] = (128, 96)
+    flip_test: bool = True
+    blur_kernel: int = 7
+    nms_threshold: float = 0.9
+
+    def __post_init__(self) -> None:
+        if any(side < DEEPEST or side % DEEPEST for side in self.input_size):
+            raise ValueError(f"input_size must be multiples of {DEEPEST}, got {self.input_size}.")
+
+
+@dataclass(frozen=True)
+class TrainingRecipe(Recipe):
+    """All that can change the weights. Users change it with ``--recipe rotation=10``; trainings record it.
+
+    Attributes:
+        target_sigma: of the Gaussians that heatmaps are trained towards, in their pixels.
+        rotation: crops are turned by up to so many degrees, either way.
+        scaling: crops are enlarged, or reduced, by up to this factor.
+    """
+
+    epochs: int = 30
+    images: int = 4
+    learning_rate: float = 3e-3
+    final_learning_rate: float = 3e-5
+    target_sigma: float = 1.5
+    rotation: float = 20.0
+    scaling: float = 1.2
+
+
+@dataclass(frozen=True, eq=False)
+class Crops:
+    """Persons of one image, or of several, one after the other."""
+
+    pixels: NDArray[np.uint8]  # (S, H, W, 3), RGB
+    centers: Float32Array  # (S, 2), of the crops, in pixels of the image
+    scales: Float32Array  # (S, 2), of the crops, in units of 200 pixels of the image
+    boxes: FloatArray  # (S, 4)
+    scores: FloatArray  # (S,), of the boxes
+    counts: tuple[int, ...]  # persons of each image; their sum is S
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """Crops, and the heatmaps that the network should draw for them."""
+
+    crops: Crops
+    heatmaps: Float32Array  # (S, K, h, w)
+    weights: Float32Array  # (S, K), 0 for keypoints that nobody labelled
+
+
+class MyMethod(NetworkMethod):
+    """Heatmaps of a small U-Net. Replace what is not yours, one function at a time."""
+
+    paradigm = "top-down"
+    Settings = CropSettings
+    settings: CropSettings
+    recipe = TrainingRecipe()
+
+    @property
+    def heatmap_size(self) -> tuple[int, int]:
+        """(h, w)."""
+        height, width = self.settings.input_size
+        return height // STRIDE, width // STRIDE
+
+    def network(self) -> nn.Module:
+        """A new network, with random weights."""
+        return Network(self.keypoints.count)
+
+    # To predict: prepare → collate → predict.
+
+    def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Crops | Lesson:
+        """Cut out the persons of an image; with a generator, to train on. Runs in loader workers."""
+        if rng is not None:
+            return self._lesson(sample, rng)
+        boxes = sample.boxes_xywh
+        centers, scales = centers_and_scales(boxes, self.settings.input_size)
+        affines = crop_affines(centers, scales, self.settings.input_size)
+        pixels = warp_crops(sample.read(), affines, self.settings.input_size)
+        scores = np.array([person.score for person in sample.instances], dtype=np.float64)
+        return Crops(pixels, centers, scales, boxes, scores, (len(boxes),))
+
+    def collate(self, examples: Sequence[Crops | Lesson]) -> Crops | Lesson:
+        """Put the persons of several images one after the other."""
+        lessons = [example for example in examples if isinstance(example, Lesson)]
+        if lessons:
+            return Lesson(
+                joined([lesson.crops for lesson in lessons]),
+                np.concatenate([lesson.heatmaps for lesson in lessons]),
+                np.concatenate([lesson.weights for lesson in lessons]),
+            )
+        return joined([example for example in examples if isinstance(example, Crops)])
+
+    def predict(self, network: nn.Module, batch: Crops) -> list[list[Pose]]:
+        """The poses of each image, in its own coordinates."""
+        if len(batch.pixels) == 0:
+            return [[] for _ in batch.counts]
+        positions, confidences = decode_dark(self._heatmaps(network, batch), self.settings.blur_kernel)
+        # A heatmap has a map of its own to the image: not the crop's, divided by the stride.
+        to_image = crop_affines(batch.centers, batch.scales, self.heatmap_size, inverse=True)
+        located = transform_points(positions, to_image)
+        keypoints = np.concatenate([located, confidences[..., None]], axis=2)  # (S, K, 3)
+        scores = rescore(batch.scores, confidences)
+        ends = np.cumsum(batch.counts)
+        rows = [np.arange(end - count, end) for end, count in zip(ends, batch.counts, strict=True)]
+        return [self._without_doubles(keypoints[own], scores[own], batch.boxes[own]) for own in rows]
+
+    def _heatmaps(self, network: nn.Module, batch: Crops) -> Float32Array:
+        """``(S, K, h, w)``."""
+        images = normalised(batch.pixels, next(network.parameters()))
+        heatmaps = network(images).float()
+        if self.settings.flip_test:
+            mirrored = network(images.flip(-1)).float()
+            heatmaps = average_flipped(heatmaps, mirrored, self.keypoints.flip_order)
+        array: Float32Array = heatmaps.cpu().numpy()
+        return array
+
+    def _without_doubles(self, keypoints: FloatArray, scores: FloatArray, boxes: FloatArray) -> list[Pose]:
+        areas = boxes[:, 2] * boxes[:, 3]
+        kept = oks_nms(keypoints, scores, areas, self.keypoints.sigmas, self.settings.nms_threshold)
+        return [Pose(keypoints[i], scores[i], boxes[i]) for i in kept]
+
+    # To train: prepare, with a generator → collate → loss.
+
+    @classmethod
+    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> TrainingRecipe:
+        """What your paper trains with on a dataset."""
+        return TrainingRecipe()
+
+    def train_with(self, recipe: Recipe) -> None:
+        """Be told the recipe, with what users have changed in it."""
+        if not isinstance(recipe, TrainingRecipe):
+            raise SettingsError(f"{self.name} is trained by a TrainingRecipe, got {type(recipe).__name__}.")
+        self.recipe = recipe
+
+    def _lesson(self, sample: Sample, rng: np.random.Generator) -> Lesson:
+        """The labelled persons of an image, seen a little differently each time.
+
+        Random numbers come from `rng` alone: then trainings can be repeated, and continued, to the bit.
+        """
+        people = [person for person in sample.instances if (person.keypoints[:, 2] > 0).any()]
+        keypoints = np.array([person.keypoints for person in people]).reshape(-1, self.keypoints.count, 3)
+        boxes = np.array([person.box_xywh for person in people]).reshape(-1, 4)
+        size, image = self.settings.input_size, sample.read()
+        centers, scales = centers_and_scales(boxes, size)
+        scales = scales * np.float32(self.recipe.scaling ** rng.uniform(-1, 1))
+        rotation = rng.uniform(-self.recipe.rotation, self.recipe.rotation)
+        if rng.random() < 0.5:
+            # Pixel centres are at integers: the last column, width - 1, becomes column 0.
+            image = np.ascontiguousarray(image[:, ::-1])
+            centers[:, 0] = sample.width - 1 - centers[:, 0]
+            keypoints = keypoints[:, list(self.keypoints.flip_order)]
+            keypoints[..., 0] = sample.width - 1 - keypoints[..., 0]
+        pixels = warp_crops(image, crop_affines(centers, scales, size, rotation=rotation), size)
+        to_heatmap = crop_affines(centers, scales, self.heatmap_size, rotation=rotation)
+        heatmaps, weights = gaussian_targets(
+            transform_points(keypoints[..., :2], to_heatmap),
+            keypoints[..., 2] > 0,
+            self.heatmap_size,
+            self.recipe.target_sigma,
+        )
+        crops = Crops(pixels, centers, scales, boxes, np.ones(len(boxes)), (len(boxes),))
+        return Lesson(crops, heatmaps, weights)
+
+    def loss(self, network: nn.Module, batch: Lesson) -> dict[str, Tensor]:
+        """The squared distance of heatmaps from what they should be, of a person on average."""
+        parameter = next(network.parameters())
+        heatmaps = network(normalised(batch.crops.pixels, parameter)).float()
+        targets, weights = (
+            torch.from_numpy(array).to(parameter.device) for array in (batch.heatmaps, batch.weights)
+        )
+        distances = (heatmaps - targets).square().sum(dim=(2, 3)) * weights  # (S, K)
+        return {"heatmap": distances.sum() / max(1, len(distances))}
+
+    def counted(self, batch: Lesson) -> int:
+        """The persons that the loss is a mean over."""
+        return len(batch.weights)
+
+
+def joined(groups: Sequence[Crops]) -> Crops:
+    """The persons of several images, one after the other."""
+    return Crops(
+        np.concatenate([group.pixels for group in groups]),
+        np.concatenate([group.centers for group in groups]),
+        np.concatenate([group.scales for group in groups]),
+        np.concatenate([group.boxes for group in groups]),
+        np.concatenate([group.scores for group in groups]),
+        tuple(count for group in groups for count in group.counts),
+    )
+
+
+def normalised(pixels: NDArray[np.uint8], like: Tensor) -> Tensor:
+    """``(S, H, W, 3)``, 0 to 255 → ``(S, 3, H, W)``, -1 to 1, on the device of `like`."""
+    images = torch.from_numpy(pixels).to(like.device).permute(0, 3, 1, 2)
+    return images.to(like.dtype) / 127.5 - 1

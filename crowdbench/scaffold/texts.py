@@ -1,0 +1,67 @@
+"""The files of a plugin that are not code, as templates."""
+
+PYPROJECT = """\
+[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "my-method"
+version = "0.1.0"
+description = "A pose method for crowdbench"
+readme = "README.md"
+requires-python = ">=3.11"
+dependencies = [$dependencies]
+
+[project.optional-dependencies]
+test = ["pytest>=8"]
+
+# What makes it a plugin: the name that users type, and the class that it stands for.
+[project.entry-points."crowdbench.methods"]
+my-method = "my_method:MyMethod"
+
+[tool.setuptools.package-data]
+my_method = ["py.typed"]
+
+[tool.pytest.ini_options]
+testpaths = ["tests"]
+
+[tool.mypy]
+strict = true
+files = ["src", "tests"]
+
+[tool.ruff]
+line-length = 110
+"""
+
+README = """\
+# my-method
+
+$kind.
+`crowdbench new-method` wrote it. It runs as it is, and is yours to change.
+
+| file | |
+|---|---|
+$files
+| `tests/test_my_method.py` | what crowdbench asks of every method, a test each; add your own |
+| `pyproject.toml` | the entry point: which name stands for which class |
+
+## Use it
+
+```
+pip install -e '.[test]'
+$commands
+pytest
+```
+
+`pip install -e` installs this very folder: what you change in `src/` counts at once. The code lies in
+`src/` so that tests meet the package as it is installed, entry point included, and not a folder that
+happens to lie beside them.
+
+## Make it yours
+
+$steps
+
+Raise the `version` when results change. It is in the record of every run, and runs of two versions are
+two runs.
+"""
