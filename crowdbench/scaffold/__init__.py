@@ -51,8 +51,9 @@ class _Texts:
 _NETWORK_STEPS = (
     "The network: put yours into `network.py`. It may have any shape; `predict` and `loss` are all that "
     "call it.",
-    "What goes in and comes out: `prepare` and `predict` in `method.py`. Everything that can change a number "
-    "belongs into its settings, everything that can change the weights into its recipe: both are recorded.",
+    "What goes in and comes out: `prepare` and `predict` in `method.py`.",
+    "What can be set: everything that can change a number belongs into the settings, everything that can "
+    "change the weights into the recipe. Both are recorded.",
     "The numbers of your paper: `published_settings` and `published_recipe`, for each dataset.",
 )
 _TEXTS: dict[Beginning, _Texts] = {
@@ -61,7 +62,9 @@ _TEXTS: dict[Beginning, _Texts] = {
         ("crowdbench", "numpy", "torch"),
         {
             "network.py": "the network: a crop in, heatmaps out",
-            "method.py": "settings, recipe, and the way from image to poses and to a loss",
+            "method.py": "from images to poses, and to a loss",
+            "crops.py": "what goes into the network",
+            "settings.py": "what can be set: for predictions, and for training",
         },
         True,
         _NETWORK_STEPS,
@@ -71,7 +74,10 @@ _TEXTS: dict[Beginning, _Texts] = {
         ("crowdbench", "numpy", "torch"),
         {
             "network.py": "the network: an image in, centres and offsets out",
-            "method.py": "settings, recipe, and the way from image to poses and to a loss",
+            "method.py": "from images to poses, and to a loss",
+            "examples.py": "what goes into the network, and what should come out",
+            "frames.py": "where things are: image, input, output",
+            "settings.py": "what can be set: for predictions, and for training",
         },
         True,
         _NETWORK_STEPS,

@@ -1,10 +1,9 @@
 """The method: persons are cut out of the image, the network draws heatmaps, their peaks are the keypoints.
 
-Letters: n persons of an image, S persons of a batch, K keypoints, H and W of crops, h and w of heatmaps.
+Letters: n persons of an image, S persons of a batch, K keypoints, h and w of heatmaps.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,71 +17,9 @@ from crowdbench.heatmaps import average_flipped, decode_dark, gaussian_targets, 
 from crowdbench.recipe import Recipe
 from crowdbench.suppression import oks_nms
 
-from .network import DEEPEST, STRIDE, Network
-
-FloatArray = NDArray[np.float64]
-Float32Array = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class CropSettings:
-    """All that can change a prediction. Users change it with ``--set flip_test=false``; runs record it.
-
-    Attributes:
-        input_size: (height, width) of the crops, in pixels.
-        flip_test: average the heatmaps with those of the mirrored crop.
-        blur_kernel: heatmaps are smoothed by a Gaussian so many pixels wide before the peak is sought.
-        nms_threshold: of two poses whose OKS is above it, the better one stays.
-    """
-
-    input_size: tuple[int, int] = (128, 96)
-    flip_test: bool = True
-    blur_kernel: int = 7
-    nms_threshold: float = 0.9
-
-    def __post_init__(self) -> None:
-        if any(side < DEEPEST or side % DEEPEST for side in self.input_size):
-            raise ValueError(f"input_size must be multiples of {DEEPEST}, got {self.input_size}.")
-
-
-@dataclass(frozen=True)
-class TrainingRecipe(Recipe):
-    """All that can change the weights. Users change it with ``--recipe rotation=10``; trainings record it.
-
-    Attributes:
-        target_sigma: of the Gaussians that heatmaps are trained towards, in their pixels.
-        rotation: crops are turned by up to so many degrees, either way.
-        scaling: crops are enlarged, or reduced, by up to this factor.
-    """
-
-    epochs: int = 30
-    images: int = 4
-    learning_rate: float = 3e-3
-    final_learning_rate: float = 3e-5
-    target_sigma: float = 1.5
-    rotation: float = 20.0
-    scaling: float = 1.2
-
-
-@dataclass(frozen=True, eq=False)
-class Crops:
-    """Persons of one image, or of several, one after the other."""
-
-    pixels: NDArray[np.uint8]  # (S, H, W, 3), RGB
-    centers: Float32Array  # (S, 2), of the crops, in pixels of the image
-    scales: Float32Array  # (S, 2), of the crops, in units of 200 pixels of the image
-    boxes: FloatArray  # (S, 4)
-    scores: FloatArray  # (S,), of the boxes
-    counts: tuple[int, ...]  # persons of each image; their sum is S
-
-
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """Crops, and the heatmaps that the network should draw for them."""
-
-    crops: Crops
-    heatmaps: Float32Array  # (S, K, h, w)
-    weights: Float32Array  # (S, K), 0 for keypoints that nobody labelled
+from .crops import Crops, Lesson, joined, joined_lessons, normalised
+from .network import STRIDE, Network
+from .settings import CropSettings, TrainingRecipe
 
 
 class MyMethod(NetworkMethod):
@@ -93,15 +30,15 @@ class MyMethod(NetworkMethod):
     settings: CropSettings
     recipe = TrainingRecipe()
 
+    def network(self) -> nn.Module:
+        """A new network, with random weights."""
+        return Network(self.keypoints.count)
+
     @property
     def heatmap_size(self) -> tuple[int, int]:
         """(h, w)."""
         height, width = self.settings.input_size
         return height // STRIDE, width // STRIDE
-
-    def network(self) -> nn.Module:
-        """A new network, with random weights."""
-        return Network(self.keypoints.count)
 
     # To predict: prepare → collate → predict.
 
@@ -109,23 +46,16 @@ class MyMethod(NetworkMethod):
         """Cut out the persons of an image; with a generator, to train on. Runs in loader workers."""
         if rng is not None:
             return self._lesson(sample, rng)
-        boxes = sample.boxes_xywh
-        centers, scales = centers_and_scales(boxes, self.settings.input_size)
-        affines = crop_affines(centers, scales, self.settings.input_size)
-        pixels = warp_crops(sample.read(), affines, self.settings.input_size)
+        boxes, size = sample.boxes_xywh, self.settings.input_size
+        centers, scales = centers_and_scales(boxes, size)
+        pixels = warp_crops(sample.read(), crop_affines(centers, scales, size), size)
         scores = np.array([person.score for person in sample.instances], dtype=np.float64)
         return Crops(pixels, centers, scales, boxes, scores, (len(boxes),))
 
     def collate(self, examples: Sequence[Crops | Lesson]) -> Crops | Lesson:
         """Put the persons of several images one after the other."""
         lessons = [example for example in examples if isinstance(example, Lesson)]
-        if lessons:
-            return Lesson(
-                joined([lesson.crops for lesson in lessons]),
-                np.concatenate([lesson.heatmaps for lesson in lessons]),
-                np.concatenate([lesson.weights for lesson in lessons]),
-            )
-        return joined([example for example in examples if isinstance(example, Crops)])
+        return joined_lessons(lessons) if lessons else joined([e for e in examples if isinstance(e, Crops)])
 
     def predict(self, network: nn.Module, batch: Crops) -> list[list[Pose]]:
         """The poses of each image, in its own coordinates."""
@@ -141,17 +71,19 @@ class MyMethod(NetworkMethod):
         rows = [np.arange(end - count, end) for end, count in zip(ends, batch.counts, strict=True)]
         return [self._without_doubles(keypoints[own], scores[own], batch.boxes[own]) for own in rows]
 
-    def _heatmaps(self, network: nn.Module, batch: Crops) -> Float32Array:
+    def _heatmaps(self, network: nn.Module, batch: Crops) -> NDArray[np.float32]:
         """``(S, K, h, w)``."""
         images = normalised(batch.pixels, next(network.parameters()))
-        heatmaps = network(images).float()
+        heatmaps: Tensor = network(images).float()
         if self.settings.flip_test:
             mirrored = network(images.flip(-1)).float()
             heatmaps = average_flipped(heatmaps, mirrored, self.keypoints.flip_order)
-        array: Float32Array = heatmaps.cpu().numpy()
-        return array
+        return np.asarray(heatmaps.cpu(), dtype=np.float32)
 
-    def _without_doubles(self, keypoints: FloatArray, scores: FloatArray, boxes: FloatArray) -> list[Pose]:
+    def _without_doubles(
+        self, keypoints: NDArray[np.float64], scores: NDArray[np.float64], boxes: NDArray[np.float64]
+    ) -> list[Pose]:
+        """The poses of one image; where two persons' boxes led to the same pose, one of them."""
         areas = boxes[:, 2] * boxes[:, 3]
         kept = oks_nms(keypoints, scores, areas, self.keypoints.sigmas, self.settings.nms_threshold)
         return [Pose(keypoints[i], scores[i], boxes[i]) for i in kept]
@@ -211,21 +143,3 @@ class MyMethod(NetworkMethod):
     def counted(self, batch: Lesson) -> int:
         """The persons that the loss is a mean over."""
         return len(batch.weights)
-
-
-def joined(groups: Sequence[Crops]) -> Crops:
-    """The persons of several images, one after the other."""
-    return Crops(
-        np.concatenate([group.pixels for group in groups]),
-        np.concatenate([group.centers for group in groups]),
-        np.concatenate([group.scales for group in groups]),
-        np.concatenate([group.boxes for group in groups]),
-        np.concatenate([group.scores for group in groups]),
-        tuple(count for group in groups for count in group.counts),
-    )
-
-
-def normalised(pixels: NDArray[np.uint8], like: Tensor) -> Tensor:
-    """``(S, H, W, 3)``, 0 to 255 → ``(S, 3, H, W)``, -1 to 1, on the device of `like`."""
-    images = torch.from_numpy(pixels).to(like.device).permute(0, 3, 1, 2)
-    return images.to(like.dtype) / 127.5 - 1
