@@ -21,6 +21,7 @@ COMMANDS = {
     "new-method": "crowdbench.cli.new_method:new_method",
     "methods": "crowdbench.cli.listing:methods",
     "datasets": "crowdbench.cli.listing:datasets",
+    "check": "crowdbench.cli.check:check",
     "data": "crowdbench.cli.data:data",
     "weights": "crowdbench.cli.weights:weights",
 }
@@ -34,6 +35,7 @@ SUMMARIES = {
     "new-method": "Write a package with a method of your own, ready to run.",
     "methods": "List the installed methods.",
     "datasets": "List the installed datasets.",
+    "check": "Check that a method or a dataset keeps to the contract.",
     "data": "Check, and make, data on disk.",
     "weights": "List, fetch and convert published weights.",
 }

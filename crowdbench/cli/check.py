@@ -1,0 +1,167 @@
+"""``crowdbench check NAME``."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crowdbench.cli.run import _settings
+
+if TYPE_CHECKING:
+    from crowdbench.testing import Finding
+
+_MARKS = {"Passed": "passed", "Failed": "FAILED", "Inapplicable": "does not apply"}
+
+
+@click.command()
+@click.argument("name")
+@click.option("--dataset", help="Whose keypoints and settings a method takes. Default: the first installed.")
+@click.option("--root", type=click.Path(path_type=Path), help="A dataset's folder.")
+@click.option("--split", help="Of a dataset. Default: the split that papers report.")
+@click.option(
+    "--weights",
+    help="Of a method: published, the name of published weights, a file, or none (random). Default: none.",
+)
+@click.option(
+    "--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="Override a setting."
+)
+@click.option("--only", metavar="CHECK", help="Make one check.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead.")
+def check(name: str, only: str | None, as_json: bool, **options: Any) -> None:
+    """Check that NAME, a method or a dataset, is what the bench expects of it.
+
+    A method needs no data set and no weights for this. The exit status is 1 if a check failed.
+    """
+    about = _about(name)
+    findings = _of_method(name, only, **options) if about == "method" else _of_dataset(name, only, **options)
+    made = list(findings) if as_json else list(_shown_as_made(findings))
+    if as_json:
+        _print_json(made)
+    else:
+        _print_summary(made)
+    if any(_kind(finding) == "Failed" for finding in made):
+        sys.exit(1)
+
+
+def _about(name: str) -> str:
+    """What a name stands for.
+
+    Raises:
+        UnknownNameError: neither a method nor a dataset.
+        UsageError: both.
+    """
+    from crowdbench.errors import UnknownNameError
+    from crowdbench.plugins import installed
+
+    methods, datasets = installed("method"), installed("dataset")
+    if name in methods and name in datasets:
+        raise click.UsageError(f"both a method and a dataset are called {name!r}; uninstall one of them.")
+    if name not in methods and name not in datasets:
+        raise UnknownNameError("method or dataset", name, {*methods, *datasets})
+    return "method" if name in methods else "dataset"
+
+
+def _of_method(
+    name: str,
+    only: str | None,
+    *,
+    dataset: str | None,
+    root: Path | None,
+    split: str | None,
+    weights: str | None,
+    settings: dict[str, str],
+) -> "Iterator[Finding]":
+    from crowdbench.method import load_method
+    from crowdbench.testing import check_method
+    from crowdbench.testing.contract import first_dataset
+    from crowdbench.testing.method_checks import METHOD_CHECKS
+
+    _refuse("a method", {"--root": root, "--split": split})
+    _require_check(only, [known.name for known in METHOD_CHECKS])
+    of = dataset or first_dataset()
+    return check_method(
+        lambda: load_method(name, of, **settings), dataset=of, weights=weights or "none", only=only
+    )
+
+
+def _of_dataset(
+    name: str,
+    only: str | None,
+    *,
+    dataset: str | None,
+    root: Path | None,
+    split: str | None,
+    weights: str | None,
+    settings: dict[str, str],
+) -> "Iterator[Finding]":
+    from crowdbench.dataset import load_dataset
+    from crowdbench.testing import check_dataset
+    from crowdbench.testing.dataset_checks import DATASET_CHECKS
+
+    _refuse("a dataset", {"--dataset": dataset, "--weights": weights, "--set": settings or None})
+    _require_check(only, [known.name for known in DATASET_CHECKS])
+    load_dataset(name, split=split, root=root)  # what is not there is wrong input, not a failed check
+    return check_dataset(lambda: load_dataset(name, split=split, root=root), root=root, only=only)
+
+
+def _refuse(about: str, given: dict[str, object]) -> None:
+    for option, value in given.items():
+        if value is not None:
+            raise click.UsageError(f"{option} says nothing about {about}; leave it out.")
+
+
+def _require_check(name: str | None, known: Sequence[str]) -> None:
+    from crowdbench.errors import UnknownNameError
+
+    if name is not None and name not in known:
+        raise UnknownNameError("check", name, known)
+
+
+def _kind(finding: "Finding") -> str:
+    return type(finding.outcome).__name__
+
+
+def _remark(finding: "Finding") -> str:
+    from crowdbench.testing import Inapplicable, Passed
+
+    outcome = finding.outcome
+    if isinstance(outcome, Passed):
+        return outcome.note
+    return outcome.reason if isinstance(outcome, Inapplicable) else finding.question
+
+
+def _shown_as_made(findings: "Iterator[Finding]") -> "Iterator[Finding]":
+    for finding in findings:
+        mark = _MARKS[_kind(finding)]
+        remark = _remark(finding)
+        click.echo(f"{finding.name:<18} {mark}" + (f": {remark}" if remark else ""))
+        yield finding
+
+
+def _print_summary(made: "list[Finding]") -> None:
+    from crowdbench.testing import Failed
+
+    failed = [finding for finding in made if isinstance(finding.outcome, Failed)]
+    for finding in failed:
+        click.echo(f"\n{finding.name}: {finding.question}")
+        click.echo("  " + str(finding.outcome).replace("\n", "\n  "))
+    passed = sum(_kind(finding) == "Passed" for finding in made)
+    rest = len(made) - passed - len(failed)
+    click.echo(f"\n{passed} passed, {len(failed)} failed, {rest} did not apply.")
+
+
+def _print_json(made: "list[Finding]") -> None:
+    import msgspec
+
+    content = [
+        {
+            "check": finding.name,
+            "question": finding.question,
+            "outcome": _MARKS[_kind(finding)].lower(),
+            **msgspec.to_builtins(finding.outcome),
+        }
+        for finding in made
+    ]
+    click.echo(msgspec.json.encode(content).decode())

@@ -1,0 +1,22 @@
+"""The conformance kit: what a sceptical reviewer would try on a method or a dataset.
+
+`MethodContract` and `DatasetContract` are pytest classes to derive from; `check_method` and `check_dataset`
+ask the same questions without pytest, as ``crowdbench check`` does. Importing this imports neither pytest nor
+PyTorch.
+"""
+
+from crowdbench.testing.checking import check_dataset, check_method
+from crowdbench.testing.contract import DatasetContract, MethodContract
+from crowdbench.testing.outcome import Failed, Finding, Inapplicable, Outcome, Passed
+
+__all__ = [
+    "DatasetContract",
+    "Failed",
+    "Finding",
+    "Inapplicable",
+    "MethodContract",
+    "Outcome",
+    "Passed",
+    "check_dataset",
+    "check_method",
+]

@@ -1,0 +1,129 @@
+"""The checks as pytest classes: derive from one, name what it is about, and every check is a test."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
+from typing import Any, ClassVar
+
+from crowdbench.dataset import Dataset, load_dataset
+from crowdbench.errors import InputError
+from crowdbench.method import Method, load_method
+from crowdbench.plugins import installed
+from crowdbench.testing.checking import method_subject
+from crowdbench.testing.dataset_checks import DATASET_CHECKS, DatasetSubject
+from crowdbench.testing.method_checks import METHOD_CHECKS
+from crowdbench.testing.outcome import Check, Failed, Inapplicable, carry_out
+from crowdbench.testing.subject import MethodSubject
+
+
+class _Contract:
+    """A class of tests about one subject, which lives as long as the tests of the class run."""
+
+    _subject: ClassVar[Any]
+    _closing: ClassVar[ExitStack]
+
+    @classmethod
+    def setup_class(cls) -> None:
+        """Pytest calls it before the first test of the class."""
+        cls._subject = None
+        cls._closing = ExitStack()
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        """Pytest calls it after the last."""
+        cls._subject = None
+        cls._closing.close()
+
+    def _opened(self) -> AbstractContextManager[Any]:
+        raise NotImplementedError
+
+    def _ask(self, check: Check[Any]) -> None:
+        import pytest
+
+        cls = type(self)
+        if cls._subject is None:
+            cls._subject = cls._closing.enter_context(self._opened())
+        outcome = carry_out(check, cls._subject).outcome
+        if isinstance(outcome, Inapplicable):
+            pytest.skip(outcome.reason)
+        if isinstance(outcome, Failed):
+            pytest.fail(f"{check.question}\n{outcome}", pytrace=False)
+
+
+def _test_of(check: Check[Any]) -> Callable[[_Contract], None]:
+    def test(self: _Contract) -> None:
+        self._ask(check)
+
+    test.__name__ = f"test_{check.name}"
+    test.__doc__ = check.question
+    return test
+
+
+class MethodContract(_Contract):
+    """Tests of a method: ``class TestMine(MethodContract): method = "mine"``.
+
+    Class attributes:
+        method: the name it is installed by. Or override `make`.
+        dataset: the dataset whose keypoints and settings it takes; None for the first that is installed.
+            Its files need not be here.
+        settings: overrides, by name.
+        weights: as ``--weights``; ``"none"`` draws them at random.
+    """
+
+    method: ClassVar[str | None] = None
+    dataset: ClassVar[str | None] = None
+    settings: ClassVar[Mapping[str, Any]] = {}
+    weights: ClassVar[str | Path] = "none"
+
+    def make(self) -> Method:
+        """Build the method, anew every time it is called."""
+        if self.method is None:
+            raise InputError(f"{type(self).__name__}: set `method` to a name, or override make().")
+        return load_method(self.method, self._dataset_name(), **self.settings)
+
+    def _dataset_name(self) -> str:
+        return self.dataset or first_dataset()
+
+    def _opened(self) -> AbstractContextManager[MethodSubject]:
+        return method_subject(self.make, dataset=self._dataset_name(), weights=self.weights)
+
+
+class DatasetContract(_Contract):
+    """Tests of a dataset: ``class TestMine(DatasetContract): dataset = "mine"``.
+
+    Class attributes:
+        dataset: the name it is installed by. Or override `open`.
+        split: None for its default.
+        root: its folder; None for where it looks by itself.
+    """
+
+    dataset: ClassVar[str | None] = None
+    split: ClassVar[str | None] = None
+    root: ClassVar[str | Path | None] = None
+
+    def open(self) -> Dataset:
+        """Open the split, anew every time it is called."""
+        if self.dataset is None:
+            raise InputError(f"{type(self).__name__}: set `dataset` to a name, or override open().")
+        return load_dataset(self.dataset, split=self.split, root=self.root)
+
+    def _opened(self) -> AbstractContextManager[DatasetSubject]:
+        return nullcontext(DatasetSubject(self.open, None if self.root is None else Path(self.root)))
+
+
+for _check in METHOD_CHECKS:
+    setattr(MethodContract, f"test_{_check.name}", _test_of(_check))
+for _check in DATASET_CHECKS:
+    setattr(DatasetContract, f"test_{_check.name}", _test_of(_check))
+
+
+def first_dataset() -> str:
+    """The first installed dataset, by name.
+
+    Raises:
+        InputError: none is installed.
+    """
+    names = list(installed("dataset"))
+    if not names:
+        raise InputError("no dataset is installed, so there are no keypoints to configure a method for.")
+    return names[0]

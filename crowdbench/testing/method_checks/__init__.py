@@ -1,0 +1,22 @@
+"""What a method is asked, grouped by thought."""
+
+from crowdbench.testing.method_checks import (
+    boxes,
+    independence,
+    inputs,
+    network,
+    processes,
+    space,
+    training,
+)
+
+METHOD_CHECKS = (
+    *inputs.FIRST,
+    *space.CHECKS,
+    *boxes.CHECKS,
+    *independence.CHECKS,
+    *inputs.CHECKS,
+    *processes.CHECKS,
+    *network.CHECKS,
+    *training.CHECKS,
+)

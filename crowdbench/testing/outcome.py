@@ -1,0 +1,106 @@
+"""What a check finds, and how a check is carried out."""
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from crowdbench.errors import CrowdbenchError
+
+SubjectT = TypeVar("SubjectT")
+
+# Of a traceback, so much is shown: where it happened, not the bench's way there.
+_FRAMES = 3
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Nothing is wrong; `note` says how exactly that was seen, where it could be seen more or less exactly."""
+
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The contract is broken.
+
+    Attributes:
+        expected: what the contract says.
+        came: what was found instead, with numbers.
+        why: what goes wrong for whoever relies on it.
+    """
+
+    expected: str
+    came: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"expected: {self.expected}\ncame: {self.came}\nwhy it matters: {self.why}"
+
+
+@dataclass(frozen=True)
+class Inapplicable:
+    """There is nothing to check here."""
+
+    reason: str
+
+
+Outcome = Passed | Failed | Inapplicable
+
+
+@dataclass(frozen=True)
+class Check(Generic[SubjectT]):
+    """One question to a method or dataset.
+
+    Attributes:
+        name: names it in reports and, as ``test_<name>``, in pytest.
+        question: what it asks, in a line.
+        run: answers it.
+        why: what goes wrong if the subject raises an error instead of answering.
+    """
+
+    name: str
+    question: str
+    run: Callable[[SubjectT], Outcome]
+    why: str
+
+
+class Unanswerable(Exception):  # noqa: N818  (it is no error of the subject's)
+    """A check needs something that another check reports on; the message says which."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A check and what it found."""
+
+    name: str
+    question: str
+    outcome: Outcome
+
+
+def carry_out(check: Check[SubjectT], subject: SubjectT) -> Finding:
+    """Ask a subject one question. What the subject raises is what it is being checked for: a failure."""
+    try:
+        outcome = check.run(subject)
+    except Unanswerable as reason:
+        outcome = Inapplicable(str(reason))
+    except Exception as error:
+        outcome = Failed(f"an answer to: {check.question}", described(error), check.why)
+    return Finding(check.name, check.question, outcome)
+
+
+def carry_out_all(
+    checks: Sequence[Check[SubjectT]], subject: SubjectT, only: str | None = None
+) -> Iterator[Finding]:
+    """Ask all questions, or one."""
+    return (carry_out(check, subject) for check in checks if only in (None, check.name))
+
+
+def described(error: BaseException) -> str:
+    """An error in words: of the bench's own the message, of others the place too."""
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, CrowdbenchError):
+        return said
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    places = (f"  {frame.filename}:{frame.lineno} in {frame.name}: {frame.line}" for frame in frames)
+    return "\n".join([said, *places])

@@ -1,0 +1,321 @@
+"""A method while it is checked: its network, the scenes that it is shown, and what it answered."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdbench.batching import default_batch_size
+from crowdbench.errors import ShapeError
+from crowdbench.evaluation import build_network
+from crowdbench.method import Method, NetworkMethod, Precision
+from crowdbench.prediction import predict_batches
+from crowdbench.testing.agreement import by_box
+from crowdbench.testing.outcome import Unanswerable, described
+from crowdbench.testing.pictures import write_image
+from crowdbench.testing.scenes import Scene, draw_crowd
+from crowdbench.types import FloatArray, Instance, Pose, Sample
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+# Windows of one drawing: sides and moves are multiples of 64, so that the grids of networks fall on the same
+# pixels wherever the window is. The margins leave room for crops that are larger than their boxes.
+WINDOW = (704, 512)
+MOVED = (128, 64)
+# A move that no grid of a network divides.
+LITTLE = (3, 2)
+_GRID = (4, 2)
+_CELL = (112, 160)
+
+
+class MethodSubject:
+    """What the checks of a method share. Networks and poses are computed once, and only if they are asked for.
+
+    Args:
+        make: builds the method anew, every time it is called.
+        weights: a file for its network, or for `Method.load`; None for random ones.
+        folder: for images.
+        dataset: the name of the dataset that it is configured for.
+    """
+
+    def __init__(
+        self, make: Callable[[], Method], *, weights: Path | None, folder: Path, dataset: str
+    ) -> None:
+        self.make = make
+        self.weights = weights
+        self.folder = folder
+        self.dataset = dataset
+        # By identity; what is kept beside the value keeps the identity from being given away again.
+        self._files: dict[int, tuple[NDArray[np.uint8], Path]] = {}
+        self._samples: dict[int, tuple[Scene, Sample]] = {}
+        self._poses: dict[int, list[Pose]] = {}
+        self._persons: dict[int, tuple[Scene, list[FloatArray | None]]] = {}
+
+    @cached_property
+    def method(self) -> Method:
+        """The method, as it is checked but for its state."""
+        return self.fresh_method()
+
+    def fresh_method(self) -> Method:
+        """The method as it is before it has seen anything."""
+        method = self.make()
+        if self.weights is not None and not isinstance(method, NetworkMethod):
+            method.load(self.weights)
+        return method
+
+    @property
+    def has_boxes(self) -> bool:
+        """The method is given boxes."""
+        return self.method.paradigm == "top-down"
+
+    @property
+    def weights_said(self) -> str:
+        """What the weights are, for notes."""
+        return "random weights" if self.weights is None else "these weights"
+
+    def require_network(self) -> NetworkMethod:
+        """The method, if it is one with a network.
+
+        Raises:
+            Unanswerable: it is not.
+        """
+        if not isinstance(self.method, NetworkMethod):
+            raise Unanswerable("the method has no network that the bench knows of")
+        return self.method
+
+    @cached_property
+    def network(self) -> "nn.Module | None":
+        """The network as the bench runs it; None for methods without."""
+        return self.built_network(self.method)
+
+    def built_network(
+        self,
+        method: Method,
+        *,
+        seed: int = 0,
+        weights: Path | None = None,
+        precision: Precision = "fp32",
+        device: "torch.device | None" = None,
+    ) -> "nn.Module | None":
+        """A network built anew; `weights` instead of the subject's own."""
+        import torch
+
+        if not isinstance(method, NetworkMethod):
+            return None
+        with own_randomness():
+            return build_network(
+                method,
+                weights or self.weights,
+                seed=seed,
+                device=device or torch.device("cpu"),
+                precision=precision,
+            )
+
+    def sample(self, scene: Scene) -> Sample:
+        """A scene as an image file and its annotation; the same one for the same scene."""
+        if id(scene) not in self._samples:
+            number = len(self._samples) + 1
+            self._samples[id(scene)] = scene, self.as_sample(scene, self._picture(scene.image), number)
+        return self._samples[id(scene)][1]
+
+    def _picture(self, image: NDArray[np.uint8]) -> Path:
+        """The file of an image; scenes that ask for different persons share their picture."""
+        if id(image) not in self._files:
+            path = write_image(self.folder / f"{len(self._files) + 1:04d}.png", image)
+            self._files[id(image)] = image, path
+        return self._files[id(image)][1]
+
+    def as_sample(self, scene: Scene, path: Path, number: int) -> Sample:
+        """The annotation of a scene whose image is written."""
+        visible = np.full((*scene.points.shape[:2], 1), 2.0)
+        keypoints = np.concatenate([scene.points, visible], axis=2)
+        instances = tuple(
+            Instance(box, own, float(box[2] * box[3]) * 0.5, id=index)
+            for index, (box, own) in enumerate(zip(scene.boxes, keypoints, strict=True), start=1)
+        )
+        return Sample(number, path, scene.width, scene.height, instances)
+
+    def run(
+        self,
+        batches: Sequence[Sequence[Sample]],
+        *,
+        method: Method | None = None,
+        network: "nn.Module | None" = None,
+        workers: int = 0,
+        precision: Precision = "fp32",
+        device: "torch.device | None" = None,
+    ) -> list[list[list[Pose]]]:
+        """The poses of each image of each batch, by the bench's own loop.
+
+        Args:
+            batches: each is one call of the network.
+            method, network: instead of the subject's own.
+            workers, precision, device: see `crowdbench.prediction.predict_batches`.
+        """
+        import torch
+
+        asked = self.method if method is None else method
+        if network is None and isinstance(asked, NetworkMethod):
+            network = self.network
+        device = device or torch.device("cpu")
+        size = default_batch_size(asked.paradigm, device.type)
+        found = predict_batches(
+            asked,
+            network,
+            batches,
+            batch_size=size,
+            device=device,
+            precision=precision,
+            workers=workers,
+        )
+        return list(found)
+
+    def answer(self, sample: Sample) -> list[Pose]:
+        """The poses of one image."""
+        return self.run([[sample]])[0][0]
+
+    def poses(self, scene: Scene) -> list[Pose]:
+        """The poses in a scene, computed once.
+
+        Raises:
+            Unanswerable: not even an ordinary scene can be answered.
+        """
+        self.require_answers()
+        return self._computed(scene)
+
+    def _computed(self, scene: Scene) -> list[Pose]:
+        sample = self.sample(scene)
+        if sample.image_id not in self._poses:
+            self._poses[sample.image_id] = self.answer(sample)
+        return self._poses[sample.image_id]
+
+    def persons(self, scene: Scene) -> list[FloatArray | None]:
+        """``(K, 2)`` for each box of a scene, None where there is no pose; for methods with boxes.
+
+        Methods that do not say which box a pose was found in are asked for one person at a time.
+        """
+        if id(scene) not in self._persons:
+            found = by_box(self.poses(scene), scene.boxes)
+            if found is None:
+                singles = [scene.only([row]) for row in range(len(scene.boxes))]
+                answers = [self.answer(self.sample(single)) for single in singles]
+                found = [poses[0].keypoints[:, :2] if poses else None for poses in answers]
+            self._persons[id(scene)] = scene, found
+        return self._persons[id(scene)][1]
+
+    @cached_property
+    def first_answer(self) -> list[Pose] | Exception:
+        """The poses of the ordinary scene, or what the method raised there."""
+        try:
+            return self._computed(self.ordinary)
+        except Exception as error:
+            return error
+
+    def require_answers(self) -> None:
+        """Go on only with a method that works at all.
+
+        Raises:
+            Unanswerable: it does not.
+        """
+        error = self.first_answer
+        if isinstance(error, ShapeError) and "finite" in str(error):
+            raise Unanswerable("there are no poses to compare; see the check finite")
+        if isinstance(error, Exception):
+            raise Unanswerable("the method does not run on an ordinary image; see the check ordinary")
+        if not error:
+            raise Unanswerable("the method finds nobody in the drawn scene, so there is nothing to compare")
+
+    def failure(self) -> str:
+        """What the method raised on the ordinary scene, in words."""
+        assert isinstance(self.first_answer, Exception)
+        return described(self.first_answer)
+
+    @cached_property
+    def canvas(self) -> Scene:
+        """The drawing that windows are cut from: eight persons, apart, far from the edges."""
+        (columns, rows), (wide, high) = _GRID, _CELL
+        margin = (WINDOW[0] + MOVED[0] - columns * wide) // 2, (WINDOW[1] + MOVED[1] - rows * high) // 2
+        return draw_crowd(
+            self.method.keypoints, columns=columns, rows=rows, cell=_CELL, margin=margin, seed=0
+        )
+
+    def seen_from(self, x: int, y: int) -> Scene:
+        """The window whose top left corner is at (x, y) of the canvas."""
+        return self.canvas.window(x, y, *WINDOW)
+
+    @cached_property
+    def ordinary(self) -> Scene:
+        """The scene that others are compared with."""
+        return self.seen_from(*MOVED)
+
+    @cached_property
+    def moved(self) -> Scene:
+        """The same persons in a window whose corner is elsewhere: by `MOVED` further right and down."""
+        return self.seen_from(0, 0)
+
+    @cached_property
+    def little_moved(self) -> Scene:
+        """The same, moved by `LITTLE` only."""
+        return self.seen_from(MOVED[0] - LITTLE[0], MOVED[1] - LITTLE[1])
+
+    @cached_property
+    def enlarged(self) -> Scene:
+        """The ordinary scene, `factor` times as large."""
+        return self.ordinary.enlarged(self.factor)
+
+    @property
+    def factor(self) -> int:
+        """Of `enlarged`; an image of nine times the pixels is too much for networks that see all of it."""
+        return 3 if self.has_boxes else 2
+
+    @cached_property
+    def mirrored(self) -> Scene:
+        """The ordinary scene in the mirror."""
+        return self.ordinary.mirrored(self.method.keypoints)
+
+    @cached_property
+    def small(self) -> list[Scene]:
+        """Three small scenes of two persons each, none of the same size."""
+        return [
+            draw_crowd(
+                self.method.keypoints, columns=2, rows=1, cell=_CELL, margin=(20 + 8 * i, 10 + 5 * i), seed=i
+            )
+            for i in (1, 2, 3)
+        ]
+
+
+@contextmanager
+def own_randomness(seed: int | None = None) -> Iterator[None]:
+    """Leave the global random numbers of Python, numpy and PyTorch as they were; begin at a seed, if given."""
+    import torch
+
+    before = random_state()
+    if seed is not None:
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002  (the old generator is what is watched)
+        torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])  # type: ignore[arg-type]
+        np.random.set_state(before[1])  # type: ignore[arg-type]  # noqa: NPY002
+        torch.set_rng_state(before[2])  # type: ignore[arg-type]
+
+
+def random_state() -> tuple[object, object, object]:
+    """The state of the three global generators."""
+    import torch
+
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+
+
+def keypoints_of(poses: Sequence[Pose], count: int) -> NDArray[np.float64]:
+    """``(n, K, 3)``, also of nobody."""
+    return np.array([pose.keypoints for pose in poses], dtype=np.float64).reshape(-1, count, 3)

@@ -1,0 +1,46 @@
+"""Are two values of any kind equal? Examples and batches are whatever their method likes."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+
+def difference(one: object, other: object, where: str = "the value") -> str | None:
+    """The first place where two values differ, in words; None if they are equal.
+
+    Arrays, tensors, dataclasses, mappings and sequences are looked into; all else is asked with ``==``.
+    """
+    import torch
+
+    if type(one) is not type(other):
+        return f"{where} is a {type(one).__name__} and a {type(other).__name__}"
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return difference(one.detach().cpu().float().numpy(), other.detach().cpu().float().numpy(), where)
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        if one.shape != other.shape:
+            return f"{where} is of shape {one.shape} and {other.shape}"
+        same = np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+        return None if same else f"{where} differs in {int((one != other).sum())} of {one.size} numbers"
+    if dataclasses.is_dataclass(one) and not isinstance(one, type):
+        names = [field.name for field in dataclasses.fields(one)]
+        return _first((getattr(one, name), getattr(other, name), f"{where}.{name}") for name in names)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        if one.keys() != other.keys():
+            return f"{where} has the keys {sorted(map(str, one))} and {sorted(map(str, other))}"
+        return _first((one[key], other[key], f"{where}[{key!r}]") for key in one)
+    if isinstance(one, Sequence) and isinstance(other, Sequence) and not isinstance(one, str | bytes):
+        if len(one) != len(other):
+            return f"{where} has {len(one)} and {len(other)} entries"
+        return _first((a, b, f"{where}[{i}]") for i, (a, b) in enumerate(zip(one, other, strict=True)))
+    if type(one).__eq__ is object.__eq__:
+        return difference(vars(one), vars(other), where) if hasattr(one, "__dict__") else None
+    return None if one == other else f"{where} is {one!r} and {other!r}"
+
+
+def _first(pairs: Iterable[tuple[object, object, str]]) -> str | None:
+    for one, other, where in pairs:
+        found = difference(one, other, where)
+        if found:
+            return found
+    return None
