@@ -59,22 +59,11 @@ class Segmentation:
                 f"run lengths for {runs.size[1]}x{runs.size[0]} pixels (width x height), "
                 f"but the image has {width}x{height}"
             )
-        if isinstance(runs.counts, str):
-            return self._of_packed_runs(runs.counts, height, width)
-        lengths = np.array(runs.counts, dtype=np.int64)
-        if (lengths < 0).any() or lengths.sum() != height * width:
-            raise self._refused(f"run lengths of {lengths.sum()} pixels, not {height * width}")
-        inside = np.arange(len(lengths)) % 2 == 1
-        return np.repeat(inside, lengths).reshape(width, height).T
-
-    def _of_packed_runs(self, counts: str, height: int, width: int) -> NDArray[np.bool_]:
-        from pycocotools import mask
-
-        try:
-            pixels = mask.decode({"size": [height, width], "counts": counts.encode()})
-        except ValueError as error:
-            raise self._refused(f"packed run lengths that do not fit the image ({error})") from error
-        return np.asarray(pixels, dtype=np.bool_)
+        counts = runs.counts
+        lengths = _unpacked(counts.encode()) if isinstance(counts, str) else counts
+        if min(lengths, default=0) < 0 or sum(lengths) != height * width:
+            raise self._refused(f"run lengths that do not add up to {width}x{height} pixels")
+        return _pixels(lengths, height, width)
 
     def _refused(self, what: str) -> AnnotationError:
         return AnnotationError(
@@ -91,4 +80,31 @@ def _of_polygons(polygons: list[list[float]], height: int, width: int) -> NDArra
     from pycocotools import mask
 
     merged = mask.merge(mask.frPyObjects(closed, height, width))
-    return np.asarray(mask.decode(merged), dtype=np.bool_)
+    # Its own way back to pixels warns under numpy 2.
+    return _pixels(_unpacked(merged["counts"]), height, width)
+
+
+def _pixels(lengths: list[int], height: int, width: int) -> NDArray[np.bool_]:
+    inside = np.arange(len(lengths)) % 2 == 1
+    return np.repeat(inside, lengths).reshape(width, height).T
+
+
+def _unpacked(packed: bytes) -> list[int]:
+    """The numbers in the COCO API's packed run lengths.
+
+    Each is written in groups of five bits, the lowest first, in printable characters; from the fourth on as
+    the difference to the last but one (cocodataset/cocoapi: common/maskApi.c, rleToString).
+    """
+    lengths: list[int] = []
+    value = shift = 0
+    for character in packed:
+        bits = character - ord("0")
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:
+            value -= 1 << shift
+        lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+        value = shift = 0
+    return lengths
