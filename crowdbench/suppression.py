@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from crowdbench.errors import ShapeError
 from crowdbench.types import FloatArray
 
+# Poses whose OKS with all others is computed at once.
+BLOCK = 24
+
 
 def pose_oks(
     keypoints: ArrayLike, areas: ArrayLike, others: ArrayLike, other_areas: ArrayLike, sigmas: ArrayLike
@@ -37,9 +40,12 @@ def pose_oks(
             f"{len(spread)}."
         )
     mean_area = (np.asarray(areas, dtype=np.float64)[:, None] + np.asarray(other_areas)[None, :]) / 2
-    squared = np.sum((mine[:, None, :, :2] - theirs[None, :, :, :2]) ** 2, axis=3)  # (n, m, K)
-    exponent = squared / spread / (mean_area[:, :, None] + np.spacing(1)) / 2
-    similarity: FloatArray = np.exp(-exponent).mean(axis=2)
+    squared = (mine[:, None, :, 0] - theirs[None, :, :, 0]) ** 2  # (n, m, K)
+    squared += (mine[:, None, :, 1] - theirs[None, :, :, 1]) ** 2
+    # In place: at hundreds of poses, memory costs more than arithmetic.
+    squared /= spread
+    squared /= (mean_area[:, :, None] + np.spacing(1)) * -2
+    similarity: FloatArray = np.exp(squared, out=squared).mean(axis=2)
     return similarity
 
 
@@ -47,6 +53,21 @@ def oks_nms(
     keypoints: ArrayLike, scores: ArrayLike, areas: ArrayLike, sigmas: ArrayLike, threshold: float
 ) -> NDArray[np.int64]:
     """Keep the best of every set of poses that lie on each other.
+
+    Args:
+        keypoints, scores, areas, sigmas, threshold: see `oks_groups`.
+
+    Returns:
+        Indices of the kept poses, best first.
+    """
+    groups = oks_groups(keypoints, scores, areas, sigmas, threshold)
+    return np.array([group[0] for group in groups], dtype=np.int64)
+
+
+def oks_groups(
+    keypoints: ArrayLike, scores: ArrayLike, areas: ArrayLike, sigmas: ArrayLike, threshold: float
+) -> list[NDArray[np.int64]]:
+    """Group poses with the best pose that they lie on.
 
     Of two equal scores the later pose comes first, which is what a reversed stable sort does. The published
     code leaves ties to the processor's sort; this is the order that it has without AVX-512.
@@ -56,18 +77,24 @@ def oks_nms(
         scores: ``(n,)``.
         areas: ``(n,)`` in square pixels.
         sigmas: ``(K,)``, without the factor 2.
-        threshold: poses whose OKS with a kept one is above it are dropped.
+        threshold: poses whose OKS with a kept one is above it belong to it.
 
     Returns:
-        Indices of the kept poses, best first.
+        Indices: of each kept pose, best first, and behind it those that it suppresses, best first.
     """
     poses, areas = np.asarray(keypoints, dtype=np.float64), np.asarray(areas, dtype=np.float64)
     rest = np.argsort(np.asarray(scores), kind="stable")[::-1]
-    kept = []
+    groups = []
     while rest.size:
-        best, rest = rest[0], rest[1:]
-        kept.append(best)
-        # Row by row: an image with a thousand detections would need gigabytes for the whole matrix.
-        similarity = pose_oks(poses[[best]], areas[[best]], poses[rest], areas[rest], sigmas)[0]
-        rest = rest[similarity <= threshold]
-    return np.array(kept, dtype=np.int64)
+        # Block by block: an image with a thousand detections would need gigabytes for the whole matrix.
+        block = rest[:BLOCK]
+        over = pose_oks(poses[block], areas[block], poses[rest], areas[rest], sigmas) > threshold
+        free = np.ones(len(rest), dtype=bool)
+        for row in range(len(block)):
+            if free[row]:
+                free[row] = False
+                taken = np.flatnonzero(over[row] & free)
+                free[taken] = False
+                groups.append(np.concatenate([rest[row : row + 1], rest[taken]]))
+        rest = rest[free]
+    return groups

@@ -96,7 +96,7 @@ def _use_processor_operations(network: nn.Module) -> None:
 
 def _cast_weights(network: nn.Module, kind: torch.dtype) -> None:
     """Cast once what autocast would cast in every call; norms stay in float32, as under autocast."""
-    norms = (nn.LayerNorm, nn.BatchNorm2d)
+    norms = (nn.LayerNorm, nn.BatchNorm1d, nn.BatchNorm2d)
     for module in network.modules():
         if isinstance(module, norms):
             continue

@@ -85,14 +85,23 @@ class CropBatch:
         return replace(self, pixels=self.pixels.pin_memory())
 
     def images(self, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Normalise, as the release does in float32.
+        """``(S, 3, H, W)``; see `normalised`."""
+        return normalised(self.pixels, dtype)
 
-        Returns:
-            ``(S, 3, H, W)``, in memory with the colours together ("channels last").
-        """
-        mean, std = (torch.tensor(values, device=self.pixels.device) for values in (MEAN, STD))
-        images = self.pixels.to(torch.float32).div_(255).sub_(mean).div_(std)
-        return images.permute(0, 3, 1, 2).to(dtype)
+
+def normalised(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Take ImageNet's mean from images and divide by its deviation, in float32.
+
+    Args:
+        pixels: ``(n, H, W, 3)`` uint8, RGB.
+        dtype: of the result.
+
+    Returns:
+        ``(n, 3, H, W)``, in memory with the colours together ("channels last").
+    """
+    mean, std = (torch.tensor(values, device=pixels.device) for values in (MEAN, STD))
+    images = pixels.to(torch.float32).div_(255).sub_(mean).div_(std)
+    return images.permute(0, 3, 1, 2).to(dtype)
 
 
 def cut_out(sample: Sample, settings: TopDownSettings) -> Crops:

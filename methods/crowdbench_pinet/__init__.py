@@ -1,4 +1,5 @@
-"""PINet, to come; its table of published weights is here already.
+"""PINet, a bottom-up method: whole poses from body parts (Wang et al., NeurIPS 2021)."""
 
-Wang et al., "Robust Pose Estimation in Crowded Scenes with Direct Pose-Level Inference", NeurIPS 2021.
-"""
+from crowdbench_pinet.method import PINet
+
+__all__ = ["PINet"]

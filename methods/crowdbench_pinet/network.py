@@ -103,27 +103,33 @@ class PINetNetwork(nn.Module):
 
     def maps(self, images: Tensor) -> Maps:
         """See `forward`."""
+        features = self.features(images)
+        return Maps(features, *self.ppg(features))
+
+    def features(self, images: Tensor) -> Tensor:
+        """``(B, C, H, W)``: all resolutions of the trunk, the lower ones brought to the highest."""
         first, *others = self.backbone.trunk(images)
         size = first.shape[-2:]
         upsampled = [functional.interpolate(x, size=size, mode="bilinear") for x in others]
-        features = torch.cat([first, *upsampled], dim=1)
-        return Maps(features, *self.ppg(features))
+        return torch.cat([first, *upsampled], dim=1)
 
-    def poses(self, maps: Maps, proposals: Proposals) -> Poses:
-        """Poses proposed and corrected.
+    def poses(self, maps: Maps, proposals: Proposals, refine: bool = True) -> Poses:
+        """Poses proposed, and corrected if asked for; otherwise the corrections are 0.
 
         The corrections' gradients flow into the features, not into the offsets that say where to read them.
         """
-        offsets = offsets_at(maps.offsets, proposals)
+        offsets = offsets_at(maps.offsets, proposals).float()  # positions need more than half precision
         width = maps.parts.shape[-1]
         pixel = proposals.pixel
         centers = torch.stack([pixel % width, pixel // width], dim=-1).to(offsets.dtype)
         proposed = centers[:, :, None] - offsets  # (B, m, K, 2)
+        if not (refine and pixel.numel()):
+            return Poses(offsets, torch.zeros_like(offsets), proposed)
         features = maps.features
         at_keypoints = features_at(features, proposed.detach(), self.sampling)
         at_centers = features.flatten(2).gather(2, pixel[:, None].expand(-1, features.shape[1], -1))
         corrections = self.pr(at_keypoints.flatten(0, 1), at_centers.transpose(1, 2).flatten(0, 1))
-        corrections = corrections.view_as(offsets)
+        corrections = corrections.view_as(offsets).float()
         return Poses(offsets, corrections, proposed - corrections)
 
 
@@ -165,4 +171,5 @@ def offsets_at(offsets: Tensor, proposals: Proposals) -> Tensor:
     rows = torch.arange(images, device=offsets.device)[:, None, None]
     columns = proposals.part[:, None] * values + torch.arange(values, device=offsets.device)  # (m, 2 K)
     y, x = proposals.pixel // width, proposals.pixel % width
-    return offsets[rows, columns, y[..., None], x[..., None]].view(images, len(columns), -1, 2)
+    at_pixels = offsets[rows, columns, y[..., None], x[..., None]]
+    return at_pixels.view(images, len(columns), values // 2, 2)

@@ -1,7 +1,7 @@
 """Pose refinement: a graph network over a person's keypoints corrects each pose once.
 
-Wang et al., NeurIPS 2021, section 3.3. Submodules carry the names of the authors' release, so that its
-checkpoints load with strict keys. Letters in shape comments: n poses, K keypoints, C channels of the features.
+Wang et al., NeurIPS 2021, section 3.3. Submodules carry the names of the authors' release.
+Letters in shape comments: n poses, K keypoints, C channels of the features.
 """
 
 from collections.abc import Sequence
@@ -97,7 +97,7 @@ class PoseRefinement(nn.Module):
             x = layer(x, self.adj)
         pooled = torch.cat([x.mean(1), x.amax(1), at_centers], dim=1)  # (n, 3 C)
         corrections: Tensor = self.gconv_pred(pooled[..., None])
-        return corrections.view(len(x), -1, 2)
+        return corrections.view(len(x), x.shape[1], 2)
 
 
 def normalised_adjacency(keypoints: int, bones: Sequence[tuple[int, int]]) -> Tensor:
@@ -126,6 +126,6 @@ def features_at(features: Tensor, points: Tensor, sampling: Sampling) -> Tensor:
     last = torch.tensor([width - 1, height - 1], dtype=points.dtype, device=points.device)
     grid = 2 * points / last.clamp(min=1) - 1
     sampled = functional.grid_sample(
-        features, grid.to(features.dtype), align_corners=sampling == "exact", padding_mode="zeros"
+        features.to(grid.dtype), grid, align_corners=sampling == "exact", padding_mode="zeros"
     )
     return sampled.permute(0, 2, 3, 1)

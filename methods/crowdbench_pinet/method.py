@@ -1,0 +1,207 @@
+"""PINet as the bench sees it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from crowdbench import NetworkMethod
+from crowdbench.errors import SettingsError
+from crowdbench.geometry import transform_points
+from crowdbench.method import Precision
+from crowdbench.types import FloatArray, KeypointSet, Pose, Sample
+from crowdbench_backbones.acceleration import accelerated
+from crowdbench_backbones.crops import normalised
+from crowdbench_pinet.candidates import averaged_flipped, find_peaks, mirrored, propose
+from crowdbench_pinet.fusion import fuse, group_poses
+from crowdbench_pinet.layout import bones, part_keypoints
+from crowdbench_pinet.network import PINetNetwork
+from crowdbench_pinet.rescoring import ScaleResult, rescore
+from crowdbench_pinet.resizing import input_affine, input_size, resize
+from crowdbench_pinet.settings import PINET, PINetSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """One image, resized for every scale.
+
+    Attributes:
+        pixels: ``(H, W, 3)`` uint8, RGB, by scale.
+        size: (height, width) of the input at scale 1, which need not be tested.
+        back: ``(2, 3)`` float64, from that input to the image.
+    """
+
+    pixels: dict[float, NDArray[np.uint8]]
+    size: tuple[int, int]
+    back: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Inputs of equal scale and size.
+
+    Attributes:
+        scale: of them all.
+        rows: which image of the batch each is of.
+        pixels: ``(n, H, W, 3)`` uint8, RGB.
+    """
+
+    scale: float
+    rows: list[int]
+    pixels: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class InputBatch:
+    """Several images.
+
+    Attributes:
+        stacks: all their inputs.
+        sizes, backs: of each image; see `Inputs`.
+    """
+
+    stacks: list[Stack]
+    sizes: list[tuple[int, int]]
+    backs: list[FloatArray]
+
+    def pin_memory(self) -> Self:
+        """The batch with its pixels where a GPU can fetch them by itself; PyTorch's loader calls this."""
+        stacks = [replace(stack, pixels=stack.pixels.pin_memory()) for stack in self.stacks]
+        return replace(self, stacks=stacks)
+
+
+class PINet(NetworkMethod):
+    """PINet (Wang et al., NeurIPS 2021)."""
+
+    paradigm = "bottom-up"
+    Settings: ClassVar[type[Any]] = PINetSettings
+    settings: PINetSettings
+
+    def __init__(self, keypoints: KeypointSet, settings: PINetSettings, name: str | None = None) -> None:
+        sigmas = settings.nms_sigmas
+        if sigmas is not None and len(sigmas) != keypoints.count:
+            raise SettingsError(
+                f"nms_sigmas has {len(sigmas)} values; {keypoints.name} has {keypoints.count} keypoints.\n"
+                "Give one per keypoint, or null for the dataset's own."
+            )
+        super().__init__(keypoints, settings, name)
+        part_keypoints(keypoints)  # refuses layouts without body parts
+        self.images_at_once = 1
+
+    @classmethod
+    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> PINetSettings:
+        """The release's settings for a dataset; the defaults for one that it does not know."""
+        return PINET.get(dataset, PINetSettings())
+
+    def network(self) -> nn.Module:
+        """The network with the release's initialisation of all but the trunk, without ImageNet's weights."""
+        own = self.settings
+        return PINetNetwork(
+            self.keypoints.count,
+            bones(self.keypoints),
+            own.refinement_layers,
+            sampling=own.refinement_sampling,
+        )
+
+    def at_once(self, size: int) -> None:
+        """So many images of equal size go through the network together, each with its mirror image."""
+        self.images_at_once = size
+
+    def for_inference(
+        self, network: nn.Module, *, precision: Precision = "fp32", compiled: bool = False
+    ) -> nn.Module:
+        """Fold batch norms into convolutions, lay kernels out for images whose colours are together."""
+        return accelerated(network, precision=precision, compiled=compiled)
+
+    def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Any:
+        """Resize an image for every scale."""
+        own, image = self.settings, sample.read()
+        height, width = image.shape[:2]
+        size = input_size(height, width, own.short_side, longest=own.longest_side)
+        pixels = {}
+        for scale in own.scales:
+            scaled = input_size(height, width, own.short_side, longest=own.longest_side, scale=scale)
+            affine = input_affine(height, width, scaled, exact=own.exact_middle)
+            pixels[scale] = resize(image, affine, scaled)
+        back = input_affine(height, width, size, exact=own.exact_middle, inverse=True)
+        return Inputs(pixels, size, back)
+
+    def collate(self, examples: Sequence[Any]) -> Any:
+        """Join the inputs of several images, equal sizes together."""
+        alike: dict[tuple[float, tuple[int, ...]], list[int]] = {}
+        for row, example in enumerate(examples):
+            for scale, pixels in example.pixels.items():
+                alike.setdefault((scale, pixels.shape), []).append(row)
+        stacks = [
+            Stack(scale, rows, torch.from_numpy(np.stack([examples[row].pixels[scale] for row in rows])))
+            for (scale, _), rows in alike.items()
+        ]
+        return InputBatch(stacks, [e.size for e in examples], [e.back for e in examples])
+
+    def predict(self, network: nn.Module, batch: InputBatch) -> list[list[Pose]]:
+        """The network on all inputs, then the poses of each image: rescored, grouped, fused."""
+        found: list[list[ScaleResult]] = [[] for _ in batch.sizes]
+        for stack in batch.stacks:
+            for rows, pixels in zip(
+                _portions(stack.rows, self.images_at_once),
+                stack.pixels.split(self.images_at_once),
+                strict=True,
+            ):
+                for row, result in zip(rows, self._at_scale(network, stack.scale, pixels), strict=True):
+                    found[row].append(result)
+        return [
+            self.poses(results, size, back)
+            for results, size, back in zip(found, batch.sizes, batch.backs, strict=True)
+        ]
+
+    def _at_scale(self, network: nn.Module, scale: float, pixels: Tensor) -> list[ScaleResult]:
+        """Candidates and heatmaps of images of equal size, each by itself."""
+        assert isinstance(network, PINetNetwork)
+        own, parameter = self.settings, next(network.parameters())
+        images = normalised(pixels.to(parameter.device, non_blocking=True), parameter.dtype)
+        flip_order = self.keypoints.flip_order if own.flip_test else None
+        maps = network.maps(torch.cat([images, mirrored(images)]) if own.flip_test else images)
+        if flip_order is not None:
+            heatmaps, parts = averaged_flipped(maps, flip_order)
+        else:
+            heatmaps, parts = maps.heatmaps.float(), maps.parts.float()
+        peaks = find_peaks(parts, own.candidates_per_part, own.candidate_threshold)
+        candidates = propose(network, maps, peaks, flip_order, own.refinement)
+        return [
+            ScaleResult(scale, heat, c.keypoints.numpy(), c.scores.numpy())
+            for heat, c in zip(heatmaps.cpu().numpy(), candidates, strict=True)
+        ]
+
+    def poses(self, results: Sequence[ScaleResult], size: tuple[int, int], back: FloatArray) -> list[Pose]:
+        """The poses of one image, best first.
+
+        Args:
+            results: of all scales.
+            size: (height, width) of the input at scale 1.
+            back: ``(2, 3)``, from that input to the image.
+        """
+        own = self.settings
+        positions, confidences = rescore(results, size, own.scale_decrease)
+        if not len(positions):
+            return []
+        # float32, as the release keeps its coordinates
+        located = transform_points(positions, np.broadcast_to(back, (len(positions), 2, 3))).astype(
+            np.float32
+        )
+        keypoints = np.concatenate([located, confidences[..., None]], axis=2, dtype=np.float64)
+        scores = confidences.mean(axis=1, dtype=np.float64)
+        groups = group_poses(keypoints, scores, own.nms_sigmas or self.keypoints.sigmas, own.nms_threshold)
+        if own.pose_fusion:
+            keypoints, scores = fuse(keypoints, groups)
+        else:
+            kept = [group[0] for group in groups]
+            keypoints, scores = keypoints[kept], scores[kept]
+        return [Pose(pose, score) for pose, score in zip(keypoints, scores.tolist(), strict=True)]
+
+
+def _portions(rows: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

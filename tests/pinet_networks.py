@@ -1,0 +1,53 @@
+"""PINet's released network, filled with the deterministic weights of the golden numbers; for tests."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from i2rnet_networks import filling
+from torch import Tensor
+
+from crowdbench.method import load_method
+from crowdbench_pinet.method import PINet
+from crowdbench_pinet.network import Maps, PINetNetwork
+
+DATASETS = ("crowdpose", "ochuman", "coco")
+
+
+@cache
+def golden(reference: Path, name: str) -> Any:
+    """A file of PINet's golden numbers."""
+    path = reference / "pinet" / name
+    return json.loads(path.read_text()) if path.suffix == ".json" else np.load(path)
+
+
+def pinet(dataset: str, **settings: Any) -> PINet:
+    """The method on a dataset."""
+    method = load_method("pinet", dataset, **settings)
+    assert isinstance(method, PINet)
+    return method
+
+
+@cache
+def released_network(reference: Path, dataset: str) -> PINetNetwork:
+    """In eval mode; not to be changed."""
+    return filled_network(reference, dataset).eval()
+
+
+def filled_network(reference: Path, dataset: str) -> PINetNetwork:
+    """With the weights that the golden numbers were measured with."""
+    network = pinet(dataset).network()
+    assert isinstance(network, PINetNetwork)
+    filled = dict(filling(reference).weights["plain"](network.state_dict()))
+    for name, factor in golden(reference, "forward_meta.json")["tweak"].items():
+        filled[name] = filled[name] * factor
+    network.load_state_dict(filled)
+    return network
+
+
+def maps_of(parts: Tensor, offsets: Tensor, heatmaps: Tensor) -> Maps:
+    """Maps without features, for poses that are not refined."""
+    return Maps(torch.empty(len(parts), 0, *parts.shape[2:]), heatmaps, parts, offsets)
