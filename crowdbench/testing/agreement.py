@@ -43,8 +43,7 @@ class Followed:
     @property
     def agreeing(self) -> NDArray[np.bool_]:
         """``(n,)``: which are where they are expected."""
-        agreeing: NDArray[np.bool_] = (np.abs(self.residuals) <= self.reach).all(axis=1)
-        return agreeing
+        return np.asarray((np.abs(self.residuals) <= self.reach).all(axis=1))
 
     @property
     def share(self) -> float:
@@ -58,7 +57,8 @@ class Followed:
 
     def elsewhere(self) -> tuple[FloatArray, float]:
         """The difference that most keypoints share, ``(2,)`` in pixels, and how many share it."""
-        near = (np.abs(self.residuals[:, None] - self.residuals[None]) <= self.reach).all(axis=2)
+        apart = np.abs(self.residuals[:, None] - self.residuals[None])
+        near: NDArray[np.bool_] = np.asarray((apart <= self.reach).all(axis=2))
         densest = near.sum(axis=1).argmax()
         together = self.residuals[near[densest]]
         return np.median(together, axis=0), len(together) / max(1, self.scope)

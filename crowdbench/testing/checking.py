@@ -55,7 +55,7 @@ def check_method(
 
 
 def check_dataset(
-    open: Callable[[], Dataset],  # noqa: A002
+    open: Callable[[], Dataset],
     *,
     root: Path | None = None,
     only: str | None = None,

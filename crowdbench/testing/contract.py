@@ -1,6 +1,6 @@
 """The checks as pytest classes: derive from one, name what it is about, and every check is a test."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
@@ -111,12 +111,6 @@ class DatasetContract(_Contract):
         return nullcontext(DatasetSubject(self.open, None if self.root is None else Path(self.root)))
 
 
-for _check in METHOD_CHECKS:
-    setattr(MethodContract, f"test_{_check.name}", _test_of(_check))
-for _check in DATASET_CHECKS:
-    setattr(DatasetContract, f"test_{_check.name}", _test_of(_check))
-
-
 def first_dataset() -> str:
     """The first installed dataset, by name.
 
@@ -127,3 +121,12 @@ def first_dataset() -> str:
     if not names:
         raise InputError("no dataset is installed, so there are no keypoints to configure a method for.")
     return names[0]
+
+
+def _add_tests(contract: type[_Contract], checks: Sequence[Check[Any]]) -> None:
+    for check in checks:
+        setattr(contract, f"test_{check.name}", _test_of(check))
+
+
+_add_tests(MethodContract, METHOD_CHECKS)
+_add_tests(DatasetContract, DATASET_CHECKS)

@@ -42,7 +42,7 @@ class DatasetSubject:
         root: its folder, for its other splits; None for where the dataset looks by itself.
     """
 
-    def __init__(self, open: Callable[[], Dataset], root: Path | None = None) -> None:  # noqa: A002
+    def __init__(self, open: Callable[[], Dataset], root: Path | None = None) -> None:
         self.open = open
         self.root = root
 

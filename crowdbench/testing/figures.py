@@ -1,6 +1,5 @@
 """Drawn persons: where the keypoints of a set are on a body that faces the viewer, and how it is painted."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +35,8 @@ def pair_of(keypoints: KeypointSet) -> list[int]:
 
 def colours(keypoints: KeypointSet) -> NDArray[np.uint8]:
     """``(K, 3)`` uint8 RGB: one for both of a pair, so that only their places tell left from right."""
+    import cv2
+
     groups = pair_of(keypoints)
     hues = np.arange(max(groups) + 1) * 180 / (max(groups) + 1)
     hsv = np.stack([hues, np.full(len(hues), 255), np.full(len(hues), 255)], axis=1)
@@ -72,6 +73,8 @@ def paint(image: NDArray[np.uint8], points: FloatArray, keypoints: KeypointSet, 
         keypoints: whose bones and colours.
         height: of the person, in pixels.
     """
+    import cv2
+
     fixed = np.rint(points * 16).astype(int)  # 4 bits of fraction
     thick = max(2, round(height / 22))
     for number, (start, end) in enumerate(keypoints.skeleton):

@@ -15,7 +15,7 @@ _FRAMES = 3
 
 @dataclass(frozen=True)
 class Passed:
-    """Nothing is wrong; `note` says how exactly that was seen, where it could be seen more or less exactly."""
+    """Nothing is wrong; `note` says how exactly that was seen, where exactness varies."""
 
     note: str = ""
 
@@ -65,7 +65,7 @@ class Check(Generic[SubjectT]):
     why: str
 
 
-class Unanswerable(Exception):  # noqa: N818  (it is no error of the subject's)
+class Unanswerable(Exception):
     """A check needs something that another check reports on; the message says which."""
 
 

@@ -3,8 +3,8 @@
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +25,9 @@ def write_image(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Pa
     Raises:
         DataError: OpenCV cannot encode it.
     """
-    stored: NDArray[np.generic] = image
+    import cv2
+
+    stored: NDArray[np.integer[Any]] = image
     if image.ndim == 3:
         stored = image[..., [2, 1, 0, 3][: image.shape[2]]]
     # Quickly, not tightly: the files live as long as the check.

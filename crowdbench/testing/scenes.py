@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -36,12 +35,12 @@ class Scene:
     @property
     def width(self) -> int:
         """In pixels."""
-        return self.image.shape[1]
+        return int(self.image.shape[1])
 
     @property
     def height(self) -> int:
         """In pixels."""
-        return self.image.shape[0]
+        return int(self.image.shape[0])
 
     def window(self, x: int, y: int, width: int, height: int) -> Self:
         """A part of the scene, with all persons: a point p of the scene is at p - (x, y) in it."""
@@ -58,6 +57,8 @@ class Scene:
         It is interpolated, not repeated pixel by pixel. Where a method samples every second pixel of an image
         of repeated pixels, it cannot tell which of two equal ones it has met.
         """
+        import cv2
+
         size = (self.width * factor, self.height * factor)
         enlarged = cv2.resize(self.image, size, interpolation=cv2.INTER_LINEAR)
         return replace(
@@ -88,6 +89,8 @@ class Scene:
 
 def background(width: int, height: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """``(H, W, 3)`` uint8: smooth colours and a fine grain, different everywhere."""
+    import cv2
+
     total = np.zeros((height, width, 3), dtype=np.float32)
     for cell, weight in ((96, 0.55), (24, 0.3), (4, 0.15)):
         coarse = rng.random((height // cell + 2, width // cell + 2, 3), dtype=np.float32)

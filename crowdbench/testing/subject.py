@@ -36,7 +36,7 @@ _CELL = (112, 160)
 
 
 class MethodSubject:
-    """What the checks of a method share. Networks and poses are computed once, and only if they are asked for.
+    """What the checks of a method share; networks and poses are computed when they are first asked for.
 
     Args:
         make: builds the method anew, every time it is called.
@@ -151,6 +151,7 @@ class MethodSubject:
         workers: int = 0,
         precision: Precision = "fp32",
         device: "torch.device | None" = None,
+        seed: int = 0,
     ) -> list[list[list[Pose]]]:
         """The poses of each image of each batch, by the bench's own loop.
 
@@ -158,6 +159,7 @@ class MethodSubject:
             batches: each is one call of the network.
             method, network: instead of the subject's own.
             workers, precision, device: see `crowdbench.prediction.predict_batches`.
+            seed: of the global random numbers, on which nothing should depend; one check asks about that.
         """
         import torch
 
@@ -175,7 +177,8 @@ class MethodSubject:
             precision=precision,
             workers=workers,
         )
-        return list(found)
+        with own_randomness(seed):
+            return list(found)
 
     def answer(self, sample: Sample) -> list[Pose]:
         """The poses of one image."""
@@ -293,7 +296,7 @@ class MethodSubject:
 
 @contextmanager
 def own_randomness(seed: int | None = None) -> Iterator[None]:
-    """Leave the global random numbers of Python, numpy and PyTorch as they were; begin at a seed, if given."""
+    """Leave the global generators of Python, numpy and PyTorch as they were; begin at a seed, if given."""
     import torch
 
     before = random_state()

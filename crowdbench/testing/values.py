@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 
-def difference(one: object, other: object, where: str = "the value") -> str | None:
+def difference(  # noqa: PLR0911  (a case a line)
+    one: object, other: object, where: str = "the value"
+) -> str | None:
     """The first place where two values differ, in words; None if they are equal.
 
     Arrays, tensors, dataclasses, mappings and sequences are looked into; all else is asked with ``==``.

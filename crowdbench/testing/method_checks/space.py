@@ -9,6 +9,7 @@ image, where the two differ, and the mirrored one is asked for gross errors only
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crowdbench.testing.agreement import Followed, follow, follow_free
 from crowdbench.testing.outcome import Check, Failed, Inapplicable, Outcome, Passed
@@ -52,13 +53,10 @@ def _followed(
     return follow_free(old[shown], new, expected, centre, reach)
 
 
-def _well_inside(poses: FloatArray, scene: Scene) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _well_inside(poses: FloatArray, scene: Scene) -> NDArray[np.bool_]:
     middles = np.median(poses, axis=1)
     size = np.array([scene.width, scene.height])
-    inside: np.ndarray[tuple[int], np.dtype[np.bool_]] = ((middles >= _RIM) & (middles < size - _RIM)).all(
-        axis=1
-    )
-    return inside
+    return np.asarray(((middles >= _RIM) & (middles < size - _RIM)).all(axis=1))
 
 
 def _wrong_space(followed: Followed, expected: str) -> Failed | None:
@@ -138,7 +136,7 @@ def check_scale(subject: MethodSubject) -> Outcome:
     precision = (
         f"constant offset {_shown(offset)} px; more than {visible:.2f} px would have been seen"
         if visible < 0.5
-        else f"half a pixel cannot be seen with {subject.weights_said}: offsets up to {visible:.1f} px could hide"
+        else f"half a pixel cannot be seen with {subject.weights_said}: up to {visible:.1f} px could hide"
     )
     return Passed(f"{_precision(followed)}; {precision}")
 
@@ -206,7 +204,7 @@ def check_left_right(subject: MethodSubject) -> Outcome:
 def _mirrored_shares(
     subject: MethodSubject, exchange: Callable[[FloatArray], FloatArray], order: list[int]
 ) -> tuple[float, float]:
-    """Of the paired keypoints that are apart: how many keep their name when mirrored, how many exchange it."""
+    """Of the paired keypoints that are apart, how many keep their name when mirrored and how many do not."""
     shares = []
     for expected in (lambda p: exchange(p)[..., order, :], exchange):
         followed = _followed(subject, subject.ordinary, subject.mirrored, expected)
