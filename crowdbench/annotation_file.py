@@ -144,11 +144,22 @@ def _parse(path: Path) -> tuple[list[ImageEntry], list[_Person[float]] | None, i
     except (OSError, EOFError) as error:
         raise MissingDataError(f"{path}: cannot read the annotations ({error}).") from error
     try:
-        return _decoded(data, path)
+        images, persons, strings = _decoded(data, path)
     except msgspec.ValidationError as error:
         raise AnnotationError(f"{path}: {error}. `crowdbench data check` lists all faults.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise AnnotationError(f"{path}: not whole JSON ({error}). Fetch the file again.") from error
+    for person in persons or ():
+        person.segmentation = _needed_segmentation(person)
+    return images, persons, strings
+
+
+def _needed_segmentation(person: _Person[float]) -> msgspec.Raw:
+    """A copy, for what was parsed is a view that keeps the whole file in memory."""
+    if not person.iscrowd and max(person.keypoints[2::3], default=0) > 0:
+        return msgspec.Raw()
+    text = bytes(person.segmentation)
+    return msgspec.Raw() if text in (b"null", b"[]") else msgspec.Raw(text)
 
 
 def _decoded(data: bytes, path: Path) -> tuple[list[ImageEntry], list[_Person[float]] | None, int]:
@@ -207,11 +218,6 @@ def _doubles(ids: Collection[T]) -> Iterator[T]:
         seen.add(identity)
 
 
-def _written(segmentation: msgspec.Raw) -> bytes:
-    text = bytes(segmentation)
-    return b"" if text in (b"null", b"[]") else text
-
-
 def _columns(
     entries: Sequence[_Person[float]], at: NDArray[np.int64], images: int, count: int, path: Path
 ) -> Persons:
@@ -230,16 +236,13 @@ def _columns(
     if not finite.all():
         entry = entries[int(finite.argmin())]
         raise AnnotationError(f"{path}: annotation {entry.id}: a keypoint is NaN or infinite.")
-    iscrowd = column([bool(entry.iscrowd) for entry in entries], np.bool_)
-    unplaced = (iscrowd | ~(keypoints[..., 2] > 0).any(axis=1)).tolist()
     order = np.argsort(at, kind="stable")
     return Persons(
         ids=column([entry.id for entry in entries], np.int64)[order],
         boxes_xywh=column([entry.bbox for entry in entries], np.float64, (4,))[order],
         keypoints=keypoints[order],
         areas=column([entry.area for entry in entries], np.float64)[order],
-        iscrowd=iscrowd[order],
-        # Copies: a view would keep the whole file in memory.
-        segmentations=[_written(entries[i].segmentation) if unplaced[i] else b"" for i in order.tolist()],
+        iscrowd=column([bool(entry.iscrowd) for entry in entries], np.bool_)[order],
+        segmentations=[bytes(entries[i].segmentation) for i in order.tolist()],
         starts=np.searchsorted(at[order], np.arange(images + 1)),
     )
