@@ -159,9 +159,7 @@ def _find_weights(
 ) -> ResolvedWeights:
     if method.takes_weights:
         if weights == "none" and not isinstance(method, NetworkMethod):
-            raise SettingsError(
-                f"{method.name} computes with a file of weights and nothing else; name one with --weights."
-            )
+            raise SettingsError(f"{method.name} does nothing without its file; name one with --weights FILE.")
         size = getattr(method.settings, "input_size", None)
         return resolve_weights(
             weights,
@@ -307,6 +305,7 @@ def _carry_out(
         else None
     )
     samples = [dataset[index] for index in range(count)]
+    method.begin(samples, record.protocol.complete)
     # A top-down method has nothing to do where there is no box.
     asked = [s for s in samples if s.instances] if method.paradigm == "top-down" else samples
     batches = in_batches(asked, execution.batch_size, method.paradigm)
@@ -341,7 +340,9 @@ def _carry_out(
     try:
         for index, poses in zip(todo, found, strict=True):
             results = [
-                r for sample, ps in zip(batches[index], poses, strict=True) for r in as_results(sample, ps)
+                r
+                for sample, ps in zip(batches[index], poses, strict=True)
+                for r in as_results(sample, ps, with_boxes=method.writes_boxes)
             ]
             parts.add(index, results)
             computed_images += len(batches[index])

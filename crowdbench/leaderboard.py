@@ -67,7 +67,10 @@ def board(runs: Sequence[Run]) -> list[Table]:
 
 
 def _title(protocol: Protocol) -> str:
-    boxes = {"gt": "ground-truth boxes", "none": "no boxes"}.get(protocol.boxes, f"boxes of {protocol.boxes}")
+    told = {"gt": "ground-truth boxes", "none": "no boxes"}
+    # "unknown (<who>)" is a source of boxes like no other.
+    of = "boxes" if protocol.boxes.startswith("unknown") else "boxes of"
+    boxes = told.get(protocol.boxes, f"{of} {protocol.boxes}")
     part = "" if protocol.complete else f", first {protocol.images} images only"
     return f"{protocol.dataset} {protocol.split}, {boxes}{part} (annotations {protocol.annotations[:8]})"
 

@@ -50,6 +50,7 @@ class Method(ABC):
         Settings: a frozen dataclass of everything that can change the method's numbers. Fields called
             ``flip_test`` and ``input_size`` (height, width) become part of a run's protocol.
         takes_weights: `load` wants the file that ``--weights`` names.
+        writes_boxes: the boxes of poses are written beside them; scoring then takes areas from boxes.
 
     Args:
         keypoints: the keypoints to predict, in this order.
@@ -60,6 +61,7 @@ class Method(ABC):
     paradigm: ClassVar[Paradigm]
     Settings: ClassVar[type[Any]] = NoSettings
     takes_weights: ClassVar[bool] = False
+    writes_boxes: ClassVar[bool] = False
 
     def __init__(self, keypoints: KeypointSet, settings: Any, name: str | None = None) -> None:
         self.keypoints = keypoints
@@ -98,6 +100,14 @@ class Method(ABC):
             WeightsError: the file is not what the method needs.
         """
         raise SettingsError(f"{self.name} takes no weights.")
+
+    def begin(self, samples: "Sequence[Sample]", complete: bool) -> None:  # noqa: B027  (most need nothing)
+        """Be told what will be asked for, once, after `load` and before the first image.
+
+        Args:
+            samples: of the run, with those that were done before it was continued.
+            complete: they are a whole split.
+        """
 
     def known_protocol(self) -> dict[str, Any]:
         """Fields of a run's `crowdbench.record.Protocol` that this method knows better than the bench.
@@ -275,7 +285,8 @@ def override(settings: Any, changes: Mapping[str, Any], *, of: str) -> Any:
 def _converted(value: Any, cls: type[Any], name: str, of: str) -> Any:
     kind = get_type_hints(cls)[name]
     try:
-        if isinstance(value, str) and kind == tuple[int, int] and re.fullmatch(r"\d+x\d+", value):
+        sizes = (tuple[int, int], tuple[int, int] | None)
+        if isinstance(value, str) and kind in sizes and re.fullmatch(r"\d+x\d+", value):
             value = [int(side) for side in value.split("x")]  # as tables print sizes
         if isinstance(value, str) and kind is not str:
             # A bare word is no JSON; the conversion below says whether it will do.

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -161,18 +161,23 @@ def _check(method: Method, batch: Sequence[Sample], poses: Sequence[Sequence[Pos
                 )
 
 
-def as_results(sample: Sample, poses: Sequence[Pose]) -> list[msgspec.Raw]:
-    """Poses of one image in COCO results format, as text: a third of the memory that objects take."""
-    return [
-        msgspec.Raw(
-            msgspec.json.encode(
-                {
-                    "image_id": sample.image_id,
-                    "category_id": 1,
-                    "keypoints": pose.keypoints.ravel().tolist(),
-                    "score": pose.score,
-                }
-            )
-        )
-        for pose in poses
-    ]
+def as_results(sample: Sample, poses: Sequence[Pose], *, with_boxes: bool = False) -> list[msgspec.Raw]:
+    """Poses of one image in COCO results format, as text: a third of the memory that objects take.
+
+    Args:
+        sample: the image.
+        poses: found in it.
+        with_boxes: write the poses' boxes too, if they have some. Scoring would take areas from them.
+    """
+    results = []
+    for pose in poses:
+        entry: dict[str, Any] = {
+            "image_id": sample.image_id,
+            "category_id": 1,
+            "keypoints": pose.keypoints.ravel().tolist(),
+            "score": pose.score,
+        }
+        if with_boxes and pose.box_xywh is not None:
+            entry["bbox"] = pose.box_xywh.tolist()
+        results.append(msgspec.Raw(msgspec.json.encode(entry)))
+    return results

@@ -17,7 +17,7 @@ class Protocol:
     Attributes:
         dataset, split: what was measured on.
         annotations: SHA-256 of the annotation file.
-        boxes: "gt", "detector:<hash>" or "none".
+        boxes: "gt", "detector:<hash>" or "none"; of replayed results also "unknown (<system>)".
         images: how many of the split's images were evaluated, from its start.
         complete: whether that is all of them.
         flip_test: whether mirrored copies were averaged in; None where the method has no such setting.

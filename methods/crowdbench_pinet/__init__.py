@@ -1,5 +1,5 @@
 """PINet, a bottom-up method: whole poses from body parts (Wang et al., NeurIPS 2021)."""
 
-from crowdbench_pinet.method import PINet
+from crowdbench_pinet.method import PINet, PINetTiny
 
-__all__ = ["PINet"]
+__all__ = ["PINet", "PINetTiny"]

@@ -1,6 +1,6 @@
 """PINet as the bench sees it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -13,16 +13,22 @@ from crowdbench import NetworkMethod
 from crowdbench.errors import SettingsError
 from crowdbench.geometry import transform_points
 from crowdbench.method import Precision
+from crowdbench.recipe import Recipe
 from crowdbench.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench_backbones.acceleration import accelerated
 from crowdbench_backbones.crops import normalised
+from crowdbench_backbones.starting import start_trunk, start_whole
+from crowdbench_pinet import recipe as recipes
+from crowdbench_pinet.augmentation import draw, view
 from crowdbench_pinet.candidates import averaged_flipped, find_peaks, mirrored, propose
 from crowdbench_pinet.fusion import fuse, group_poses
 from crowdbench_pinet.layout import bones, part_keypoints
-from crowdbench_pinet.network import PINetNetwork
+from crowdbench_pinet.network import PINetNetwork, tiny_network
+from crowdbench_pinet.recipe import PINetRecipe
 from crowdbench_pinet.rescoring import ScaleResult, rescore
 from crowdbench_pinet.resizing import input_affine, input_size, resize
-from crowdbench_pinet.settings import PINET, PINetSettings
+from crowdbench_pinet.settings import PINET, TINY, PINetSettings
+from crowdbench_pinet.supervision import Supervised, SupervisedBatch, join, supervise, training_losses
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +97,7 @@ class PINet(NetworkMethod):
         super().__init__(keypoints, settings, name)
         part_keypoints(keypoints)  # refuses layouts without body parts
         self.images_at_once = 1
+        self.recipe = recipes.published("", keypoints)
 
     @classmethod
     def published_settings(cls, dataset: str, keypoints: KeypointSet) -> PINetSettings:
@@ -107,6 +114,29 @@ class PINet(NetworkMethod):
             sampling=own.refinement_sampling,
         )
 
+    @classmethod
+    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> PINetRecipe:
+        """The release's, from ImageNet's weights; CrowdPose's numbers for a dataset that it does not know."""
+        return recipes.published(dataset, keypoints)
+
+    def train_with(self, recipe: Recipe) -> None:
+        """Augment, make targets, choose proposals and weigh losses as it says.
+
+        Raises:
+            SettingsError: it says nothing of that.
+        """
+        if not isinstance(recipe, PINetRecipe):
+            raise SettingsError(f"{self.name} is trained with a PINetRecipe, got a {type(recipe).__name__}.")
+        self.recipe = recipe
+
+    def start_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+        """Weights of ImageNet's HRNet into the trunk, or all of this very network."""
+        if any(name.startswith(("backbone.", "ppg.", "pr.")) for name in state):
+            return start_whole(network, state, source)
+        trunk = network.get_submodule("backbone")
+        parts = [name for name, _ in trunk.named_children()]
+        return [f"backbone.{name}" for name in start_trunk(trunk, state, source, parts)]
+
     def at_once(self, size: int) -> None:
         """So many images of equal size go through the network together, each with its mirror image."""
         self.images_at_once = size
@@ -118,7 +148,11 @@ class PINet(NetworkMethod):
         return accelerated(network, precision=precision, compiled=compiled)
 
     def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Any:
-        """Resize an image for every scale."""
+        """Resize an image for every scale; with a generator, cut out a square of it and say what is there."""
+        if rng is not None:
+            augmentation = self.recipe.augmentation
+            seen = view(draw(rng, augmentation), sample.width, sample.height, augmentation)
+            return supervise(sample, seen, self.keypoints, self.recipe)
         own, image = self.settings, sample.read()
         height, width = image.shape[:2]
         size = input_size(height, width, own.short_side, longest=own.longest_side)
@@ -132,6 +166,8 @@ class PINet(NetworkMethod):
 
     def collate(self, examples: Sequence[Any]) -> Any:
         """Join the inputs of several images, equal sizes together."""
+        if isinstance(examples[0], Supervised):
+            return join(examples, self.keypoints, self.recipe)
         alike: dict[tuple[float, tuple[int, ...]], list[int]] = {}
         for row, example in enumerate(examples):
             for scale, pixels in example.pixels.items():
@@ -141,6 +177,17 @@ class PINet(NetworkMethod):
             for (scale, _), rows in alike.items()
         ]
         return InputBatch(stacks, [e.size for e in examples], [e.back for e in examples])
+
+    def loss(self, network: nn.Module, batch: SupervisedBatch) -> dict[str, Tensor]:
+        """The losses of heatmaps, of offsets, and of offsets that are refined."""
+        parameter = next(network.parameters())
+        batch = batch.to(parameter.device)
+        maps, poses = network(normalised(batch.pixels, parameter.dtype), batch.proposals)
+        return training_losses(maps, poses, batch, self.recipe.targets, self.recipe.losses)
+
+    def counted(self, batch: SupervisedBatch) -> int:
+        """The images of a batch."""
+        return len(batch)
 
     def predict(self, network: nn.Module, batch: InputBatch) -> list[list[Pose]]:
         """The network on all inputs, then the poses of each image: rescored, grouped, fused."""
@@ -205,3 +252,24 @@ class PINet(NetworkMethod):
 
 def _portions(rows: Sequence[int], size: int) -> list[Sequence[int]]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+class PINetTiny(PINet):
+    """PINet on an HRNet small enough to learn and to run on a processor."""
+
+    @classmethod
+    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> PINetSettings:
+        """As PINet's, with a quarter of the pixels; nobody has published this network."""
+        return TINY
+
+    def network(self) -> nn.Module:
+        """The network with random weights."""
+        own = self.settings
+        return tiny_network(
+            self.keypoints.count, bones(self.keypoints), own.refinement_layers, own.refinement_sampling
+        )
+
+    @classmethod
+    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> PINetRecipe:
+        """Our own, the same on every dataset."""
+        return recipes.TINY

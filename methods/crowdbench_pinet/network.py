@@ -173,3 +173,17 @@ def offsets_at(offsets: Tensor, proposals: Proposals) -> Tensor:
     y, x = proposals.pixel // width, proposals.pixel % width
     at_pixels = offsets[rows, columns, y[..., None], x[..., None]]
     return at_pixels.view(images, len(columns), values // 2, 2)
+
+
+def tiny_network(
+    keypoints: int, bones: Sequence[tuple[int, int]], layers: int, sampling: Sampling = "released"
+) -> PINetNetwork:
+    """PINet on an HRNet with four branches of 16 to 128 channels and few blocks.
+
+    It learns from nothing, so that kernels start as large as rectified maps want them (He et al., ICCV 2015).
+    """
+    trunk = HRNetTrunk(width=16, modules=(1, 1, 1), blocks=2, stem=32, bottlenecks=2)
+    for module in trunk.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return PINetNetwork(keypoints, bones, layers, trunk=trunk, channels=240, sampling=sampling)

@@ -164,3 +164,20 @@ def published(dataset: str, keypoints: KeypointSet) -> PINetRecipe:
             mask_ignored=dataset == "coco",
         ),
     )
+
+
+# For a network that starts from nothing, on a data set of a few thousand images; our own numbers.
+TINY = PINetRecipe(
+    epochs=20,
+    images=8,
+    split="train",
+    validation_split="val",
+    optimizer="adam",
+    learning_rate=2e-3,
+    schedule="cosine",
+    final_learning_rate=2e-5,
+    input_size=256,
+    augmentation=Augmentation(smallest_side=0.75, largest_side=1.25, rotation_limit=15.0),
+    targets=Targets(sigma=1.5, part_sigma=1.5),
+    validate_every=2,
+)

@@ -84,3 +84,6 @@ class PINetSettings:
 
 # On COCO, the released refinement has one layer less. A dataset that is not listed gets the defaults.
 PINET = {"coco": PINetSettings(refinement_layers=2)}
+
+# A quarter of the pixels and a shallower refinement, whatever the dataset.
+TINY = PINetSettings(short_side=256, longest_side=4096, refinement_layers=1)

@@ -1,0 +1,127 @@
+"""A results file as a method: any system's output joins the records, the reports and the leaderboard.
+
+The file is what somebody else's code wrote, in COCO results format. What the bench cannot see in it, where
+the boxes came from and what the network was trained on, the user has to say; it becomes part of the protocol,
+so that the run is ranked with its like only.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdbench import Method
+from crowdbench.errors import PredictionError, SettingsError
+from crowdbench.scoring.predictions import read_predictions
+from crowdbench.types import FloatArray, KeypointSet, Pose, Sample
+
+_SYSTEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_BOXES = re.compile(r"gt|none|unknown|detector:\S+")
+
+
+@dataclass(frozen=True)
+class ResultsSettings:
+    """What a results file does not tell.
+
+    Attributes:
+        system: what made the file; the run is called ``results-<system>``.
+        boxes: that the system was given: ``gt``, ``none``, ``detector:<which>`` or ``unknown``. Has to be
+            said. What is unknown is compared with nothing else.
+        training_data: of the system, as in ``"crowdpose trainval"``; None if unknown.
+        flip_test: whether mirrored copies were averaged in; None if unknown.
+        input_size: (height, width) of the system's input; None if unknown.
+    """
+
+    system: str = "unnamed"
+    boxes: str | None = None
+    training_data: str | None = None
+    flip_test: bool | None = None
+    input_size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if not _SYSTEM.fullmatch(self.system):
+            raise ValueError(
+                "system becomes part of file names: letters, digits, dots, hyphens and underscores, a letter "
+                f"or digit first; got {self.system!r}."
+            )
+        if self.boxes is not None and not _BOXES.fullmatch(self.boxes):
+            raise ValueError(f"boxes must be gt, none, detector:<which> or unknown, got {self.boxes!r}.")
+
+
+class Results(Method):
+    """Says what a file says; looks at no image. ``--weights`` names the file."""
+
+    paradigm = "one-stage"
+    Settings: ClassVar[type[Any]] = ResultsSettings
+    settings: ResultsSettings
+    takes_weights = True
+    writes_boxes = True
+
+    def __init__(self, keypoints: KeypointSet, settings: ResultsSettings, name: str | None = None) -> None:
+        super().__init__(keypoints, settings, f"{name or 'results'}-{settings.system}")
+        self.file: Path | None = None
+        self.poses: dict[int | str, list[Pose]] = {}
+
+    def known_protocol(self) -> dict[str, Any]:
+        """What the user said of the file.
+
+        Raises:
+            SettingsError: nothing about boxes.
+        """
+        own = self.settings
+        if own.boxes is None:
+            raise SettingsError(
+                "a results file does not say what boxes its system was given, and systems that were given "
+                "people are not ranked against those that had to find them.\n"
+                "Say it: --set boxes=gt, --set boxes=none, --set boxes=detector:<which>, or --set "
+                "boxes=unknown, which stands alone."
+            )
+        boxes = f"unknown ({own.system})" if own.boxes == "unknown" else own.boxes
+        # The settings describe the system; none of them changes it.
+        return {"boxes": boxes, "training_data": own.training_data, "changed_settings": {}}
+
+    def load(self, weights: Path) -> None:
+        """Read the results file.
+
+        Raises:
+            PredictionError: it cannot be scored; names the entry and the remedy.
+        """
+        found = read_predictions(weights, self.keypoints)
+        poses = defaultdict(list)
+        boxes = found.boxes if found.boxes is not None else [None] * len(found.image_ids)
+        for image_id, keypoints, score, box in zip(
+            found.image_ids, found.keypoints, found.scores.tolist(), boxes, strict=True
+        ):
+            poses[image_id].append(Pose(np.reshape(keypoints, (-1, 3)), score, box))
+        self.file, self.poses = weights, dict(poses)
+
+    def begin(self, samples: Sequence[Sample], complete: bool) -> None:
+        """See that the file is of this split.
+
+        Raises:
+            PredictionError: it has other images.
+        """
+        known = {sample.image_id for sample in samples}
+        others = [image_id for image_id in self.poses if image_id not in known]
+        if others and (complete or len(others) == len(self.poses)):
+            raise PredictionError(
+                f"{self.file}: {len(others)} of its {len(self.poses)} images are not in this split, for one "
+                f"image_id {others[0]!r}. It may be of another split or dataset."
+            )
+
+    def estimate_sample(self, sample: Sample) -> list[Pose]:
+        """The file's poses of an image, in the file's order; none if it has none."""
+        return self.poses.get(sample.image_id, [])
+
+    def estimate(self, image: NDArray[np.uint8], boxes: FloatArray) -> list[Pose]:
+        """Not possible: a file knows images by their ids.
+
+        Raises:
+            SettingsError: always.
+        """
+        raise SettingsError("a results file has poses of a dataset's images, and none of other pictures.")
