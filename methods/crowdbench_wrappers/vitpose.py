@@ -1,9 +1,9 @@
 """ViTPose and ViTPose+ (Xu et al., 2022), as Hugging Face's transformers has them.
 
 The network is transformers' own. Crops and decoding are computed here, to the same numbers as by its
-``VitPoseImageProcessor``, which goes through SciPy and takes many times as long: crops map the centres of
-their corner pixels (UDP, Huang et al., CVPR 2020), and a heatmap's peak moves by a Taylor step of its
-logarithm (DARK, Zhang et al., CVPR 2020).
+``VitPoseImageProcessor``, but without SciPy and for images of any size: crops map the centres of their corner
+pixels (UDP, Huang et al., CVPR 2020), and a heatmap's peak moves by a Taylor step of its logarithm (DARK,
+Zhang et al., CVPR 2020).
 """
 
 from collections.abc import Mapping, Sequence
@@ -240,16 +240,22 @@ def _crops(
     for crop, (x, y), (wide, high) in zip(crops, centers, scales * UNIT_PX, strict=True):
         left, right, by_x, inside_x = _readings(x, wide, width, image.shape[1])
         upper, lower, by_y, inside_y = _readings(y, high, height, image.shape[0])
-        rows = image[np.stack([upper, lower])[:, :, None], left] * (1 - by_x)[:, None]
-        rows += image[np.stack([upper, lower])[:, :, None], right] * by_x[:, None]
-        mixed = rows[0] * (1 - by_y)[:, None, None] + rows[1] * by_y[:, None, None]
-        crop[np.ix_(inside_y, inside_x)] = (mixed + 0.5).astype(np.uint8)
+        if not (len(inside_x) and len(inside_y)):
+            continue
+        first_row, first_column = upper[0], left[0]
+        seen = image[first_row : lower[-1] + 1, first_column : right[-1] + 1].astype(np.float32)
+        rows = seen[:, left - first_column] * (1 - by_x)[:, None]
+        rows += seen[:, right - first_column] * by_x[:, None]
+        mixed = rows[upper - first_row] * (1 - by_y)[:, None, None]
+        mixed += rows[lower - first_row] * by_y[:, None, None]
+        mixed += np.float32(0.5)
+        crop[inside_y[0] : inside_y[-1] + 1, inside_x[0] : inside_x[-1] + 1] = mixed
     return crops
 
 
 def _readings(
     center: np.float32, side: np.float32, pixels: int, length: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], FloatArray, NDArray[np.int64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Float32Array, NDArray[np.int64]]:
     """Where the pixels of a crop read along one axis of an image.
 
     Returns:
@@ -262,7 +268,8 @@ def _readings(
     at = (np.arange(pixels) - np.float64(shift)) / np.float64(factor)
     inside = np.flatnonzero((at >= 0) & (at <= length - 1))
     first = np.floor(at[inside]).astype(np.int64)
-    return first, np.minimum(first + 1, length - 1), at[inside] - first, inside
+    part = (at[inside] - first).astype(np.float32)
+    return first, np.minimum(first + 1, length - 1), part, inside
 
 
 def _decoded(heatmaps: Float32Array, kernel: int) -> tuple[Float32Array, Float32Array]:

@@ -28,6 +28,7 @@ from crowdbench_wrappers.onnx_model import (
 from crowdbench_wrappers.ranking import require_fraction, require_size
 
 PAD = 114  # the grey of the padding, as in training
+MOST = 200  # keypoints that a layout may have; whole bodies have 133
 RAW, END_TO_END = 5, 6  # numbers beside the keypoints: box, score; and, after suppression, a class
 
 
@@ -78,10 +79,10 @@ class YoloPose(OnnxMethod):
             raise WeightsError(self._expected(model, outputs))
         if shape[1] == numbers + RAW or shape[2] == numbers + END_TO_END:
             return
-        # An axis of persons is long, one of numbers is one of these for some other number of keypoints.
+        # Which axis has the numbers? The one that is right for some layout that people have.
         for length, others in ((shape[1], RAW), (shape[2], END_TO_END)):
             count, rest = divmod(length - others, 3)
-            if count > 0 and rest == 0 and length == min(shape[1:]):
+            if 0 < count <= MOST and rest == 0:
                 raise other_layout(model.path, count, self.keypoints)
         raise WeightsError(self._expected(model, outputs))
 

@@ -94,19 +94,30 @@ BOXES = [
 ]
 
 
-@pytest.mark.parametrize(("height", "width"), [(300, 400), (1, 1), (3, 700), (601, 37)], ids=str)
+@pytest.mark.parametrize(("height", "width"), [(300, 400), (2, 2), (4, 700), (601, 37)], ids=str)
 def test_crops_are_those_of_the_processor(tmp_path: Path, processor: Any, height: int, width: int) -> None:
     image = noise(height, width)
     boxes = [*BOXES, [0.0, 0, width, height]]
-    # Colours first: of an image of three rows the processor could not tell which axis they are.
-    first = np.ascontiguousarray(image.transpose(2, 0, 1))
-    expected = processor(first, boxes=[boxes], return_tensors="np", input_data_format="channels_first")
+    expected = processor(image, boxes=[boxes], return_tensors="np", input_data_format="channels_last")
     given = sample(tmp_path, image, boxes, [1.0] * len(boxes))
     batch = method().collate([method().prepare(given)])
     # Both round to whole grey levels, of which one is 0.0175 of the normalised range at most.
     difference = np.abs(batch.images().numpy() - expected["pixel_values"])
     assert difference.max() < 0.018
     assert (difference > 1e-5).mean() < 1e-4
+
+
+@pytest.mark.parametrize(("height", "width", "lit"), [(1, 1, 0), (1, 700, 0), (3, 3, 4)])
+def test_images_that_the_processor_cannot_take_are_cropped_by_the_same_rule(
+    tmp_path: Path, height: int, width: int, lit: int
+) -> None:
+    """Of one or three rows it does not know which axis has the colours."""
+    image = np.full((height, width, 3), 200, dtype=np.uint8)
+    # The middle of the crop, between two of its pixels, is the image's first pixel; all are about as large. An
+    # image reaches from the centre of its first pixel to that of its last, which of one row is no way at all.
+    (crop,) = method().prepare(sample(tmp_path, image, [[-76.5, -102, 153, 204]], [1.0])).pixels
+    assert (crop == 200).all(axis=2).sum() == lit
+    assert (crop > 0).any(axis=2).sum() == lit
 
 
 def test_poses_are_those_of_the_processor(tmp_path: Path, processor: Any) -> None:
