@@ -105,10 +105,9 @@ def _ranked(image: Candidates, parts: int) -> list[IntArray]:
 
 
 def _count(available: Sequence[int], proposing: Proposing) -> int:
-    if proposing.count == "maximum":
-        return min(max(available), proposing.limit)
-    # A batch of which one image has nobody is not left out: nor is it in the release.
-    return min(*available, proposing.limit) or proposing.limit
+    count = max(available) if proposing.count == "maximum" else min(available)
+    # Where there is none, batch norms still need some.
+    return min(count, proposing.limit) or proposing.limit
 
 
 def _first_others(taken: IntArray, count: int) -> IntArray:

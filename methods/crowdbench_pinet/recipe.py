@@ -51,8 +51,8 @@ class Proposing:
     Attributes:
         limit: of the pixels of each part in an image.
         count: all images of a process's batch have equally many. ``"minimum"``, as released: as many as the
-            one with the fewest near part centres, or `limit` if it has none; ``"maximum"``: as many as the
-            one with the most. Where they do not suffice, pixels of weight 0 are added; they take part in the
+            one with the fewest near part centres; ``"maximum"``: as many as the one with the most; `limit` if
+            that is none. Where they do not suffice, pixels of weight 0 are added; they take part in the
             statistics of batch norms, but in no loss.
     """
 

@@ -96,7 +96,7 @@ def test_the_image_with_the_most_pixels_decides_if_told_so() -> None:
     chosen = choose([many, few], 1, Proposing(limit=5, count="maximum"))
     assert [pixels_of(chosen, image, 0) for image in (0, 1)] == [[2, 1, 0], [1, 0, 2]]
     np.testing.assert_array_equal(chosen.weights[:, :, 0], [[1, 1, 1], [1, 0, 0]])
-    assert choose([NOBODY], 1, Proposing(count="maximum")).pixel.shape == (1, 0)
+    assert choose([NOBODY], 1, Proposing(count="maximum")).pixel.shape == (1, 40)
 
 
 def test_an_image_without_persons_makes_the_whole_batch_take_the_limit() -> None:
@@ -134,7 +134,7 @@ def test_what_is_chosen_is_what_plain_sorting_finds(images: Any, limit: int, rul
             for pixel, score in scores.get(part, {}).items():
                 maps[image, pixel] = score
         counts = (maps > 0).sum(axis=1)
-        count = min(counts.max(), limit) if rule == "maximum" else min(counts.min(), limit) or limit
+        count = min(counts.max() if rule == "maximum" else counts.min(), limit) or limit
         for image, scores in enumerate(maps):
             pixels = pixels_of(chosen, image, part)
             assert len(set(pixels)) == len(pixels) == count
