@@ -25,8 +25,8 @@ def similarity(pixels: np.ndarray, keypoints: KeypointSet) -> np.ndarray:
     """``(G, h, w)`` in [0, 1]: how much each pixel has the colour of each pair of keypoints."""
     groups = pair_of(keypoints)
     palette = np.array([colours(keypoints)[groups.index(g)] for g in range(max(groups) + 1)], float)
-    distances = np.linalg.norm(pixels[None].astype(float) - palette[:, None, None], axis=3)
-    return np.clip(1 - distances / COLOUR_REACH, 0, 1)
+    apart = pixels[None].astype(np.float32) - palette[:, None, None].astype(np.float32)
+    return np.clip(1 - np.sqrt(np.einsum("ghwc,ghwc->ghw", apart, apart)) / COLOUR_REACH, 0, 1)
 
 
 def dots(weights: np.ndarray) -> list[np.ndarray]:
@@ -185,7 +185,7 @@ class BatchDependent(DotsByNetwork):
     """Judges persons by how bright they are among those of the batch."""
 
     def predict(self, network, batch):
-        brightness = [[float(p.mean()) for p in e.pixels] for e in batch]
+        brightness = [[float(p.sum()) + 1 for p in e.pixels] for e in batch]
         mean = np.mean([b for row in brightness for b in row] or [1.0])
         return [
             [
@@ -233,11 +233,13 @@ class Mirrored(Dots):
         return super().pose(image, box)[list(self.keypoints.flip_order)]
 
 
-class BoxesIgnored(Dots):
+class BoxesIgnored(DotsEverywhere):
     """Takes the boxes' number only."""
 
+    paradigm = "top-down"
+
     def estimate(self, image, boxes):
-        found = DotsEverywhere.estimate(self, image, boxes)
+        found = super().estimate(image, boxes)
         return sorted(found, key=lambda pose: pose.keypoints[0, 0])[: len(boxes)]
 
     def finished(self, keypoints, box):

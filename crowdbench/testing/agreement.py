@@ -2,8 +2,8 @@
 
 With random weights a network's answer is the place of its largest number, and small changes of the image can
 move that to anywhere. So nothing here looks at all keypoints alike: those that agree are counted, and only
-among them a systematic difference is looked for, with a standard error over persons, who are independent as
-their keypoints are not.
+among them a systematic difference is looked for. Its standard error is over persons and over kinds of
+keypoints: neither the keypoints of one person nor the wrists of all are independent of each other.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,6 +28,7 @@ class Followed:
         moves: ``(n, 2)``, found minus what was found in the original, in pixels: 0 if nothing moved.
         offsets: ``(n, 2)``, where the expected place is from the person's (or the image's) centre, in pixels.
         persons: ``(n,)``, whose keypoints they are.
+        kinds: ``(n,)``, which keypoints of a person they are.
         reach: up to this many pixels an answer counts as the same.
         scope: how many keypoints could have been followed, those of persons not found again included.
     """
@@ -37,6 +38,7 @@ class Followed:
     moves: FloatArray
     offsets: FloatArray
     persons: NDArray[np.int64]
+    kinds: NDArray[np.int64]
     reach: float
     scope: int
 
@@ -72,16 +74,22 @@ class Followed:
         chosen = self.agreeing
         residuals, offsets, persons = self.residuals[chosen], self.offsets[chosen], self.persons[chosen]
         found = np.array([_centre_of(residuals[:, a], offsets[:, a]) for a in (0, 1)])
-        names = np.unique(persons)
-        if len(names) < 3:
-            return found, np.full(2, np.inf)
-        rng = np.random.default_rng(0)
-        rows = {name: np.flatnonzero(persons == name) for name in names}
-        drawn = []
-        for _ in range(_DRAWS):
-            again = np.concatenate([rows[name] for name in rng.choice(names, len(names))])
-            drawn.append([_centre_of(residuals[again, a], offsets[again, a]) for a in (0, 1)])
-        return found, np.std(drawn, axis=0)
+        errors = [_spread(residuals, offsets, groups) for groups in (persons, self.kinds[chosen])]
+        return found, np.hypot(*errors)
+
+
+def _spread(residuals: FloatArray, offsets: FloatArray, groups: NDArray[np.int64]) -> FloatArray:
+    """``(2,)``: the standard error of the centre, groups being drawn anew (a bootstrap)."""
+    names = np.unique(groups)
+    if len(names) < 3:
+        return np.full(2, np.inf)
+    rng = np.random.default_rng(0)
+    rows = {name: np.flatnonzero(groups == name) for name in names}
+    drawn = []
+    for _ in range(_DRAWS):
+        again = np.concatenate([rows[name] for name in rng.choice(names, len(names))])
+        drawn.append([_centre_of(residuals[again, a], offsets[again, a]) for a in (0, 1)])
+    return np.asarray(np.std(drawn, axis=0))
 
 
 def _centre_of(residuals: FloatArray, offsets: FloatArray) -> float:
@@ -112,7 +120,8 @@ def follow(
         centres: ``(n, 2)``, of the persons in the changed image.
         reach: in pixels of the changed image.
     """
-    residuals, places, moves, offsets, persons, scope = [], [], [], [], [], 0
+    residuals, places, moves, offsets, persons, kinds = [], [], [], [], [], []
+    scope = 0
     for person, (old, new) in enumerate(zip(before, after, strict=True)):
         scope += 0 if old is None else len(old)
         if old is None or new is None:
@@ -123,15 +132,17 @@ def follow(
         moves.append(new - old)
         offsets.append(wanted - centres[person])
         persons.append(np.full(len(old), person))
+        kinds.append(np.arange(len(old)))
     if not residuals:
-        nothing = np.zeros((0, 2))
-        return Followed(nothing, nothing, nothing, nothing, np.zeros(0, dtype=np.int64), reach, scope)
+        nothing, none = np.zeros((0, 2)), np.zeros(0, dtype=np.int64)
+        return Followed(nothing, nothing, nothing, nothing, none, none, reach, scope)
     return Followed(
         np.concatenate(residuals),
         np.concatenate(places),
         np.concatenate(moves),
         np.concatenate(offsets),
         np.concatenate(persons),
+        np.concatenate(kinds),
         reach,
         scope,
     )

@@ -68,6 +68,19 @@ class Scene:
             points=self.points * factor + (factor - 1) / 2,
         )
 
+    def averaged(self, factor: int) -> Self:
+        """The scene at a whole fraction of its size, each pixel the mean of those that it stands for."""
+        import cv2
+
+        size = (self.width // factor, self.height // factor)
+        small = cv2.resize(self.image, size, interpolation=cv2.INTER_AREA)
+        return replace(
+            self,
+            image=np.asarray(small, dtype=np.uint8),
+            boxes=self.boxes / factor,
+            points=(self.points - (factor - 1) / 2) / factor,
+        )
+
     def mirrored(self, keypoints: KeypointSet) -> Self:
         """The scene's mirror image: x becomes width - 1 - x, and left keypoints become right ones."""
         boxes = self.boxes.copy()

@@ -269,6 +269,11 @@ class MethodSubject:
         return self.seen_from(MOVED[0] - LITTLE[0], MOVED[1] - LITTLE[1])
 
     @cached_property
+    def softened(self) -> Scene:
+        """The ordinary scene as it is when it has been enlarged and made small again: a little less sharp."""
+        return self.enlarged.averaged(self.factor)
+
+    @cached_property
     def enlarged(self) -> Scene:
         """The ordinary scene, `factor` times as large."""
         return self.ordinary.enlarged(self.factor)

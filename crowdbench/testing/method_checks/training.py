@@ -95,7 +95,7 @@ def _losses(method: NetworkMethod, batch: Batch) -> list[float]:
         with own_randomness(0):
             return torch.stack([loss.float() for loss in method.loss(network, batch).values()]).sum()
 
-    losses = [float(loss())]
+    losses = [float(loss().detach())]
     for _ in range(_STEPS):
         network.zero_grad()
         loss().backward()  # type: ignore[no-untyped-call]
@@ -120,7 +120,7 @@ def _descend(weights: "list[nn.Parameter]", loss: "Callable[[], Tensor]", now: f
         for step in _STEP_LENGTHS:
             for weight, old, gradient in zip(weights, before, gradients, strict=True):
                 weight.copy_(old - step * unit * gradient)
-            after = float(loss())
+            after = float(loss().detach())
             if after < now:
                 return after
     return None

@@ -1,0 +1,51 @@
+"""Every method of this repository keeps the contract that strangers' methods are held to."""
+
+import pytest
+
+from crowdbench.testing import MethodContract
+
+
+class TestHRNetTiny(MethodContract):
+    method, dataset = "hrnet-tiny", "synthcrowd"
+
+
+class TestHRNetTinyTrained(TestHRNetTiny):
+    weights = "published"
+
+
+class TestI2RNetTiny(MethodContract):
+    method, dataset = "i2rnet-tiny", "synthcrowd"
+
+
+class TestI2RNetTinyTrained(TestI2RNetTiny):
+    weights = "published"
+
+
+@pytest.mark.slow
+class TestHRNet(MethodContract):
+    method, dataset = "hrnet-w48-s", "crowdpose"
+
+
+@pytest.mark.slow
+class TestTransPose(MethodContract):
+    method, dataset = "transpose-h", "crowdpose"
+
+
+@pytest.mark.slow
+class TestHRFormer(MethodContract):
+    method, dataset = "hrformer-b", "crowdpose"
+
+
+@pytest.mark.slow
+class TestI2RNetVanilla(MethodContract):
+    method, dataset = "i2rnet-vanilla", "crowdpose"
+
+
+@pytest.mark.slow
+class TestI2RNetTransPose(MethodContract):
+    method, dataset = "i2rnet-transpose", "crowdpose"
+
+
+@pytest.mark.slow
+class TestI2RNetHRFormer(MethodContract):
+    method, dataset = "i2rnet-hrformer", "crowdpose"
