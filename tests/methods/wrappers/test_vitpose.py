@@ -94,7 +94,7 @@ BOXES = [
 ]
 
 
-@pytest.mark.parametrize(("height", "width"), [(300, 400), (2, 2), (4, 700), (601, 37)], ids=str)
+@pytest.mark.parametrize(("height", "width"), [(300, 400), (5, 6), (4, 700), (601, 37)], ids=str)
 def test_crops_are_those_of_the_processor(tmp_path: Path, processor: Any, height: int, width: int) -> None:
     image = noise(height, width)
     boxes = [*BOXES, [0.0, 0, width, height]]
@@ -111,7 +111,7 @@ def test_crops_are_those_of_the_processor(tmp_path: Path, processor: Any, height
 def test_images_that_the_processor_cannot_take_are_cropped_by_the_same_rule(
     tmp_path: Path, height: int, width: int, lit: int
 ) -> None:
-    """Of one or three rows it does not know which axis has the colours."""
+    """Of images this small it takes another axis for the colours."""
     image = np.full((height, width, 3), 200, dtype=np.uint8)
     # The middle of the crop, between two of its pixels, is the image's first pixel; all are about as large. An
     # image reaches from the centre of its first pixel to that of its last, which of one row is no way at all.
