@@ -12,6 +12,7 @@ import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import save_file
 
+from crowdbench.cards import card_of
 from crowdbench.cli import cli
 from crowdbench.method import load_method
 from crowdbench.plugins import Plugin, installed
@@ -121,6 +122,15 @@ def test_without_a_file_nothing_runs(name: str, crowds: Path, tmp_path: Path) ->
         refused = CliRunner().invoke(cli, [*command, *given])
         assert refused.exit_code != 0
         assert "--weights" in f"{refused.output} {refused.exception}"
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_wrapped_system_says_what_it_is_and_what_to_cite(name: str) -> None:
+    card = card_of(name)
+    assert card is not None
+    assert card.description.endswith(".")
+    assert str(card.work.year) in card.work.citation
+    assert all(author.split()[-1] in card.work.citation for author in card.work.authors)
 
 
 def test_the_page_tells_of_every_wrapper() -> None:
