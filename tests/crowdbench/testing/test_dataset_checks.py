@@ -17,12 +17,19 @@ from crowdbench_datasets.synthcrowd.recipe import Recipe
 from crowdbench_datasets.synthcrowd.writing import generate
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("synthcrowd")
+    generate(Recipe(images=6, width=160, height=120), folder, workers=1)
+    return folder
+
+
 class TestSynthCrowd(DatasetContract):
-    @pytest.fixture(scope="class", autouse=True)
-    def drawn(self, tmp_path_factory: pytest.TempPathFactory) -> None:
-        folder = tmp_path_factory.mktemp("synthcrowd")
-        generate(Recipe(images=6, width=160, height=120), folder, workers=1)
-        type(self).dataset, type(self).root = "synthcrowd", folder
+    dataset = "synthcrowd"
+
+    @pytest.fixture(autouse=True)
+    def place(self, drawn: Path) -> None:
+        type(self).root = drawn
 
 
 @pytest.mark.parametrize(
