@@ -137,17 +137,14 @@ def _session(path: Path, provider: Provider) -> Any:
             f"{path}: a PyTorch checkpoint or safetensors file; expected an ONNX model. Export it with its "
             "owner's tool; see docs/wrappers.md."
         )
+    providers = [_available(provider, onnxruntime)]
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.load_model_format", "ONNX")
     with tempfile.TemporaryDirectory() as nowhere:
         # Tensors in other files are looked for here, where none are.
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", nowhere)
         try:
-            session = onnxruntime.InferenceSession(
-                path.read_bytes(), options, providers=[_available(provider, onnxruntime)]
-            )
-        except InputError:
-            raise
+            session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)
         except Exception as error:  # ONNX Runtime has a class for each of its status codes
             raise WeightsError(
                 f"{path}: ONNX Runtime cannot load it ({_first_line(error)}).\nExpected one whole ONNX file "

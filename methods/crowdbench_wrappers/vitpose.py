@@ -238,6 +238,8 @@ def _crops(
     height, width = input_size
     crops = np.zeros((len(centers), height, width, 3), dtype=np.uint8)
     for crop, (x, y), (wide, high) in zip(crops, centers, scales * UNIT_PX, strict=True):
+        if not wide > 0:
+            continue  # a box of no size shows nothing
         left, right, by_x, inside_x = _readings(x, wide, width, image.shape[1])
         upper, lower, by_y, inside_y = _readings(y, high, height, image.shape[0])
         if not (len(inside_x) and len(inside_y)):

@@ -86,6 +86,12 @@ def test_no_boxes_give_no_poses(spot: RTMPose) -> None:
     assert spot.estimate(np.zeros((20, 20, 3), dtype=np.uint8), np.empty((0, 4))) == []
 
 
+@pytest.mark.parametrize("size", [(0, 0), (0, 20), (20, 0), (1e-9, 1e-9)], ids=str)
+def test_a_box_of_no_size_has_a_finite_pose(spot: RTMPose, size: tuple[float, float]) -> None:
+    (pose,) = spot.estimate(np.full((50, 50, 3), 255, dtype=np.uint8), np.array([[7, 9, *size]]))
+    assert np.isfinite(pose.keypoints).all()
+
+
 def test_red_goes_in_first(tmp_path: Path) -> None:
     path = onnx_models.rtmpose_spot(tmp_path / "red.onnx", 2, channel=0)
     image = onnx_models.painted(64, 48, 30, 20, sigma=1)

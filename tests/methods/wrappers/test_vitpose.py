@@ -209,6 +209,14 @@ def test_the_experts_of_another_dataset_give_other_heatmaps(tmp_path: Path) -> N
     assert np.abs(maps[0] - maps[1]).max() > 1e-6
 
 
+def test_a_box_of_no_size_has_a_finite_pose(tmp_path: Path) -> None:
+    heatmaps = gaussians(np.full((1, 17, 2), 20.0))
+    (pose,) = poses(
+        method(flip_test=False), Heatmaps(heatmaps), sample(tmp_path, noise(50, 50), [[7, 9, 0, 0]], [1.0])
+    )
+    np.testing.assert_array_equal(pose.keypoints[:, :2], [[7, 9]] * 17)
+
+
 def test_images_without_persons_have_no_poses(tmp_path: Path) -> None:
     asked = method(input_size=(64, 48))
     network = build_network(asked, None, device=CPU)
