@@ -16,6 +16,7 @@ class Recipe:
         processes: how many the published training ran on. It is not applied: a training runs on as many as
             it is started on, and the learning rate is not scaled to them.
         split: of the dataset, to train on.
+        least_keypoints: images with fewer labelled keypoints, of all persons together, are left out.
         validation_split: of the dataset, to score every so often; None where all labelled images are trained
             on.
         start: the name of published weights that training begins with; None for random ones.
@@ -45,6 +46,7 @@ class Recipe:
     images: int = 8
     processes: int = 1
     split: str = "train"
+    least_keypoints: int = 1
     validation_split: str | None = "val"
     start: str | None = None
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
@@ -68,7 +70,7 @@ class Recipe:
     not_applied: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "images", "processes", "accumulate", "validate_every"):
+        for name in ("epochs", "images", "processes", "least_keypoints", "accumulate", "validate_every"):
             _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
         for name in ("learning_rate", "epsilon"):
             _require(0 < getattr(self, name) < math.inf, name, "positive and finite", getattr(self, name))

@@ -106,7 +106,7 @@ def train(
         machine.require_compiler(target)
     recipe = recipe or type(method).published_recipe(dataset.name, dataset.keypoints)
     method.train_with(recipe)
-    samples = worth_training_on(dataset, limit)
+    samples = worth_training_on(dataset, limit, recipe.least_keypoints)
     found = resolve_weights(
         start if start is not None else recipe.start or "none",
         method=method.name,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from crowdbench import machine, plugins
 from crowdbench.dataset import Dataset
@@ -61,8 +62,8 @@ def loader_workers(place: Place) -> int:
     return min(8, max(1, available // 2 // local))
 
 
-def worth_training_on(dataset: Dataset, limit: int | None) -> list[Sample]:
-    """Images with somebody to learn from.
+def worth_training_on(dataset: Dataset, limit: int | None, least_keypoints: int) -> list[Sample]:
+    """Images with so many labelled keypoints to learn from.
 
     Raises:
         SettingsError: no annotations, boxes of a detector, or nobody.
@@ -75,9 +76,15 @@ def worth_training_on(dataset: Dataset, limit: int | None) -> list[Sample]:
         raise SettingsError("training takes ground-truth boxes: a detection has no keypoints to learn from.")
     count = len(dataset) if limit is None else min(limit, len(dataset))
     samples = (dataset[index] for index in range(count))
-    found = [s for s in samples if any((i.keypoints[:, 2] > 0).any() for i in s.instances)]
+    found = [
+        sample
+        for sample in samples
+        if sum(np.count_nonzero(i.keypoints[:, 2] > 0) for i in sample.instances) >= least_keypoints
+    ]
     if not found:
-        raise SettingsError(f"{dataset.name} {dataset.split}: nobody in these images has a keypoint.")
+        raise SettingsError(
+            f"{dataset.name} {dataset.split}: no image has {least_keypoints} labelled keypoints."
+        )
     return found
 
 

@@ -151,6 +151,8 @@ def published(dataset: str, keypoints: KeypointSet) -> PINetRecipe:
         images=images,
         processes=2,
         split=split if known else "train",
+        # The release leaves out COCO's images of 10 keypoints and fewer, and no others.
+        least_keypoints=11 if dataset == "coco" else 1,
         validation_split=None if known else "val",
         start=IMAGENET,
         optimizer="adam",

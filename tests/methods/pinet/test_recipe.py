@@ -120,3 +120,7 @@ def test_every_quirk_can_be_turned_off_from_the_command_line() -> None:
 def test_values_that_make_no_sense_are_refused(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(SettingsError, match=named):
         override(PINetRecipe(), changes, of="the recipe")
+
+
+def test_only_on_coco_images_with_few_keypoints_are_left_out() -> None:
+    assert [recipe_of(d).least_keypoints for d in [*DATASETS, "synthcrowd"]] == [1, 1, 11, 1]
