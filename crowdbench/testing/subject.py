@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -277,6 +278,12 @@ class MethodSubject:
     def enlarged(self) -> Scene:
         """The ordinary scene, `factor` times as large."""
         return self.ordinary.enlarged(self.factor)
+
+    @cached_property
+    def enlarged_continuously(self) -> Scene:
+        """The same, with boxes whose corners are points of the image, as keypoints are."""
+        shift = (self.factor - 1) / 2
+        return replace(self.enlarged, boxes=self.enlarged.boxes + np.array([shift, shift, 0, 0]))
 
     @property
     def factor(self) -> int:
