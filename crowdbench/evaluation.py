@@ -197,7 +197,7 @@ def _new_record(
         changed_settings={name: value for name, value in settings.items() if value != published.get(name)},
     )
     protocol = dataclasses.replace(protocol, **method.known_protocol())
-    versions = machine.versions()
+    versions = machine.versions(method.computed_with)
     facts = {
         "batch_size": execution.batch_size,
         "seed": execution.seed if weights.sha256 is None else None,

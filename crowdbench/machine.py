@@ -5,6 +5,7 @@ import platform
 import shutil
 import socket
 import sys
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
 _RECORDED = ("crowdbench", "torch", "numpy", "opencv-python-headless", "hotcoco", "pycocotools")
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that can change a number."""
+def versions(more: Iterable[str] = ()) -> dict[str, str]:
+    """Versions of Python and of the packages that can change a number.
+
+    Args:
+        more: packages that some methods compute with.
+    """
     found = {"python": platform.python_version()}
-    for package in _RECORDED:
+    for package in (*_RECORDED, *more):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -50,6 +50,8 @@ class Method(ABC):
         Settings: a frozen dataclass of everything that can change the method's numbers. Fields called
             ``flip_test`` and ``input_size`` (height, width) become part of a run's protocol.
         takes_weights: `load` wants the file that ``--weights`` names.
+        computed_with: installed packages, beside the bench's own, whose version can change a prediction; a
+            run with another version is another run.
         writes_boxes: the boxes of poses are written beside them; scoring then takes areas from boxes.
 
     Args:
@@ -61,6 +63,7 @@ class Method(ABC):
     paradigm: ClassVar[Paradigm]
     Settings: ClassVar[type[Any]] = NoSettings
     takes_weights: ClassVar[bool] = False
+    computed_with: ClassVar[tuple[str, ...]] = ()
     writes_boxes: ClassVar[bool] = False
 
     def __init__(self, keypoints: KeypointSet, settings: Any, name: str | None = None) -> None:

@@ -45,7 +45,7 @@ def _settings(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> 
     "--weights",
     default="published",
     show_default=True,
-    help="published, the name of published weights, a URL, a .pth or .safetensors file, or none (random).",
+    help="published, the name of published weights, a URL, a file, or none (random).",
 )
 @click.option("--on", "where", default="local", show_default=True, help="Where to run: local, or a launcher.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")

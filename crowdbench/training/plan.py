@@ -148,7 +148,7 @@ def new_record(
         deterministic=way.deterministic,
         seed=way.seed,
         device=str(way.device),
-        versions=machine.versions(),
+        versions=machine.versions(method.computed_with),
         host=machine.host(way.device),
         command=list(command if command is not None else sys.argv),
         started=now(),

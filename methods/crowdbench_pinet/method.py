@@ -195,7 +195,7 @@ class PINet(NetworkMethod):
         for stack in batch.stacks:
             for rows, pixels in zip(
                 _portions(stack.rows, self.images_at_once),
-                stack.pixels.split(self.images_at_once),
+                torch.split(stack.pixels, self.images_at_once),
                 strict=True,
             ):
                 for row, result in zip(rows, self._at_scale(network, stack.scale, pixels), strict=True):

@@ -152,7 +152,7 @@ class PoseProposals(nn.Module):
         weight = torch.cat([head.weight for head in heads])
         bias = torch.cat([head.bias for head in heads if head.bias is not None])
         joined = functional.conv2d(features, weight, bias)
-        heatmaps, parts, offsets = joined.split([head.out_channels for head in heads], dim=1)
+        heatmaps, parts, offsets = torch.split(joined, [head.out_channels for head in heads], dim=1)
         return heatmaps, parts, offsets
 
 

@@ -25,7 +25,7 @@ class GraphBlock(nn.Module):
 
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
         """``(n, K, C)`` and ``(K, K)`` to ``(n, K, C)``."""
-        y = self.conv(x, adjacency)
+        y: Tensor = self.conv(x, adjacency)
         # Statistics over all keypoints of all persons.
         return functional.relu(self.bn(y.flatten(0, 1)).view_as(y), inplace=True)
 
@@ -43,7 +43,8 @@ class GraphConvolution(nn.Module):
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
         """``(n, K, C)`` and ``(K, K)`` to ``(n, K, C)``."""
         # One product for all keypoints, then K x K sums: the other order would multiply n times.
-        return torch.einsum("jk,nkc->njc", adjacency, x @ self.weight) + self.bias
+        summed: Tensor = torch.einsum("jk,nkc->njc", adjacency, x @ self.weight)
+        return summed + self.bias
 
 
 class GraphResidual(nn.Module):

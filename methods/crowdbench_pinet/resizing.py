@@ -52,7 +52,9 @@ def input_affine(
     # OpenCV's solver and three points in float32, because their rounding is part of the published numbers.
     import cv2
 
-    middle = np.array([width / 2, height / 2] if exact else [int(width / 2 + 0.5), int(height / 2 + 0.5)])
+    middle: FloatArray = np.array([width / 2, height / 2])
+    if not exact:
+        middle = np.floor(middle + 0.5)
     # How many of the image's pixels the input is wide.
     across = width if width < height else height / size[0] * size[1]
     needed = max(width, height / size[0] * size[1])

@@ -178,6 +178,7 @@ class OnnxMethod(Method):
     """A method whose ``--weights`` are an ONNX model; its settings have `input_size` and `provider`."""
 
     takes_weights: ClassVar[bool] = True
+    computed_with: ClassVar[tuple[str, ...]] = ("onnxruntime",)
 
     def __init__(self, keypoints: KeypointSet, settings: Any, name: str | None = None) -> None:
         super().__init__(keypoints, settings, name)

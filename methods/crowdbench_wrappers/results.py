@@ -93,7 +93,7 @@ class Results(Method):
         """
         found = read_predictions(weights, self.keypoints)
         poses = defaultdict(list)
-        boxes = found.boxes if found.boxes is not None else [None] * len(found.image_ids)
+        boxes = [None] * len(found.image_ids) if found.boxes is None else map(np.asarray, found.boxes)
         for image_id, keypoints, score, box in zip(
             found.image_ids, found.keypoints, found.scores.tolist(), boxes, strict=True
         ):

@@ -104,6 +104,7 @@ class ViTPose(NetworkMethod):
 
     paradigm = "top-down"
     Settings: ClassVar[type[ViTPoseSettings]] = ViTPoseSettings
+    computed_with = ("transformers",)
     settings: ViTPoseSettings
 
     def __init__(self, keypoints: KeypointSet, settings: ViTPoseSettings, name: str | None = None) -> None:
