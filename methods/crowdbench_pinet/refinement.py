@@ -57,7 +57,8 @@ class GraphResidual(nn.Module):
 
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
         """``(n, K, C)`` to the same shape."""
-        return x + self.gconv2(self.gconv1(x, adjacency), adjacency)
+        change: Tensor = self.gconv2(self.gconv1(x, adjacency), adjacency)
+        return x + change
 
 
 class PoseRefinement(nn.Module):

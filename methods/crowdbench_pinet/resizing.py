@@ -52,9 +52,9 @@ def input_affine(
     # OpenCV's solver and three points in float32, because their rounding is part of the published numbers.
     import cv2
 
-    middle: FloatArray = np.array([width / 2, height / 2])
+    middle = np.array([width / 2, height / 2])
     if not exact:
-        middle = np.floor(middle + 0.5)
+        middle = np.trunc(middle + 0.5)
     # How many of the image's pixels the input is wide.
     across = width if width < height else height / size[0] * size[1]
     needed = max(width, height / size[0] * size[1])
@@ -66,8 +66,7 @@ def input_affine(
     target_points = _three_points(target, size[1] / 2)
     if inverse:
         source_points, target_points = target_points, source_points
-    affine: FloatArray = cv2.getAffineTransform(source_points, target_points)
-    return affine
+    return np.asarray(cv2.getAffineTransform(source_points, target_points), dtype=np.float64)
 
 
 def _three_points(middle: FloatArray, arm: float) -> NDArray[np.float32]:
