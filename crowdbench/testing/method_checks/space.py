@@ -231,7 +231,7 @@ def _mirrored_shares(
         # Where both of a pair are expected in one place, either name would do.
         partners = followed.wanted.reshape(-1, len(order), 2)[:, order].reshape(-1, 2)
         apart = np.linalg.norm(followed.wanted - partners, axis=1) > 2 * followed.reach
-        exact = (np.abs(followed.residuals) <= EXACT_PX).all(axis=1)
+        exact: NDArray[np.bool_] = np.asarray((np.abs(followed.residuals) <= EXACT_PX).all(axis=1))
         shares.append(float(exact[apart].mean()) if apart.sum() >= len(order) else 0.0)
     return shares[0], shares[1]
 
