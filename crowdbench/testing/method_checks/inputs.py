@@ -135,35 +135,40 @@ def check_file_formats(subject: MethodSubject) -> Outcome:
     subject.require_answers()
     scene = subject.small[0].only([0])
     grey = np.asarray(scene.image.mean(axis=2).astype(np.uint8))
-    plain = np.repeat(grey[..., None], 3, axis=2)
-    reference = subject.answer(subject.sample(Scene(plain, scene.boxes, scene.points)))
-    for number, (name, write) in enumerate(_formats(grey, plain), start=9000):
-        path = write(subject.folder / f"format-{number}.png")
-        sample: Sample = subject.as_sample(scene, path, number)
-        try:
-            found: list[Pose] = subject.answer(sample)
-        except Exception as error:
-            return Failed(f"poses of {name}", described(error), _WHY_CRASH)
-        if not equal(reference, found):
-            return Failed(
-                f"the same poses of {name} as of the same picture in 8-bit RGB",
-                changed([reference], [found], subject.method.keypoints.count)[1],
-                "COCO has greyscale images; a method that decodes files its own way sees them otherwise "
-                "than all others do. `Sample.read` is how the bench reads.",
-            )
+    without_colour = Scene(np.repeat(grey[..., None], 3, axis=2), scene.boxes, scene.points)
+    for shown, formats in ((without_colour, _grey_formats(grey)), (scene, _colour_formats(scene.image))):
+        reference = subject.answer(subject.sample(shown))
+        for name, write in formats:
+            path = write(subject.folder / f"{name.replace(' ', '-')}.png")
+            sample: Sample = subject.as_sample(shown, path, 1)
+            try:
+                found: list[Pose] = subject.answer(sample)
+            except Exception as error:
+                return Failed(f"poses of {name}", described(error), _WHY_CRASH)
+            if not equal(reference, found):
+                return Failed(
+                    f"the same poses of {name} as of the same picture in 8-bit RGB",
+                    changed([reference], [found], subject.method.keypoints.count)[1],
+                    "COCO has greyscale images; a method that decodes files its own way sees them otherwise "
+                    "than all others do. `Sample.read` is how the bench reads.",
+                )
     return Passed("grey, 16-bit grey and RGB, RGBA, palette")
 
 
-def _formats(
-    grey: NDArray[np.uint8], plain: NDArray[np.uint8]
-) -> Iterator[tuple[str, Callable[[Path], Path]]]:
-    opaque = np.full((*grey.shape, 1), 255, dtype=np.uint8)
+_Formats = Iterator[tuple[str, Callable[[Path], Path]]]
+
+
+def _grey_formats(grey: NDArray[np.uint8]) -> _Formats:
     palette = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
     yield "a greyscale PNG", lambda path: write_image(path, grey)
     yield "a 16-bit greyscale PNG", lambda path: write_image(path, grey.astype(np.uint16) * 257)
-    yield "a 16-bit RGB PNG", lambda path: write_image(path, plain.astype(np.uint16) * 257)
-    yield "an RGBA PNG", lambda path: write_image(path, np.concatenate([plain, opaque], axis=2))
     yield "a palette PNG", lambda path: write_palette_png(path, grey, palette)
+
+
+def _colour_formats(image: NDArray[np.uint8]) -> _Formats:
+    opaque = np.full((*image.shape[:2], 1), 255, dtype=np.uint8)
+    yield "a 16-bit RGB PNG", lambda path: write_image(path, image.astype(np.uint16) * 257)
+    yield "an RGBA PNG", lambda path: write_image(path, np.concatenate([image, opaque], axis=2))
 
 
 FIRST = (
