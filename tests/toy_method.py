@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -55,6 +56,9 @@ class ToyNetwork(NetworkMethod):
         return [e[0] for e in examples], torch.from_numpy(np.concatenate([e[1] for e in examples]))
 
     def predict(self, network: nn.Module, batch):
+        if steps := os.environ.get("TOY_STEPS"):
+            with Path(steps).open("a") as file:
+                file.write(".")
         time.sleep(float(os.environ.get("TOY_SLEEP_S", "0")))
         boxes, colours = batch
         offsets = network(colours).sigmoid().float().numpy().reshape(len(colours), -1, 2)

@@ -110,17 +110,19 @@ def test_sigterm_keeps_finished_work_and_says_so_in_the_record(
 ) -> None:
     out = tmp_path / "runs"
     slow_saving = [*command(out), "--save-every", "1000"]
-    process = start(slow_saving, toy_plugins, sleep_s=0.3)
-    while not list(out.glob("*/*/*/log.txt")):
+    steps = tmp_path / "steps"
+    process = start(slow_saving, {**toy_plugins, "TOY_STEPS": str(steps)}, sleep_s=0.3)
+    # The third step has begun: two batches are done, none of them is saved.
+    while not (steps.is_file() and steps.stat().st_size >= 3):
         assert process.poll() is None, process.communicate()[1].decode()
         time.sleep(0.01)
-    time.sleep(3)
+    assert batches_on_disk(out) == 0
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 143
     (run,) = find_runs(out)
     assert run.record.state == "interrupted"
-    assert batches_on_disk(out) > 0
+    assert batches_on_disk(out) >= 2
 
 
 @pytest.mark.slow
