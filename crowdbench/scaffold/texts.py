@@ -32,6 +32,10 @@ files = ["src", "tests"]
 
 [tool.ruff]
 line-length = 110
+
+# Imports of crowdbench come after those of other packages, in a group of their own.
+[tool.ruff.lint.isort]
+known-first-party = ["crowdbench"]
 """
 
 README = """\
