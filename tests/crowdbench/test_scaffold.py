@@ -303,6 +303,7 @@ def test_bottom_up_the_way_to_offsets_and_back_is_exact(crowds: Dataset) -> None
     assert seen == {0, 1}, "some images are mirrored for training, others are not"
 
 
+@settings(deadline=None)
 @given(
     width=st.integers(1, 3000),
     height=st.integers(1, 3000),
