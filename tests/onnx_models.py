@@ -57,10 +57,16 @@ def constant(path: Path, shape: Shape, outputs: Mapping[str, np.ndarray], rows: 
     return save(path, nodes, shape, axes, constants)
 
 
-def _profiles(channel: int | None) -> list[onnx.NodeProto]:
-    """The brightest value of each column and row, ``across`` (n, W) and ``down`` (n, H)."""
+def _profiles(channel: int | None, blur: int) -> list[onnx.NodeProto]:
+    """The brightest value of each column and row, ``across`` (n, W) and ``down`` (n, H).
+
+    With a blur of many pixels, of photographs too there is one brightest spot, whatever surrounds it.
+    """
     seen = "input" if channel is None else "one"
     pick = [] if channel is None else [helper.make_node("Gather", ["input", "channel"], ["one"], axis=1)]
+    kernel, pads = [blur, blur], [blur // 2] * 4
+    pooled = helper.make_node("AveragePool", [seen], ["soft"], kernel_shape=kernel, pads=pads)
+    pick, seen = ([*pick, pooled], "soft") if blur > 1 else (pick, seen)
     return [
         *pick,
         helper.make_node("ReduceMax", [seen], ["across"], axes=[1, 2], keepdims=0),
@@ -78,10 +84,11 @@ def rtmpose_spot(
     size: tuple[int, int] = (64, 48),
     batch: int | str = "n",
     channel: int | None = None,
+    blur: int = 1,
 ) -> Path:
     """An RTMPose whose keypoints all lie on the brightest pixel of the crop, of one colour if asked for."""
     height, width = size
-    nodes, constants = _profiles(channel), _channel(channel)
+    nodes, constants = _profiles(channel, blur), _channel(channel)
     for profile, length, output in (("across", width, "simcc_x"), ("down", height, "simcc_y")):
         constants |= {f"{output}_shape": np.array([0, 1, 2 * length]), f"{output}_axis": np.array([2])}
         nodes += [
@@ -95,9 +102,9 @@ def rtmpose_spot(
     return save(path, nodes, (batch, 3, height, width), outputs, constants)
 
 
-def _spot(channel: int | None) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
+def _spot(channel: int | None, blur: int) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
     """Where the brightest pixel is, ``x`` and ``y`` (1, 1)."""
-    nodes = _profiles(channel)
+    nodes = _profiles(channel, blur)
     for profile, name in (("across", "x"), ("down", "y")):
         nodes += [
             helper.make_node("ArgMax", [profile], [f"{name}_index"], axis=1, keepdims=1),
@@ -107,10 +114,14 @@ def _spot(channel: int | None) -> tuple[list[onnx.NodeProto], dict[str, np.ndarr
 
 
 def rtmo_spot(
-    path: Path, keypoints: int, size: tuple[int, int] = (64, 64), channel: int | None = None
+    path: Path,
+    keypoints: int,
+    size: tuple[int, int] = (64, 64),
+    channel: int | None = None,
+    blur: int = 1,
 ) -> Path:
     """An RTMO that finds one person: all keypoints on the brightest pixel, in a box of 10x20 around it."""
-    nodes, constants = _spot(channel)
+    nodes, constants = _spot(channel, blur)
     constants |= {
         "extent": np.array([[-5, -10, 5, 10]], dtype=np.float32),
         "score": np.array([[0.75]], dtype=np.float32),
@@ -131,10 +142,14 @@ def rtmo_spot(
 
 
 def yolo_spot(
-    path: Path, keypoints: int, size: tuple[int, int] = (64, 64), channel: int | None = None
+    path: Path,
+    keypoints: int,
+    size: tuple[int, int] = (64, 64),
+    channel: int | None = None,
+    blur: int = 1,
 ) -> Path:
     """A raw YOLO pose that finds one person: all keypoints on the brightest pixel, in a box of 10x20."""
-    nodes, constants = _spot(channel)
+    nodes, constants = _spot(channel, blur)
     constants |= {
         "sides": np.array([[10, 20]], dtype=np.float32),
         "score": np.array([[0.75]], dtype=np.float32),

@@ -1,5 +1,7 @@
 """Every method of this repository keeps the contract that strangers' methods are held to."""
 
+from typing import ClassVar
+
 import pytest
 
 from crowdbench.testing import MethodContract
@@ -49,3 +51,14 @@ class TestI2RNetTransPose(MethodContract):
 @pytest.mark.slow
 class TestI2RNetHRFormer(MethodContract):
     method, dataset = "i2rnet-hrformer", "crowdpose"
+
+
+class TestPINetTiny(MethodContract):
+    method, dataset = "pinet-tiny", "synthcrowd"
+
+
+@pytest.mark.slow
+class TestPINet(MethodContract):
+    method, dataset = "pinet", "crowdpose"
+    # A quarter of the pixels, in the same network.
+    settings: ClassVar = {"short_side": 256, "longest_side": 4096}
