@@ -57,6 +57,10 @@ class TestPINetTiny(MethodContract):
     method, dataset = "pinet-tiny", "synthcrowd"
 
 
+class TestPINetTinyTrained(TestPINetTiny):
+    weights = "published"
+
+
 @pytest.mark.slow
 class TestPINet(MethodContract):
     method, dataset = "pinet", "crowdpose"
