@@ -6,6 +6,9 @@ import pytest
 
 from crowdbench.testing import MethodContract
 
+# The networks are the same at a quarter of the pixels, and cost a quarter.
+SMALL = {"input_size": "128x96"}
+
 
 class TestHRNetTiny(MethodContract):
     method, dataset = "hrnet-tiny", "synthcrowd"
@@ -26,31 +29,37 @@ class TestI2RNetTinyTrained(TestI2RNetTiny):
 @pytest.mark.slow
 class TestHRNet(MethodContract):
     method, dataset = "hrnet-w48-s", "crowdpose"
+    settings: ClassVar = SMALL
 
 
 @pytest.mark.slow
 class TestTransPose(MethodContract):
     method, dataset = "transpose-h", "crowdpose"
+    settings: ClassVar = SMALL
 
 
 @pytest.mark.slow
 class TestHRFormer(MethodContract):
     method, dataset = "hrformer-b", "crowdpose"
+    settings: ClassVar = SMALL
 
 
 @pytest.mark.slow
 class TestI2RNetVanilla(MethodContract):
     method, dataset = "i2rnet-vanilla", "crowdpose"
+    settings: ClassVar = SMALL
 
 
 @pytest.mark.slow
 class TestI2RNetTransPose(MethodContract):
     method, dataset = "i2rnet-transpose", "crowdpose"
+    settings: ClassVar = SMALL
 
 
 @pytest.mark.slow
 class TestI2RNetHRFormer(MethodContract):
     method, dataset = "i2rnet-hrformer", "crowdpose"
+    settings: ClassVar = SMALL
 
 
 class TestPINetTiny(MethodContract):

@@ -58,7 +58,9 @@ def test_a_training_step_equals_the_released_one(reference: Path, dataset: str) 
     total = losses["heatmap"] + factors.offset * losses["offset"] + factors.refine * losses["refine"]
     total.backward()  # type: ignore[no-untyped-call]
 
-    np.testing.assert_allclose(maps.heatmaps.detach()[:, :, ::4, ::4], arrays[stem + "step.heatmap"], atol=1e-4)
+    np.testing.assert_allclose(
+        maps.heatmaps.detach()[:, :, ::4, ::4], arrays[stem + "step.heatmap"], atol=1e-4
+    )
     np.testing.assert_allclose(maps.offsets.detach()[:, :, ::4, ::4], arrays[stem + "step.offset"], atol=1e-4)
     np.testing.assert_allclose(maps.parts.detach()[:, :, ::2, ::2], arrays[stem + "step.partmap"], atol=1e-4)
     np.testing.assert_allclose(refined.detach().flatten(2), arrays[stem + "step.refined"], atol=1e-4)
