@@ -63,14 +63,16 @@ class TestViTPose(MethodContract):
 
 
 class TestResults(_WithFile):
+    """Which has poses of images by their ids; the checks' pictures of other formats have other ids."""
+
     method = "results"
     settings: ClassVar = {"boxes": "gt"}
 
     @classmethod
     def made(cls, folder: Path) -> Path:
-        """Of the checks' first image, which is the ordinary one."""
+        """Of an image that the checks do not have: there, nobody was found."""
         pose = [50.0, 60.0, 0.5] * KEYPOINTS
-        entry = {"image_id": 1, "category_id": 1, "keypoints": pose, "score": 0.5}
+        entry = {"image_id": 10**6, "category_id": 1, "keypoints": pose, "score": 0.5}
         file = folder / "results.json"
         file.write_text(json.dumps([entry]))
         return file
