@@ -10,13 +10,17 @@ from pinet_networks import DATASETS, golden, pinet, released_network
 
 from crowdbench.checkpoints import load_weights, read_state_dict
 from crowdbench.errors import SettingsError, WeightsError
+from crowdbench.geometry import transform_points
 from crowdbench.method import load_method
 from crowdbench.types import KeypointSet
 from crowdbench_pinet.candidates import averaged_flipped, find_peaks, mirrored, propose
+from crowdbench_pinet.fusion import fuse, group_poses
 from crowdbench_pinet.layout import bones, part_keypoints
 from crowdbench_pinet.method import PINet
 from crowdbench_pinet.network import Proposals
 from crowdbench_pinet.refinement import features_at
+from crowdbench_pinet.rescoring import ScaleResult, heatmap_values, rescore
+from crowdbench_pinet.resizing import input_affine
 from crowdbench_pinet.settings import PINetSettings
 
 RUNS = [(dataset, run) for dataset in DATASETS for run in ("256x320/", "512x512/")]
@@ -96,6 +100,48 @@ def test_maps_and_poses_equal_the_released_ones(reference: Path, dataset: str, r
     np.testing.assert_array_equal(at, np.concatenate([expected[f"{run}part{p}.center_yx"] for p in range(3)]))
     np.testing.assert_allclose(candidates.scores, expected[run + "scores"], **TOLERANCE)
     np.testing.assert_allclose(candidates.keypoints, expected[run + "poses"], **TOLERANCE)
+
+    result = ScaleResult(1.0, heatmaps[0].numpy(), candidates.keypoints.numpy(), candidates.scores.numpy())
+    positions, confidences = rescore([result], (height, width), 0.9)
+    rescored = expected[run + "post.adj_pose"]
+    np.testing.assert_allclose(positions, rescored[..., :2], rtol=1e-5, atol=4e-4)
+    np.testing.assert_allclose(confidences, rescored[..., 2], **TOLERANCE)
+    step = 4 * every + 1
+    upsampled = expected[run + "post.heat_up"]
+    rows, columns = (step * np.arange(length) for length in upsampled.shape[2:])
+    points = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 1, 2).astype(np.float32)
+    inside = (points < (width - 1, height - 1)).all(axis=(1, 2))
+    for channel, wanted in enumerate(upsampled[0]):
+        values = heatmap_values(heatmaps[0, channel : channel + 1].numpy(), 4.0, points, (height, width))
+        np.testing.assert_allclose(values[inside, 0], wanted.ravel()[inside], **TOLERANCE)
+
+
+@pytest.mark.parametrize(("dataset", "run"), RUNS)
+def test_scores_groups_and_fused_poses_equal_the_released_ones(
+    reference: Path, dataset: str, run: str
+) -> None:
+    meta = golden(reference, "forward_meta.json")["runs"][dataset][run]
+    expected = golden(reference, f"forward_{dataset}.npz")
+    sigmas = pinet(dataset).keypoints.sigmas
+    height, width = map(int, run.removesuffix("/").split("x"))
+    in_input = expected[run + "post.adj_pose"]
+    np.testing.assert_allclose(4 * expected[run + "poses"], in_input[..., :2], **TOLERANCE)
+    np.testing.assert_allclose(in_input[..., 2].mean(axis=1), expected[run + "post.adj_score"], **TOLERANCE)
+
+    back = input_affine(*meta["raw_image_hw"], (height, width), inverse=True)
+    located = transform_points(in_input[..., :2], np.broadcast_to(back, (len(in_input), 2, 3)))
+    in_image = expected[run + "post.img_pose"]
+    np.testing.assert_allclose(located, in_image[..., :2], **TOLERANCE)
+
+    # At 0.7 random poses rarely overlap; the stored poses and scores must give the same groups exactly.
+    for threshold, stem in ((0.7, ""), (0.3, "nms0.3."), (0.1, "nms0.1.")):
+        groups = group_poses(in_image.astype(float), expected[run + "post.adj_score"], sigmas, threshold)
+        stored = [[i for i in group if i >= 0] for group in expected[f"{run}post.{stem}groups"].tolist()]
+        assert [int(group[0]) for group in groups] == expected[f"{run}post.{stem}keep"].tolist()
+        assert [sorted(group[1:].tolist()) for group in groups] == [sorted(group) for group in stored]
+        poses, scores = fuse(in_image.astype(float), groups)
+        np.testing.assert_array_equal(poses, expected[f"{run}post.{stem}fused_pose"])
+        np.testing.assert_allclose(scores, expected[f"{run}post.{stem}fused_score"], rtol=1e-12)
 
 
 @pytest.mark.slow
