@@ -13,10 +13,10 @@ run: $(READY)  ## a trained network on the built-in data: run, score, table
 	$(BIN)/crowdbench leaderboard
 
 test: $(TEST_READY)  ## the whole suite
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 test-fast: $(TEST_READY)  ## what takes seconds
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" $(ARGS)
 
 bench: $(TEST_READY)  ## speed promises, each against a baseline measured beside it
 	$(BIN)/python -m pytest benchmarks/speed $(ARGS)

@@ -11,6 +11,18 @@ import pytest
 _workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 os.environ["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // _workers))
 
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the checks of a method or a dataset in one process: they share what the first one computes."""
+    from crowdbench.testing import DatasetContract, MethodContract
+
+    for item in items:
+        cls = getattr(item, "cls", None)
+        if cls is not None and issubclass(cls, MethodContract | DatasetContract):
+            item.add_marker(pytest.mark.xdist_group(f"{cls.__module__}.{cls.__qualname__}"))
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

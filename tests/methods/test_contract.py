@@ -6,8 +6,8 @@ import pytest
 
 from crowdbench.testing import MethodContract
 
-# The networks are the same at a quarter of the pixels, and cost a quarter.
-SMALL = {"input_size": "128x96"}
+# The networks are the same with a twelfth of the pixels, and cost a twelfth.
+SMALL = {"input_size": "64x64"}
 
 
 class TestHRNetTiny(MethodContract):

@@ -1,0 +1,35 @@
+"""A real Slurm for the tests of this folder: two nodes, pretend GPUs, two partitions."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "slurm" / "dev-cluster"
+
+
+@pytest.fixture(scope="session")
+def slurm_programs() -> None:
+    """Skips where there is no Slurm."""
+    found = shutil.which("slurmctld", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if found and os.geteuid() == 0:
+        return
+    pytest.skip("needs Slurm and root: `slurm/dev-cluster install` as root fetches the packages")
+
+
+@pytest.fixture(scope="session")
+def cluster(slurm_programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment in which Slurm's programs talk to a cluster that is up."""
+    # Sockets lie in it, and their paths are short.
+    folder = Path(f"/tmp/crowdbench-slurm-{os.getpid()}")
+    command = [str(SCRIPT), "up", "--dir", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    try:
+        yield {**os.environ, "SLURM_CONF": done.stdout.strip().partition("=")[2]}
+    finally:
+        subprocess.run([str(SCRIPT), "down", "--dir", str(folder)], check=True)
+        shutil.rmtree(folder)
