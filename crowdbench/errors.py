@@ -13,8 +13,11 @@
     │   ├── WeightsError              a checkpoint that is unsafe, unreadable or does not fit
     │   └── EngineUnavailableError    a scoring engine that is not installed
     ├── PluginError                   an installed plugin that does not load, or two of one name
+    ├── LaunchError                   a job that a cluster does not take, or that is not there; exit status 1
     └── RunError                      a run that could not go on; exit status 1
-        └── StoppedError              somebody stopped it; it can be continued
+        ├── StoppedError              somebody stopped it; it can be continued
+        ├── MachineError              a full disk, a lost process: trying again may do
+        └── SupersededError           another process is at it, or has taken it over
 
 A message says what was asked, what was found and what to do next. `CrowdbenchError` is shown to the user
 without a traceback; a traceback means a bug.
@@ -96,3 +99,15 @@ class RunError(CrowdbenchError):
 
 class StoppedError(RunError):
     """Somebody stopped a run, and it can be continued."""
+
+
+class MachineError(RunError):
+    """The machine failed, not the run: trying again, perhaps elsewhere, may do."""
+
+
+class SupersededError(RunError):
+    """Another process is at this very run, or has taken it over."""
+
+
+class LaunchError(CrowdbenchError):
+    """A job that a cluster does not take, or that is not there."""

@@ -6,13 +6,14 @@ the directory's name is computed from everything that decides the predictions, a
 
 import dataclasses
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,17 +22,20 @@ from crowdbench.allocation import keep_freed_memory
 from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.checkpoints import load_weights, read_state_dict
 from crowdbench.dataset import Dataset
-from crowdbench.errors import CrowdbenchError, InputError, RunError, SettingsError
+from crowdbench.errors import CrowdbenchError, InputError, MachineError, RunError, SettingsError
+from crowdbench.files import write_whole
 from crowdbench.hashing import file_digest
 from crowdbench.loading import refuse_unguarded_scripts
 from crowdbench.logfile import log_file
 from crowdbench.method import Method, NetworkMethod, Precision
 from crowdbench.parts import Parts
+from crowdbench.place import Place, device_of, place_in, processors, start_name
 from crowdbench.prediction import as_results, predict_batches
 from crowdbench.record import Protocol, Record, Weights, identity
 from crowdbench.run_directory import Run
 from crowdbench.types import Sample
 from crowdbench.weights import ResolvedWeights, Transfer, resolve_weights
+from crowdbench.writer import at_work
 
 if TYPE_CHECKING:
     import torch
@@ -41,10 +45,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crowdbench")
 
+# The first process waits so long for the next batches of the others.
+_PATIENCE_S = 1800.0
+_POLL_S = 0.2
+
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is; given to the caller after every batch."""
+    """How far a run is; given to the caller after every batch. With several processes an estimate."""
 
     images: int
     of: int
@@ -68,8 +76,12 @@ def evaluate(
     save_every_s: float = 5.0,
     command: Sequence[str] | None = None,
     on_progress: Callable[[Progress | Transfer], None] | None = None,
+    on_start: Callable[[Path], None] | None = None,
 ) -> Run:
     """Run a method on a dataset and score it.
+
+    In several processes, started by torchrun or srun, each calls this with equal arguments and computes its
+    share of the batches; the first one merges and scores them.
 
     Args:
         method: configured for this dataset (`crowdbench.load_method`).
@@ -91,9 +103,11 @@ def evaluate(
             a run that is killed loses no more than that.
         command: for the record; None takes this process's.
         on_progress: called after every batch, and while weights are fetched.
+        on_start: told the run's directory before anything is computed, in the first process.
 
     Returns:
-        The finished run. If the same run was done before, that one, unchanged.
+        The finished run. If the same run was done before, that one, unchanged. In all processes but the first
+        the run as it is when this one's share is done.
 
     Raises:
         InputError: something given is wrong: weights, settings, data.
@@ -102,7 +116,8 @@ def evaluate(
     refuse_unguarded_scripts()
     if limit is not None and limit < 1:
         raise SettingsError(f"limit must be at least 1, got {limit}.")
-    target = machine.pick_device(device)
+    place = place_in(os.environ)
+    target = device_of(device, place)
     size = default_batch_size(method.paradigm, target.type) if batch_size is None else batch_size
     if size < 1:
         raise SettingsError(f"batch size must be at least 1, got {size}.")
@@ -115,21 +130,78 @@ def evaluate(
     execution = _Execution(size, seed, precision, compiled, target)
     record = _new_record(method, dataset, found, count, execution, command)
     run = Run(Run.place(Path(out), record), record)
+    if on_start is not None and place.is_first:
+        on_start(run.directory)
     previous = _finished(run)
     if previous is not None and not again:
         log.info("done before: %s", run.directory)
         return previous
+    if workers is None:
+        workers = min(8, max(1, processors(os.environ, place) // 2))
+    if not place.is_first:
+        _compute(
+            run, method, dataset, found.path, count, execution, place, workers, save_every_s, on_progress
+        )
+        return run
     if again:
         Parts(run.directory / "parts", record.id).remove()
     run.write_record()
     with log_file(run.directory / "log.txt"):
         try:
-            return _carry_out(
-                run, method, dataset, found.path, count, execution, workers, save_every_s, on_progress
-            )
+            with at_work(run.directory) as tell:
+                return _carry_out(
+                    *(run, method, dataset, found.path, count, execution, place, workers, save_every_s),
+                    _told(on_progress, tell),
+                )
         except BaseException as error:
             _close(run, error)
             raise
+
+
+def _cleared_mark(run: Run) -> Path:
+    return run.directory / f".cleared-{start_name(os.environ)}"
+
+
+def _clear(run: Run, place: Place) -> None:
+    """Forget the predictions of an earlier time, and tell the other processes."""
+    Parts(run.directory / "parts", run.record.id).remove()
+    if place.count > 1:
+        write_whole(_cleared_mark(run), b"")
+
+
+def _wait_until_cleared(run: Run) -> None:
+    """Predictions of an earlier time would be taken for this one's.
+
+    Raises:
+        MachineError: the first process has not begun for a long time.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while not _cleared_mark(run).exists():
+        if time.monotonic() > deadline:
+            raise MachineError(f"{run.directory}: the first process has not begun. See its log.")
+        time.sleep(_POLL_S)
+
+
+def _told(
+    on_progress: Callable[[Progress | Transfer], None] | None, tell: Callable[..., None]
+) -> Callable[[Progress | Transfer], None]:
+    """Whoever asked, and those who look at the folder."""
+    clock = time.monotonic()
+    first: list[int] = []
+
+    def report(progress: Progress | Transfer) -> None:
+        if on_progress is not None:
+            on_progress(progress)
+        if not isinstance(progress, Progress):
+            return
+        if not first:
+            first.append(progress.images)
+        fresh = progress.images - first[0]
+        pace = (time.monotonic() - clock) / fresh if fresh else None
+        eta = None if pace is None else pace * (progress.of - progress.images)
+        tell(progress.images, progress.of, "images", eta, f"{progress.persons} persons")
+
+    return report
 
 
 def _finished(run: Run) -> Run | None:
@@ -278,18 +350,41 @@ def build_network(
     return method.for_inference(network, precision=precision, compiled=compiled)
 
 
-def _carry_out(
+@dataclass(frozen=True)
+class _Computed:
+    """What this process, and those beside it, have computed.
+
+    Attributes:
+        samples: the images that were asked for.
+        images: how many of them had something to predict.
+        batches: how many there are.
+        parts: their predictions.
+        fresh_images, fresh_persons: not done before, of all processes.
+        seconds: for those.
+    """
+
+    samples: list[Sample]
+    images: int
+    batches: int
+    parts: Parts
+    fresh_images: int
+    fresh_persons: int
+    seconds: float
+
+
+def _compute(
     run: Run,
     method: Method,
     dataset: Dataset,
     weights: Path | None,
     count: int,
     execution: _Execution,
-    workers: int | None,
+    place: Place,
+    workers: int,
     save_every_s: float,
     on_progress: Callable[[Progress | Transfer], None] | None,
-) -> Run:
-    record = run.record
+) -> _Computed:
+    """Predict what is not done and is this process's share; the first process waits for the others."""
     if weights is not None and not isinstance(method, NetworkMethod):
         method.load(weights)
     network = (
@@ -305,25 +400,26 @@ def _carry_out(
         else None
     )
     samples = [dataset[index] for index in range(count)]
-    method.begin(samples, record.protocol.complete)
+    method.begin(samples, run.record.protocol.complete)
     # A top-down method has nothing to do where there is no box.
     asked = [s for s in samples if s.instances] if method.paradigm == "top-down" else samples
     batches = in_batches(asked, execution.batch_size, method.paradigm)
-    parts = Parts(run.directory / "parts", record.id, save_every_s)
-    todo = [index for index in range(len(batches)) if index not in parts.done]
-    if len(todo) < len(batches):
-        log.info("continued: %d of %d batches were done before", len(batches) - len(todo), len(batches))
+    parts = Parts(run.directory / "parts", run.record.id, save_every_s)
+    before = dict(parts.done)
+    # Whose a batch is does not depend on what is done: processes may look at different moments.
+    share = range(place.rank, len(batches), place.count)
+    todo = [index for index in share if index not in before]
+    if before:
+        log.info("continued: %d of %d batches were done before", len(before), len(batches))
 
-    images = sum(len(batches[i]) for i in range(len(batches)) if i in parts.done)
-    persons = sum(parts.done.values())
+    images = sum(len(batches[i]) for i in before if i < len(batches))
+    persons = sum(before.values())
     report = on_progress or (lambda _: None)
     report(Progress(images, len(asked), persons))
     clock = time.perf_counter()
-    computed_images = computed_persons = 0
-    warnings: list[str] = []
 
     def note_halving(size: int) -> None:
-        warnings.append(
+        parts.warn(
             f"memory ran out with batches of {execution.batch_size}; the rest came in batches of {size}"
         )
 
@@ -334,7 +430,7 @@ def _carry_out(
         batch_size=execution.batch_size,
         device=execution.device,
         precision=execution.precision,
-        workers=_workers(record.host) if workers is None else workers,
+        workers=workers,
         on_halved=note_halving,
     )
     try:
@@ -345,14 +441,67 @@ def _carry_out(
                 for r in as_results(sample, ps, with_boxes=method.writes_boxes)
             ]
             parts.add(index, results)
-            computed_images += len(batches[index])
-            computed_persons += len(results)
-            report(Progress(images + computed_images, len(asked), persons + computed_persons))
+            # Shares are equally large and go equally fast, as far as this process can tell.
+            images = min(len(asked), images + place.count * len(batches[index]))
+            persons += place.count * len(results)
+            report(Progress(images, len(asked), persons))
     finally:
         parts.flush()
-    seconds = time.perf_counter() - clock
+    if place.is_first and place.count > 1:
+        _wait_for_others(parts, len(batches), run)
+    fresh = [index for index in range(len(batches)) if index not in before and index in parts.done]
+    return _Computed(
+        samples,
+        len(asked),
+        len(batches),
+        parts,
+        sum(len(batches[i]) for i in fresh),
+        sum(parts.done[i] for i in fresh),
+        time.perf_counter() - clock,
+    )
+
+
+def _wait_for_others(parts: Parts, batches: int, run: Run) -> None:
+    """Until all batches are done.
+
+    Raises:
+        MachineError: nothing has come for a long time.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while len(parts.done) < batches:
+        before = len(parts.done)
+        parts.look()
+        if len(parts.done) > before:
+            deadline = time.monotonic() + _PATIENCE_S
+        elif _finished(run) is not None:
+            return  # somebody else has finished this very run
+        elif time.monotonic() > deadline:
+            raise MachineError(
+                f"{parts.folder}: {batches - len(parts.done)} of {batches} batches are missing, and nothing "
+                f"has come from the other processes for {_PATIENCE_S / 60:.0f} minutes.\nSee their logs; all "
+                "must see one folder of runs."
+            )
+        time.sleep(_POLL_S)
+
+
+def _carry_out(
+    run: Run,
+    method: Method,
+    dataset: Dataset,
+    weights: Path | None,
+    count: int,
+    execution: _Execution,
+    place: Place,
+    workers: int,
+    save_every_s: float,
+    on_progress: Callable[[Progress | Transfer], None],
+) -> Run:
+    computed = _compute(
+        run, method, dataset, weights, count, execution, place, workers, save_every_s, on_progress
+    )
+    parts, seconds = computed.parts, computed.seconds
     try:
-        run.write_predictions(parts.merged(range(len(batches))))
+        run.write_predictions(parts.merged(range(computed.batches)))
     except RunError:
         # Another process on this very run was quicker, and has put the parts away.
         finished = _finished(run)
@@ -360,33 +509,34 @@ def _carry_out(
             raise
         parts.remove()
         return finished
-    scores = _score(run, dataset, samples) if dataset.has_annotations else None
-    timings = {"predict_s": seconds}
-    if computed_images:
-        timings["images_per_s"] = computed_images / seconds
-        timings["persons_per_s"] = computed_persons / seconds
+    scores = _score(run, dataset, computed.samples) if dataset.has_annotations else None
+    timings = {"predict_s": seconds, "processes": float(place.count)}
+    if computed.fresh_images:
+        timings["images_per_s"] = computed.fresh_images / seconds
+        timings["persons_per_s"] = computed.fresh_persons / seconds
     record = dataclasses.replace(
-        record,
+        run.record,
         state="done",
         finished=_now(),
         timings=timings,
-        counts={"images": count, "images_predicted": len(asked), "predictions": sum(parts.done.values())},
+        counts={
+            "images": count,
+            "images_predicted": computed.images,
+            "predictions": sum(parts.done.values()),
+        },
         scores=dict(scores.values) if scores else None,
         scored_by=f"{scores.engine} {scores.engine_version}" if scores else None,
         warnings=[
-            *warnings,
+            *parts.warnings,
             *(scores.warnings if scores else ["no ground truth for this split: predictions are not scored"]),
         ],
     )
-    log.info("%d images, %d predictions in %.1f s", computed_images, computed_persons, seconds)
+    log.info("%d images, %d predictions in %.1f s", computed.fresh_images, computed.fresh_persons, seconds)
     run = Run(run.directory, record)
     run.write_record()
     parts.remove()
+    _cleared_mark(run).unlink(missing_ok=True)
     return run
-
-
-def _workers(host: dict[str, Any]) -> int:
-    return min(8, max(1, int(host["cpus"]) // 2))
 
 
 def _score(run: Run, dataset: Dataset, samples: Sequence[Sample]) -> "Scores":
@@ -412,6 +562,6 @@ def _close(run: Run, error: BaseException) -> None:
     try:
         Run(run.directory, closed).write_record()
     except OSError as failure:
-        raise RunError(
+        raise MachineError(
             f"{run.directory}: the run stopped ({reason}) and its record cannot be written."
         ) from failure

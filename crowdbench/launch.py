@@ -1,127 +1,170 @@
-"""Where a run is carried out: here, or wherever a launcher plugin takes it.
+"""Where a request is carried out: here, or wherever a launcher plugin takes it.
 
-A request holds names and paths only. It can be pickled, sent to another machine and carried out there, and it
-says everything that the command line said.
+A launcher of the simplest kind carries a request out and returns when it is done. A queue takes jobs and
+returns at once; what becomes of them is read from their folders (`crowdbench.jobs`) and asked of the queue.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from crowdbench import plugins
-from crowdbench.boxes import box_source
-from crowdbench.dataset import Dataset, dataset_class, load_dataset
-from crowdbench.errors import PluginError, SettingsError, UnknownNameError
-from crowdbench.evaluation import Progress, evaluate
-from crowdbench.method import Precision, load_method
-from crowdbench.run_directory import Run
-from crowdbench.weights import Transfer
+from crowdbench.errors import PluginError, SettingsError
+from crowdbench.jobs import Job, Resources, Ticket
+from crowdbench.profiles import LOCAL, find_profile
+from crowdbench.requests import Request
 
-OnProgress = Callable[[Progress | Transfer], None]
-
-
-@dataclass(frozen=True)
-class Request:
-    """An evaluation that somebody asked for; the fields are those of `crowdbench.evaluate`.
-
-    `crowding` is a level at which the dataset draws its scenes (`Dataset.at_crowding`), or None.
-    """
-
-    method: str
-    dataset: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    split: str | None = None
-    root: Path | None = None
-    boxes: str = "gt"
-    annotations: Path | None = None
-    crowding: float | None = None
-    weights: str = "published"
-    out: Path = Path("runs")
-    limit: int | None = None
-    batch_size: int | None = None
-    workers: int | None = None
-    seed: int = 0
-    device: str = "auto"
-    precision: Precision = "fp32"
-    compiled: bool = False
-    again: bool = False
-    save_every_s: float = 5.0
-    command: tuple[str, ...] = ()
-
-
-def carry_out(request: Request, on_progress: OnProgress | None = None) -> Run:
-    """Do in this process what was asked."""
-    dataset = _opened(request)
-    return evaluate(
-        load_method(request.method, dataset, **request.settings),
-        dataset,
-        weights=request.weights,
-        out=request.out,
-        limit=request.limit,
-        batch_size=request.batch_size,
-        workers=request.workers,
-        seed=request.seed,
-        device=request.device,
-        precision=request.precision,
-        compiled=request.compiled,
-        again=request.again,
-        save_every_s=request.save_every_s,
-        command=request.command or None,
-        on_progress=on_progress,
-    )
-
-
-def _opened(request: Request) -> Dataset:
-    if request.crowding is None:
-        return load_dataset(
-            request.dataset,
-            split=request.split,
-            root=request.root,
-            boxes=request.boxes,
-            annotations=request.annotations,
-        )
-    if request.root is not None or request.annotations is not None:
-        raise SettingsError(
-            "crowding: the scenes of a level are drawn, not read. Leave --root and --annotations out."
-        )
-    cls = dataset_class(request.dataset)
-    split = request.split or cls.default_split
-    if split not in cls.splits:
-        raise UnknownNameError(f"split of {request.dataset}", split, cls.splits)
-    return cls.at_crowding(request.crowding, split, box_source(request.boxes))
+if TYPE_CHECKING:
+    from crowdbench.carrying_out import OnProgress
+    from crowdbench.run_directory import Run
 
 
 class Launcher(ABC):
-    """Takes requests to where they are carried out."""
+    """Takes requests to where they are carried out.
+
+    Args:
+        profile: the name under which it was asked for.
+        options: of the profile.
+    """
+
+    def __init__(self, profile: str = "", options: Mapping[str, Any] | None = None) -> None:
+        self.profile = profile
+        if options:
+            raise SettingsError(f"profile {profile}: {type(self).__name__} has no options.")
 
     @abstractmethod
-    def launch(self, request: Request, on_progress: OnProgress | None = None) -> Run:
+    def launch(self, request: Request, on_progress: "OnProgress | None" = None) -> "Run":
         """Carry out a request; returns when it is done."""
 
 
 class LocalLauncher(Launcher):
     """Carries out requests in this process."""
 
-    def launch(self, request: Request, on_progress: OnProgress | None = None) -> Run:
+    def launch(self, request: Request, on_progress: "OnProgress | None" = None) -> "Run":
         """Carry out a request here and now."""
-        return carry_out(request, on_progress)
+        from crowdbench.carrying_out import evaluate_as_asked
+
+        return evaluate_as_asked(request, on_progress)
 
 
-def load_launcher(name: str) -> Launcher:
+@dataclass(frozen=True)
+class Seen:
+    """What a queue says of a job.
+
+    Attributes:
+        state: it waits; it runs; or it has ended, if the queue remembers it at all.
+        node: where it runs, or ran.
+        words: why it waits or how it ended, in the queue's own terms, and what they mean.
+        hopeless: it will never start as it is.
+    """
+
+    state: Literal["waiting", "running", "ended"]
+    node: str = ""
+    words: str = ""
+    hopeless: bool = False
+
+
+class Queue(ABC):
+    """A launcher that takes jobs and returns at once.
+
+    Args:
+        profile: the name under which it was asked for.
+        options: of the profile; a launcher refuses those that it does not know.
+    """
+
+    #: The name under which it is installed.
+    name: str
+
+    def __init__(self, profile: str, options: Mapping[str, Any]) -> None:
+        self.profile = profile
+        self.given = options
+
+    @abstractmethod
+    def completed(self, resources: Resources) -> Resources:
+        """What a job gets, with what the profile says where nothing was asked.
+
+        Raises:
+            SettingsError: it does not go together.
+        """
+
+    @property
+    def device(self) -> str | None:
+        """The device that the profile prescribes, as ``--device`` takes it; None prescribes none."""
+        return None
+
+    @abstractmethod
+    def submit(self, jobs: Sequence[Job], resources: Resources, at_once: int | None) -> list[Ticket]:
+        """Hand over jobs, which lie in their folders; all in one piece if there are several.
+
+        Args:
+            jobs: alike in what they need.
+            resources: of each, complete.
+            at_once: how many may run at the same time; None for as many as there is room for.
+
+        Raises:
+            LaunchError: the queue does not take them, or they would never start.
+        """
+
+    @abstractmethod
+    def look(self, tickets: Sequence[Ticket]) -> dict[str, Seen]:
+        """What has become of jobs, by number; those of which the queue knows nothing are left out.
+
+        Raises:
+            LaunchError: the queue does not answer.
+        """
+
+    @abstractmethod
+    def cancel(self, tickets: Sequence[Ticket]) -> None:
+        """Call jobs off.
+
+        Raises:
+            LaunchError: the queue does not answer, or refuses.
+        """
+
+    @abstractmethod
+    def logs(self, ticket: Ticket) -> list[Path]:
+        """The files into which a job's processes write, the first process's first; only those that exist."""
+
+    @abstractmethod
+    def last_words(self, ticket: Ticket) -> str:
+        """Why a job has ended that could not say so itself, as far as the queue and its logs tell."""
+
+
+def load_launcher(name: str) -> Launcher | Queue:
     """The launcher behind the ``--on`` option.
 
+    Args:
+        name: ``"local"``, a profile or an installed launcher.
+
     Raises:
-        UnknownNameError: neither ``local`` nor an installed launcher.
+        UnknownNameError: none of these.
+        InputError: the profile's file or its options are wrong.
+        PluginError: what is installed under the name is no launcher.
     """
-    if name == "local":
+    if name == LOCAL:
         return LocalLauncher()
-    if name not in plugins.installed("launcher"):
-        raise UnknownNameError("launcher", name, ["local", *plugins.installed("launcher")])
-    found = plugins.load("launcher", name)
-    if not (isinstance(found, type) and issubclass(found, Launcher)):
+    profile = find_profile(name)
+    found = plugins.load("launcher", profile.launcher)
+    if not (isinstance(found, type) and issubclass(found, Launcher | Queue)):
         raise PluginError(
-            f"launcher {name!r} stands for {found!r}, which is no subclass of crowdbench's Launcher."
+            f"launcher {profile.launcher!r} stands for {found!r}, which is no subclass of crowdbench's "
+            "Launcher or Queue."
         )
-    return found()
+    return found(profile.name, profile.options)
+
+
+def load_queue(name: str) -> Queue:
+    """A queue by the name of its launcher, to ask it about jobs; without a profile's options.
+
+    Raises:
+        UnknownNameError: it is not installed.
+        PluginError: it is no queue.
+    """
+    found = plugins.load("launcher", name)
+    if not (isinstance(found, type) and issubclass(found, Queue)):
+        raise PluginError(
+            f"launcher {name!r} stands for {found!r}, which is no subclass of crowdbench's Queue."
+        )
+    return found(name, {})

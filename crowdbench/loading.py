@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any
 
-from crowdbench.errors import CrowdbenchError, RunError
+from crowdbench.errors import CrowdbenchError, MachineError, RunError
 from crowdbench.method import Batch, NetworkMethod
 from crowdbench.randomness import example_generator
 from crowdbench.types import Sample
@@ -83,7 +83,7 @@ def load_batches(
 
     Raises:
         CrowdbenchError: what `method.prepare` raised.
-        RunError: a worker died.
+        MachineError: a worker died.
     """
     samples = [sample for batch in batches for sample in batch]
     ends = accumulate((len(batch) for batch in batches), initial=0)
@@ -111,7 +111,7 @@ def load_training_batches(
 
     Raises:
         CrowdbenchError: what `method.prepare` raised.
-        RunError: a worker died.
+        MachineError: a worker died.
     """
     yield from _loaded(_Augmented(method, samples, seed), order, workers, pin_memory)
 
@@ -153,6 +153,7 @@ def _start_worker(_: int) -> None:
     # A signal to the whole process group is the main process's to handle: it ends its workers itself.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     threading.Thread(target=_die_with_main_process, daemon=True).start()
 
 
@@ -170,7 +171,7 @@ def _unless_workers_die(loader: "DataLoader[Batch]") -> Iterator[Batch]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise RunError(
+        raise MachineError(
             f"a loader process died: {str(error).splitlines()[0]}\n"
             "It may have run out of memory. --workers 0 prepares in the main process and shows what happens."
         ) from error

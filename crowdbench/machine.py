@@ -2,13 +2,18 @@
 
 import os
 import platform
+import re
 import shutil
 import socket
 import sys
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from crowdbench.current_job import current_job
 from crowdbench.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -38,7 +43,7 @@ def versions(more: Iterable[str] = ()) -> dict[str, str]:
 
 
 def host(device: "torch.device") -> dict[str, Any]:
-    """Host name, system, processor count and the device's name."""
+    """Host name, system, processor count, the device, and the cluster's job if there is one."""
     import torch
 
     facts: dict[str, Any] = {
@@ -50,8 +55,23 @@ def host(device: "torch.device") -> dict[str, Any]:
     }
     if device.type == "cuda":
         facts["gpu"] = torch.cuda.get_device_name(device)
+        facts["gpus"] = torch.cuda.device_count()
         facts["cuda"] = torch.version.cuda
+        facts["driver"] = _driver()
+    job = current_job()
+    if job is not None:
+        facts["job"] = msgspec.to_builtins(job)
     return facts
+
+
+def _driver() -> str:
+    """The version of the GPU's driver, as its kernel module gives it."""
+    try:
+        text = Path("/proc/driver/nvidia/version").read_text()
+    except OSError:
+        return "unknown"
+    found = re.search(r"\b\d+\.\d+(\.\d+)?\b", text)
+    return found.group() if found else "unknown"
 
 
 def pick_device(name: str) -> "torch.device":

@@ -3,7 +3,8 @@
 The images of a run are cut into batches once and for all, before anything is known of deaths and restarts:
 the numbers of a batch then never depend on where an earlier process stopped. A part file holds the
 predictions of some batches; a restart computes the batches that no part holds. When two processes work on one
-run, both write whole parts with equal content, and each batch is taken once.
+run, both write whole parts with equal content, and each batch is taken once; that is also how several
+processes share a run, each with its own batches.
 
 What is written is not kept in memory, which therefore does not grow with the run.
 """
@@ -26,6 +27,7 @@ Predictions = list[msgspec.Raw]  # each in COCO results format, as text
 class _PartFile(msgspec.Struct):
     run: str
     batches: dict[int, Predictions]
+    warnings: list[str] = []
 
 
 class Parts:
@@ -38,25 +40,38 @@ class Parts:
 
     Attributes:
         done: how many predictions each batch has that is done.
+        warnings: what is worth knowing of how they came about.
     """
 
     def __init__(self, folder: Path, run: str, every_s: float = 5.0) -> None:
         self.folder = folder
         self.run = run
         self.every_s = every_s
-        self.done = {batch: len(found) for part in self._written() for batch, found in part.items()}
+        self.done: dict[int, int] = {}
+        self.warnings: list[str] = []
+        self._seen: set[Path] = set()
         self._pending: dict[int, Predictions] = {}
+        self._new_warnings: list[str] = []
         self._last_write = time.monotonic()
+        self.look()
 
-    def _written(self) -> Iterator[dict[int, Predictions]]:
-        for path in sorted(self.folder.glob("*.json")):
+    def look(self) -> None:
+        """Take note of the parts that have appeared since the last look, whoever wrote them."""
+        new = [path for path in sorted(self.folder.glob("*.json")) if path not in self._seen]
+        for part in self._read(new):
+            self.done.update((batch, len(found)) for batch, found in part.batches.items())
+            self.warnings += [text for text in part.warnings if text not in self.warnings]
+
+    def _read(self, paths: Iterable[Path]) -> Iterator[_PartFile]:
+        for path in paths:
+            self._seen.add(path)
             try:
                 part = msgspec.json.decode(path.read_bytes(), type=_PartFile)
             except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
                 log.warning("%s cannot be read (%s); its images are computed again", path, error)
                 continue
             if part.run == self.run:
-                yield part.batches
+                yield part
 
     def add(self, batch: int, predictions: Predictions) -> None:
         """Take the predictions of a batch; write when it is time."""
@@ -65,11 +80,17 @@ class Parts:
         if time.monotonic() - self._last_write >= self.every_s:
             self.flush()
 
+    def warn(self, text: str) -> None:
+        """Something worth knowing of the predictions to come."""
+        self.warnings.append(text)
+        self._new_warnings.append(text)
+
     def flush(self) -> None:
         """Write what is not yet on disk."""
         if self._pending:
             name = f"{min(self._pending):06d}-{max(self._pending):06d}.json"
-            write_whole(self.folder / name, msgspec.json.encode(_PartFile(self.run, self._pending)))
+            part = _PartFile(self.run, self._pending, self._new_warnings)
+            write_whole(self.folder / name, msgspec.json.encode(part))
             self._pending = {}
         self._last_write = time.monotonic()
 
@@ -80,7 +101,8 @@ class Parts:
             RunError: a batch is missing.
         """
         wanted = list(batches)
-        found = {batch: texts for part in self._written() for batch, texts in part.items()} | self._pending
+        written = self._read(sorted(self.folder.glob("*.json")))
+        found = {batch: texts for part in written for batch, texts in part.batches.items()} | self._pending
         missing = [batch for batch in wanted if batch not in found]
         if missing:
             raise RunError(

@@ -13,7 +13,6 @@ import msgspec
 from crowdbench.boxes import DetectorBoxes
 from crowdbench.errors import CrowdbenchError, InputError, MissingDataError, UnknownNameError
 from crowdbench.hashing import file_digest
-from crowdbench.launch import Request
 from crowdbench.method import load_method
 from crowdbench.readiness import (
     KnownWeights,
@@ -24,6 +23,7 @@ from crowdbench.readiness import (
     require_method,
 )
 from crowdbench.record import Protocol, Record
+from crowdbench.requests import Request
 from crowdbench.run_directory import Run, find_runs
 from crowdbench.suites import DETECTOR, Suite, SuiteRun
 
@@ -105,7 +105,7 @@ def plan(
         only: a shell pattern; runs whose method, dataset or ``method/dataset`` it matches.
         settings: for all runs, over those of the suite.
         weights: for all runs, instead of the suite's.
-        options: the same for all runs; fields of `crowdbench.launch.Request`.
+        options: the same for all runs; fields of `crowdbench.requests.Request`.
 
     Raises:
         UnknownNameError: a root or boxes for a name that the suite does not have.

@@ -1,19 +1,27 @@
 """``crowdbench run METHOD DATASET``."""
 
 import logging
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from crowdbench.cli.where import hand_over, in_words, refuse_queue_options, wait_for_jobs, where_options
+from crowdbench.jobs import Resources
+from crowdbench.place import place_in
+
 if TYPE_CHECKING:
+    from crowdbench.carrying_out import OnProgress
     from crowdbench.evaluation import Progress
-    from crowdbench.launch import Launcher, Request
+    from crowdbench.launch import Launcher, Queue
+    from crowdbench.requests import Request
     from crowdbench.run_directory import Run
+    from crowdbench.training import TrainingProgress
     from crowdbench.weights import Transfer
 
 
@@ -47,7 +55,7 @@ def _settings(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> 
     show_default=True,
     help="published, the name of published weights, a URL, a file, or none (random).",
 )
-@click.option("--on", "where", default="local", show_default=True, help="Where to run: local, or a launcher.")
+@where_options
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="Use torch.compile; pays in long runs.")
@@ -81,40 +89,99 @@ def _settings(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> 
     "--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="Override a setting."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def run(where: str, as_json: bool, settings: dict[str, str], crowding: str | None, **options: Any) -> None:
+def run(
+    where: str,
+    gpus: int | None,
+    nodes: int | None,
+    wait: bool,
+    as_json: bool,
+    settings: dict[str, str],
+    crowding: str | None,
+    **options: Any,
+) -> None:
     """Run METHOD on DATASET, score it, and keep a record.
 
     A run that was stopped goes on where it was when the same command is given again; one that is done is
-    shown, not repeated.
+    shown, not repeated. On a cluster it is handed over, and its name is printed; crowdbench status shows how
+    it goes.
     """
-    from crowdbench.launch import Request, load_launcher
+    from crowdbench.launch import Queue, load_launcher
+    from crowdbench.requests import Request
 
     request = Request(settings=settings, command=tuple(sys.argv), **options)
     launcher = load_launcher(where)
+    if isinstance(launcher, Queue):
+        requests = _levels(request, crowding) if crowding is not None else [request]
+        runs = _hand_over(launcher, requests, Resources(gpus, nodes), wait, as_json)
+        if runs and crowding is not None:
+            _print_curve(requests, runs, as_json)
+        elif runs:
+            _print(runs[0], as_json)
+        return
+    refuse_queue_options(gpus, nodes, wait)
     if crowding is not None:
         _run_levels(request, launcher, crowding, as_json)
         return
     with _stopping_cleanly(), _progress_shown(f"{request.method} on {request.dataset}") as show:
         done = launcher.launch(request, show)
+    if place_in(os.environ).is_first:
+        _print(done, as_json)
+
+
+def _print(done: "Run", as_json: bool) -> None:
     if as_json:
         _print_json(done)
     else:
         _print_summary(done)
 
 
-def _run_levels(request: "Request", launcher: "Launcher", crowding: str, as_json: bool) -> None:
-    """A run at each level, then the curve."""
+def _hand_over(
+    queue: "Queue", requests: "list[Request]", resources: "Resources", wait: bool, as_json: bool
+) -> "list[Run]":
+    """To a queue, and wait for what becomes of it if that is asked for."""
+    from crowdbench.errors import RunError
+    from crowdbench.method import load_method
+    from crowdbench.run_directory import Run
+
+    first = requests[0]
+    # What is wrong with the command is better said now than when its turn has come.
+    load_method(first.method, first.dataset, **first.settings)
+    found = hand_over(queue, requests, resources, as_json=as_json and not wait, quiet=wait)
+    if not wait:
+        return []
+    rows = wait_for_jobs([submitted.job for submitted in found])
+    for row in rows:
+        if row.state != "done" or row.directory is None:
+            raise RunError(f"{row.name} is not done: {in_words(row)}.\ncrowdbench logs {row.name} says more.")
+    return [Run.read(row.directory) for row in rows if row.directory is not None]
+
+
+def _levels(request: "Request", crowding: str) -> "list[Request]":
     from dataclasses import replace
 
-    from crowdbench.crowding import STATISTICS, parse_levels, write_curve
+    from crowdbench.crowding import parse_levels
+
+    return [replace(request, crowding=level) for level in parse_levels(crowding)]
+
+
+def _run_levels(request: "Request", launcher: "Launcher", crowding: str, as_json: bool) -> None:
+    """A run at each level, then the curve."""
+    requests = _levels(request, crowding)
+    runs = []
+    for asked in requests:
+        title = f"{request.method} on {request.dataset}, crowding {asked.crowding:g}"
+        with _stopping_cleanly(), _progress_shown(title) as show:
+            runs.append(launcher.launch(asked, show))
+    if place_in(os.environ).is_first:
+        _print_curve(requests, runs, as_json)
+
+
+def _print_curve(requests: "list[Request]", runs: "list[Run]", as_json: bool) -> None:
+    from crowdbench.crowding import STATISTICS, write_curve
     from crowdbench.dataset import dataset_class
 
-    levels = parse_levels(crowding)
-    runs = []
-    for level in levels:
-        title = f"{request.method} on {request.dataset}, crowding {level:g}"
-        with _stopping_cleanly(), _progress_shown(title) as show:
-            runs.append(launcher.launch(replace(request, crowding=level), show))
+    request = requests[0]
+    levels = [asked.crowding for asked in requests if asked.crowding is not None]
     split = request.split or dataset_class(request.dataset).default_split
     curve = write_curve(request.out, split, request.boxes, levels, runs)
     if as_json:
@@ -147,7 +214,7 @@ def _stopping_cleanly() -> Iterator[None]:
 
 
 @contextmanager
-def _progress_shown(title: str) -> "Iterator[Callable[[Progress | Transfer], None]]":
+def _progress_shown(title: str) -> "Iterator[OnProgress]":
     """A bar on a terminal, a line now and then elsewhere; both on stderr."""
     from rich.console import Console
     from rich.logging import RichHandler
@@ -176,7 +243,7 @@ def _progress_shown(title: str) -> "Iterator[Callable[[Progress | Transfer], Non
         with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
             tasks: dict[str, TaskID] = {}
 
-            def show(progress: "Progress | Transfer") -> None:
+            def show(progress: "Progress | TrainingProgress | Transfer") -> None:
                 name, done, of, amount = _shown(progress)
                 if name not in tasks:
                     tasks[name] = bar.add_task(name or title, amount="")
@@ -187,13 +254,15 @@ def _progress_shown(title: str) -> "Iterator[Callable[[Progress | Transfer], Non
         logger.removeHandler(handler)
 
 
-def _shown(progress: "Progress | Transfer") -> tuple[str, int, int | None, str]:
+def _shown(progress: "Progress | TrainingProgress | Transfer") -> tuple[str, int, int | None, str]:
     """What a bar shows: its name (empty for the run's own), how much of how much, and that in words."""
     from crowdbench.evaluation import Progress
+    from crowdbench.weights import Transfer
 
     if isinstance(progress, Progress):
         done, of = progress.images, progress.of
         return "", done, of, f"{done}/{of} images, {progress.persons} persons"
+    assert isinstance(progress, Transfer)  # evaluations report nothing else
     whole = "" if progress.of is None else f"/{progress.of / 1e6:.0f}"
     return progress.name, progress.done, progress.of, f"{progress.done / 1e6:.0f}{whole} MB"
 

@@ -1,6 +1,7 @@
 """``crowdbench train METHOD DATASET``."""
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -10,10 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crowdbench.cli.where import hand_over, in_words, refuse_queue_options, wait_for_jobs, where_options
+from crowdbench.jobs import Resources
+from crowdbench.place import place_in
+
 if TYPE_CHECKING:
-    from crowdbench.dataset import Dataset
-    from crowdbench.method import NetworkMethod
-    from crowdbench.recipe import Recipe
+    from crowdbench.carrying_out import OnProgress
+    from crowdbench.evaluation import Progress
+    from crowdbench.launch import Queue
+    from crowdbench.requests import TrainingRequest
+    from crowdbench.run_directory import Run
     from crowdbench.training import TrainingProgress, TrainingRun
     from crowdbench.weights import Transfer
 
@@ -82,84 +89,68 @@ def _pairs(_: click.Context, parameter: click.Parameter, pairs: tuple[str, ...])
 )
 @click.option("--log", "trackers", multiple=True, metavar="NAME", help="Report to tensorboard or wandb too.")
 @click.option("--evaluate/--no-evaluate", "evaluated", default=True, help="Then run the weights.")
+@where_options
+@click.option("--json", "as_json", is_flag=True, help="On a cluster: print the job's name as JSON.")
 def train(
-    method: str,
-    dataset: str,
-    root: Path | None,
-    split: str | None,
-    validate_on: str | None,
-    select_on_test: bool,
     changes: dict[str, str],
     epochs: int | None,
-    settings: dict[str, str],
-    evaluated: bool,
+    where: str,
+    gpus: int | None,
+    nodes: int | None,
+    wait: bool,
+    as_json: bool,
     **options: Any,
 ) -> None:
     """Train METHOD on DATASET, choose the best weights, and run them.
 
     A training that was stopped goes on where it was when the same command is given again. To train on many
-    GPUs start it with torchrun or srun.
+    GPUs of this machine start it with torchrun; on a cluster say --on slurm --gpus N.
     """
-    from crowdbench.dataset import dataset_class, load_dataset
-    from crowdbench.method import NetworkMethod, load_method
-    from crowdbench.training import recipe_with, train
+    from crowdbench.carrying_out import checked_training, train_as_asked
+    from crowdbench.launch import Queue, load_launcher
+    from crowdbench.requests import TrainingRequest
 
-    configured = load_method(method, dataset, **settings)
-    if not isinstance(configured, NetworkMethod):
-        raise click.UsageError(f"{method} has no network to train.")
     if epochs is not None:
         changes = {**changes, "epochs": str(epochs)}
-    recipe = recipe_with(configured, dataset, changes)
-    reported = dataset_class(dataset).default_split
-    validation = _validation_split(validate_on, select_on_test, recipe, reported)
-    with _stopping() as stopping, _shown(f"{method} on {dataset}") as show:
-        data = load_dataset(dataset, split=split or recipe.split, root=root)
-        configured = load_method(method, data, **settings)
-        assert isinstance(configured, NetworkMethod)
-        run = train(
-            configured,
-            data,
-            validation=load_dataset(dataset, split=validation, root=root) if validation else None,
-            selection="test" if select_on_test else "validation",
-            recipe=recipe,
-            on_progress=show,
-            stopping=stopping,
-            **options,
-        )
-    if run.record.processes > 1 and not _is_first():
+    request = TrainingRequest(recipe=changes, command=tuple(sys.argv), **options)
+    launcher = load_launcher(where)
+    checked_training(request)
+    if isinstance(launcher, Queue):
+        _hand_over(launcher, request, Resources(gpus, nodes), wait, as_json)
         return
-    _print_summary(run)
-    if evaluated:
-        _evaluate(configured, load_dataset(dataset, root=root), run, options)
+    refuse_queue_options(gpus, nodes, wait)
+    if where != "local":
+        raise click.UsageError(f"{where} carries out evaluations only; leave out --on to train here.")
+    first = place_in(os.environ).is_first
+
+    def show_training(training: "TrainingRun") -> None:
+        if first:
+            _print_summary(training)
+
+    with _stopping() as stopping, _shown(f"{request.method} on {request.dataset}") as show:
+        trained = train_as_asked(request, show, stopping=stopping, on_trained=show_training)
+    if trained.run is not None and first:
+        _print_run(trained.run)
 
 
-def _validation_split(asked: str | None, select_on_test: bool, recipe: "Recipe", reported: str) -> str | None:
-    """Which split is scored on the way.
+def _hand_over(
+    queue: "Queue", request: "TrainingRequest", resources: "Resources", wait: bool, as_json: bool
+) -> None:
+    from crowdbench.errors import RunError
+    from crowdbench.run_directory import Run
+    from crowdbench.training import TrainingRun
 
-    Raises:
-        UsageError: it is the one that is reported, and nobody said that this is meant.
-    """
-    if select_on_test:
-        if asked not in (None, reported):
-            raise click.UsageError(f"--select-on-test chooses by {reported}; leave out --validate-on.")
-        return reported
-    split = asked if asked is not None else recipe.validation_split
-    if split == "none":
-        return None
-    if split == reported:
-        raise click.UsageError(
-            f"{reported} is the split that is reported; choosing weights by it makes its score look better "
-            "than it is. Choose another with --validate-on, or say --select-on-test, which is recorded."
-        )
-    return split
-
-
-def _is_first() -> bool:
-    import os
-
-    from crowdbench.training import place_in
-
-    return place_in(os.environ).rank == 0
+    (submitted,) = hand_over(queue, [request], resources, as_json=as_json and not wait, quiet=wait)
+    if not wait:
+        return
+    (row,) = wait_for_jobs([submitted.job])
+    state = submitted.job.state()
+    if row.state != "done" or state is None:
+        raise RunError(f"{row.name} is not done: {in_words(row)}.\ncrowdbench logs {row.name} says more.")
+    training, *run = (Path(directory) for directory in state.runs)
+    _print_summary(TrainingRun.read(training))
+    if run:
+        _print_run(Run.read(run[-1]))
 
 
 @contextmanager
@@ -182,7 +173,7 @@ def _stopping() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def _shown(title: str) -> "Iterator[Callable[[TrainingProgress | Transfer], None]]":
+def _shown(title: str) -> "Iterator[OnProgress]":
     """A bar on a terminal, a line now and then elsewhere; both on stderr."""
     import time
 
@@ -205,7 +196,7 @@ def _shown(title: str) -> "Iterator[Callable[[TrainingProgress | Transfer], None
     tasks: dict[str, TaskID] = {}
     last = [time.monotonic()]
 
-    def show(progress: "TrainingProgress | Transfer") -> None:
+    def show(progress: "Progress | TrainingProgress | Transfer") -> None:
         name, done, of, amount = _amount(progress)
         if console.is_terminal:
             if name not in tasks:
@@ -222,9 +213,13 @@ def _shown(title: str) -> "Iterator[Callable[[TrainingProgress | Transfer], None
         logger.removeHandler(handler)
 
 
-def _amount(progress: "TrainingProgress | Transfer") -> tuple[str, int, int | None, str]:
+def _amount(progress: "Progress | TrainingProgress | Transfer") -> tuple[str, int, int | None, str]:
+    from crowdbench.evaluation import Progress
     from crowdbench.training import TrainingProgress
 
+    if isinstance(progress, Progress):
+        words = f"{progress.images}/{progress.of} images, {progress.persons} persons"
+        return "evaluation", progress.images, progress.of, words
     if not isinstance(progress, TrainingProgress):
         whole = "" if progress.of is None else f"/{progress.of / 1e6:.0f}"
         return progress.name, progress.done, progress.of, f"{progress.done / 1e6:.0f}{whole} MB"
@@ -252,22 +247,9 @@ def _print_summary(run: "TrainingRun") -> None:
     click.echo(f"Training: {run.directory}")
 
 
-def _evaluate(
-    method: "NetworkMethod", dataset: "Dataset", run: "TrainingRun", options: dict[str, Any]
-) -> None:
-    from crowdbench.evaluation import evaluate
+def _print_run(done: "Run") -> None:
     from crowdbench.leaderboard import board, to_text
 
-    done = evaluate(
-        method,
-        dataset,
-        weights=run.weights,
-        out=options["out"],
-        limit=options["limit"],
-        workers=options["workers"],
-        device=options["device"],
-        precision=options["precision"],
-    )
     for sentence in (*done.record.corrections, *done.record.warnings):
         click.echo(f"note: {sentence}", err=True)
     if done.record.scores is not None:

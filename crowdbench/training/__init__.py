@@ -8,14 +8,13 @@
 - `metrics`: what is measured on the way, and who follows it.
 - `reporting`: how it goes, told after every step.
 - `record`: what was done, and the directory it lies in.
-- `lock`: only one at a time.
+- `meeting`: how processes on several machines find each other.
 - `plan`: what is settled before it begins.
 - `loop`: all of it in order.
 """
 
 from crowdbench.training.loop import recipe_with, train
-from crowdbench.training.processes import place_in
 from crowdbench.training.record import TrainingRecord, TrainingRun
 from crowdbench.training.reporting import TrainingProgress
 
-__all__ = ["TrainingProgress", "TrainingRecord", "TrainingRun", "place_in", "recipe_with", "train"]
+__all__ = ["TrainingProgress", "TrainingRecord", "TrainingRun", "recipe_with", "train"]

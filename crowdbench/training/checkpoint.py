@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crowdbench.errors import RunError
+from crowdbench.errors import MachineError
 from crowdbench.files import write_whole
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Checkpoints:
         """Write a checkpoint, then remove those that are too old.
 
         Raises:
-            RunError: it cannot be written; those that are there stay as they were.
+            MachineError: it cannot be written; those that are there stay as they were.
         """
         from safetensors.torch import save
 
@@ -131,7 +131,7 @@ class Checkpoints:
         """Say more about the newest checkpoint, whose tensors stay as they are.
 
         Raises:
-            RunError: it cannot be written, or its tensors are not there.
+            MachineError: it cannot be written, or its tensors are not there.
         """
         path = self.folder / f"{self._name(position)}.json"
         try:
@@ -153,13 +153,13 @@ class Checkpoints:
         """The checkpoint of a step, which another process has found whole.
 
         Raises:
-            RunError: it is not there: the processes do not share a file system.
+            MachineError: it is not there: the processes do not share a file system.
         """
         path = self.folder / f"{self._name(Position(step=step))}.json"
         try:
             return self._read(path)
         except _DamagedError as error:
-            raise RunError(
+            raise MachineError(
                 f"{path}: this process cannot read the checkpoint that the first one has read ({error}).\n"
                 "All processes of a training must see one folder of runs."
             ) from error
@@ -173,7 +173,7 @@ class Checkpoints:
             facts: JSON values.
 
         Raises:
-            RunError: they cannot be written.
+            MachineError: they cannot be written.
         """
         from safetensors.torch import save
 
@@ -195,11 +195,11 @@ class Checkpoints:
         encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
         write_whole(self.folder / f"{self._name(position)}.json", encoded + b"\n")
 
-    def _cannot_write(self, error: Exception) -> RunError:
+    def _cannot_write(self, error: Exception) -> MachineError:
         newest = max(self.folder.glob("step-*.json"), default=None)
         kept = f"The last whole checkpoint is {newest}" if newest else "There is no whole checkpoint yet"
         reason = getattr(error, "strerror", None) or error
-        return RunError(
+        return MachineError(
             f"{self.folder}: the checkpoint cannot be written ({reason}).\n{kept}. Make room, or make the "
             "folder writable, and give the same command again: it goes on from there."
         )

@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,23 +19,24 @@ from crowdbench import machine
 from crowdbench.allocation import keep_freed_memory
 from crowdbench.checkpoints import read_state_dict
 from crowdbench.dataset import Dataset
-from crowdbench.errors import CrowdbenchError, MissingDataError, RunError, StoppedError
+from crowdbench.errors import CrowdbenchError, MachineError, MissingDataError, StoppedError, SupersededError
 from crowdbench.loading import load_training_batches, refuse_unguarded_scripts
 from crowdbench.logfile import log_file
 from crowdbench.method import NetworkMethod, Precision, override
+from crowdbench.place import device_of, place_in
 from crowdbench.recipe import Recipe
 from crowdbench.training.checkpoint import Best, Checkpoint, Checkpoints, Position
-from crowdbench.training.lock import alone_in
 from crowdbench.training.metrics import MetricsFile, open_trackers
 from crowdbench.training.order import Order
-from crowdbench.training.plan import Way, device_of, loader_workers, new_record, now, worth_training_on
-from crowdbench.training.processes import Processes, joined, place_in
+from crowdbench.training.plan import Way, loader_workers, new_record, now, worth_training_on
+from crowdbench.training.processes import Processes, joined
 from crowdbench.training.record import Selection, TrainingRecord, TrainingRun
 from crowdbench.training.reporting import Reporter, TrainingProgress
 from crowdbench.training.step import StepResult, Trainer, in_groups, require_finite
 from crowdbench.training.validation import MAIN_STATISTIC, validate
 from crowdbench.types import Sample
 from crowdbench.weights import Transfer, resolve_weights
+from crowdbench.writer import Writer, only_writer
 
 if TYPE_CHECKING:
     pass
@@ -63,6 +64,7 @@ def train(
     trackers: Sequence[str] = (),
     command: Sequence[str] | None = None,
     on_progress: Callable[[TrainingProgress | Transfer], None] | None = None,
+    on_start: Callable[[Path], None] | None = None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> TrainingRun:
     """Train a method on a dataset.
@@ -90,6 +92,7 @@ def train(
         trackers: ``"tensorboard"``, ``"wandb"``: whom to report to beside ``metrics.jsonl``.
         command: for the record; None takes this process's.
         on_progress: called after every step in the first process, and while weights are fetched.
+        on_start: told the training's directory before anything is computed, in the first process.
         stopping: asked after every step; a training that has to stop writes a checkpoint first.
 
     Returns:
@@ -129,14 +132,37 @@ def train(
         method, dataset, validation, chosen, recipe, found.source, found.sha256, samples, limit, way, command
     )
     run = TrainingRun(TrainingRun.place(Path(out), record), record)
-    with joined(place, target) as processes, alone_in(run.directory, processes.is_first):
+    with joined(place, target, run.directory) as processes, _alone(run.directory, processes) as writer:
+        if on_start is not None and processes.is_first:
+            on_start(run.directory)
         previous = processes.told(_finished(run))
         if previous is not None:
             log.info("done before: %s", run.directory)
             return TrainingRun(run.directory, previous)
-        training = _Training(method, dataset, validation, samples, recipe, run, way, processes, found.path)
+        training = _Training(
+            method, dataset, validation, samples, recipe, run, way, processes, writer, found.path
+        )
         with log_file(run.directory / "log.txt", processes.is_first), _repeatable(deterministic):
             return training.carry_out(trackers, on_progress, stopping)
+
+
+@contextmanager
+def _alone(folder: Path, processes: Processes) -> Iterator[Writer | None]:
+    """Keep everybody else from continuing this very training; the first process does it for all.
+
+    Raises:
+        SupersededError: somebody else is at it.
+        MachineError: the folder cannot be written to.
+    """
+    with ExitStack() as stack:
+        writer, problem = None, None
+        if processes.is_first:
+            try:
+                writer = stack.enter_context(only_writer(folder))
+            except CrowdbenchError as error:
+                problem = error
+        processes.agreed(problem)
+        yield writer
 
 
 class _Training:
@@ -152,6 +178,7 @@ class _Training:
         run: TrainingRun,
         way: Way,
         processes: Processes,
+        writer: Writer | None,
         start: Path | None,
     ) -> None:
         self.method = method
@@ -162,6 +189,7 @@ class _Training:
         self.run = run
         self.way = way
         self.processes = processes
+        self.writer = writer
         self.start = start
         self.order = Order(len(samples), recipe.images, processes.count, way.seed)
         self.checkpoints = Checkpoints(run.directory / "checkpoints", run.record.id)
@@ -189,15 +217,19 @@ class _Training:
         )
         clock = time.perf_counter()
         try:
-            reporter = Reporter(
-                self.processes, self.recipe, self.steps_an_epoch, metrics, followers, on_progress
-            )
-            self._validated(trainer, reporter)
+            told = _told(on_progress, self.writer)
+            reporter = Reporter(self.processes, self.recipe, self.steps_an_epoch, metrics, followers, told)
+            self._validated(trainer, reporter, stopping)
             self._epochs(trainer, reporter, stopping)
             weights = trainer.weights()
-            if first:
+            if self.writer is not None:
+                self.writer.require()
                 self.checkpoints.keep("last", weights, self._facts(None))
                 self._close("done", None, time.perf_counter() - clock)
+            # The others wait until all is written, and learn which weights are the best.
+            self.run = TrainingRun(self.run.directory, self.processes.told(self.run.record))
+        except SupersededError:
+            raise  # what is written down here is the other one's
         except BaseException as error:
             if first:
                 reason = "" if isinstance(error, CrowdbenchError) else f"{type(error).__name__}: "
@@ -259,10 +291,14 @@ class _Training:
                 result = trainer.step([batch for _, batch in group], self.position.step, epoch)
                 require_finite(result, image_ids, self.position.step)
                 self.position = self._after(result, len(group))
-                stop = any(self.processes.sums(float(stopping())))
+                lost = self.writer is not None and self.writer.lost
+                stop, superseded = self.processes.sums(float(stopping()), float(lost))
+                if superseded:
+                    raise SupersededError(f"{self.run.directory}: another process has taken over.")
                 reporter.stepped(self.position, result, len(image_ids))
                 if stop:
                     self._save(trainer)
+                    self.processes.told(None)  # nobody leaves before the checkpoint is whole
                     raise StoppedError(
                         f"stopped after step {self.position.step}; give the same command again to go on."
                     )
@@ -275,7 +311,7 @@ class _Training:
             )
             self._save(trainer)
             saved = time.monotonic()
-            self._validated(trainer, reporter)
+            self._validated(trainer, reporter, stopping)
             reporter.resume_clock()
 
     def _batches(self) -> "Iterator[tuple[list[int], Any]]":
@@ -308,12 +344,13 @@ class _Training:
         )
 
     def _save(self, trainer: Trainer) -> None:
-        if not self.processes.is_first:
+        if self.writer is None:
             return
+        self.writer.require()
         position = msgspec.structs.replace(self.position, scaler=trainer.scaler.state_dict())
         self.checkpoints.save(Checkpoint(position, trainer.weights(), trainer.state()))
 
-    def _validated(self, trainer: Trainer, reporter: Reporter) -> None:
+    def _validated(self, trainer: Trainer, reporter: Reporter, stopping: Callable[[], bool]) -> None:
         """Do what is due at the end of an epoch, if it has not been done."""
         if self.position.validated:
             return
@@ -332,16 +369,20 @@ class _Training:
                 limit=self.run.record.limit,
                 precision=self.way.precision,
                 workers=min(self.way.workers, 2),
+                stopping=stopping,
             )
             if scores is not None:
                 reporter.validated(self.position, scores, time.perf_counter() - clock)
                 score = scores[MAIN_STATISTIC]
+                assert self.writer is not None
+                self.writer.require()
                 if best is None or score > best.score:
                     best = Best(epoch, self.position.step, score)
                     self.checkpoints.keep("best", trainer.weights(), self._facts(best))
                     self._note(best=best)
         self.position = msgspec.structs.replace(self.position, validated=True, best=best)
-        if self.processes.is_first:
+        if self.writer is not None:
+            self.writer.require()
             self.checkpoints.note(msgspec.structs.replace(self.position, scaler=trainer.scaler.state_dict()))
             self._write_record()
             record = self.run.record
@@ -364,7 +405,8 @@ class _Training:
         self.run = TrainingRun(self.run.directory, dataclasses.replace(self.run.record, **changes))
 
     def _write_record(self) -> None:
-        if self.processes.is_first:
+        if self.writer is not None:
+            self.writer.require()
             _written(self.run)
 
     def _close(self, state: str, reason: str | None, seconds: float) -> None:
@@ -380,8 +422,25 @@ class _Training:
             self.run.write_record()
         except OSError as error:
             if state == "done":
-                raise RunError(f"{self.run.directory}: cannot be written ({error.strerror}).") from error
+                raise MachineError(f"{self.run.directory}: cannot be written ({error.strerror}).") from error
             log.error("%s: the record cannot be written (%s)", self.run.directory, error.strerror)
+
+
+def _told(
+    on_progress: Callable[[TrainingProgress], None] | None, writer: Writer | None
+) -> Callable[[TrainingProgress], None] | None:
+    """Whoever asked, and those who look at the folder."""
+    if writer is None:
+        return None
+
+    def tell(progress: TrainingProgress) -> None:
+        score = "" if progress.score is None else f", AP {100 * progress.score:.1f}"
+        words = f"epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.2e}{score}"
+        writer.report(progress.step, progress.steps, "steps", progress.eta_s, words)
+        if on_progress is not None:
+            on_progress(progress)
+
+    return tell
 
 
 def _finished(run: TrainingRun) -> TrainingRecord | None:
@@ -396,7 +455,7 @@ def _written(run: TrainingRun) -> None:
     try:
         run.write_record()
     except OSError as error:
-        raise RunError(
+        raise MachineError(
             f"{run.directory}: the training's record cannot be written ({error.strerror}).\n"
             "Choose another folder with --out, or make this one writable."
         ) from error

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from crowdbench.errors import InputError, RunError, UnknownNameError
+from crowdbench.errors import InputError, MachineError, UnknownNameError
 from crowdbench.files import write_whole
 
 Line = dict[str, Any]
@@ -41,7 +41,7 @@ class MetricsFile:
         """Add a line.
 
         Raises:
-            RunError: the disk is full or not writable.
+            MachineError: the disk is full or not writable.
         """
         told = [(known["kind"], known["step"]) for known in self.lines[-2:]]
         if line["kind"] == "validation" and (line["kind"], line["step"]) in told:
@@ -51,7 +51,7 @@ class MetricsFile:
             with self.path.open("ab") as file:
                 file.write(msgspec.json.encode(line) + b"\n")
         except OSError as error:
-            raise RunError(f"{self.path}: cannot be written ({error.strerror}).") from error
+            raise MachineError(f"{self.path}: cannot be written ({error.strerror}).") from error
 
     def of_kind(self, kind: str) -> list[Line]:
         """The lines of a kind, in order."""

@@ -15,9 +15,9 @@ from crowdbench.dataset import Dataset
 from crowdbench.errors import SettingsError
 from crowdbench.hashing import file_digest
 from crowdbench.method import NetworkMethod, Precision
+from crowdbench.place import Place, processors
 from crowdbench.recipe import Recipe
 from crowdbench.record import Weights
-from crowdbench.training.processes import Place
 from crowdbench.training.record import Selection, TrainingRecord, training_identity
 from crowdbench.types import Sample
 
@@ -39,27 +39,9 @@ class Way:
     save_every_s: float
 
 
-def device_of(name: str, place: Place) -> "torch.device":
-    """Each process of a machine on its own GPU."""
-    import torch
-
-    target = machine.pick_device(name)
-    if target.type != "cuda" or place.count == 1:
-        return target
-    if place.local_rank >= torch.cuda.device_count():
-        raise SettingsError(
-            f"process {place.local_rank + 1} on this machine finds {torch.cuda.device_count()} GPUs.\n"
-            "Start as many processes as there are GPUs."
-        )
-    own = torch.device("cuda", place.local_rank)
-    torch.cuda.set_device(own)
-    return own
-
-
 def loader_workers(place: Place) -> int:
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if place.count > 1 else 1
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, max(1, available // 2 // local))
+    """Loader processes of this process: half of its processors, at most 8."""
+    return min(8, max(1, processors(os.environ, place) // 2))
 
 
 def worth_training_on(dataset: Dataset, limit: int | None, least_keypoints: int) -> list[Sample]:

@@ -5,14 +5,15 @@ itself has to agree on, a few numbers a step, goes through the processors (gloo)
 """
 
 import os
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crowdbench.errors import RunError, SettingsError
+from crowdbench.errors import CrowdbenchError, MachineError, RunError
+from crowdbench.place import Place
+from crowdbench.training.meeting import met_in
 
 if TYPE_CHECKING:
     import torch
@@ -20,45 +21,6 @@ if TYPE_CHECKING:
 
 # A process waits so long for the others, who may be writing a checkpoint to a slow disk.
 PATIENCE = timedelta(minutes=30)
-_FIRST_PORT, _PORTS = 20_000, 20_000
-
-
-@dataclass(frozen=True)
-class Place:
-    """Which of how many processes this is.
-
-    Attributes:
-        rank: 0 is the one that writes files.
-        count: of all machines.
-        local_rank: on this machine; the GPU's number.
-    """
-
-    rank: int = 0
-    count: int = 1
-    local_rank: int = 0
-
-
-def place_in(environment: Mapping[str, str]) -> Place:
-    """Read the variables that launchers set: torchrun's, else those of a Slurm step with several tasks.
-
-    Raises:
-        SettingsError: they contradict each other.
-    """
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-    if "WORLD_SIZE" not in environment and int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
-    if names[1] not in environment:
-        return Place()
-    try:
-        rank, count, local = (int(environment[name]) for name in names)
-        if not 0 <= local <= rank < count:
-            raise ValueError(f"{rank} of {count}, {local} on this machine")
-    except (KeyError, ValueError) as error:
-        raise SettingsError(
-            f"the launcher's variables {', '.join(names)} do not say which process this is ({error}).\n"
-            "Start with torchrun or srun, or unset them to train in one process."
-        ) from None
-    return Place(rank, count, local)
 
 
 class Processes:
@@ -121,59 +83,55 @@ class Processes:
         distributed.broadcast_object_list(content, src=0, group=self._control)
         return content[0]
 
+    def agreed(self, error: CrowdbenchError | None) -> None:
+        """Let an error of the first process be everybody's: the others would wait for it in vain.
+
+        Raises:
+            CrowdbenchError: the first process has one.
+        """
+        told = self.told((type(error).__name__, str(error)) if error is not None else None)
+        if error is not None:
+            raise error
+        if told is not None:
+            raise RunError(f"the first process has ended with {told[0]}: {told[1]}")
+
 
 @contextmanager
-def joined(place: Place, device: "torch.device") -> Iterator[Processes]:
+def joined(place: Place, device: "torch.device", meeting: Path) -> Iterator[Processes]:
     """Find the other processes, and leave them at the end.
 
+    Args:
+        place: of this process.
+        device: where it computes.
+        meeting: a folder that all processes see; used where the launcher has not said where to meet.
+
     Raises:
-        RunError: they cannot be found.
+        MachineError: they cannot be found.
     """
     if place.count == 1:
         yield Processes(place, device)
         return
     from torch import distributed
 
-    _find_first(os.environ)
     os.environ.setdefault("RANK", str(place.rank))
     os.environ.setdefault("WORLD_SIZE", str(place.count))
+    told = "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ
     try:
         distributed.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
             timeout=PATIENCE,
+            store=None if told else met_in(meeting, place),
+            rank=-1 if told else place.rank,
+            world_size=-1 if told else place.count,
             device_id=device if device.type == "cuda" else None,
         )
         control = distributed.new_group(backend="gloo", timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
-        raise RunError(
-            f"process {place.rank} of {place.count} cannot find the others at "
-            f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')} ({error})."
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}" if told else str(meeting)
+        raise MachineError(
+            f"process {place.rank} of {place.count} cannot find the others at {where} ({error})."
         ) from error
     try:
         yield Processes(place, device, control)
     finally:
         distributed.destroy_process_group()
-
-
-def _find_first(environment: "os._Environ[str]") -> None:
-    """Where the first process listens: torchrun says so; under Slurm it follows from the job."""
-    if "MASTER_ADDR" not in environment:
-        nodes = environment.get("SLURM_STEP_NODELIST") or environment.get("SLURM_JOB_NODELIST", "localhost")
-        environment["MASTER_ADDR"] = _first_host(nodes)
-    if "MASTER_PORT" not in environment:
-        job = int(environment.get("SLURM_JOB_ID", "0"))
-        environment["MASTER_PORT"] = str(_FIRST_PORT + job % _PORTS)
-
-
-def _first_host(nodes: str) -> str:
-    if "[" not in nodes:
-        return nodes.split(",", maxsplit=1)[0]
-    command = ["scontrol", "show", "hostnames", nodes]
-    try:
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise RunError(
-            f"cannot tell the first of the nodes {nodes} ({error}).\n"
-            "Set MASTER_ADDR to the host of the first process."
-        ) from error
-    return done.stdout.split()[0]

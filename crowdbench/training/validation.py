@@ -1,7 +1,7 @@
 """Scoring a network while it trains: every process predicts its share of the images, none of them twice."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ import msgspec
 
 from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.dataset import Dataset
+from crowdbench.errors import StoppedError
 from crowdbench.files import gzipped, write_whole
 from crowdbench.method import NetworkMethod, Precision
 from crowdbench.prediction import as_results, predict_batches
@@ -31,6 +32,7 @@ def validate(
     limit: int | None,
     precision: Precision,
     workers: int,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> dict[str, float] | None:
     """Predict a split and score it.
 
@@ -43,9 +45,13 @@ def validate(
         limit: the first images of the split only.
         precision: of the network.
         workers: loader processes of each process.
+        stopping: asked after every batch.
 
     Returns:
         The statistics by name, in the first process; None in the others.
+
+    Raises:
+        StoppedError: it was stopped; what comes before is safe, so nothing has to be finished.
     """
     from crowdbench.scoring import score_files
 
@@ -63,6 +69,8 @@ def validate(
     )
     results: list[msgspec.Raw] = []
     for batch, poses in zip(batches, found, strict=True):
+        if stopping():
+            raise StoppedError("stopped while it was validated; give the same command again to go on.")
         for sample, ps in zip(batch, poses, strict=True):
             results += as_results(sample, ps)
     shares = processes.gathered(msgspec.json.encode(results))

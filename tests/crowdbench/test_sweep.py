@@ -9,8 +9,9 @@ import pytest
 from coco_files import write
 
 from crowdbench import plugins
+from crowdbench.carrying_out import evaluate_as_asked
 from crowdbench.errors import InputError, SettingsError, UnknownNameError
-from crowdbench.launch import Request, carry_out
+from crowdbench.requests import Request
 from crowdbench.run_directory import Run
 from crowdbench.suites import Detector, Suite, SuiteRun, load_suite
 from crowdbench.sweep import Cell, plan
@@ -51,7 +52,7 @@ def crowdpose(tmp_path: Path) -> Path:
 
 
 def launched(request: Request) -> Run:
-    return carry_out(request)
+    return evaluate_as_asked(request)
 
 
 def only(cells: list[Cell]) -> Cell:

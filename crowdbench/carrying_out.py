@@ -1,0 +1,181 @@
+"""Do in this process what a request asks for; or, with several processes, this one's share of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crowdbench.boxes import box_source
+from crowdbench.dataset import Dataset, dataset_class, load_dataset
+from crowdbench.errors import SettingsError, UnknownNameError
+from crowdbench.evaluation import Progress, evaluate
+from crowdbench.method import NetworkMethod, load_method
+from crowdbench.requests import Request, TrainingRequest
+from crowdbench.run_directory import Run
+from crowdbench.weights import Transfer
+
+if TYPE_CHECKING:
+    from crowdbench.recipe import Recipe
+    from crowdbench.training import TrainingProgress, TrainingRun
+
+OnProgress = Callable[["Progress | TrainingProgress | Transfer"], None]
+OnStart = Callable[[Path], None]
+
+
+def evaluate_as_asked(
+    request: Request, on_progress: OnProgress | None = None, on_start: OnStart | None = None
+) -> Run:
+    """Carry out an evaluation; the arguments are those of `crowdbench.evaluate`."""
+    dataset = _opened(request)
+    return evaluate(
+        load_method(request.method, dataset, **request.settings),
+        dataset,
+        weights=request.weights,
+        out=request.out,
+        limit=request.limit,
+        batch_size=request.batch_size,
+        workers=request.workers,
+        seed=request.seed,
+        device=request.device,
+        precision=request.precision,
+        compiled=request.compiled,
+        again=request.again,
+        save_every_s=request.save_every_s,
+        command=request.command or None,
+        on_progress=on_progress,
+        on_start=on_start,
+    )
+
+
+def _opened(request: Request) -> Dataset:
+    if request.crowding is None:
+        return load_dataset(
+            request.dataset,
+            split=request.split,
+            root=request.root,
+            boxes=request.boxes,
+            annotations=request.annotations,
+        )
+    if request.root is not None or request.annotations is not None:
+        raise SettingsError(
+            "crowding: the scenes of a level are drawn, not read. Leave --root and --annotations out."
+        )
+    cls = dataset_class(request.dataset)
+    split = request.split or cls.default_split
+    if split not in cls.splits:
+        raise UnknownNameError(f"split of {request.dataset}", split, cls.splits)
+    return cls.at_crowding(request.crowding, split, box_source(request.boxes))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training, and the evaluation of its weights if it was asked for."""
+
+    training: "TrainingRun"
+    run: Run | None
+
+
+def train_as_asked(
+    request: TrainingRequest,
+    on_progress: OnProgress | None = None,
+    on_start: OnStart | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+    on_trained: Callable[["TrainingRun"], None] | None = None,
+) -> Trained:
+    """Carry out a training, then evaluate its weights.
+
+    Args:
+        request: what was asked for.
+        on_progress, on_start, stopping: as `crowdbench.training.train` takes them.
+        on_trained: told the training before its weights are evaluated.
+
+    Raises:
+        SettingsError: it cannot be done as asked.
+        CrowdbenchError: what the training or the evaluation raised.
+    """
+    from crowdbench.training import train
+
+    _, recipe = checked_training(request)
+    reported = dataset_class(request.dataset).default_split
+    validation = _validation_split(request, recipe, reported)
+    data = load_dataset(request.dataset, split=request.split or recipe.split, root=request.root)
+    method = load_method(request.method, data, **request.settings)
+    assert isinstance(method, NetworkMethod)
+    training = train(
+        method,
+        data,
+        validation=load_dataset(request.dataset, split=validation, root=request.root) if validation else None,
+        selection="test" if request.select_on_test else "validation",
+        recipe=recipe,
+        start=request.start,
+        out=request.out,
+        limit=request.limit,
+        workers=request.workers,
+        seed=request.seed,
+        device=request.device,
+        precision=request.precision,
+        compiled=request.compiled,
+        deterministic=request.deterministic,
+        save_every_s=request.save_every_s,
+        trackers=request.trackers,
+        command=request.command or None,
+        on_progress=on_progress,
+        on_start=on_start,
+        stopping=stopping,
+    )
+    if on_trained is not None:
+        on_trained(training)
+    if not request.evaluated:
+        return Trained(training, None)
+    run = evaluate(
+        method,
+        load_dataset(request.dataset, root=request.root),
+        weights=training.weights,
+        out=request.out,
+        limit=request.limit,
+        workers=request.workers,
+        device=request.device,
+        precision=request.precision,
+        on_progress=on_progress,
+        on_start=on_start,
+    )
+    return Trained(training, run)
+
+
+def checked_training(request: TrainingRequest) -> "tuple[NetworkMethod, Recipe]":
+    """The method, and its recipe with the changes that were asked for; reads no data.
+
+    Raises:
+        SettingsError: the method cannot be trained, or not as asked.
+        UnknownNameError: no such method or dataset.
+    """
+    from crowdbench.training import recipe_with
+
+    method = load_method(request.method, request.dataset, **request.settings)
+    if not isinstance(method, NetworkMethod):
+        raise SettingsError(f"{request.method} has no network to train.")
+    recipe = recipe_with(method, request.dataset, request.recipe)
+    _validation_split(request, recipe, dataset_class(request.dataset).default_split)
+    return method, recipe
+
+
+def _validation_split(request: TrainingRequest, recipe: "Recipe", reported: str) -> str | None:
+    """Which split is scored on the way.
+
+    Raises:
+        SettingsError: it is the one that is reported, and nobody said that this is meant.
+    """
+    asked = request.validate_on
+    if request.select_on_test:
+        if asked not in (None, reported):
+            raise SettingsError(f"--select-on-test chooses by {reported}; leave out --validate-on.")
+        return reported
+    split = asked if asked is not None else recipe.validation_split
+    if split == "none":
+        return None
+    if split == reported:
+        raise SettingsError(
+            f"{reported} is the split that is reported; choosing weights by it makes its score look better "
+            "than it is. Choose another with --validate-on, or say --select-on-test, which is recorded."
+        )
+    return split

@@ -1,0 +1,282 @@
+"""``crowdbench status``, ``logs``, ``cancel`` and ``wait``: what has become of runs and jobs."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from crowdbench.jobs import Job
+    from crowdbench.launch import Queue
+    from crowdbench.status import Standing
+
+_out = click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="The folder of all runs.",
+)
+_STYLES = {"running": "cyan", "done": "green", "failed": "red", "lost": "red", "waiting": "yellow"}
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[PATTERN]...")
+@_out
+@click.option("--all", "everything", is_flag=True, help="Also what ended more than a day ago.")
+@click.option("--watch", is_flag=True, help="Look again every few seconds.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+def status(names: tuple[str, ...], out: Path, everything: bool, watch: bool, as_json: bool) -> None:
+    """Show how runs and jobs stand: those whose name matches a PATTERN (as in 'i2rnet*'), or all.
+
+    What ended more than a day ago is only counted, unless it is asked for by name or with --all.
+    """
+    if not watch:
+        rows, problems = _rows(out, names)
+        if as_json:
+            _print_json(rows)
+        else:
+            _print_table(rows, everything or bool(names))
+        for problem in problems:
+            click.echo(f"note: {problem}", err=True)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(), refresh_per_second=2) as live:
+        while True:
+            rows, _ = _rows(out, names)
+            live.update(_rich_table(_recent(rows, everything or bool(names))[0]))
+            time.sleep(3)
+
+
+def _rows(out: Path, names: Sequence[str]) -> "tuple[list[Standing], list[str]]":
+    from fnmatch import fnmatchcase
+
+    from crowdbench.status import standings
+
+    rows, problems = standings(out)
+    if names:
+        rows = [row for row in rows if any(fnmatchcase(row.name, name) for name in names)]
+    return rows, problems
+
+
+def _recent(rows: "Sequence[Standing]", everything: bool) -> "tuple[list[Standing], int]":
+    """What is shown, and how many are left out."""
+    day_s = 24 * 3600
+    shown = [row for row in rows if everything or not row.is_ended or time.time() - row.changed < day_s]
+    return shown, len(rows) - len(shown)
+
+
+def _print_table(rows: "Sequence[Standing]", everything: bool) -> None:
+    from rich.console import Console
+
+    if not rows:
+        click.echo("No runs here, and no jobs.")
+        return
+    shown, left_out = _recent(rows, everything)
+    console = Console()
+    if console.is_terminal:
+        console.print(_rich_table(shown))
+    else:
+        _print_plainly(shown)
+    counts = {
+        word: sum(row.state == word for row in rows) for word in dict.fromkeys(row.state for row in rows)
+    }
+    more = f"; {left_out} that ended more than a day ago are not shown (--all)" if left_out else ""
+    click.echo(f"{len(rows)}: {', '.join(f'{count} {word}' for word, count in counts.items())}{more}.")
+
+
+def _cells(row: "Standing") -> list[str]:
+    from crowdbench.cli.where import left
+
+    progress = ", ".join(filter(None, (f"{row.done}/{row.of} {row.unit}" if row.of else "", row.words)))
+    ap = "" if row.ap is None else f"{100 * row.ap:.1f}"
+    said = row.reason or progress
+    return [row.name, row.state, ap, left(row.eta_s).removesuffix(" left"), row.where, said]
+
+
+_HEADERS = ["name", "state", "AP", "left", "where", ""]
+
+
+def _rich_table(rows: "Sequence[Standing]") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*_HEADERS, box=None)
+    for row in rows:
+        table.add_row(*(Text(cell, style=_STYLES.get(row.state, "")) for cell in _cells(row)))
+        if row.state in ("failed", "lost") and row.job is not None:
+            table.add_row("", "", "", "", "", Text(f"log: {_log_of(row)}", style="dim"))
+    return table
+
+
+def _print_plainly(rows: "Sequence[Standing]") -> None:
+    from tabulate import tabulate
+
+    cells = []
+    for row in rows:
+        cells.append(_cells(row))
+        if row.state in ("failed", "lost") and row.job is not None:
+            cells.append(["", "", "", "", "", f"log: {_log_of(row)}"])
+    if cells:
+        click.echo(tabulate(cells, headers=_HEADERS, disable_numparse=True) + "\n")
+
+
+def _log_of(row: "Standing") -> Path:
+    from crowdbench.jobs import Job
+
+    assert row.job is not None
+    job = Job(row.job)
+    files = _log_files(job)
+    return files[0] if files else job.log
+
+
+def _print_json(rows: "Sequence[Standing]") -> None:
+    import msgspec
+
+    encoded = msgspec.json.encode(
+        [
+            {**msgspec.to_builtins(row, enc_hook=str), "log": str(_log_of(row)) if row.job else None}
+            for row in rows
+        ]
+    )
+    click.echo(encoded.decode())
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@_out
+@click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
+@click.option("--task", type=click.IntRange(0), default=0, show_default=True, help="Which of its processes.")
+@click.option("-n", "--lines", type=click.IntRange(1), help="Only the last so many lines.")
+def logs(name: str, out: Path, follow: bool, task: int, lines: int | None) -> None:
+    """Print what a job says. RUN is its name, the beginning of it, its number, or its run's directory."""
+    from crowdbench.errors import LaunchError
+    from crowdbench.status import Queues, find_job, standings_of
+
+    folder = Path(name)
+    if (folder / "log.txt").is_file() and not (folder / "job.json").is_file():
+        _print_file(folder / "log.txt", lines)  # a run that was not handed over
+        return
+    job = find_job(out, name)
+    queues = Queues()
+    reader: BinaryIO | None = None
+    path: Path | None = None
+    while True:
+        standing = standings_of([job], queues)[0][0][0]
+        files = _log_files(job)
+        if path is None and task < len(files):
+            path = files[task]
+            if not follow:
+                _print_file(path, lines)
+                return
+            reader = path.open("rb")
+            _print_end(reader, lines)
+        elif reader is not None:
+            _print_rest(reader)
+        if not follow or standing.is_ended:
+            break
+        time.sleep(1)
+    if reader is not None:
+        _print_rest(reader)
+        reader.close()
+        return
+    words = f"{standing.state}: {standing.reason}" if standing.reason else standing.state
+    raise LaunchError(f"{job.name} has no log{f' of task {task}' if task else ''} ({words}).")
+
+
+def _log_files(job: "Job") -> list[Path]:
+    from crowdbench.errors import CrowdbenchError
+    from crowdbench.launch import load_queue
+
+    ticket = job.ticket()
+    if ticket is None:
+        return []
+    try:
+        return load_queue(job.order().launcher).logs(ticket)
+    except CrowdbenchError:
+        return []
+
+
+def _print_file(path: Path, lines: int | None) -> None:
+    with path.open("rb") as reader:
+        _print_end(reader, lines)
+
+
+def _print_end(reader: BinaryIO, lines: int | None) -> None:
+    text = reader.read().decode(errors="replace")
+    if lines is not None:
+        text = "".join(text.splitlines(keepends=True)[-lines:])
+    click.echo(text, nl=False)
+
+
+def _print_rest(reader: BinaryIO) -> None:
+    click.echo(reader.read().decode(errors="replace"), nl=False)
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="RUN...")
+@_out
+def cancel(names: tuple[str, ...], out: Path) -> None:
+    """Call jobs off. What they have computed is kept; the same command goes on from there.
+
+    RUN is a job's name, the beginning of it, its number, or its run's directory.
+    """
+    import msgspec
+
+    from crowdbench.jobs import now
+    from crowdbench.launch import load_queue
+    from crowdbench.status import Queues, find_job, standings_of
+
+    jobs = [find_job(out, name) for name in names]
+    standing = {row.name: row for row, _ in standings_of(jobs, Queues())[0]}
+    queues: dict[str, tuple[Queue, list[Job]]] = {}
+    for job in jobs:
+        row = standing[job.name]
+        if row.is_ended:
+            click.echo(f"{job.name}: {row.state} already")
+            continue
+        launcher = job.order().launcher
+        queues.setdefault(launcher, (load_queue(launcher), []))[1].append(job)
+    for queue, called_off in queues.values():
+        tickets = []
+        for job in called_off:
+            ticket = job.ticket()
+            assert ticket is not None  # what has not ended was handed over
+            # First: a job that is told to stop looks whether it is still wanted.
+            job.write(msgspec.structs.replace(ticket, cancelled=now()))
+            tickets.append(ticket)
+        queue.cancel(tickets)
+        for job in called_off:
+            click.echo(f"{job.name}: cancelled")
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[RUN]...")
+@_out
+def wait(names: tuple[str, ...], out: Path) -> None:
+    """Wait until jobs have ended: those that are named, or all. Exit status 1 unless all are done."""
+    from crowdbench.cli.where import in_words, wait_for_jobs
+    from crowdbench.errors import RunError
+    from crowdbench.jobs import find_jobs
+    from crowdbench.status import Queues, find_job, standings_of
+
+    if names:
+        jobs = [find_job(out, name) for name in names]
+    else:
+        rows = standings_of(list(find_jobs(out)), Queues())[0]
+        jobs = [find_job(out, row.name) for row, _ in rows if not row.is_ended]
+    if not jobs:
+        click.echo("Nothing to wait for.")
+        return
+    ended = wait_for_jobs(jobs)
+    for row in ended:
+        click.echo(f"{row.name}: {in_words(row)}")
+    undone = [row for row in ended if row.state != "done"]
+    if undone:
+        raise RunError(f"{len(undone)} of {len(ended)} jobs are not done. crowdbench logs NAME says why.")

@@ -1,0 +1,213 @@
+"""Jobs on disk: what was handed to a queue, and what has become of it. ``runs/jobs/<name>/``
+
+job.json        what was asked, and of whom; written when it is handed over
+ticket.json     what the queue gave in return
+state.json      what has become of it, written by the job itself
+
+The name follows from what was asked, so that the same command finds its own job again, whoever gives it.
+"""
+
+import getpass
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from crowdbench.errors import LaunchError
+from crowdbench.files import write_whole
+from crowdbench.requests import AnyRequest, Request, absolute, decode, encode, key
+
+FOLDER = "jobs"
+SCHEMA = 1
+Cause = Literal["machine", "input", "bug"]
+
+
+class Resources(msgspec.Struct, frozen=True):
+    """What a job is to be carried out with; None leaves it to the profile."""
+
+    gpus: int | None = None
+    nodes: int | None = None
+
+
+class Order(msgspec.Struct, frozen=True):
+    """``job.json``: what was asked.
+
+    Attributes:
+        request: as `crowdbench.requests.encode` has it.
+        launcher, profile: who carries it out, and with which options.
+        by: user and host.
+        at: UTC.
+    """
+
+    name: str
+    request: dict[str, Any]
+    launcher: str
+    profile: str
+    resources: Resources
+    by: str
+    at: str
+    schema: int = SCHEMA
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """``ticket.json``: what a queue gave for a job.
+
+    Attributes:
+        number: the queue's name for it.
+        folder: where the queue's own files of it lie.
+        at: UTC. `by`: user and host.
+        cancelled: when somebody called it off.
+    """
+
+    number: str
+    folder: str
+    at: str
+    by: str
+    cancelled: str | None = None
+
+
+class Start(msgspec.Struct, frozen=True):
+    """A time that a job was started.
+
+    Attributes:
+        number: the queue's; with `start` it is unlike any other.
+        start: how often the queue had started it before.
+        node, at: where and when (UTC).
+        reached: how far the work was then.
+        ended: how it ended; None while it runs, and if it was killed.
+    """
+
+    number: str
+    start: int
+    node: str
+    at: str
+    reached: int = 0
+    ended: Literal["done", "stopped", "failed"] | None = None
+
+
+class State(msgspec.Struct, frozen=True):
+    """``state.json``: what has become of a job.
+
+    Attributes:
+        runs: the directories it works in, once they are known, the present one last: a training's, its run's.
+        reason: why it failed or stopped; `cause`: whose fault that is.
+        starts: the last ones, the newest at the end.
+        completed: how often it was carried out to the end.
+    """
+
+    state: Literal["running", "done", "failed", "stopped"]
+    runs: list[str] = []
+    reason: str | None = None
+    cause: Cause | None = None
+    starts: list[Start] = []
+    completed: int = 0
+    finished: str | None = None
+
+    @property
+    def run(self) -> Path | None:
+        """The directory it works in, or has worked in last."""
+        return Path(self.runs[-1]) if self.runs else None
+
+
+T = TypeVar("T", Order, Ticket, State)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job's folder."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Of the job."""
+        return self.folder.name
+
+    def order(self) -> Order:
+        """What was asked.
+
+        Raises:
+            LaunchError: it cannot be read.
+        """
+        path = self.folder / "job.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Order)
+        except OSError as error:
+            raise LaunchError(f"{path}: no job here ({error.strerror}).") from error
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise LaunchError(f"{path}: not a job of this version of crowdbench ({error}).") from error
+
+    def request(self) -> AnyRequest:
+        """What was asked, to be carried out."""
+        return decode(self.order().request)
+
+    def ticket(self) -> Ticket | None:
+        """What the queue gave; None before it has."""
+        return _read(self.folder / "ticket.json", Ticket)
+
+    def state(self) -> State | None:
+        """What has become of it; None before its first start."""
+        return _read(self.folder / "state.json", State)
+
+    def write(self, content: Order | Ticket | State) -> None:
+        """Replace ``job.json``, ``ticket.json`` or ``state.json``."""
+        name = {Order: "job", Ticket: "ticket", State: "state"}[type(content)]
+        encoded = msgspec.json.format(msgspec.json.encode(content), indent=2)
+        write_whole(self.folder / f"{name}.json", encoded + b"\n")
+
+    @property
+    def log(self) -> Path:
+        """What crowdbench said, over all starts. The queue's own logs have everything."""
+        return self.folder / "log.txt"
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return None
+
+
+def jobs_folder(root: Path) -> Path:
+    """Where the jobs of a folder of runs lie."""
+    return root / FOLDER
+
+
+def job_for(request: AnyRequest, resources: Resources) -> Job:
+    """The job of a request; asked for a second time it is the same."""
+    asked = absolute(request)
+    if isinstance(asked, Request):
+        kind, digits = "", key(asked)
+    else:
+        # In other processes a training is another training.
+        kind, digits = "train-", key(asked, processes=resources.gpus or 1)
+    return Job(jobs_folder(asked.out) / f"{kind}{asked.method}-{asked.dataset}-{digits}")
+
+
+def new_order(job: Job, request: AnyRequest, launcher: str, profile: str, resources: Resources) -> Order:
+    """What is written down when a job is handed over."""
+    return Order(job.name, encode(absolute(request)), launcher, profile, resources, by=whoever(), at=now())
+
+
+def find_jobs(root: Path) -> Iterator[Job]:
+    """All jobs of a folder of runs, by name."""
+    for path in sorted(jobs_folder(root).glob("*/job.json")):
+        yield Job(path.parent)
+
+
+def whoever() -> str:
+    """This user and host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, in containers
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"
+
+
+def now() -> str:
+    """The time, for records."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,113 @@
+"""Which of how many processes this is, as whatever started them says: `torchrun`, or Slurm's `srun`."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from crowdbench import machine
+from crowdbench.errors import SettingsError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which of how many processes this is.
+
+    Attributes:
+        rank: 0 is the one that writes files.
+        count: of all machines.
+        local_rank: on this machine; the GPU's number.
+    """
+
+    rank: int = 0
+    count: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process speaks for all."""
+        return self.rank == 0
+
+
+def place_in(environment: Mapping[str, str]) -> Place:
+    """Read the variables that launchers set: torchrun's, else those of a Slurm step with several tasks.
+
+    Raises:
+        SettingsError: they contradict each other.
+    """
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    if "WORLD_SIZE" not in environment and int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
+    if names[1] not in environment:
+        return Place()
+    try:
+        rank, count, local = (int(environment[name]) for name in names)
+        if not 0 <= local <= rank < count:
+            raise ValueError(f"{rank} of {count}, {local} on this machine")
+    except (KeyError, ValueError) as error:
+        raise SettingsError(
+            f"the launcher's variables {', '.join(names)} do not say which process this is ({error}).\n"
+            "Start with torchrun or srun, or unset them to compute in one process."
+        ) from None
+    return Place(rank, count, local)
+
+
+def start_name(environment: Mapping[str, str]) -> str:
+    """Names these very processes, the same in each; those of another start have another name."""
+    slurm = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT")
+    torchrun = ("TORCHELASTIC_RUN_ID", "MASTER_PORT", "TORCHELASTIC_RESTART_COUNT")
+    names = torchrun if "TORCHELASTIC_RUN_ID" in environment else slurm
+    return "-".join(environment.get(name, "0").replace("/", "_") for name in names)
+
+
+def processors(environment: Mapping[str, str], place: Place) -> int:
+    """How many processors this process may use, beside the others on this machine."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if place.count == 1:
+        return available
+    if "SLURM_CPUS_PER_TASK" in environment and "LOCAL_WORLD_SIZE" not in environment:
+        return max(1, min(available, int(environment["SLURM_CPUS_PER_TASK"])))
+    return max(1, available // _processes_here(environment))
+
+
+def _processes_here(environment: Mapping[str, str]) -> int:
+    if "LOCAL_WORLD_SIZE" in environment:
+        return int(environment["LOCAL_WORLD_SIZE"])
+    # As in "2(x3),1": tasks on each node; nodes have equally many unless somebody asked otherwise.
+    tasks = environment.get("SLURM_STEP_TASKS_PER_NODE", "1")
+    return max(1, int(tasks.split(",", maxsplit=1)[0].split("(", maxsplit=1)[0]))
+
+
+def device_of(name: str, place: Place) -> "torch.device":
+    """The device of this process: each process of a machine has its own GPU.
+
+    Args:
+        name: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+        place: of this process.
+
+    Raises:
+        SettingsError: no such device here, or fewer GPUs than processes.
+    """
+    import torch
+
+    target = machine.pick_device(name)
+    if target.type != "cuda" or place.count == 1:
+        return target
+    found = torch.cuda.device_count()
+    # One that was given to this process alone is its only one.
+    number = 0 if found == 1 and _has_a_gpu_to_itself(os.environ) else place.local_rank
+    if number >= found:
+        raise SettingsError(
+            f"process {place.local_rank + 1} on this machine finds {found} GPUs.\n"
+            "Start as many processes as there are GPUs."
+        )
+    own = torch.device("cuda", number)
+    torch.cuda.set_device(own)
+    return own
+
+
+def _has_a_gpu_to_itself(environment: Mapping[str, str]) -> bool:
+    return "SLURM_GPUS_PER_TASK" in environment

@@ -1,0 +1,121 @@
+"""Profiles: under one name, a launcher and its options, as in ``--on a100``.
+
+    [profile.a100]
+    launcher = "slurm"
+    partition = "gpu"
+
+They stand in ``crowdbench.toml`` of the folder in which one works or of a folder above it, in
+``profiles.toml`` of the user's configuration, and in ``profiles/*.toml`` of installed packages; the first of
+these that knows a name is believed. A profile may be called like a launcher: it then holds its defaults.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from crowdbench import plugins
+from crowdbench.errors import InputError, UnknownNameError
+from crowdbench.shipped import shipped_files
+
+PROJECT_FILE = "crowdbench.toml"
+USER_FILE = "profiles.toml"
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A launcher and its options.
+
+    Attributes:
+        name: of the profile.
+        launcher: of the installed launcher.
+        options: what the launcher makes of them is its own.
+        file: where it stands; None if it is a launcher without options.
+    """
+
+    name: str
+    launcher: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    file: Path | None = None
+
+
+class _File(msgspec.Struct):
+    profile: dict[str, dict[str, Any]] = {}
+
+
+def user_folder() -> Path:
+    """Where the user's own profiles lie: ``~/.config/crowdbench``, or as ``XDG_CONFIG_HOME`` says."""
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "crowdbench"
+
+
+def _files() -> Iterator[Path]:
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / PROJECT_FILE).is_file():
+            yield folder / PROJECT_FILE
+            break
+    if (user_folder() / USER_FILE).is_file():
+        yield user_folder() / USER_FILE
+    for shipped in shipped_files("profiles/*.toml"):
+        yield shipped.path
+
+
+def all_profiles() -> dict[str, Profile]:
+    """Every profile by name, and every launcher.
+
+    Raises:
+        InputError: a file cannot be read, or a profile names no launcher.
+    """
+    found: dict[str, Profile] = {}
+    for path in _files():
+        for name, options in _read(path).items():
+            if name not in found:
+                found[name] = _profile(name, options, path)
+    for launcher in plugins.installed("launcher"):
+        found.setdefault(launcher, Profile(launcher, launcher))
+    return found
+
+
+def find_profile(name: str) -> Profile:
+    """The profile of a name.
+
+    Raises:
+        UnknownNameError: nobody knows it.
+        InputError: a file cannot be read, or a profile names no launcher.
+    """
+    known = all_profiles()
+    if name not in known:
+        raise UnknownNameError(
+            "launcher or profile",
+            name,
+            [LOCAL, *known],
+            hint=f"A profile stands under [profile.NAME] in {PROJECT_FILE} or {user_folder() / USER_FILE}.",
+        )
+    return known[name]
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=_File).profile
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a file of profiles: {error}.") from error
+
+
+def _profile(name: str, table: Mapping[str, Any], path: Path) -> Profile:
+    if name == LOCAL:
+        raise InputError(f"{path}: no profile can be called {LOCAL!r}; that is this very process.")
+    options = dict(table)
+    launcher = options.pop("launcher", None)
+    if not isinstance(launcher, str):
+        raise InputError(
+            f'{path}: [profile.{name}] does not say which launcher, as in launcher = "NAME".\n'
+            f"Installed: {', '.join(plugins.installed('launcher')) or 'none'}."
+        )
+    return Profile(name, launcher, options, path)

@@ -1,0 +1,156 @@
+"""What somebody asked for: names and paths, and nothing that is tied to this machine.
+
+A request can be written down as JSON, taken elsewhere and carried out there; it says all that the command
+line said. Requests that ask for the same thing have the same key.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from crowdbench.errors import DataError
+from crowdbench.method import Precision
+
+# How something is done, not what: asked in another way it is still the same.
+_MANNER = frozenset({"command", "workers", "save_every_s", "again", "trackers", "out"})
+
+_WORDS = frozenset({"gt", "none", "published"})
+
+
+@dataclass(frozen=True)
+class Request:
+    """An evaluation that somebody asked for; the fields are those of `crowdbench.evaluate`.
+
+    `crowding` is a level at which the dataset draws its scenes (`Dataset.at_crowding`), or None.
+    """
+
+    kind: ClassVar[Literal["run", "train"]] = "run"
+
+    method: str
+    dataset: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    split: str | None = None
+    root: Path | None = None
+    boxes: str = "gt"
+    annotations: Path | None = None
+    crowding: float | None = None
+    weights: str = "published"
+    out: Path = Path("runs")
+    limit: int | None = None
+    batch_size: int | None = None
+    workers: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: Precision = "fp32"
+    compiled: bool = False
+    again: bool = False
+    save_every_s: float = 5.0
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """A training that somebody asked for; most fields are those of `crowdbench.training.train`.
+
+    Attributes:
+        validate_on: the split to choose weights by, ``"none"``, or None for the recipe's.
+        select_on_test: choose weights by the split that is reported.
+        recipe: values that replace the published ones.
+        evaluated: then run the weights on the split that is reported.
+    """
+
+    kind: ClassVar[Literal["run", "train"]] = "train"
+
+    method: str
+    dataset: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    split: str | None = None
+    root: Path | None = None
+    validate_on: str | None = None
+    select_on_test: bool = False
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    start: str | None = None
+    out: Path = Path("runs")
+    limit: int | None = None
+    workers: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: Precision = "fp32"
+    compiled: bool = False
+    deterministic: bool = False
+    save_every_s: float = 600.0
+    trackers: tuple[str, ...] = ()
+    evaluated: bool = True
+    command: tuple[str, ...] = ()
+
+
+AnyRequest = Request | TrainingRequest
+_CLASSES: dict[str, type[Request] | type[TrainingRequest]] = {
+    cls.kind: cls for cls in (Request, TrainingRequest)
+}
+
+
+def encode(request: AnyRequest) -> dict[str, Any]:
+    """A request as JSON values."""
+    encoded = msgspec.to_builtins(request, enc_hook=_encode_path)
+    return {"kind": request.kind, **encoded}
+
+
+def decode(encoded: Mapping[str, Any]) -> AnyRequest:
+    """A request of `encode`.
+
+    Raises:
+        DataError: it is none.
+    """
+    values = dict(encoded)
+    kind = values.pop("kind", None)
+    if kind not in _CLASSES:
+        raise DataError(f"no request is of the kind {kind!r}; another version of crowdbench wrote it.")
+    try:
+        return msgspec.convert(values, _CLASSES[kind], dec_hook=_decode_path)
+    except msgspec.ValidationError as error:
+        raise DataError(f"not a request: {error}.") from error
+
+
+def absolute(request: AnyRequest) -> AnyRequest:
+    """The same request, with paths that mean the same wherever it is carried out."""
+    changes: dict[str, Any] = {"out": request.out.absolute()}
+    for name in ("root", "annotations"):
+        path = getattr(request, name, None)
+        if path is not None:
+            changes[name] = path.absolute()
+    # These may be names as well; what is a file here is meant as one.
+    for name in ("boxes", "weights", "start"):
+        text = getattr(request, name, None)
+        if text and text not in _WORDS and Path(text).is_file():
+            changes[name] = str(Path(text).absolute())
+    return dataclasses.replace(request, **changes)
+
+
+def key(request: AnyRequest, **more: object) -> str:
+    """Eight hexadecimal digits: equal if the same thing is asked for.
+
+    Args:
+        request: paths should be absolute (`absolute`).
+        more: what else makes a difference.
+    """
+    asked = {name: value for name, value in encode(request).items() if name not in _MANNER}
+    encoded = msgspec.json.encode({**asked, **more}, order="deterministic")
+    return hashlib.sha256(encoded).hexdigest()[:8]
+
+
+def _encode_path(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(f"{value!r} cannot be written down")
+
+
+def _decode_path(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(f"{value!r} is no {kind}")

@@ -1,0 +1,362 @@
+"""How runs and jobs stand, from their folders and from the queues that they were handed over to.
+
+A job's own word is believed where it has had the last one; where it was killed, the queue is asked, once for
+all jobs. Nothing depends on a cluster's accounting.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from crowdbench.errors import CrowdbenchError, LaunchError
+from crowdbench.jobs import Job, Order, State, Ticket, find_jobs
+from crowdbench.launch import Queue, Seen, load_queue
+from crowdbench.writer import SILENT_S, read_claim, read_progress
+
+log = logging.getLogger("crowdbench")
+
+Word = Literal["waiting", "running", "done", "failed", "stopped", "cancelled", "lost"]
+ENDED: frozenset[Word] = frozenset({"done", "failed", "stopped", "cancelled", "lost"})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a run or a job stands.
+
+    Attributes:
+        name: of the job; of a run without one, its folder's last three names.
+        what: "run" or "train".
+        state: it waits in a queue; runs; is done; failed; was stopped and goes on with the same command; was
+            cancelled; or was killed without a word (lost).
+        done, of, unit: how far it is; `eta_s`: how long it will take; `words`: the same, to be shown.
+        ap: in [0, 1], when it is done.
+        where: the queue's number and the node, or this machine's name.
+        reason: why it waits, failed or was stopped, in a line.
+        directory: of the run; None before it has one.
+        job: its folder; None for runs that were not handed over.
+    """
+
+    name: str
+    what: Literal["run", "train"]
+    method: str
+    dataset: str
+    state: Word
+    done: int = 0
+    of: int = 0
+    unit: str = ""
+    eta_s: float | None = None
+    words: str = ""
+    ap: float | None = None
+    where: str = ""
+    reason: str = ""
+    directory: Path | None = None
+    job: Path | None = None
+    changed: float = 0.0
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self.state in ENDED
+
+
+class _Record(msgspec.Struct):
+    """What of ``run.json`` and ``training.json`` is shown."""
+
+    method: str
+    state: Literal["running", "done", "failed", "interrupted"]
+    host: dict[str, Any] = {}
+    reason: str | None = None
+    scores: dict[str, float] | None = None
+    protocol: "_Protocol | None" = None
+    dataset: str | None = None
+    best: "_Best | None" = None
+
+
+class _Protocol(msgspec.Struct):
+    dataset: str
+
+
+class _Best(msgspec.Struct):
+    score: float
+
+
+class Queues:
+    """Asks each queue once, for all jobs that were handed over to it."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Queue | CrowdbenchError] = {}
+
+    def of(self, launcher: str) -> Queue:
+        """The queue of a launcher.
+
+        Raises:
+            CrowdbenchError: it is not installed here.
+        """
+        if launcher not in self._known:
+            try:
+                self._known[launcher] = load_queue(launcher)
+            except CrowdbenchError as error:
+                self._known[launcher] = error
+        found = self._known[launcher]
+        if isinstance(found, CrowdbenchError):
+            raise found
+        return found
+
+    def look(self, asked: Sequence[tuple[Order, Ticket]]) -> tuple[dict[tuple[str, str], Seen], list[str]]:
+        """What queues say, by launcher and number; and what keeps others from saying it."""
+        seen: dict[tuple[str, str], Seen] = {}
+        problems = []
+        for launcher in sorted({order.launcher for order, _ in asked}):
+            tickets = [ticket for order, ticket in asked if order.launcher == launcher]
+            try:
+                found = self.of(launcher).look(tickets)
+            except CrowdbenchError as error:
+                problems.append(str(error).splitlines()[0])
+                continue
+            seen.update(((launcher, number), what) for number, what in found.items())
+            seen.update(
+                ((launcher, ticket.number), Seen("ended")) for ticket in tickets if ticket.number not in found
+            )
+        return seen, problems
+
+    def last_words(self, launcher: str, ticket: Ticket) -> str:
+        """Why a job was lost, as far as its queue and its logs tell."""
+        try:
+            return self.of(launcher).last_words(ticket)
+        except (CrowdbenchError, OSError) as error:
+            log.debug("%s: %s", ticket.number, error)
+            return "killed"
+
+
+def standings(root: Path, queues: Queues | None = None) -> tuple[list[Standing], list[str]]:
+    """All jobs and runs of a folder of runs, the latest last.
+
+    Returns:
+        How they stand, and what keeps a queue from answering, if something does.
+    """
+    root = root.absolute()
+    jobs = list(find_jobs(root))
+    found, problems = standings_of(jobs, queues or Queues())
+    taken = {directory for job in found for directory in job[1]}
+    rows = [row for row, _ in found]
+    for path in root.glob("*/*/*/*.json"):
+        if path.name in ("run.json", "training.json") and str(path.parent) not in taken:
+            row = _of_a_run(path)
+            if row is not None:
+                rows.append(row)
+    return sorted(rows, key=lambda row: (row.changed, row.name)), problems
+
+
+def standings_of(jobs: Sequence[Job], queues: Queues) -> tuple[list[tuple[Standing, list[str]]], list[str]]:
+    """How jobs stand, each with the directories of its runs.
+
+    Jobs that cannot be read are left out, and said among the problems.
+    """
+    read: list[tuple[Job, Order, Ticket | None, State | None]] = []
+    problems = []
+    for job in jobs:
+        try:
+            read.append((job, job.order(), job.ticket(), job.state()))
+        except CrowdbenchError as error:
+            problems.append(str(error).splitlines()[0])
+    # Those that are done have had the last word.
+    open_ones = [
+        (order, ticket)
+        for _, order, ticket, state in read
+        if ticket is not None and not (state is not None and state.state == "done")
+    ]
+    seen, unanswered = queues.look(open_ones)
+    rows = []
+    for job, order, ticket, state in read:
+        what = seen.get((order.launcher, ticket.number)) if ticket is not None else Seen("ended")
+        row = _of_a_job(job, order, ticket, state, what, queues)
+        rows.append((row, state.runs if state is not None else []))
+    return rows, problems + unanswered
+
+
+def _of_a_job(
+    job: Job, order: Order, ticket: Ticket | None, state: State | None, seen: Seen | None, queues: Queues
+) -> Standing:
+    request = order.request
+    word, reason = _word(order, ticket, state, seen, queues)
+    where = " ".join(filter(None, (ticket.number if ticket else "", _node(state, seen))))
+    facts: dict[str, Any] = {}
+    directory = state.run if state is not None else None
+    if directory is not None and word == "running":
+        facts = _progress(directory)
+    ap = _ap(directory) if directory is not None and word == "done" else None
+    return Standing(
+        name=job.name,
+        what=request.get("kind", "run"),
+        method=str(request.get("method", "")),
+        dataset=str(request.get("dataset", "")),
+        state=word,
+        ap=ap,
+        where=where,
+        reason=reason,
+        directory=directory,
+        job=job.folder,
+        changed=_changed(job.folder / ("state.json" if state is not None else "job.json")),
+        **facts,
+    )
+
+
+def _word(
+    order: Order, ticket: Ticket | None, state: State | None, seen: Seen | None, queues: Queues
+) -> tuple[Word, str]:
+    """The state in a word, and the reason in a line."""
+    own: Word = state.state if state is not None else "waiting"
+    word, told = own, (state.reason if state is not None else None) or ""
+    if seen is not None and own != "done":
+        if seen.state != "ended":
+            word, told = seen.state, seen.words
+        elif ticket is not None and ticket.cancelled is not None:
+            word, told = "cancelled", f"at {ticket.cancelled}"
+        elif ticket is None:
+            word, told = "lost", "it was never handed over; give the same command again"
+        elif own in ("running", "waiting"):
+            word, told = "lost", queues.last_words(order.launcher, ticket)
+    return word, told
+
+
+def _node(state: State | None, seen: Seen | None) -> str:
+    if seen is not None and seen.node:
+        return seen.node
+    return state.starts[-1].node if state is not None and state.starts else ""
+
+
+def _progress(directory: Path) -> dict[str, Any]:
+    found = read_progress(directory)
+    if found is None:
+        return {}
+    progress, _ = found
+    return {name: getattr(progress, name) for name in ("done", "of", "unit", "eta_s", "words")}
+
+
+def _ap(directory: Path) -> float | None:
+    for name in ("run.json", "training.json"):
+        record = _read(directory / name)
+        if record is not None:
+            return _score(record)
+    return None
+
+
+def _score(record: _Record) -> float | None:
+    score = record.best.score if record.best is not None else (record.scores or {}).get("AP")
+    return None if score is None or score < 0 else score
+
+
+def _of_a_run(path: Path) -> Standing | None:
+    record = _read(path)
+    if record is None:
+        return None
+    directory = path.parent
+    word: Word = {"interrupted": "stopped"}.get(record.state, record.state)  # type: ignore[assignment]
+    reason, facts = record.reason or "", {}
+    if word == "running":
+        claim, told = read_claim(directory), read_progress(directory)
+        if claim is None or told is None or time.time() - told[1] > 2 * SILENT_S:
+            word, reason = "lost", "killed; the same command goes on where it was"
+        else:
+            facts = _progress(directory)
+    dataset = record.protocol.dataset if record.protocol is not None else record.dataset
+    return Standing(
+        name="/".join(directory.parts[-3:]),
+        what="run" if path.name == "run.json" else "train",
+        method=record.method,
+        dataset=dataset or "",
+        state=word,
+        ap=_score(record) if word == "done" else None,
+        where=str(record.host.get("name", "")),
+        reason=reason.splitlines()[0] if reason else "",
+        directory=directory,
+        changed=_changed(path),
+        **facts,
+    )
+
+
+def _read(path: Path) -> _Record | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Record)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return None
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def wait_for(jobs: Sequence[Job], poll_s: float = 2.0, patience_s: float = 600.0) -> Iterator[list[Standing]]:
+    """Look at jobs until all of them have ended.
+
+    Args:
+        jobs: to wait for.
+        poll_s: between two looks; it grows to five times as much while nothing changes.
+        patience_s: so long a queue may leave questions unanswered.
+
+    Yields:
+        How they stand, after every look.
+
+    Raises:
+        LaunchError: the queue has not answered for too long, or a job is not there.
+    """
+    queues = Queues()
+    answered = time.monotonic()
+    pause = poll_s
+    before: list[Standing] = []
+    while True:
+        found, problems = standings_of(jobs, queues)
+        rows = [row for row, _ in found]
+        if not problems:
+            answered = time.monotonic()
+        elif len(rows) < len(jobs) or time.monotonic() - answered > patience_s:
+            raise LaunchError(problems[0])
+        yield rows
+        if all(row.is_ended for row in rows) and not problems:
+            return
+        pause = poll_s if rows != before else min(pause * 1.5, 5 * poll_s)
+        before = rows
+        time.sleep(pause)
+
+
+def find_job(root: Path, name: str) -> Job:
+    """The job of a name, of the beginning of one, or of a run's directory or its number.
+
+    Raises:
+        LaunchError: there is none, or several.
+    """
+    jobs = list(find_jobs(root))
+    exact = [job for job in jobs if name in (job.name, str(job.folder))]
+    if exact:
+        return exact[0]
+    wanted = str(Path(name).absolute())
+    matching = []
+    for job in jobs:
+        ticket, state = job.ticket(), job.state()
+        runs = state.runs if state is not None else []
+        if (
+            job.name.startswith(name)
+            or (ticket is not None and ticket.number == name)
+            or wanted in runs
+            or any(Path(run).name == name for run in runs)
+        ):
+            matching.append(job)
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise LaunchError(
+            f"{name!r} may be any of {len(matching)} jobs: {', '.join(job.name for job in matching[:5])}"
+            f"{', ...' if len(matching) > 5 else ''}.\nSay more of the name."
+        )
+    known = ", ".join(job.name for job in jobs[-5:]) or "none"
+    raise LaunchError(
+        f"no job in {root} is called {name!r}.\nSome are: {known}. `crowdbench status` lists all."
+    )

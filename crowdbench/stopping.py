@@ -1,0 +1,59 @@
+"""Signals that ask a process to stop, in time to write down what is finished."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+STATUS = 143
+
+
+class Stop:
+    """Whether this process has been asked to stop.
+
+    Attributes:
+        at_once: a signal unwinds the stack like Ctrl-C, as `SystemExit`; otherwise it is only noted, for
+            those who ask after every step.
+        signals: those that have come.
+        lost: somebody else has taken this process's work over; what it has not written is not wanted.
+    """
+
+    def __init__(self, at_once: bool) -> None:
+        self.at_once = at_once
+        self.signals: list[int] = []
+        self.lost = False
+        self._owner = os.getpid()
+
+    def __call__(self) -> bool:
+        return bool(self.signals)
+
+    def unwind_from_now_on(self) -> None:
+        """Stop at once from now on, and right now if it has been asked for."""
+        self.at_once = True
+        if self.signals:
+            sys.exit(STATUS)
+
+    def lose(self) -> None:
+        """Stop, because the work was taken over; may be called in another thread."""
+        self.lost = True
+        os.kill(self._owner, signal.SIGTERM)
+
+    def _hear(self, number: int, _: FrameType | None) -> None:
+        if os.getpid() != self._owner:
+            return  # a child that was forked meanwhile; its parent knows
+        self.signals.append(number)
+        if self.at_once and len(self.signals) == 1:
+            sys.exit(STATUS)
+
+    @contextmanager
+    def listening(self, numbers: Sequence[int]) -> Iterator[None]:
+        """Take these signals, and ignore them afterwards: the end has begun."""
+        for number in numbers:
+            signal.signal(number, self._hear)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,145 @@
+"""Hand jobs over to a queue, each at most once, whoever else hands over the same ones at the same moment."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from crowdbench.errors import LaunchError
+from crowdbench.jobs import Job, Resources, job_for, jobs_folder, new_order
+from crowdbench.launch import Queue, Seen
+from crowdbench.requests import AnyRequest, Request
+
+_LOCK_PATIENCE_S = 120.0
+_ALIVE = ("waiting", "running")
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What became of a request that was to be handed over.
+
+    Attributes:
+        job: its job.
+        how: it was handed over; it waits or runs already; it is done; or it failed, and would again.
+        number: the queue's, if it has one.
+        reason: why it failed.
+    """
+
+    job: Job
+    how: Literal["submitted", "waiting", "running", "done", "failed"]
+    number: str | None = None
+    reason: str | None = None
+
+
+def submit(
+    queue: Queue,
+    requests: Sequence[AnyRequest],
+    asked: Resources,
+    *,
+    at_once: int | None = None,
+    retry: bool = True,
+) -> list[Submitted]:
+    """Hand over what is neither done nor under way.
+
+    Args:
+        queue: takes them.
+        requests: of one folder of runs.
+        asked: for each; the queue's profile completes it.
+        at_once: how many may run at the same time.
+        retry: also what has failed for a reason that lies in itself: in its input, or in a bug.
+
+    Returns:
+        What became of each request, in their order.
+
+    Raises:
+        LaunchError: the queue does not take them.
+    """
+    resources = queue.completed(asked)
+    requests = [_prescribed(request, queue) for request in requests]
+    jobs = [job_for(request, resources) for request in requests]
+    with _alone(request.out for request in requests):
+        known = {job.folder: _known(job, seen, retry) for job, seen in look(queue, jobs)}
+        fresh: dict[Path, tuple[Job, AnyRequest]] = {}
+        for job, request in zip(jobs, requests, strict=True):
+            found = known[job.folder]
+            again = isinstance(request, Request) and request.again
+            if found is None or (again and found.how not in _ALIVE):
+                fresh[job.folder] = (job, request)
+        for job, request in fresh.values():
+            _put_away(job)
+            job.write(new_order(job, request, queue.name, queue.profile, resources))
+        handed_over = [job for job, _ in fresh.values()]
+        tickets = queue.submit(handed_over, resources, at_once) if handed_over else []
+        for job, ticket in zip(handed_over, tickets, strict=True):
+            job.write(ticket)
+            known[job.folder] = Submitted(job, "submitted", ticket.number)
+    found_all = [known[job.folder] for job in jobs]
+    return [found for found in found_all if found is not None]
+
+
+def _prescribed(request: AnyRequest, queue: Queue) -> AnyRequest:
+    if queue.device is not None and request.device == "auto":
+        return dataclasses.replace(request, device=queue.device)
+    return request
+
+
+@contextmanager
+def _alone(folders: Iterable[Path]) -> Iterator[None]:
+    """Nobody else looks for what is to be handed over, and hands it over, meanwhile.
+
+    Raises:
+        LaunchError: somebody else does, for minutes.
+    """
+    from filelock import FileLock, Timeout
+
+    outs = {folder.absolute() for folder in folders}
+    if len(outs) != 1:
+        raise LaunchError("jobs that are handed over together belong in one folder of runs.")
+    folder = jobs_folder(outs.pop())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock", timeout=_LOCK_PATIENCE_S):
+            yield
+    except Timeout:
+        raise LaunchError(
+            f"{folder}: somebody else has been handing over jobs for {_LOCK_PATIENCE_S:.0f} s.\n"
+            f"If nobody is, remove {folder / '.lock'}."
+        ) from None
+    except PermissionError as error:
+        raise LaunchError(f"{folder}: cannot be written ({error.strerror}).") from error
+
+
+def look(queue: Queue, jobs: Sequence[Job]) -> Iterator[tuple[Job, Seen | None]]:
+    """What a queue says of jobs; one question for all."""
+    tickets = {job.folder: ticket for job in jobs if (ticket := job.ticket()) is not None}
+    seen = queue.look(list(tickets.values())) if tickets else {}
+    for job in jobs:
+        ticket = tickets.get(job.folder)
+        yield job, seen.get(ticket.number) if ticket is not None else None
+
+
+def _known(job: Job, seen: Seen | None, retry: bool) -> Submitted | None:
+    """What is known of a job that need not be handed over; None if it is to be."""
+    ticket, state = job.ticket(), job.state()
+    number = ticket.number if ticket else None
+    if seen is not None and seen.state != "ended":
+        return Submitted(job, "waiting" if seen.state == "waiting" else "running", number)
+    if state is None:
+        return None
+    if state.state == "done" and state.run is not None and _is_there(state.run):
+        return Submitted(job, "done", number)
+    if state.state == "failed" and state.cause in ("input", "bug") and not retry:
+        return Submitted(job, "failed", number, state.reason)
+    return None
+
+
+def _is_there(run: Path) -> bool:
+    return (run / "run.json").is_file() or (run / "training.json").is_file()
+
+
+def _put_away(job: Job) -> None:
+    """Make room for a new submission: what an earlier one came to is no longer the job's state."""
+    for name in ("ticket.json", "state.json"):
+        (job.folder / name).unlink(missing_ok=True)

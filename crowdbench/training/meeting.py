@@ -1,0 +1,101 @@
+"""How the processes of a Slurm step find each other: the first one says in a file where it listens.
+
+A port that is computed from the job's number may be taken, by another job or by anybody; a port that the
+system has just handed out is not.
+"""
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from crowdbench.errors import MachineError
+from crowdbench.files import write_whole
+from crowdbench.place import Place, start_name
+
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import TCPStore
+
+PATIENCE_S = 600.0
+_TRY = timedelta(seconds=20)
+_POLL_S = 0.2
+
+
+class _Address(msgspec.Struct):
+    host: str
+    port: int
+
+
+def met_in(folder: Path, place: Place) -> "TCPStore":
+    """The store through which processes find each other.
+
+    Args:
+        folder: all processes see it.
+        place: of this process.
+
+    Raises:
+        MachineError: nobody came in ten minutes, or the folder cannot be written to.
+    """
+    path = folder / f".meeting-{start_name(os.environ)}.json"
+    if place.is_first:
+        return _listening(path, place)
+    return _found(path, place)
+
+
+def _listening(path: Path, place: Place) -> "TCPStore":
+    from torch._C._distributed_c10d import TCPStore
+
+    host = os.environ.get("SLURMD_NODENAME", "localhost")
+    store = TCPStore(
+        host, 0, place.count, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=PATIENCE_S)
+    )
+    try:
+        write_whole(path, msgspec.json.encode(_Address(host, store.port)))
+    except OSError as error:
+        raise MachineError(f"{path}: cannot be written ({error.strerror}).") from error
+    store.set("first", "here")
+    deadline = time.monotonic() + PATIENCE_S
+    while store.add("met", 0) < place.count - 1:
+        if time.monotonic() > deadline:
+            raise MachineError(
+                f"{store.add('met', 0) + 1} of {place.count} processes have come to {host}:{store.port}.\n"
+                "See the logs of the others; nodes must reach each other, and share the folder of runs."
+            )
+        time.sleep(_POLL_S)
+    path.unlink(missing_ok=True)
+    return store
+
+
+def _found(path: Path, place: Place) -> "TCPStore":
+    from torch._C._distributed_c10d import TCPStore
+
+    deadline = time.monotonic() + PATIENCE_S
+    problem = "the file did not appear"
+    while time.monotonic() < deadline:
+        try:
+            address = msgspec.json.decode(path.read_bytes(), type=_Address)
+            store = TCPStore(
+                address.host,
+                address.port,
+                place.count,
+                is_master=False,
+                wait_for_workers=False,
+                timeout=_TRY,
+            )
+            store.get("first")
+            store.add("met", 1)
+            store.set_timeout(timedelta(seconds=PATIENCE_S))
+            return store
+        except FileNotFoundError:
+            pass
+        # An address that an earlier job of the same number left behind: look again.
+        except (OSError, msgspec.DecodeError, RuntimeError) as error:
+            problem = str(error)
+        time.sleep(_POLL_S)
+    raise MachineError(
+        f"{path}: process {place.rank} of {place.count} found nobody there ({problem}).\n"
+        "All processes must see one folder of runs, and the first one's node."
+    )

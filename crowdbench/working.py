@@ -1,0 +1,285 @@
+"""Carry out a job in its own processes, through deaths and restarts.
+
+The first of the job's processes keeps its state (`crowdbench.jobs.State`). Whoever started the processes
+learns how it ended and decides what follows: whether a queue has to take the job back.
+"""
+
+import dataclasses
+import enum
+import errno
+import logging
+import os
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from crowdbench.carrying_out import evaluate_as_asked, train_as_asked
+from crowdbench.current_job import current_job
+from crowdbench.errors import (
+    CrowdbenchError,
+    InputError,
+    MachineError,
+    PluginError,
+    RunError,
+    StoppedError,
+    SupersededError,
+)
+from crowdbench.jobs import Cause, Job, Start, State, now
+from crowdbench.logfile import log_file
+from crowdbench.place import Place, place_in
+from crowdbench.requests import Request
+from crowdbench.stopping import Stop
+from crowdbench.writer import only_writer
+
+log = logging.getLogger("crowdbench")
+
+SAME_PLACE = 3  # so many failures in one place are enough
+_KEPT_STARTS = 20
+# What PyTorch says, in a plain RuntimeError, when a GPU, a node or the network has failed.
+_SIGNS_OF_A_BROKEN_MACHINE = (
+    "CUDA error",
+    "NCCL",
+    "cuDNN",
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Broken pipe",
+    "gloo",
+    "Gloo",
+)
+
+
+class Outcome(enum.Enum):
+    """How a job's process ended."""
+
+    DONE = "done"
+    STOPPED = "stopped"  # as asked; it can go on
+    RETRY = "retry"  # the machine failed, and not too often yet
+    FAILED = "failed"
+    SUPERSEDED = "superseded"  # a later start of this job, or another one, is at it
+
+
+def work(job: Job, stop: Stop) -> Outcome:
+    """Carry out a job.
+
+    Args:
+        job: its folder.
+        stop: whether this process is to stop.
+
+    Raises:
+        SystemExit: it was stopped before it had begun.
+        OSError: not even the job's state can be written.
+    """
+    place = place_in(os.environ)
+    if not place.is_first:
+        return _share(job, stop, place)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(only_writer(job.folder, stop.lose))
+        except SupersededError as error:
+            log.warning("%s", error)
+            return Outcome.SUPERSEDED
+        stack.enter_context(log_file(job.log))
+        return _first(job, stop)
+
+
+def _first(job: Job, stop: Stop) -> Outcome:
+    keeper = _StateKeeper(job)
+    stuck = keeper.begin()
+    if stuck is not None:
+        keeper.end("failed", stuck, "machine")
+        return Outcome.FAILED
+    try:
+        _carried_out(job, stop, keeper.note_run)
+    except BaseException as error:
+        if stop.lost or isinstance(error, SupersededError):
+            return Outcome.SUPERSEDED
+        if _is_a_stop(error, stop):
+            keeper.end("stopped", "told to stop")
+            return Outcome.STOPPED
+        if not isinstance(error, Exception):
+            raise
+        return _failed(keeper, error)
+    keeper.end("done")
+    return Outcome.DONE
+
+
+def _share(job: Job, stop: Stop, place: Place) -> Outcome:
+    """What a process does that is not the first: its share, and say so if it fails."""
+    try:
+        _carried_out(job, stop, lambda _: None)
+    except BaseException as error:
+        if _is_a_stop(error, stop):
+            return Outcome.STOPPED
+        if not isinstance(error, Exception):
+            raise
+        _report(error)
+        # Whatever the first process says later is a consequence of this.
+        reason = f"process {place.rank} of {place.count}: {first_line(error)}"
+        _StateKeeper(job).note_failure(reason, cause_of(error))
+        return Outcome.FAILED
+    return Outcome.DONE
+
+
+def _is_a_stop(error: BaseException, stop: Stop) -> bool:
+    """Whether a process was told to stop; that it then misses others, who were told too, is no failure."""
+    if isinstance(error, SystemExit | StoppedError | KeyboardInterrupt):
+        return True
+    return stop() and isinstance(error, Exception) and cause_of(error) == "machine"
+
+
+def _carried_out(job: Job, stop: Stop, on_start: Callable[[Path], None]) -> None:
+    request = job.request()
+    started = current_job()
+    if isinstance(request, Request):
+        if started is not None and started.start > 0:
+            # What there is was computed by this job's first start, not before.
+            request = dataclasses.replace(request, again=False)
+        evaluate_as_asked(request, on_start=on_start)
+        return
+    train_as_asked(request, on_start=on_start, stopping=stop, on_trained=lambda _: stop.unwind_from_now_on())
+
+
+def _failed(keeper: "_StateKeeper", error: Exception) -> Outcome:
+    cause, reason = cause_of(error), first_line(error)
+    _report(error)
+    if cause != "machine":
+        keeper.end("failed", reason, cause)
+        return Outcome.FAILED
+    failures = keeper.failures_here(keeper.reached())
+    if failures >= SAME_PLACE:
+        keeper.end("failed", f"{reason} (given up: {failures} times in a row in the same place)", cause)
+        return Outcome.FAILED
+    keeper.end("failed", reason, cause)
+    return Outcome.RETRY
+
+
+def _report(error: Exception) -> None:
+    known = isinstance(error, CrowdbenchError)
+    log.error("failed: %s", error, exc_info=None if known else error)
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong, in a line."""
+    text = str(error).strip()
+    line = text.splitlines()[0] if text else ""
+    return line if isinstance(error, CrowdbenchError) and line else f"{type(error).__name__}: {line}"
+
+
+def cause_of(error: BaseException) -> Cause:
+    """Whether a failure lies in the machine, in what was asked for, or in the code."""
+    if isinstance(error, MachineError | OSError | MemoryError):
+        return "machine"
+    if isinstance(error, InputError | PluginError | RunError):
+        return "input"
+    text = str(error)
+    if isinstance(error, RuntimeError) and any(sign in text for sign in _SIGNS_OF_A_BROKEN_MACHINE):
+        return "machine"
+    return "bug"
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Whether a disk or a quota is at the bottom of an error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
+
+
+class _StateKeeper:
+    """Writes ``state.json``.
+
+    Args:
+        job: whose.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.state = job.state() or State("running")
+
+    def begin(self) -> str | None:
+        """Note this start.
+
+        Returns:
+            Why there is no point in it; None if there is.
+        """
+        started = current_job()
+        reached = self.reached()
+        this = Start(
+            number=started.job if started else "",
+            start=started.start if started else 0,
+            node=started.node if started else "",
+            at=now(),
+            reached=reached,
+        )
+        failures, reason = self.failures_here(reached), self.state.reason
+        self._write(
+            state="running", starts=[*self.state.starts[-_KEPT_STARTS:], this], reason=None, cause=None
+        )
+        if failures < SAME_PLACE:
+            return None
+        return f"given up: {failures} starts in a row failed or died in the same place" + (
+            f"; the last with {reason}" if reason else ", and none could say why"
+        )
+
+    def reached(self) -> int:
+        """How far the work is."""
+        return reached_by(self.state.run) if self.state.run else 0
+
+    def failures_here(self, reached: int) -> int:
+        """How many starts in a row began where the work is now, and failed or were killed."""
+        count = 0
+        for start in reversed(self.state.starts):
+            if start.reached != reached or start.ended in ("stopped", "done"):
+                break
+            count += 1
+        return count
+
+    def note_run(self, directory: Path) -> None:
+        """The run's directory is known."""
+        starts = self.state.starts
+        this = msgspec.structs.replace(starts[-1], reached=reached_by(directory))
+        runs = [*(run for run in self.state.runs if run != str(directory)), str(directory)]
+        self._write(runs=runs, starts=[*starts[:-1], this])
+
+    def note_failure(self, reason: str, cause: Cause) -> None:
+        """Another process than the first has failed."""
+        with suppress(OSError):
+            self._write(state="failed", reason=reason, cause=cause)
+
+    def end(
+        self, how: Literal["done", "stopped", "failed"], reason: str | None = None, cause: Cause | None = None
+    ) -> None:
+        """Note how this start has ended.
+
+        Raises:
+            OSError: the disk is full, or away.
+        """
+        starts = self.state.starts
+        told = self.job.state()
+        if how == "failed" and told is not None and told.state == "failed" and told.starts == starts:
+            reason, cause = told.reason, told.cause  # another process failed first; this is what came of it
+        ended = msgspec.structs.replace(starts[-1], ended=how)
+        self._write(
+            state=how,
+            reason=reason,
+            cause=cause,
+            starts=[*starts[:-1], ended],
+            finished=now(),
+            completed=self.state.completed + (how == "done"),
+        )
+
+    def _write(self, **changes: object) -> None:
+        self.state = msgspec.structs.replace(self.state, **changes)
+        self.job.write(self.state)
+
+
+def reached_by(run: Path) -> int:
+    """How far the work in a run's directory is: a number that grows with every bit of it that is safe."""
+    steps = [int(path.stem.split("-")[1]) for path in run.glob("checkpoints/step-*.json")]
+    if (run / "training.json").is_file():
+        return max(steps, default=0)
+    return len(list(run.glob("parts/*.json")))

@@ -1,0 +1,345 @@
+"""Only one process's work in a folder counts, on one machine and on many.
+
+writer.json     who is at it; gone when it has ended in order
+progress.json   a sign of life every few seconds, and how far the work is
+writer.lock     locked while it works, where the file system knows locks
+
+A process that is killed leaves its claim behind, without a sign of life. A cluster may start a job again
+while the processes of its first start, on a node it has lost sight of, still work: the new start then takes
+the claim over, and waits until the old one has noticed and ended. Before every write that matters a writer
+makes sure that the claim is still its own.
+"""
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from crowdbench.current_job import current_job
+from crowdbench.errors import MachineError, SupersededError
+from crowdbench.files import write_whole
+
+log = logging.getLogger("crowdbench")
+
+CLAIM, PROGRESS, LOCK = "writer.json", "progress.json", "writer.lock"
+BEAT_S = 5.0
+SILENT_S = 30.0  # no sign of life for so long: it is dead
+_GIVE_UP_S = 180.0
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Who works in a folder.
+
+    Attributes:
+        token: drawn for this claim.
+        host, pid: the process, and its machine (a cluster's name of the node, if there is one).
+        machine: the machine's own name, which several nodes may share.
+        since: when it began, UTC.
+        job, start: the cluster's job, and how often that was started before.
+    """
+
+    token: str
+    host: str
+    pid: int
+    machine: str
+    since: str
+    job: str | None = None
+    start: int = 0
+
+    def succeeds(self, other: "Claim") -> bool:
+        """Whether this is a later start of the very job that the other one belongs to."""
+        return self.job is not None and self.job == other.job and self.start > other.start
+
+    def __str__(self) -> str:
+        job = f"job {self.job}, " if self.job else ""
+        return f"{job}process {self.pid} on {self.host}, since {self.since}"
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a writer is.
+
+    Attributes:
+        token: of its claim.
+        done, of: how many units.
+        unit: what is counted, as in "images".
+        eta_s: seconds that are left, as far as that can be said.
+        words: the same and more, to be shown.
+    """
+
+    token: str
+    done: int = 0
+    of: int = 0
+    unit: str = ""
+    eta_s: float | None = None
+    words: str = ""
+
+
+def read_claim(folder: Path) -> Claim | None:
+    """Who works in a folder, or did until it was killed."""
+    return _read(folder / CLAIM, Claim)
+
+
+def read_progress(folder: Path) -> tuple[Progress, float] | None:
+    """How far the work in a folder is, and when that was said, in seconds since the epoch."""
+    found = _read(folder / PROGRESS, Progress)
+    if found is None:
+        return None
+    with suppress(OSError):
+        return found, (folder / PROGRESS).stat().st_mtime
+    return None
+
+
+T = TypeVar("T", Claim, Progress)
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return None
+
+
+class Writer:
+    """The one that works in a folder.
+
+    Args:
+        folder: of the work.
+        claim: this process's.
+        on_lost: called, in a thread of its own, when another process has taken over.
+    """
+
+    def __init__(self, folder: Path, claim: Claim, on_lost: Callable[[], None] | None = None) -> None:
+        self.folder = folder
+        self.claim = claim
+        self.lost = False
+        self._on_lost = on_lost
+        self._progress = Progress(claim.token)
+        self._ended = threading.Event()
+        self._beats = threading.Thread(target=self._live, name="writer", daemon=True)
+
+    def report(self, done: int, of: int, unit: str, eta_s: float | None = None, words: str = "") -> None:
+        """Say how far the work is; it is written down with the next sign of life."""
+        self._progress = Progress(self.claim.token, done, of, unit, eta_s, words)
+
+    def require(self) -> None:
+        """Make sure that this process's work still counts; to be asked before every write.
+
+        Raises:
+            SupersededError: another process has taken over.
+        """
+        found = read_claim(self.folder)
+        self.lost = self.lost or (found is not None and found.token != self.claim.token)
+        if self.lost:
+            raise SupersededError(f"{self.folder}: taken over by {found}; nothing more is written here.")
+
+    def begin(self) -> None:
+        """Claim the folder, and show signs of life from now on.
+
+        Raises:
+            MachineError: it cannot be written to.
+        """
+        try:
+            write_whole(self.folder / CLAIM, msgspec.json.encode(self.claim))
+            self._sign()
+        except OSError as error:
+            raise MachineError(f"{self.folder}: cannot be written ({error.strerror}).") from error
+        self._beats.start()
+
+    def end(self) -> None:
+        """Leave the folder to others."""
+        self._ended.set()
+        if self._beats.is_alive():
+            self._beats.join(2 * BEAT_S)
+        found = read_claim(self.folder)
+        if found is not None and found.token == self.claim.token:
+            for name in (PROGRESS, CLAIM):
+                with suppress(OSError):
+                    (self.folder / name).unlink(missing_ok=True)
+
+    def _sign(self) -> None:
+        write_whole(self.folder / PROGRESS, msgspec.json.encode(self._progress))
+
+    def _live(self) -> None:
+        while not self._ended.wait(BEAT_S):
+            try:
+                self.require()
+                self._sign()
+            except SupersededError:
+                if self._on_lost is not None:
+                    self._on_lost()
+                return
+            except OSError as error:
+                # Who works here will notice a full disk itself, and say more about it.
+                log.debug("%s: no sign of life could be written (%s)", self.folder, error)
+
+
+def _new_claim() -> Claim:
+    job = current_job()
+    machine = socket.gethostname()
+    return Claim(
+        token=secrets.token_hex(8),
+        host=job.node if job and job.node else machine,
+        pid=os.getpid(),
+        machine=machine,
+        since=datetime.now(UTC).isoformat(timespec="seconds"),
+        job=f"{job.launcher} {job.job}" if job else None,
+        start=job.start if job else 0,
+    )
+
+
+@contextmanager
+def only_writer(folder: Path, on_lost: Callable[[], None] | None = None) -> Iterator[Writer]:
+    """Be the only one whose work in a folder counts.
+
+    Args:
+        folder: made if need be.
+        on_lost: called, in a thread of its own, when a later start of this job has taken over.
+
+    Raises:
+        SupersededError: somebody else is at it.
+        MachineError: the folder cannot be written to.
+    """
+    writer = Writer(folder, _new_claim(), on_lost)
+    lock = _Lock(folder / LOCK)
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _take(folder, writer, lock)
+        except OSError as error:
+            raise MachineError(f"{folder}: cannot be written ({error.strerror}).") from error
+        writer.begin()
+        try:
+            yield writer
+        finally:
+            writer.end()
+    finally:
+        lock.release()
+
+
+class _Lock:
+    """A lock on a file, as far as the file system knows locks; where it does not, claims have to do."""
+
+    def __init__(self, path: Path) -> None:
+        from filelock import FileLock
+
+        self._lock = FileLock(path)
+
+    def taken(self) -> bool:
+        """Try to take it; True if this process has it."""
+        from filelock import Timeout
+
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        except NotImplementedError:
+            return True
+        return True
+
+    def release(self) -> None:
+        """Leave it to others."""
+        self._lock.release()
+
+
+def _take(folder: Path, writer: Writer, lock: _Lock) -> None:
+    """Wait until nobody else works here, if that is worth waiting for.
+
+    Raises:
+        SupersededError: somebody else does, and will go on.
+    """
+    is_locked = lock.taken()
+    held = read_claim(folder)
+    if is_locked and (held is None or _has_ended(held)):
+        return
+    mine = writer.claim
+    later = held is not None and mine.succeeds(held)
+    if not is_locked and not later:
+        raise _refusal(folder, held)
+    if later:
+        log.warning("%s: takes over from an earlier start (%s)", folder, held)
+        write_whole(folder / CLAIM, msgspec.json.encode(mine))
+    silence = _Silence(folder)
+    deadline = time.monotonic() + _GIVE_UP_S
+    while True:
+        if not is_locked and lock.taken():
+            return
+        if silence.seconds() > SILENT_S:
+            return  # it is dead, or its node is cut off; a lock it may still hold says nothing more
+        if is_locked and not later and silence.was_broken:
+            raise _refusal(folder, held)  # alive, where the file system's locks do not reach
+        if time.monotonic() > deadline:
+            raise _refusal(folder, held)
+        time.sleep(0.5)
+
+
+def _has_ended(claim: Claim) -> bool:
+    """Whether the process of a claim on this very machine is gone; False if that cannot be known."""
+    if claim.machine != socket.gethostname():
+        return False
+    try:
+        os.kill(claim.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _refusal(folder: Path, held: Claim | None) -> SupersededError:
+    return SupersededError(
+        f"{folder}: another process is at this very work ({held or 'it does not say who'}).\n"
+        "Wait for it, or do something else: another --seed, --out or setting."
+    )
+
+
+class _Silence:
+    """For how long a folder's writer has shown no sign of life, by this machine's clock alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / PROGRESS
+        self._last = self._stamp()
+        self._since = time.monotonic()
+        self.was_broken = False
+
+    def _stamp(self) -> int | None:
+        try:
+            return self._path.stat().st_mtime_ns
+        except OSError:
+            return None
+
+    def seconds(self) -> float:
+        stamp = self._stamp()
+        if stamp != self._last:
+            self._last, self._since = stamp, time.monotonic()
+            self.was_broken = self.was_broken or stamp is not None
+        return time.monotonic() - self._since
+
+
+@contextmanager
+def at_work(folder: Path) -> Iterator[Callable[..., None]]:
+    """Say how far the work in a folder is, where several processes may do it without harm.
+
+    Yields:
+        `Writer.report`; it does nothing if another process says it already.
+    """
+    held = read_claim(folder)
+    if held is not None and not _has_ended(held):
+        progress = read_progress(folder)
+        if progress is not None and time.time() - progress[1] < SILENT_S:
+            yield lambda *_, **__: None
+            return
+    writer = Writer(folder, _new_claim())
+    writer.begin()
+    try:
+        yield writer.report
+    finally:
+        writer.end()

@@ -1,0 +1,113 @@
+"""Slurm's programs, asked as rarely as possible: one question for all jobs, and none to its accounting."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from crowdbench.errors import LaunchError
+
+_PATIENCE_S = 60
+# Slurm's servers take breaths: a question is asked a few times before it counts as unanswered.
+_FORMAT = "%i|%T|%r|%N"
+
+
+class Line(NamedTuple):
+    """What `squeue` says of a job.
+
+    Attributes:
+        number: with the place in its array, as in ``"12_3"``.
+        state: as in ``"PENDING"``.
+        reason: as in ``"Resources"``.
+        nodes: as in ``"node[1-2]"``.
+    """
+
+    number: str
+    state: str
+    reason: str
+    nodes: str
+
+
+def require() -> None:
+    """Make sure that Slurm's programs are here.
+
+    Raises:
+        LaunchError: they are not.
+    """
+    missing = [program for program in ("sbatch", "srun", "squeue") if shutil.which(program) is None]
+    if missing:
+        raise LaunchError(
+            f"there is no Slurm on this machine: {', '.join(missing)} not found in PATH.\n"
+            "Give the command on a login node, load the cluster's Slurm module, or leave --on out."
+        )
+
+
+def ask(*command: str) -> str:
+    """What a program answers.
+
+    Raises:
+        LaunchError: it is not here, fails, or does not answer.
+    """
+    require()
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        raise LaunchError(f"{command[0]} has not answered for {_PATIENCE_S} s; try again later.") from None
+    if done.returncode != 0:
+        raise LaunchError(f"{command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def queue(numbers: Iterable[str]) -> dict[str, Line]:
+    """What Slurm remembers of jobs, by number; those that ended minutes ago are still among them.
+
+    Raises:
+        LaunchError: Slurm does not answer.
+    """
+    wanted = set(numbers)
+    # With a single number, one that is forgotten is an error; with two, it is left out.
+    listed = ",".join(sorted({number.split("_")[0] for number in wanted}))
+    text = ask("squeue", "-h", "-r", "-t", "all", "-o", _FORMAT, "--jobs", f"{listed},{listed}")
+    lines = (Line(*row.split("|", maxsplit=3)) for row in text.splitlines() if row.count("|") >= 3)
+    return {line.number: line for line in lines if line.number in wanted}
+
+
+def cancel(numbers: Iterable[str]) -> None:
+    """Call jobs off; those that have ended already are no error.
+
+    Raises:
+        LaunchError: Slurm does not answer, or refuses.
+    """
+    ask("scancel", "--quiet", *sorted(set(numbers)))
+
+
+def requeue(number: str) -> None:
+    """Take a job of one's own back into the queue, from within it.
+
+    Raises:
+        LaunchError: the node has no `scontrol`, or Slurm refuses.
+    """
+    if shutil.which("scontrol") is None:
+        raise LaunchError(
+            f"scontrol is not on {os.environ.get('SLURMD_NODENAME', 'this node')}, so the job cannot queue "
+            "itself again.\nGive the same command again: it goes on where it was."
+        )
+    ask("scontrol", "requeue", number)
+
+
+def job_state(number: str) -> str:
+    """As in ``"RUNNING"``; empty if Slurm does not say."""
+    try:
+        found = queue([number])
+    except LaunchError:
+        return ""
+    return found[number].state if number in found else ""
+
+
+def partitions() -> list[str]:
+    """Their names; empty if Slurm does not say."""
+    try:
+        return sorted(set(ask("sinfo", "-h", "-o", "%R").split()))
+    except LaunchError:
+        return []

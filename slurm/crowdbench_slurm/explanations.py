@@ -1,0 +1,94 @@
+"""What Slurm's words mean, and what to do about them."""
+
+from crowdbench.launch import Seen
+from crowdbench_slurm.commands import Line, partitions
+
+_WAITING = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "SUSPENDED", "STOPPED"}
+_RUNNING = {"RUNNING", "CONFIGURING", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT"}
+
+# Reasons for which a job waits for ever, unless it or the cluster is changed.
+HOPELESS = {
+    "PartitionTimeLimit": "the time limit is longer than the partition allows; set a shorter `time`",
+    "PartitionNodeLimit": "more nodes than the partition gives to one job; ask for fewer --nodes",
+    "AssocMaxJobsLimit": "the account may not run any job; ask its owner, or set another `account`",
+    "AssocGrpGRES": "more GPUs than the account may have; ask for fewer --gpus",
+    "QOSMaxGRESPerJob": "more GPUs than the quality of service allows a job; ask for fewer --gpus",
+    "QOSMaxNodePerJobLimit": "more nodes than the quality of service allows a job; ask for fewer --nodes",
+    "QOSMaxWallDurationPerJobLimit": "a longer time than the quality of service allows; set a shorter `time`",
+    "AssocMaxWallDurationPerJobLimit": "a longer time than the account allows; set a shorter `time`",
+    "AccountNotAllowed": "the partition does not serve this account; set another `account` or `partition`",
+    "QOSNotAllowed": "the partition does not serve this `qos`; set another",
+    "InvalidAccount": "no such account; set `account` to one that `sacctmgr show assoc user=$USER` lists",
+    "InvalidQOS": "no such quality of service; set another `qos`",
+    "BadConstraints": "no node has the features in `constraint`",
+    "JobHeldUser": "held; `scontrol release` lets it go",
+    "JobHeldAdmin": "held by an administrator",
+    "DependencyNeverSatisfied": "it depends on a job that failed",
+}
+_PATIENT = {
+    "Resources": "next in line; nothing is free",
+    "Priority": "others come first",
+    "BeginTime": "was taken back into the queue; starts again in a moment",
+    "JobArrayTaskLimit": "as many of the sweep run as may at the same time",
+    "ReqNodeNotAvail": "nodes it needs are down or reserved",
+    "NodeDown": "its node is down",
+    "PartitionDown": "the partition is closed",
+    "QOSMaxJobsPerUserLimit": "as many jobs run as you may have",
+    "AssocGrpGRESMinutes": "the account's GPU time is used up",
+    "None": "just arrived",
+}
+TOO_LATE = "the time limit came before it could write down where it is; set a longer `time` or `signal_s`"
+_ENDED = {
+    "CANCELLED": "cancelled",
+    "TIMEOUT": TOO_LATE,
+    "OUT_OF_MEMORY": "the node's memory ran out; raise `memory`, or lower --workers or --batch-size",
+    "NODE_FAIL": "the node failed",
+    "PREEMPTED": "another job took its place, and the cluster does not start it again",
+    "BOOT_FAIL": "the node did not start",
+    "DEADLINE": "the deadline passed",
+    "FAILED": "it failed",
+    "COMPLETED": "it ended",
+}
+
+
+def seen(line: Line) -> Seen:
+    """What a line of `squeue` says, in the harness's terms."""
+    reason = line.reason.strip("()")
+    name = reason.split(",", maxsplit=1)[0].strip()
+    if line.state in _WAITING:
+        meaning = HOPELESS.get(name) or _PATIENT.get(name)
+        words = name if meaning is None else f"{name}: {meaning}"
+        return Seen("waiting", "", words, name in HOPELESS)
+    if line.state in _RUNNING:
+        return Seen("running", line.nodes)
+    meaning = _ENDED.get(line.state.split(" ", maxsplit=1)[0], line.state.lower())
+    return Seen("ended", line.nodes, meaning)
+
+
+def refusal(message: str, profile: str) -> str:
+    """What `sbatch` said, and what it means."""
+    lines = [line for line in message.strip().splitlines() if "sbatch: error" in line]
+    said = "\n".join(line.removeprefix("sbatch: error: ") for line in lines) or message.strip()
+    low = said.lower()
+    where = f"in the profile {profile}"
+    if "invalid partition" in low:
+        known = ", ".join(partitions()) or "ask `sinfo`"
+        hint = f"There are: {known}. Set `partition` {where}."
+    elif "time limit" in low:
+        hint = f"Set a shorter `time` {where}; `sinfo -o '%P %l'` shows what partitions allow."
+    elif "account" in low:
+        hint = f"Set `account` {where} to one that `sacctmgr show assoc user=$USER` lists."
+    elif "qos" in low:
+        hint = f"Set another `qos` {where}."
+    elif "feature" in low:
+        hint = f"No node has what `constraint` asks for {where}."
+    elif "configuration is not available" in low or "gres" in low:
+        hint = (
+            "No node, or not so many nodes, have as many GPUs, processors or as much memory as asked for: "
+            f"--gpus, --nodes, and `gpus_per_node`, `cpus_per_gpu`, `memory`, `gpu_type` {where}."
+        )
+    elif "unable to contact" in low or "connect" in low:
+        hint = "The cluster's controller does not answer; try again later."
+    else:
+        hint = f"See `sbatch` {where}, and docs/slurm.md."
+    return f"Slurm does not take the job: {said}\n{hint}"

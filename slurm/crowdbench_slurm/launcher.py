@@ -1,0 +1,215 @@
+"""The launcher ``slurm``: jobs to a queue, through submitit."""
+
+import re
+import secrets
+import warnings
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crowdbench.errors import LaunchError
+from crowdbench.jobs import Job, Resources, Ticket, now, whoever
+from crowdbench.launch import Queue, Seen
+from crowdbench_slurm import commands, explanations
+from crowdbench_slurm.options import read_options
+
+if TYPE_CHECKING:
+    import submitit
+
+# An array of more tasks is refused by default; a longer one comes in pieces.
+LONGEST_ARRAY = 1000
+_FOREVER = 1_000_000
+SUBMISSIONS = ".submissions"
+
+
+class SlurmQueue(Queue):
+    """Hands jobs over to Slurm; `crowdbench_slurm.options.Options` says what a profile may say."""
+
+    name = "slurm"
+
+    def __init__(self, profile: str, options: Mapping[str, Any]) -> None:
+        super().__init__(profile, options)
+        self.options = read_options(profile, options)
+
+    @property
+    def device(self) -> str | None:
+        """As the profile says."""
+        return self.options.device
+
+    def completed(self, resources: Resources) -> Resources:
+        """As the profile says where nothing was asked.
+
+        Raises:
+            SettingsError: GPUs and nodes do not go together.
+        """
+        return self.options.completed(resources)
+
+    def submit(self, jobs: Sequence[Job], resources: Resources, at_once: int | None) -> list[Ticket]:
+        """Hand over jobs: one alone, several as an array.
+
+        Raises:
+            LaunchError: Slurm is not here, does not take them, or would never start them.
+        """
+        commands.require()
+        tickets: list[Ticket] = []
+        for first in range(0, len(jobs), LONGEST_ARRAY):
+            piece = jobs[first : first + LONGEST_ARRAY]
+            tickets += self._submit(piece, resources, at_once)
+        self._refuse_the_hopeless(tickets)
+        return tickets
+
+    def _submit(self, jobs: Sequence[Job], resources: Resources, at_once: int | None) -> list[Ticket]:
+        from crowdbench_slurm.task import Task
+
+        folder = self._new_folder(jobs[0])
+        executor = self._executor(folder)
+        parameters = self.options.parameters(resources)
+        name = jobs[0].name if len(jobs) == 1 else f"crowdbench-{len(jobs)}"
+        executor.update_parameters(
+            job_name=name, array_parallelism=min(at_once or len(jobs), len(jobs)), **parameters
+        )
+        paths = [str(job.folder) for job in jobs]
+        task = Task()
+        try:
+            with warnings.catch_warnings():
+                # That it has not been told the accounting's opinion of a job that was just handed over.
+                warnings.simplefilter("ignore")
+                if len(jobs) == 1:
+                    handed = [executor.submit(task, paths[0])]
+                else:
+                    handed = executor.map_array(task, paths)
+        except Exception as error:
+            if type(error).__name__ not in ("FailedJobError", "FailedSubmissionError", "CalledProcessError"):
+                raise
+            raise LaunchError(explanations.refusal(str(error), self.profile)) from error
+        return [Ticket(job.job_id, str(folder), now(), whoever()) for job in handed]
+
+    @staticmethod
+    def _new_folder(job: Job) -> Path:
+        # submitit names its files by the job's number, and controllers may hand out a number twice.
+        stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        folder = job.folder.parent / SUBMISSIONS / stamp
+        if "%" in str(folder):
+            raise LaunchError(f"{folder}: Slurm takes % in a path for a placeholder; choose another --out.")
+        folder.mkdir(parents=True)
+        return folder
+
+    def _executor(self, folder: Path) -> "submitit.SlurmExecutor":
+        import submitit
+
+        return submitit.SlurmExecutor(
+            folder=folder, max_num_timeout=_FOREVER, python=self.options.interpreter
+        )
+
+    def _refuse_the_hopeless(self, tickets: Sequence[Ticket]) -> None:
+        """Take back what Slurm has accepted and would keep in the queue for ever.
+
+        Raises:
+            LaunchError: there is such a job.
+        """
+        seen = self.look(tickets[:1])
+        hopeless = next((what for what in seen.values() if what.hopeless), None)
+        if hopeless is None:
+            return
+        self.cancel(tickets)
+        raise LaunchError(
+            f"Slurm would keep the job in the queue for ever ({hopeless.words}).\n"
+            f"It was taken back. Change the profile {self.profile}, or what you asked for."
+        )
+
+    def look(self, tickets: Sequence[Ticket]) -> dict[str, Seen]:
+        """One question to `squeue` for all.
+
+        Raises:
+            LaunchError: Slurm does not answer.
+        """
+        if not tickets:
+            return {}
+        lines = commands.queue(ticket.number for ticket in tickets)
+        return {number: explanations.seen(line) for number, line in lines.items()}
+
+    def cancel(self, tickets: Sequence[Ticket]) -> None:
+        """Call jobs off.
+
+        Raises:
+            LaunchError: Slurm does not answer, or refuses.
+        """
+        if tickets:
+            commands.cancel(ticket.number for ticket in tickets)
+
+    def logs(self, ticket: Ticket) -> list[Path]:
+        """A file for each task, the first one's first; it has the batch script's words too."""
+        pattern = re.compile(rf"{re.escape(ticket.number)}_(\d+)_log\.out")
+        found = [
+            (int(match.group(1)), path)
+            for path in Path(ticket.folder).glob(f"{ticket.number}_*_log.out")
+            if (match := pattern.fullmatch(path.name))
+        ]
+        return [path for _, path in sorted(found)]
+
+    def last_words(self, ticket: Ticket) -> str:
+        """Why a job has ended without a word of its own: what its log and `squeue` say of it."""
+        logs = self.logs(ticket)
+        for path in logs:
+            told = _told_by(path)
+            if told:
+                return told
+        try:
+            seen = self.look([ticket]).get(ticket.number)
+        except LaunchError:
+            seen = None
+        node = f" on {seen.node}" if seen and seen.node else ""
+        if not logs:
+            return (
+                f"it left nothing in {ticket.folder}: the node{node} does not see this folder, or cannot "
+                "write to it. Put --out on a file system that all nodes share"
+            )
+        return f"{seen.words}{node}" if seen and seen.state == "ended" else f"killed{node}"
+
+
+_END_BYTES = 65536
+
+
+def _told_by(log: Path) -> str:
+    """A line at the end of a log that says what went wrong, if there is one, and what it means."""
+    with log.open("rb") as file:
+        file.seek(0, 2)
+        file.seek(max(0, file.tell() - _END_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
+    for line in reversed(lines):
+        for pattern, meaning in _MEANINGS:
+            found = re.search(pattern, line)
+            if found:
+                return meaning.format(*found.groups())
+    return ""
+
+
+_MEANINGS = [
+    (
+        r"error: (\S+): task .*Out Of Memory|oom[-_]kill",
+        "the node's memory ran out; raise `memory`, or lower --workers or --batch-size",
+    ),
+    (
+        r"execve\(\): (\S+): No such file or directory",
+        "{0} is not on the node: the environment must lie on a file system that all nodes share, or be named "
+        "by `python` in the profile",
+    ),
+    (
+        r"(?:No module named|ModuleNotFoundError:.*) '?((?:crowdbench|submitit)\w*)",
+        "{0} is not installed in the environment that the node sees; see `python` and `setup` in the profile",
+    ),
+    (
+        r"No space left on device|Disk quota exceeded",
+        "the disk, or the quota, is full; make room and give the same command again: it goes on where it was",
+    ),
+    (
+        r"Waited for \d+ seconds but could not find submitted jobs in path",
+        "the node does not see the folder of runs; put --out on a file system that all nodes share",
+    ),
+    (
+        r"(?:CANCELLED|CANCELED) AT \S+ DUE TO TIME LIMIT",
+        explanations.TOO_LATE,
+    ),
+    (r"(?:CANCELLED|CANCELED) AT \S+ DUE TO NODE FAILURE", "the node failed"),
+]

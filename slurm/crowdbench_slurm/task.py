@@ -1,0 +1,138 @@
+"""What runs in a job's tasks: one process a GPU.
+
+All that is pickled is this class, by its name, and the path of the job's folder. Slurm says with SIGUSR2
+that the time is nearly over, or that another job takes the place; with SIGTERM that the job is called off, or
+taken back into the queue. Either lets a training write down where it is, and an evaluation what is finished.
+"""
+
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from submitit import JobEnvironment
+from submitit.helpers import Checkpointable
+
+from crowdbench.current_job import CurrentJob, enter
+from crowdbench.errors import CrowdbenchError, LaunchError
+from crowdbench.jobs import Job
+from crowdbench.place import place_in
+from crowdbench.stopping import STATUS, Stop
+
+log = logging.getLogger("crowdbench")
+
+FAILED, DISK_FULL, BUSY = 1, 28, 75
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
+
+
+class Task(Checkpointable):
+    """Carries out a job; what it was doing is on disk, and nothing else has to be kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def __call__(self, folder: str) -> str:
+        """Carry out the job in a folder.
+
+        Returns:
+            How it ended; if it did not end well, this process ends instead.
+        """
+        _speak_up()
+        _use_own_processors()
+        enter(_this_job())
+        return _carry_out(Job(Path(folder)))
+
+
+def _speak_up() -> None:
+    """All that crowdbench says goes into the task's log."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+
+
+def _use_own_processors() -> None:
+    # Where tasks are not bound to processors, each would begin as many threads as the node has.
+    if "SLURM_CPUS_PER_TASK" in os.environ:
+        os.environ.setdefault("OMP_NUM_THREADS", os.environ["SLURM_CPUS_PER_TASK"])
+
+
+def _this_job() -> CurrentJob:
+    environment = os.environ
+    described = JobEnvironment()
+    facts = {
+        name.lower().removeprefix("slurm_"): environment[name]
+        for name in ("SLURM_JOB_PARTITION", "SLURM_CLUSTER_NAME", "SLURM_JOB_ACCOUNT", "SLURM_STEP_GPUS")
+        if name in environment
+    }
+    return CurrentJob(
+        launcher="slurm",
+        job=described.job_id,
+        start=int(environment.get("SLURM_RESTART_COUNT", "0")),
+        # Several nodes may have one host name.
+        node=environment.get("SLURMD_NODENAME", described.hostname),
+        nodes=tuple(described.hostnames),
+        facts=facts,
+    )
+
+
+def _carry_out(job: Job) -> str:
+    from crowdbench.requests import Request
+    from crowdbench.working import Outcome, is_full_disk, work
+
+    try:
+        # A training stops after the step it is at; an evaluation has nothing to finish.
+        stop = Stop(at_once=isinstance(job.request(), Request))
+        with stop.listening(_SIGNALS):
+            outcome = work(job, stop)
+    except SystemExit:
+        outcome = Outcome.STOPPED  # before anything had begun
+    except CrowdbenchError as error:
+        log.error("%s", error)
+        _leave(DISK_FULL if is_full_disk(error) else FAILED)
+    except OSError as error:
+        # Not even the state can be written; the exit status says what the log may not.
+        log.error("%s: %s", job.folder, error)
+        _leave(DISK_FULL if is_full_disk(error) else FAILED)
+    if outcome is Outcome.DONE:
+        return str(outcome.value)
+    if stop.lost or outcome is Outcome.SUPERSEDED:
+        log.warning("another process has this job; nothing more is written here")
+        _leave(BUSY)
+    if not place_in(os.environ).is_first:
+        # To leave with an error would end the first task, which may be writing.
+        _leave(FAILED if outcome is Outcome.FAILED else 0)
+    if outcome is Outcome.RETRY or (outcome is Outcome.STOPPED and _is_wanted(job)):
+        _queue_again()
+    _leave(FAILED if outcome in (Outcome.FAILED, Outcome.RETRY) else STATUS)
+
+
+def _is_wanted(job: Job) -> bool:
+    """Whether a job that was told to stop is to go on later, and Slurm does not see to it."""
+    ticket = job.ticket()
+    if ticket is not None and ticket.cancelled is not None:
+        return False
+    from crowdbench_slurm import commands
+
+    # One that was cancelled, or pushed out, is not running any more in Slurm's eyes.
+    return commands.job_state(_this_job().job) == "RUNNING"
+
+
+def _queue_again() -> None:
+    from crowdbench_slurm import commands
+
+    try:
+        commands.requeue(_this_job().job)
+        log.info("taken back into the queue")
+    except LaunchError as error:
+        log.error("%s", error)
+
+
+def _leave(status: int) -> NoReturn:
+    """End this process now: nothing that submitit would write after an exception is of use."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
