@@ -5,6 +5,7 @@ read strictly: a misspelled field must not quietly change what is measured.
 """
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,6 +48,9 @@ class SuiteRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         boxes: ``"gt"``, ``"none"``, or ``"detector:<name>"`` with a name under ``[detector]``.
         settings: where they differ from the method's published settings for this dataset.
         weights: as ``crowdbench run --weights`` takes them.
+        seed: of random weights, or of the training; None takes the command's.
+        train: train the method first; the run is that of its weights.
+        recipe: of the training, where it differs from the published one.
         ap: the published AP that the run should reproduce, in percent.
         table: where that figure is printed.
     """
@@ -57,8 +61,17 @@ class SuiteRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     boxes: Boxes = "gt"
     settings: dict[str, Any] = {}
     weights: Text = "published"
+    seed: int | None = None
+    train: bool = False
+    recipe: dict[str, Any] = {}
     ap: Percent | None = None
     table: str = ""
+
+    def __post_init__(self) -> None:
+        if self.recipe and not self.train:
+            raise ValueError("a recipe is for training: set train = true, or leave it out")
+        if self.train and (self.boxes != "gt" or self.weights != "published" or self.split is not None):
+            raise ValueError("a training has ground-truth boxes, its recipe's split and its own weights")
 
     @property
     def detector(self) -> str | None:
@@ -66,24 +79,60 @@ class SuiteRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.boxes.removeprefix(DETECTOR) if self.boxes.startswith(DETECTOR) else None
 
 
-class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"runs": "run"}):
+class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Runs of each method on each dataset with each seed; the other fields are those of `SuiteRun`."""
+
+    methods: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
+    datasets: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
+    seeds: Annotated[tuple[int, ...], msgspec.Meta(min_length=1)] = (0,)
+    split: Text | None = None
+    boxes: Boxes = "gt"
+    settings: dict[str, Any] = {}
+    weights: Text = "published"
+    train: bool = False
+    recipe: dict[str, Any] = {}
+    table: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.seeds) > 1 and not self.train and self.weights != "none":
+            raise ValueError(
+                'seeds make no difference: set train = true or weights = "none", or leave them out'
+            )
+
+    def runs(self) -> list[SuiteRun]:
+        """One for each combination, seeds next to each other."""
+        common = {name: getattr(self, name) for name in self.__struct_fields__}
+        axes = [common.pop(name) for name in ("methods", "datasets", "seeds")]
+        return [SuiteRun(method=m, dataset=d, seed=s, **common) for m, d, s in product(*axes)]
+
+
+class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"single": "run"}):
     """Runs that belong together.
 
     Attributes:
         name: what the suite is called; an installed suite's file has the same name.
         description: what it measures, in one sentence.
-        runs: in the order of the file, where each is a ``[[run]]``.
+        single: in the order of the file, where each is a ``[[run]]``.
+        grid: many at once; each is a ``[[grid]]``.
         source: where the published figures were read.
         detector: files of detections, by the name that the runs use.
     """
 
     name: Text
     description: Text
-    runs: Annotated[tuple[SuiteRun, ...], msgspec.Meta(min_length=1)]
+    single: tuple[SuiteRun, ...] = ()
+    grid: tuple[Grid, ...] = ()
     source: str = ""
     detector: dict[str, Detector] = {}
 
+    @property
+    def runs(self) -> tuple[SuiteRun, ...]:
+        """All of them: the single ones, then those of the grids."""
+        return (*self.single, *(run for grid in self.grid for run in grid.runs()))
+
     def __post_init__(self) -> None:
+        if not self.runs:
+            raise ValueError("it names no run: write a [[run]] or a [[grid]]")
         named = {run.detector for run in self.runs if run.detector is not None}
         for name in sorted(named - self.detector.keys()):
             raise ValueError(f"a run takes the boxes of {name!r}, and there is no [detector.{name}]")

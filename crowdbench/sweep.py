@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,8 @@ import msgspec
 from crowdbench.boxes import DetectorBoxes
 from crowdbench.errors import CrowdbenchError, InputError, MissingDataError, UnknownNameError
 from crowdbench.hashing import file_digest
+from crowdbench.jobs import Job, Resources
+from crowdbench.launch import Queue
 from crowdbench.method import load_method
 from crowdbench.readiness import (
     KnownWeights,
@@ -23,8 +25,9 @@ from crowdbench.readiness import (
     require_method,
 )
 from crowdbench.record import Protocol, Record
-from crowdbench.requests import Request
+from crowdbench.requests import AnyRequest, Request, TrainingRequest
 from crowdbench.run_directory import Run, find_runs
+from crowdbench.submission import submit
 from crowdbench.suites import DETECTOR, Suite, SuiteRun
 
 log = logging.getLogger("crowdbench")
@@ -54,13 +57,13 @@ class Cell:
 
     Attributes:
         row: what the suite says.
-        request: what a launcher is asked for.
+        request: what is to be carried out.
         missing: what this machine lacks.
         run: the finished run, if there is one.
     """
 
     row: SuiteRun
-    request: Request
+    request: AnyRequest
     missing: tuple[Missing, ...] = ()
     run: Run | None = None
 
@@ -76,11 +79,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cell: a run, or the reason why there is none."""
+    """What became of a cell: a run, or the job that it was handed over as, or why there is neither.
+
+    Attributes:
+        how: it goes on in a queue: handed over just now, waiting or running.
+    """
 
     cell: Cell
     run: Run | None = None
     error: str | None = None
+    job: Job | None = None
+    how: str | None = None
 
 
 def plan(
@@ -121,6 +130,10 @@ def plan(
     done = [] if options.get("again") else find_runs(options.get("out", Request.out))
     cells = []
     for row in rows:
+        if row.train:
+            cells.append(_training_cell(row, roots, settings or {}, options))
+            continue
+        own = options if row.seed is None else {**options, "seed": row.seed}
         request = Request(
             method=row.method,
             dataset=row.dataset,
@@ -129,10 +142,34 @@ def plan(
             root=roots.get(row.dataset),
             boxes=row.boxes,
             weights=weights or row.weights,
-            **options,
+            **own,
         )
         cells.append(_cell(suite, row, request, boxes, done))
     return cells
+
+
+def _training_cell(
+    row: SuiteRun, roots: Mapping[str, Path], settings: Mapping[str, Any], options: Mapping[str, Any]
+) -> Cell:
+    """A training knows itself whether it is done: it is asked, and returns at once."""
+    known = {f.name for f in fields(TrainingRequest)} - {"save_every_s"}
+    own = {name: value for name, value in options.items() if name in known and value is not None}
+    if row.seed is not None:
+        own["seed"] = row.seed
+    request = TrainingRequest(
+        method=row.method,
+        dataset=row.dataset,
+        settings={**row.settings, **settings},
+        root=roots.get(row.dataset),
+        recipe=row.recipe,
+        **own,
+    )
+    missing: list[Missing] = []
+    with _noted(missing, "method"):
+        require_method(request.method)
+    with _noted(missing, "data"):
+        find_annotations(request.dataset, find_split(request.dataset, None), request.root)
+    return Cell(row, request, tuple(missing))
 
 
 def _refuse_strangers(kind: str, suite: Suite, given: Collection[str], known: Collection[str]) -> None:
@@ -249,7 +286,7 @@ class _Asked:
         return bool(msgspec.json.decode(msgspec.json.encode(method.settings)) == record.settings)
 
 
-def carry_out(cells: Sequence[Cell], launch: Callable[[Request], Run]) -> Iterator[Outcome]:
+def carry_out(cells: Sequence[Cell], launch: Callable[[AnyRequest], Run | None]) -> Iterator[Outcome]:
     """Carry out what is ready, one after the other, and go on after a failure.
 
     Args:
@@ -261,8 +298,7 @@ def carry_out(cells: Sequence[Cell], launch: Callable[[Request], Run]) -> Iterat
     """
     for cell in cells:
         if cell.state in ("done", "missing"):
-            lacking = " and ".join(missing.what for missing in cell.missing if not missing.fetched)
-            yield Outcome(cell, cell.run, None if cell.run else f"missing: {lacking}")
+            yield _passed_over(cell)
             continue
         try:
             yield Outcome(cell, launch(cell.request))
@@ -272,3 +308,65 @@ def carry_out(cells: Sequence[Cell], launch: Callable[[Request], Run]) -> Iterat
             title = f"{cell.request.method} on {cell.request.dataset}"
             log.error("%s failed: %s", title, error, exc_info=None if known else error)
             yield Outcome(cell, error=str(error) if known else f"{type(error).__name__}: {error}")
+
+
+def _passed_over(cell: Cell) -> Outcome:
+    lacking = " and ".join(missing.what for missing in cell.missing if not missing.fetched)
+    return Outcome(cell, cell.run, None if cell.run else f"missing: {lacking}")
+
+
+def hand_over(
+    cells: Sequence[Cell],
+    queue: Queue,
+    resources: Resources,
+    *,
+    at_once: int | None = None,
+    retry: bool = False,
+) -> list[Outcome]:
+    """Hand over what is ready to a queue, in one piece; what is under way there is left alone.
+
+    Args:
+        cells: those that are done or that lack something are passed over.
+        queue: takes the others.
+        resources: for each.
+        at_once: how many may run at the same time.
+        retry: also what has failed for a reason that lies in itself, and would fail again if nothing changed.
+
+    Returns:
+        What became of each cell, in their order.
+
+    Raises:
+        LaunchError: the queue does not take them.
+    """
+    ready = [cell for cell in cells if cell.state not in ("done", "missing")]
+    requests = [cell.request for cell in ready]
+    submitted = iter(submit(queue, requests, resources, at_once=at_once, retry=retry) if ready else [])
+    outcomes = []
+    for cell in cells:
+        if cell.state in ("done", "missing"):
+            outcomes.append(_passed_over(cell))
+            continue
+        handed = next(submitted)
+        if handed.how in ("done", "failed"):
+            outcomes.append(settled(Outcome(cell, job=handed.job)))
+        else:
+            outcomes.append(Outcome(cell, job=handed.job, how=handed.how))
+    return outcomes
+
+
+def settled(outcome: Outcome, word: str = "") -> Outcome:
+    """The outcome of a cell whose job has ended.
+
+    Args:
+        outcome: when it was handed over.
+        word: how it ended, if the job itself could not say it.
+    """
+    job = outcome.job
+    state = job.state() if job is not None else None
+    if job is None or (outcome.how is None and state is None):
+        return outcome
+    if state is not None and state.state == "done" and state.run is not None:
+        with suppress(MissingDataError):
+            return Outcome(outcome.cell, Run.read(state.run), job=job)
+    reason = (state.reason if state is not None else None) or word or "it ended without a word"
+    return Outcome(outcome.cell, error=reason, job=job)

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crowdbench.cli.run import _progress_shown, _settings, _stopping_cleanly
+from crowdbench.cli.where import in_words, refuse_queue_options, wait_for_jobs, where_options
+from crowdbench.jobs import Resources
 
 if TYPE_CHECKING:
-    from crowdbench.launch import Launcher, Request
+    from crowdbench.launch import Launcher, Queue
+    from crowdbench.requests import AnyRequest
     from crowdbench.run_directory import Run
-    from crowdbench.sweep import Outcome
+    from crowdbench.sweep import Cell, Outcome
 
 
 def _files(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Path]:
@@ -40,7 +43,9 @@ def _files(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dic
     help="The file of a detector of the suite.",
 )
 @click.option("--weights", help="For all runs, instead of the suite's; as crowdbench run takes it.")
-@click.option("--on", "where", default="local", show_default=True, help="Where to run: local, or a launcher.")
+@where_options
+@click.option("--parallel", type=click.IntRange(1), help="On a cluster: so many runs at the same time.")
+@click.option("--retry", is_flag=True, help="On a cluster: also what failed by its own fault before.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="Use torch.compile; pays in long runs.")
@@ -64,22 +69,40 @@ def _files(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dic
     "--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="A setting of all runs."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
-def sweep(suite: str, dry_run: bool, where: str, as_json: bool, **options: Any) -> None:
+def sweep(
+    suite: str,
+    dry_run: bool,
+    where: str,
+    gpus: int | None,
+    nodes: int | None,
+    wait: bool,
+    parallel: int | None,
+    retry: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Carry out the runs of SUITE that are not done yet, and show them beside the published figures.
 
     SUITE is the name of an installed suite or a .toml file. Runs that lack something on this machine are
-    passed over and named; a run that fails does not stop the others.
+    passed over and named; a run that fails does not stop the others. On a cluster all are handed over in one
+    piece; given again, the command hands over what was lost, and leaves alone what is under way.
     """
     from crowdbench.errors import RunError
-    from crowdbench.launch import load_launcher
+    from crowdbench.launch import Queue, load_launcher
     from crowdbench.suites import load_suite
     from crowdbench.sweep import Outcome, carry_out, plan
 
     launcher = load_launcher(where)
+    if not isinstance(launcher, Queue):
+        refuse_queue_options(gpus, nodes, wait)
+        if parallel is not None or retry:
+            raise click.UsageError("--parallel and --retry go with --on slurm, or a profile.")
     opened = load_suite(suite)
     cells = plan(opened, command=tuple(sys.argv), **options)
     if dry_run:
         outcomes = [Outcome(cell, cell.run) for cell in cells]
+    elif isinstance(launcher, Queue):
+        outcomes = _handed_over(cells, launcher, Resources(gpus, nodes), parallel, retry, wait)
     else:
         with _stopping_cleanly():
             outcomes = list(carry_out(cells, lambda request: _launched(launcher, request)))
@@ -88,7 +111,7 @@ def sweep(suite: str, dry_run: bool, where: str, as_json: bool, **options: Any) 
     else:
         click.echo(f"{opened.name}: {opened.description}\n")
         _print_table(outcomes, options["limit"])
-    undone = [outcome for outcome in outcomes if outcome.run is None]
+    undone = [outcome for outcome in outcomes if outcome.run is None and outcome.how is None]
     if undone and not dry_run:
         missing = sum(outcome.cell.state == "missing" for outcome in undone)
         raise RunError(
@@ -97,9 +120,38 @@ def sweep(suite: str, dry_run: bool, where: str, as_json: bool, **options: Any) 
         )
 
 
-def _launched(launcher: "Launcher", request: "Request") -> "Run":
+def _handed_over(
+    cells: "Sequence[Cell]",
+    queue: "Queue",
+    resources: Resources,
+    parallel: int | None,
+    retry: bool,
+    wait: bool,
+) -> "list[Outcome]":
+    from crowdbench.sweep import hand_over, settled
+
+    outcomes = hand_over(cells, queue, resources, at_once=parallel, retry=retry)
+    jobs = [outcome.job for outcome in outcomes if outcome.job is not None and outcome.how is not None]
+    if not wait or not jobs:
+        return outcomes
+    words = {row.job: in_words(row) for row in wait_for_jobs(list(dict.fromkeys(jobs)))}
+    return [
+        settled(outcome, words.get(outcome.job.folder, "")) if outcome.job is not None else outcome
+        for outcome in outcomes
+    ]
+
+
+def _launched(launcher: "Launcher", request: "AnyRequest") -> "Run | None":
+    from crowdbench.carrying_out import train_as_asked
+    from crowdbench.requests import Request
+
     with _progress_shown(f"{request.method} on {request.dataset}") as show:
-        return launcher.launch(request, show)
+        if isinstance(request, Request):
+            return launcher.launch(request, show)
+        return train_as_asked(request, show).run
+
+
+_HOW = {"submitted": "handed over", "waiting": "waiting", "running": "running"}
 
 
 def _print_json(outcomes: "Sequence[Outcome]") -> None:
@@ -109,11 +161,13 @@ def _print_json(outcomes: "Sequence[Outcome]") -> None:
         {
             **msgspec.to_builtins(outcome.cell.row),
             "split": outcome.cell.request.split,
+            "seed": outcome.cell.request.seed,
             "settings": outcome.cell.request.settings,
-            "weights": outcome.cell.request.weights,
+            "weights": getattr(outcome.cell.request, "weights", "trained"),
             "published_ap": outcome.cell.row.ap,
             "ap": _measured(outcome.run),
-            "state": "done" if outcome.run else "failed" if outcome.error else outcome.cell.state,
+            "state": _word(outcome),
+            "job": outcome.job.name if outcome.job else None,
             "missing": outcome.cell.missing,
             "error": outcome.error,
             "run": str(outcome.run.directory) if outcome.run else None,
@@ -134,6 +188,7 @@ def _print_table(outcomes: "Sequence[Outcome]", limit: int | None) -> None:
             "method": outcome.cell.row.method,
             "dataset": f"{outcome.cell.request.dataset} {outcome.cell.request.split or ''}".strip(),
             "boxes": outcome.cell.row.boxes,
+            "seed": "" if outcome.cell.row.seed is None else str(outcome.cell.row.seed),
             "settings": " ".join(f"{name}={_shown(v)}" for name, v in outcome.cell.request.settings.items()),
             "published AP": _percent(outcome.cell.row.ap),
             measured: _percent(_measured(outcome.run)),
@@ -165,6 +220,8 @@ def _state(outcome: "Outcome", notes: dict[str, int]) -> str:
     cell = outcome.cell
     if outcome.run is not None:
         return f"done: {outcome.run.record.id}"
+    if outcome.how is not None and outcome.job is not None:
+        return f"{_HOW[outcome.how]}: {outcome.job.name}"
     if outcome.error is not None and cell.state != "missing":
         return f"failed {noted(outcome.error)}"
     lacking = ", ".join(f"{missing.what} {noted(missing.detail)}" for missing in cell.missing)
@@ -178,13 +235,19 @@ def _summary(outcomes: "Sequence[Outcome]") -> str:
         "ready": "ready",
         "fetch": "ready once weights are fetched",
         "missing": "missing something",
+        **_HOW,
     }
-    states = [
-        "done" if o.run else "failed" if o.error and o.cell.state != "missing" else o.cell.state
-        for o in outcomes
-    ]
+    states = [_word(outcome) for outcome in outcomes]
     counts = [f"{states.count(state)} {word}" for state, word in words.items() if state in states]
     return f"{len(outcomes)} run{'' if len(outcomes) == 1 else 's'}: {', '.join(counts)}."
+
+
+def _word(outcome: "Outcome") -> str:
+    if outcome.run is not None:
+        return "done"
+    if outcome.error is not None and outcome.cell.state != "missing":
+        return "failed"
+    return outcome.how or outcome.cell.state
 
 
 def _measured(run: "Run | None") -> float | None:

@@ -17,7 +17,7 @@ from crowdbench.place import place_in
 
 if TYPE_CHECKING:
     from crowdbench.carrying_out import OnProgress
-    from crowdbench.evaluation import Progress
+    from crowdbench.evaluation import Progress as EvaluationProgress
     from crowdbench.launch import Queue
     from crowdbench.requests import TrainingRequest
     from crowdbench.run_directory import Run
@@ -196,7 +196,7 @@ def _shown(title: str) -> "Iterator[OnProgress]":
     tasks: dict[str, TaskID] = {}
     last = [time.monotonic()]
 
-    def show(progress: "Progress | TrainingProgress | Transfer") -> None:
+    def show(progress: "EvaluationProgress | TrainingProgress | Transfer") -> None:
         name, done, of, amount = _amount(progress)
         if console.is_terminal:
             if name not in tasks:
@@ -213,7 +213,7 @@ def _shown(title: str) -> "Iterator[OnProgress]":
         logger.removeHandler(handler)
 
 
-def _amount(progress: "Progress | TrainingProgress | Transfer") -> tuple[str, int, int | None, str]:
+def _amount(progress: "EvaluationProgress | TrainingProgress | Transfer") -> tuple[str, int, int | None, str]:
     from crowdbench.evaluation import Progress
     from crowdbench.training import TrainingProgress
 

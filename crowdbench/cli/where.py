@@ -89,7 +89,7 @@ def hand_over(
 
 
 def wait_for_jobs(jobs: "Sequence[Job]") -> "list[Standing]":
-    """Show on stderr how jobs go, until all have ended: bars on a terminal, elsewhere a line at every change."""
+    """Show on stderr how jobs go, until all have ended: a bar each, or a line at every change."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 

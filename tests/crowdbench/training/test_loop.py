@@ -104,7 +104,7 @@ def test_a_training_killed_ten_times_ends_with_the_bits_of_an_undisturbed_one(
 
 def test_a_finished_training_is_shown_not_repeated(trained: Trained, tmp_path: Path) -> None:
     run = trained(tmp_path)
-    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.name != "training.lock"}
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.name != "writer.lock"}
     assert trained(tmp_path) == run
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
