@@ -5,6 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from slurm_cluster import cluster, slurm_programs
+
+__all__ = ["cluster", "slurm_programs"]
 
 # Before anything imports PyTorch, and for all processes that tests start: as many threads as there are
 # processors, shared by the workers. Threads that wait for a processor make each other wait.
