@@ -1,0 +1,360 @@
+"""Only one process's work in a folder counts. The others are real processes, killed and frozen for real."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crowdbench import writer
+from crowdbench.current_job import VARIABLE, CurrentJob
+from crowdbench.errors import MachineError, SupersededError
+from crowdbench.writer import Claim, Progress, at_work, only_writer, read_claim, read_progress
+
+WORKER = """\
+import sys
+from pathlib import Path
+from crowdbench import writer
+from crowdbench.errors import CrowdbenchError
+
+writer.BEAT_S, writer.SILENT_S = 0.05, float(sys.argv[2])
+say = lambda *words: print(*words, flush=True)
+try:
+    with writer.only_writer(Path(sys.argv[1]), lambda: say("lost")) as mine:
+        say("working")
+        for line in sys.stdin:
+            try:
+                mine.require()
+                say("mine")
+            except CrowdbenchError as error:
+                say(type(error).__name__, error)
+    say("left")
+except CrowdbenchError as error:
+    say(type(error).__name__, *str(error).splitlines())
+"""
+
+
+class Worker:
+    """Another process that works in a folder, or wants to."""
+
+    def __init__(self, folder: Path, job: CurrentJob | None = None, silent_s: float = 30) -> None:
+        environment = {k: v for k, v in os.environ.items() if k != VARIABLE}
+        if job is not None:
+            environment[VARIABLE] = msgspec.json.encode(job).decode()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(folder), str(silent_s)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def says(self) -> str:
+        """Its next line."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def tell(self) -> None:
+        """Let it ask whether its work still counts, and say so."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def leave(self) -> str:
+        """Let it end in order; what it says then."""
+        output, _ = self.process.communicate(timeout=30)
+        return output.strip()
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+        if number == signal.SIGKILL:
+            self.process.communicate()
+
+
+Start = Callable[..., Worker]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts workers in ``tmp_path/work``; those that are left are killed."""
+    workers: list[Worker] = []
+
+    def begin(job: CurrentJob | None = None, silent_s: float = 30) -> Worker:
+        workers.append(Worker(tmp_path / "work", job, silent_s))
+        return workers[-1]
+
+    yield begin
+    for worker in workers:
+        worker.process.kill()
+        worker.process.communicate()
+
+
+def job(start: int, number: str = "12") -> CurrentJob:
+    return CurrentJob("queue", number, start, node=f"node{start}")
+
+
+def on_another_machine(folder: Path, **more: object) -> Claim:
+    """A claim, and a last sign of life, of a process that this machine cannot see."""
+    claim = Claim("abcd", "node7", 77, "elsewhere", "2030-01-01T00:00:00+00:00", **more)  # type: ignore[arg-type]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / writer.CLAIM).write_bytes(msgspec.json.encode(claim))
+    (folder / writer.PROGRESS).write_bytes(msgspec.json.encode(Progress("abcd")))
+    return claim
+
+
+@contextmanager
+def living(folder: Path) -> Iterator[None]:
+    """The process of `on_another_machine` shows signs of life meanwhile."""
+    over = threading.Event()
+
+    def beat() -> None:
+        path = folder / writer.PROGRESS
+        while not over.wait(0.02):
+            path.touch()
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signs of life come, and are missed, in fractions of a second."""
+    monkeypatch.setattr(writer, "BEAT_S", 0.05)
+    monkeypatch.setattr(writer, "SILENT_S", 0.6)
+
+
+def test_a_second_process_is_refused_and_told_who_is_at_it(tmp_path: Path, start: Start) -> None:
+    first = start()
+    assert first.says() == "working"
+    with pytest.raises(SupersededError, match="another process is at this very work") as caught:
+        only_writer(tmp_path / "work").__enter__()
+    claim = read_claim(tmp_path / "work")
+    assert claim is not None
+    assert f"process {first.process.pid} on {claim.host}" in str(caught.value)
+    first.tell()
+    assert first.says() == "mine"
+
+
+def test_of_many_that_begin_at_once_one_works(start: Start) -> None:
+    words = [worker.says().split()[0] for worker in [start() for _ in range(5)]]
+    assert sorted(words) == ["SupersededError"] * 4 + ["working"]
+
+
+def test_the_refusal_names_the_clusters_job(tmp_path: Path, start: Start) -> None:
+    first = start(job(0))
+    assert first.says() == "working"
+    refused = start(job(0, number="13"))
+    assert f"job queue 12, process {first.process.pid} on node0" in refused.says()
+
+
+def test_a_process_that_ends_in_order_leaves_nothing_in_the_way(tmp_path: Path, start: Start) -> None:
+    first = start()
+    assert first.says() == "working"
+    assert first.leave() == "left"
+    left = {path.name for path in (tmp_path / "work").iterdir()}
+    assert left <= {writer.LOCK}
+    with only_writer(tmp_path / "work"):
+        assert read_claim(tmp_path / "work") is not None
+
+
+def test_a_process_that_fails_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), only_writer(tmp_path):
+        raise ZeroDivisionError
+    assert {path.name for path in tmp_path.iterdir()} <= {writer.LOCK}
+
+
+def test_on_one_machine_the_work_of_a_killed_process_is_taken_over_at_once(
+    tmp_path: Path, start: Start
+) -> None:
+    first = start()
+    assert first.says() == "working"
+    first.send(signal.SIGKILL)
+    assert read_claim(tmp_path / "work") is not None
+    clock = time.monotonic()
+    with only_writer(tmp_path / "work"):
+        assert time.monotonic() - clock < writer.SILENT_S / 5
+
+
+def test_a_later_start_of_a_job_takes_over_from_a_living_one_which_is_told(
+    tmp_path: Path, start: Start
+) -> None:
+    first = start(job(0))
+    assert first.says() == "working"
+    second = start(job(1))
+    assert first.says() == "lost"
+    first.tell()
+    assert first.says().startswith("SupersededError")
+    claim = read_claim(tmp_path / "work")
+    assert claim is not None
+    assert (claim.pid, claim.start) == (second.process.pid, 1)
+    assert first.leave() == "left"
+    assert second.says() == "working"
+    second.tell()
+    assert second.says() == "mine"
+
+
+def test_an_earlier_start_does_not_take_over_from_a_later_one(start: Start) -> None:
+    second = start(job(1))
+    assert second.says() == "working"
+    assert start(job(0)).says().startswith("SupersededError")
+    second.tell()
+    assert second.says() == "mine"
+
+
+def test_the_work_of_a_frozen_start_is_taken_over_and_does_not_count_when_it_thaws(
+    tmp_path: Path, start: Start
+) -> None:
+    first = start(job(0))
+    assert first.says() == "working"
+    first.send(signal.SIGSTOP)
+    second = start(job(1), silent_s=0.6)
+    assert second.says() == "working"
+    first.send(signal.SIGCONT)
+    assert first.says() == "lost"
+    first.tell()
+    assert first.says().startswith("SupersededError")
+    assert first.leave() == "left"
+    claim = read_claim(tmp_path / "work")
+    assert claim is not None
+    assert claim.pid == second.process.pid
+    second.tell()
+    assert second.says() == "mine"
+
+
+def test_a_claim_of_another_machine_is_taken_when_it_has_been_silent_for_long(
+    tmp_path: Path, impatient: None
+) -> None:
+    on_another_machine(tmp_path)
+    clock = time.monotonic()
+    with only_writer(tmp_path) as mine:
+        assert time.monotonic() - clock >= writer.SILENT_S
+        assert read_claim(tmp_path) == mine.claim
+
+
+def test_a_claim_of_another_machine_that_lives_is_refused(tmp_path: Path, impatient: None) -> None:
+    claim = on_another_machine(tmp_path)
+    with living(tmp_path), pytest.raises(SupersededError, match="process 77 on node7"):
+        only_writer(tmp_path).__enter__()
+    assert read_claim(tmp_path) == claim
+
+
+def test_a_later_start_waits_for_an_earlier_one_elsewhere_to_fall_silent(
+    tmp_path: Path, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_another_machine(tmp_path, job="queue 12")
+    monkeypatch.setenv(VARIABLE, msgspec.json.encode(job(1)).decode())
+    begun = threading.Event()
+
+    def take() -> None:
+        with only_writer(tmp_path):
+            begun.set()
+
+    with living(tmp_path):
+        thread = threading.Thread(target=take)
+        thread.start()
+        while (claim := read_claim(tmp_path)) is None or claim.machine == "elsewhere":
+            time.sleep(0.01)
+        assert not begun.wait(2 * writer.SILENT_S)
+    thread.join(timeout=30)
+    assert begun.is_set()
+
+
+def test_signs_of_life_go_on_and_say_how_far_the_work_is(tmp_path: Path, impatient: None) -> None:
+    with only_writer(tmp_path) as mine:
+        found = read_progress(tmp_path)
+        assert found is not None
+        assert (found[0].done, found[0].of) == (0, 0)
+        mine.report(3, 8, "images", 12.5, "5 persons")
+        deadline = time.monotonic() + 30
+        while (found := read_progress(tmp_path)) is None or found[0].done == 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert found[0] == Progress(mine.claim.token, 3, 8, "images", 12.5, "5 persons")
+        assert abs(found[1] - time.time()) < 10
+        while (later := read_progress(tmp_path)) is None or later[1] == found[1]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"token": 3}'])
+def test_a_damaged_claim_holds_nobody_up(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / writer.CLAIM).write_bytes(content)
+    (tmp_path / writer.PROGRESS).write_bytes(content)
+    assert read_claim(tmp_path) is None
+    assert read_progress(tmp_path) is None
+    with only_writer(tmp_path) as mine:
+        assert read_claim(tmp_path) == mine.claim
+
+
+def test_a_folder_that_cannot_be_made_is_the_machines_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(MachineError, match=r"file/work: cannot be written \(Not a directory\)"):
+        only_writer(tmp_path / "file" / "work").__enter__()
+
+
+def test_processes_that_may_share_a_folder_let_one_speak(tmp_path: Path, impatient: None) -> None:
+    with at_work(tmp_path) as first:
+        claim = read_claim(tmp_path)
+        with at_work(tmp_path) as second:
+            second(9, 9, "images")
+            first(1, 9, "images")
+            deadline = time.monotonic() + 30
+            while (found := read_progress(tmp_path)) is None or found[0].done == 0:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert found[0].done == 1
+        assert read_claim(tmp_path) == claim
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_may_share_a_folder_speaks_for_one_that_was_killed(tmp_path: Path, start: Start) -> None:
+    killed = start()
+    assert killed.says() == "working"
+    killed.send(signal.SIGKILL)
+    with at_work(tmp_path / "work"):
+        claim = read_claim(tmp_path / "work")
+        assert claim is not None
+        assert claim.pid == os.getpid()
+
+
+claims = st.builds(
+    Claim,
+    token=st.sampled_from("abc"),
+    host=st.just("node"),
+    pid=st.integers(1, 99),
+    machine=st.just("machine"),
+    since=st.just("now"),
+    job=st.sampled_from([None, "queue 1", "queue 2"]),
+    start=st.integers(0, 3),
+)
+
+
+@given(claims, claims, claims)
+def test_no_two_starts_both_take_over_from_each_other(one: Claim, two: Claim, three: Claim) -> None:
+    assert not one.succeeds(one)
+    assert not (one.succeeds(two) and two.succeeds(one))
+    if one.succeeds(two) and two.succeeds(three):
+        assert one.succeeds(three)
+    if one.job is None or one.job != two.job:
+        assert not one.succeeds(two)
+
+
+@given(claims)
+def test_a_claim_is_read_as_it_was_written(claim: Claim) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(claim), type=Claim) == claim
+    assert json.loads(msgspec.json.encode(claim))["host"] == "node"
