@@ -1,0 +1,87 @@
+"""Which of how many processes this is, and how much of the machine it may use."""
+
+import os
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crowdbench.errors import SettingsError
+from crowdbench.place import Place, device_of, place_in, processors, start_name
+
+SRUN = {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4", "SLURM_LOCALID": "1"}
+TORCHRUN = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
+HERE = len(os.sched_getaffinity(0))
+
+
+def test_torchrun_is_believed_inside_a_step_of_several_tasks() -> None:
+    assert place_in({**SRUN, **TORCHRUN}) == Place(1, 2, 1)
+    assert place_in(SRUN) == Place(3, 4, 1)
+    assert not place_in(SRUN).is_first
+    assert place_in({}).is_first
+
+
+@given(st.integers(-2, 5), st.integers(-2, 5), st.integers(-2, 5))
+def test_a_place_is_one_that_exists(rank: int, count: int, local: int) -> None:
+    environment = {"RANK": str(rank), "WORLD_SIZE": str(count), "LOCAL_RANK": str(local)}
+    if 0 <= local <= rank < count:
+        assert place_in(environment) == Place(rank, count, local)
+    else:
+        with pytest.raises(SettingsError, match="RANK, WORLD_SIZE, LOCAL_RANK"):
+            place_in(environment)
+
+
+def test_a_step_that_does_not_say_which_task_this_is_is_refused() -> None:
+    with pytest.raises(SettingsError, match="SLURM_PROCID, SLURM_STEP_NUM_TASKS, SLURM_LOCALID"):
+        place_in({"SLURM_STEP_NUM_TASKS": "2"})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"SLURM_JOB_ID": "8"}, id="another job"),
+        pytest.param({"SLURM_STEP_ID": "1"}, id="another step"),
+        pytest.param({"SLURM_RESTART_COUNT": "1"}, id="a later start"),
+        pytest.param({"TORCHELASTIC_RUN_ID": "a", "MASTER_PORT": "1"}, id="torchrun within"),
+    ],
+)
+def test_another_start_has_another_name(changed: dict[str, str]) -> None:
+    step = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}
+    assert start_name({**step, **SRUN}) == start_name({**step, "SLURM_PROCID": "0"})
+    assert start_name({**step, **changed}) != start_name(step)
+
+
+def test_each_start_of_torchrun_has_a_name_of_its_own_that_may_be_a_files() -> None:
+    one = {"TORCHELASTIC_RUN_ID": "a/b", "MASTER_PORT": "29500", "TORCHELASTIC_RESTART_COUNT": "0"}
+    assert start_name({**one, **TORCHRUN}) == start_name({**one, "RANK": "0"})
+    assert len({start_name({**one, name: "9"}) for name in one} | {start_name(one)}) == 4
+    assert "/" not in start_name(one)
+
+
+@pytest.mark.parametrize(
+    ("environment", "place", "expected"),
+    [
+        pytest.param({}, Place(), HERE, id="alone"),
+        pytest.param({"SLURM_CPUS_PER_TASK": "1"}, Place(), HERE, id="alone in an allocation"),
+        pytest.param({"SLURM_CPUS_PER_TASK": "1"}, Place(0, 2, 0), 1, id="as Slurm says"),
+        pytest.param({"SLURM_CPUS_PER_TASK": "999"}, Place(0, 2, 0), HERE, id="no more than there are"),
+        pytest.param({"LOCAL_WORLD_SIZE": "2"}, Place(0, 4, 0), max(1, HERE // 2), id="torchrun"),
+        pytest.param(
+            {"LOCAL_WORLD_SIZE": "1", "SLURM_CPUS_PER_TASK": "1"},
+            Place(0, 2, 0),
+            HERE,
+            id="torchrun in Slurm",
+        ),
+        pytest.param({"LOCAL_WORLD_SIZE": "999"}, Place(0, 999, 0), 1, id="more processes than processors"),
+        pytest.param({"SLURM_STEP_TASKS_PER_NODE": "2(x3),1"}, Place(0, 7, 0), max(1, HERE // 2), id="srun"),
+    ],
+)
+def test_processes_of_one_machine_share_its_processors(
+    environment: dict[str, str], place: Place, expected: int
+) -> None:
+    assert processors(environment, place) == expected
+
+
+def test_without_gpus_every_process_computes_on_the_processor() -> None:
+    assert device_of("cpu", Place(1, 2, 1)) == torch.device("cpu")
