@@ -227,23 +227,26 @@ class _StateKeeper:
 
     def reached(self) -> int:
         """How far the work is."""
-        return reached_by(self.state.run) if self.state.run else 0
+        return sum(reached_by(Path(run)) for run in self.state.runs)
 
     def failures_here(self, reached: int) -> int:
-        """How many starts in a row began where the work is now, and failed or were killed."""
+        """How many starts in a row failed or were killed where the work is now."""
         count = 0
         for start in reversed(self.state.starts):
-            if start.reached != reached or start.ended in ("stopped", "done"):
+            if start.ended in ("stopped", "done"):
                 break
             count += 1
+            if start.reached != reached:
+                break  # this one came here; those before it ended elsewhere
         return count
 
     def note_run(self, directory: Path) -> None:
         """The run's directory is known."""
-        starts = self.state.starts
-        this = msgspec.structs.replace(starts[-1], reached=reached_by(directory))
-        runs = [*(run for run in self.state.runs if run != str(directory)), str(directory)]
-        self._write(runs=runs, starts=[*starts[:-1], this])
+        runs, starts = self.state.runs, self.state.starts
+        if not runs:
+            # What an earlier submission has left there is where this one begins.
+            starts = [*starts[:-1], msgspec.structs.replace(starts[-1], reached=reached_by(directory))]
+        self._write(runs=[*(run for run in runs if run != str(directory)), str(directory)], starts=starts)
 
     def note_failure(self, reason: str, cause: Cause) -> None:
         """Another process than the first has failed."""
