@@ -165,7 +165,10 @@ def first_line(error: BaseException) -> str:
     """What went wrong, in a line."""
     text = str(error).strip()
     line = text.splitlines()[0] if text else ""
-    return line if isinstance(error, CrowdbenchError) and line else f"{type(error).__name__}: {line}"
+    name = type(error).__name__
+    if not line:
+        return name
+    return line if isinstance(error, CrowdbenchError) else f"{name}: {line}"
 
 
 def cause_of(error: BaseException) -> Cause:
