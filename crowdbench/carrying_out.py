@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from crowdbench.boxes import box_source
 from crowdbench.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.errors import SettingsError, UnknownNameError
-from crowdbench.evaluation import Progress, evaluate
+from crowdbench.evaluation import Progress, evaluate, weights_of
 from crowdbench.method import NetworkMethod, load_method
-from crowdbench.requests import Request, TrainingRequest
+from crowdbench.readiness import find_annotations, find_split
+from crowdbench.requests import AnyRequest, Request, TrainingRequest
 from crowdbench.run_directory import Run
-from crowdbench.weights import Transfer
+from crowdbench.weights import Transfer, resolve_weights
 
 if TYPE_CHECKING:
     from crowdbench.recipe import Recipe
@@ -157,6 +158,27 @@ def checked_training(request: TrainingRequest) -> "tuple[NetworkMethod, Recipe]"
     recipe = recipe_with(method, request.dataset, request.recipe)
     _validation_split(request, recipe, dataset_class(request.dataset).default_split)
     return method, recipe
+
+
+def prepare(request: AnyRequest, on_progress: OnProgress | None = None) -> None:
+    """Find out here what would go wrong elsewhere, and fetch the weights: other machines may not reach them.
+
+    Raises:
+        InputError: what was asked for cannot be done.
+    """
+    find_annotations(request.dataset, find_split(request.dataset, request.split), request.root)
+    if isinstance(request, Request):
+        method = load_method(request.method, request.dataset, **request.settings)
+        weights_of(method, request.dataset, request.weights, on_progress)
+        return
+    method, recipe = checked_training(request)
+    resolve_weights(
+        request.start if request.start is not None else recipe.start or "none",
+        method=method.name,
+        dataset=request.dataset,
+        whole=False,
+        on_progress=on_progress,
+    )
 
 
 def _validation_split(request: TrainingRequest, recipe: "Recipe", reported: str) -> str | None:

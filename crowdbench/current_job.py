@@ -19,6 +19,7 @@ class CurrentJob(msgspec.Struct, frozen=True):
         job: the cluster's number of the job.
         start: how often it was started before.
         node: this process's. `nodes`: all of the job.
+        gpus: that were asked for, on all nodes.
         facts: what else is worth recording.
     """
 
@@ -27,6 +28,7 @@ class CurrentJob(msgspec.Struct, frozen=True):
     start: int = 0
     node: str = ""
     nodes: tuple[str, ...] = ()
+    gpus: int = 0
     facts: dict[str, Any] = {}
 
 

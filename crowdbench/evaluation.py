@@ -126,7 +126,7 @@ def evaluate(
     if machine.emulates(precision, target):
         log.warning("this processor has no units for %s: it will be slower than fp32, not faster", precision)
     count = len(dataset) if limit is None else min(limit, len(dataset))
-    found = _find_weights(method, dataset, weights, on_progress)
+    found = weights_of(method, dataset.name, weights, on_progress)
     execution = _Execution(size, seed, precision, compiled, target)
     record = _new_record(method, dataset, found, count, execution, command)
     run = Run(Run.place(Path(out), record), record)
@@ -223,12 +223,22 @@ class _Execution:
     device: "torch.device"
 
 
-def _find_weights(
+def weights_of(
     method: Method,
-    dataset: Dataset,
+    dataset: str,
     weights: str | Path,
     on_progress: Callable[[Progress | Transfer], None] | None,
 ) -> ResolvedWeights:
+    """The weights that an evaluation takes, on this machine; fetched if they are not.
+
+    Args:
+        method: for which.
+        dataset: its name.
+        weights, on_progress: as `evaluate` takes them.
+
+    Raises:
+        InputError: there are none, or they are not what was published.
+    """
     if method.takes_weights:
         if weights == "none" and not isinstance(method, NetworkMethod):
             raise SettingsError(f"{method.name} does nothing without its file; name one with --weights FILE.")
@@ -236,7 +246,7 @@ def _find_weights(
         return resolve_weights(
             weights,
             method=method.name,
-            dataset=dataset.name,
+            dataset=dataset,
             input_size=size if isinstance(size, tuple) else None,
             on_progress=on_progress,
         )

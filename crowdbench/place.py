@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crowdbench import machine
-from crowdbench.errors import SettingsError
+from crowdbench.current_job import current_job
+from crowdbench.errors import MachineError, SettingsError
 
 if TYPE_CHECKING:
     import torch
@@ -90,10 +91,18 @@ def device_of(name: str, place: Place) -> "torch.device":
 
     Raises:
         SettingsError: no such device here, or fewer GPUs than processes.
+        MachineError: the job was given GPUs, and there are none to be seen.
     """
     import torch
 
     target = machine.pick_device(name)
+    job = current_job()
+    if name == "auto" and job is not None and job.gpus and target.type != "cuda":
+        raise MachineError(
+            f"the job was given {job.gpus} GPUs, and PyTorch {torch.__version__} sees none on {job.node}.\n"
+            "Its driver may be broken, or PyTorch is a build without CUDA. To compute on processors all the "
+            'same, set device = "cpu" in the profile, or say --device cpu.'
+        )
     if target.type != "cuda" or place.count == 1:
         return target
     found = torch.cuda.device_count()

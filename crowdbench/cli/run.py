@@ -139,13 +139,12 @@ def _hand_over(
     queue: "Queue", requests: "list[Request]", resources: "Resources", wait: bool, as_json: bool
 ) -> "list[Run]":
     """To a queue, and wait for what becomes of it if that is asked for."""
+    from crowdbench.carrying_out import prepare
     from crowdbench.errors import RunError
-    from crowdbench.method import load_method
     from crowdbench.run_directory import Run
 
-    first = requests[0]
-    # What is wrong with the command is better said now than when its turn has come.
-    load_method(first.method, first.dataset, **first.settings)
+    with _progress_shown(requests[0].method) as show:
+        prepare(requests[0], show)
     found = hand_over(queue, requests, resources, as_json=as_json and not wait, quiet=wait)
     if not wait:
         return []

@@ -128,8 +128,13 @@ def _handed_over(
     retry: bool,
     wait: bool,
 ) -> "list[Outcome]":
+    from crowdbench.carrying_out import prepare
     from crowdbench.sweep import hand_over, settled
 
+    for cell in cells:
+        if cell.state == "fetch":
+            with _progress_shown(cell.request.method) as show:
+                prepare(cell.request, show)
     outcomes = hand_over(cells, queue, resources, at_once=parallel, retry=retry)
     jobs = [outcome.job for outcome in outcomes if outcome.job is not None and outcome.how is not None]
     if not wait or not jobs:

@@ -106,7 +106,7 @@ def train(
     A training that was stopped goes on where it was when the same command is given again. To train on many
     GPUs of this machine start it with torchrun; on a cluster say --on slurm --gpus N.
     """
-    from crowdbench.carrying_out import checked_training, train_as_asked
+    from crowdbench.carrying_out import prepare, train_as_asked
     from crowdbench.launch import Queue, load_launcher
     from crowdbench.requests import TrainingRequest
 
@@ -114,8 +114,9 @@ def train(
         changes = {**changes, "epochs": str(epochs)}
     request = TrainingRequest(recipe=changes, command=tuple(sys.argv), **options)
     launcher = load_launcher(where)
-    checked_training(request)
     if isinstance(launcher, Queue):
+        with _shown(request.method) as show:
+            prepare(request, show)
         _hand_over(launcher, request, Resources(gpus, nodes), wait, as_json)
         return
     refuse_queue_options(gpus, nodes, wait)

@@ -113,16 +113,14 @@ def joined(place: Place, device: "torch.device", meeting: Path) -> Iterator[Proc
         return
     from torch import distributed
 
-    os.environ.setdefault("RANK", str(place.rank))
-    os.environ.setdefault("WORLD_SIZE", str(place.count))
     told = "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ
     try:
         distributed.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
             timeout=PATIENCE,
             store=None if told else met_in(meeting, place),
-            rank=-1 if told else place.rank,
-            world_size=-1 if told else place.count,
+            rank=place.rank,
+            world_size=place.count,
             device_id=device if device.type == "cuda" else None,
         )
         control = distributed.new_group(backend="gloo", timeout=PATIENCE)

@@ -1,6 +1,7 @@
 """Slurm's programs, asked as rarely as possible: one question for all jobs, and none to its accounting."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -103,6 +104,16 @@ def job_state(number: str) -> str:
     except LaunchError:
         return ""
     return found[number].state if number in found else ""
+
+
+def exit_status(number: str) -> int | None:
+    """With which status a job's script ended; None if Slurm has forgotten it."""
+    try:
+        text = ask("scontrol", "--oneliner", "show", "job", number)
+    except LaunchError:
+        return None
+    found = re.search(r"\bExitCode=(\d+):", text)
+    return int(found.group(1)) if found else None
 
 
 def partitions() -> list[str]:

@@ -37,6 +37,9 @@ _PATIENT = {
     "AssocGrpGRESMinutes": "the account's GPU time is used up",
     "None": "just arrived",
 }
+DISK_IS_FULL = (
+    "the disk, or the quota, is full; make room and give the same command again: it goes on where it was"
+)
 TOO_LATE = "the time limit came before it could write down where it is; set a longer `time` or `signal_s`"
 _ENDED = {
     "CANCELLED": "cancelled",

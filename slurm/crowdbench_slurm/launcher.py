@@ -13,6 +13,7 @@ from crowdbench.jobs import Job, Resources, Ticket, now, whoever
 from crowdbench.launch import Queue, Seen
 from crowdbench_slurm import commands, explanations
 from crowdbench_slurm.options import read_options
+from crowdbench_slurm.statuses import DISK_FULL
 
 if TYPE_CHECKING:
     import submitit
@@ -151,6 +152,8 @@ class SlurmQueue(Queue):
     def last_words(self, ticket: Ticket) -> str:
         """Why a job has ended without a word of its own: what its log and `squeue` say of it."""
         logs = self.logs(ticket)
+        if commands.exit_status(ticket.number) == DISK_FULL:
+            return explanations.DISK_IS_FULL
         for path in logs:
             told = _told_by(path)
             if told:
@@ -199,10 +202,7 @@ _MEANINGS = [
         r"(?:No module named|ModuleNotFoundError:.*) '?((?:crowdbench|submitit)\w*)",
         "{0} is not installed in the environment that the node sees; see `python` and `setup` in the profile",
     ),
-    (
-        r"No space left on device|Disk quota exceeded",
-        "the disk, or the quota, is full; make room and give the same command again: it goes on where it was",
-    ),
+    (r"No space left on device|Disk quota exceeded", explanations.DISK_IS_FULL),
     (
         r"Waited for \d+ seconds but could not find submitted jobs in path",
         "the node does not see the folder of runs; put --out on a file system that all nodes share",

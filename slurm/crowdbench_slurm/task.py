@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,10 +21,10 @@ from crowdbench.errors import CrowdbenchError, LaunchError
 from crowdbench.jobs import Job
 from crowdbench.place import place_in
 from crowdbench.stopping import STATUS, Stop
+from crowdbench_slurm.statuses import BUSY, DISK_FULL, FAILED
 
 log = logging.getLogger("crowdbench")
 
-FAILED, DISK_FULL, BUSY = 1, 28, 75
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
 
 
@@ -41,8 +42,9 @@ class Task(Checkpointable):
         """
         _speak_up()
         _use_own_processors()
-        enter(_this_job())
-        return _carry_out(Job(Path(folder)))
+        job = Job(Path(folder))
+        enter(_this_job(job))
+        return _carry_out(job)
 
 
 def _speak_up() -> None:
@@ -59,7 +61,7 @@ def _use_own_processors() -> None:
         os.environ.setdefault("OMP_NUM_THREADS", os.environ["SLURM_CPUS_PER_TASK"])
 
 
-def _this_job() -> CurrentJob:
+def _this_job(job: Job) -> CurrentJob:
     environment = os.environ
     described = JobEnvironment()
     facts = {
@@ -74,8 +76,15 @@ def _this_job() -> CurrentJob:
         # Several nodes may have one host name.
         node=environment.get("SLURMD_NODENAME", described.hostname),
         nodes=tuple(described.hostnames),
+        gpus=_gpus(job),
         facts=facts,
     )
+
+
+def _gpus(job: Job) -> int:
+    with suppress(CrowdbenchError):  # said when the job is carried out
+        return job.order().resources.gpus or 0
+    return 0
 
 
 def _carry_out(job: Job) -> str:
@@ -117,14 +126,14 @@ def _is_wanted(job: Job) -> bool:
     from crowdbench_slurm import commands
 
     # One that was cancelled, or pushed out, is not running any more in Slurm's eyes.
-    return commands.job_state(_this_job().job) == "RUNNING"
+    return commands.job_state(JobEnvironment().job_id) == "RUNNING"
 
 
 def _queue_again() -> None:
     from crowdbench_slurm import commands
 
     try:
-        commands.requeue(_this_job().job)
+        commands.requeue(JobEnvironment().job_id)
         log.info("taken back into the queue")
     except LaunchError as error:
         log.error("%s", error)
