@@ -2,77 +2,32 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import toy_queue
 from coco_files import write
+from queue_plugin import QueueMachine
 
 from crowdbench import plugins
-from crowdbench.launch import Queue, load_launcher
 
 TESTS = Path(__file__).resolve().parents[1]
 
 
-@dataclass(frozen=True)
-class QueueMachine:
-    """Where the toy queue is at home.
-
-    Attributes:
-        work: an empty folder to work in; runs go to ``runs/`` in it.
-        queue: the queue's folder (see toy_queue.py).
-        data: CrowdPose's folder, with three images.
-        environment: in which `crowdbench` finds the queue as ``toys``, and the methods of toy_method.py.
-    """
-
-    work: Path
-    queue: Path
-    data: Path
-    environment: dict[str, str]
-
-    @property
-    def runs(self) -> Path:
-        """Where all runs lie."""
-        return self.work / "runs"
-
-    def crowdbench(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """A command of crowdbench, to its end; `more` is added to the environment."""
-        with self.started(*arguments, **more) as process:
-            output, errors = process.communicate(timeout=120)
-        assert "Traceback" not in errors, errors
-        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
-
-    def started(self, *arguments: str, **more: str) -> "subprocess.Popen[str]":
-        """A command of crowdbench that has begun."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "crowdbench", *arguments],
-            cwd=self.work,
-            env={**self.environment, **more},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def load(self, profile: str = "toys") -> Queue:
-        """The queue, in this process."""
-        found = load_launcher(profile)
-        assert isinstance(found, Queue)
-        return found
-
-
 @pytest.fixture(scope="session")
 def queue_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of packages with a distribution that declares the launcher ``toy-queue``."""
+    """Packages: a distribution with the launcher ``toy-queue`` and the method ``toy-failing``."""
     site = tmp_path_factory.mktemp("queue-site")
     info = site / "toy_queues-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-queues\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[crowdbench.launchers]\ntoy-queue = toy_queue:ToyQueue\n")
-    shutil.copy(TESTS / "toy_queue.py", site)
+    (info / "entry_points.txt").write_text(
+        "[crowdbench.launchers]\ntoy-queue = toy_queue:ToyQueue\n"
+        "[crowdbench.methods]\ntoy-failing = failing_toy:FailingToy\n"
+    )
+    for module in ("toy_queue.py", "failing_toy.py"):
+        shutil.copy(TESTS / module, site)
     return site
 
 
