@@ -16,7 +16,7 @@ import msgspec
 from crowdbench.errors import CrowdbenchError, LaunchError
 from crowdbench.jobs import Job, Order, State, Ticket, find_jobs
 from crowdbench.launch import Queue, Seen, load_queue
-from crowdbench.writer import SILENT_S, read_claim, read_progress
+from crowdbench.writer import is_alive, read_progress
 
 log = logging.getLogger("crowdbench")
 
@@ -259,11 +259,10 @@ def _of_a_run(path: Path) -> Standing | None:
     word: Word = {"interrupted": "stopped"}.get(record.state, record.state)  # type: ignore[assignment]
     reason, facts = record.reason or "", {}
     if word == "running":
-        claim, told = read_claim(directory), read_progress(directory)
-        if claim is None or told is None or time.time() - told[1] > 2 * SILENT_S:
-            word, reason = "lost", "killed; the same command goes on where it was"
-        else:
+        if is_alive(directory):
             facts = _progress(directory)
+        else:
+            word, reason = "lost", "killed; the same command goes on where it was"
     dataset = record.protocol.dataset if record.protocol is not None else record.dataset
     return Standing(
         name="/".join(directory.parts[-3:]),

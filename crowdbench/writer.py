@@ -98,6 +98,14 @@ def read_progress(folder: Path) -> tuple[Progress, float] | None:
     return None
 
 
+def is_alive(folder: Path) -> bool:
+    """Whether the process that works in a folder lives, as far as can be told from here."""
+    claim, told = read_claim(folder), read_progress(folder)
+    if claim is None or told is None or _has_ended(claim):
+        return False
+    return time.time() - told[1] < 2 * SILENT_S  # by two machines' clocks
+
+
 T = TypeVar("T", Claim, Progress)
 
 
