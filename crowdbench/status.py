@@ -183,7 +183,7 @@ def _of_a_job(
     job: Job, order: Order, ticket: Ticket | None, state: State | None, seen: Seen | None, queues: Queues
 ) -> Standing:
     request = order.request
-    word, reason = _word(order, ticket, state, seen, queues)
+    word, reason = _word(job, order, ticket, state, seen, queues)
     where = " ".join(filter(None, (ticket.number if ticket else "", _node(state, seen))))
     facts: dict[str, Any] = {}
     directory = state.run if state is not None else None
@@ -207,7 +207,7 @@ def _of_a_job(
 
 
 def _word(
-    order: Order, ticket: Ticket | None, state: State | None, seen: Seen | None, queues: Queues
+    job: Job, order: Order, ticket: Ticket | None, state: State | None, seen: Seen | None, queues: Queues
 ) -> tuple[Word, str]:
     """The state in a word, and the reason in a line."""
     own: Word = state.state if state is not None else "waiting"
@@ -217,10 +217,12 @@ def _word(
             word, told = seen.state, seen.words
         elif ticket is not None and ticket.cancelled is not None:
             word, told = "cancelled", f"at {ticket.cancelled}"
-        elif ticket is None:
+        elif ticket is None and state is None:
             word, told = "lost", "it was never handed over; give the same command again"
-        elif own in ("running", "waiting"):
+        elif own in ("running", "waiting") and ticket is not None:
             word, told = "lost", queues.last_words(order.launcher, ticket)
+        elif own == "running" and not is_alive(job.folder):
+            word, told = "lost", "killed; give the same command again"
     return word, told
 
 
@@ -330,8 +332,14 @@ def find_job(root: Path, name: str) -> Job:
     """The job of a name, of the beginning of one, or of a run's directory or its number.
 
     Raises:
-        LaunchError: there is none, or several.
+        LaunchError: there is none, or several, or it cannot be read.
     """
+    found = _find(root, name)
+    found.order()
+    return found
+
+
+def _find(root: Path, name: str) -> Job:
     jobs = list(find_jobs(root))
     exact = [job for job in jobs if name in (job.name, str(job.folder))]
     if exact:
