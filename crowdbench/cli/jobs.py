@@ -229,6 +229,7 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
     """
     import msgspec
 
+    from crowdbench.errors import LaunchError
     from crowdbench.jobs import now
     from crowdbench.launch import load_queue
     from crowdbench.status import Queues, find_job, standings_of
@@ -241,13 +242,18 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
         if row.is_ended:
             click.echo(f"{job.name}: {row.state} already")
             continue
+        if job.ticket() is None:
+            raise LaunchError(
+                f"{job.name}: its number in the queue is not written down; handing it over was interrupted.\n"
+                "Cancel it with the queue's own means."
+            )
         launcher = job.order().launcher
         queues.setdefault(launcher, (load_queue(launcher), []))[1].append(job)
     for queue, called_off in queues.values():
         tickets = []
         for job in called_off:
             ticket = job.ticket()
-            assert ticket is not None  # what has not ended was handed over
+            assert ticket is not None
             # First: a job that is told to stop looks whether it is still wanted.
             job.write(msgspec.structs.replace(ticket, cancelled=now()))
             tickets.append(ticket)
