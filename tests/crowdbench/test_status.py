@@ -1,0 +1,361 @@
+"""How runs and jobs stand: their own last word, and the queue's where they could not say it."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from queue_plugin import QueueMachine
+
+from crowdbench import writer
+from crowdbench.errors import LaunchError
+from crowdbench.jobs import Job, Resources, Start, State, Ticket, job_for, new_order
+from crowdbench.requests import Request, TrainingRequest
+from crowdbench.status import Queues, Standing, find_job, standings, standings_of, wait_for
+from crowdbench.writer import only_writer
+
+ALONE = Resources(1, 1)
+RUN = {"method": "m", "state": "done", "protocol": {"dataset": "d"}, "scores": {"AP": 0.625}}
+TRAINING = {"method": "m", "state": "done", "dataset": "d", "best": {"score": 0.5}}
+
+Make = Callable[..., Job]
+
+
+@pytest.fixture
+def make(toys: QueueMachine) -> Make:
+    """Writes a job down, and what the queue knows of it."""
+    numbers = iter(range(1, 100))
+
+    def write(
+        *,
+        state: State | None = None,
+        known: dict[str, str] | None = None,
+        cancelled: bool = False,
+        handed_over: bool = True,
+        launcher: str = "toy-queue",
+        **request: Any,
+    ) -> Job:
+        number = str(next(numbers))
+        asked = Request(**{"method": "m", "dataset": "d", "seed": int(number), "out": toys.runs, **request})
+        job = job_for(asked, ALONE)
+        job.write(new_order(job, asked, launcher, "toys", ALONE))
+        folder = toys.queue / number
+        if handed_over:
+            job.write(Ticket(number, str(folder), "t", "me@here", "noon" if cancelled else None))
+        if known is not None:
+            folder.mkdir()
+            for name, content in known.items():
+                (folder / name).write_text(content)
+        if state is not None:
+            job.write(state)
+        return job
+
+    return write
+
+
+def standing(job: Job) -> Standing:
+    ((row, _),), problems = standings_of([job], Queues())
+    assert problems == []
+    return row
+
+
+def run_of(toys: QueueMachine, record: dict[str, Any], file: str = "run.json", name: str = "abc") -> Path:
+    directory = toys.runs / "d-test" / "m" / name
+    directory.mkdir(parents=True)
+    (directory / file).write_text(json.dumps(record))
+    return directory
+
+
+RUNNING = {"first": ""}
+KILLED = {"first": "", "status": "-9"}
+FAILED = {"first": "", "status": "1"}
+
+
+@pytest.mark.parametrize(
+    ("options", "state", "reason"),
+    [
+        pytest.param({"known": {}}, "waiting", "others come first", id="waiting"),
+        pytest.param({"known": RUNNING}, "running", "", id="running, and has not said so"),
+        pytest.param({"known": RUNNING, "state": State("running")}, "running", "", id="running"),
+        pytest.param(
+            {"known": FAILED, "state": State("failed", reason="no such file", cause="input")},
+            "failed",
+            "no such file",
+            id="failed",
+        ),
+        pytest.param(
+            {"known": RUNNING, "state": State("failed", reason="the node burns", cause="machine")},
+            "running",
+            "",
+            id="failed, and was started again",
+        ),
+        pytest.param(
+            {"known": {"first": "", "status": "143"}, "state": State("stopped", reason="told to stop")},
+            "stopped",
+            "told to stop",
+            id="stopped",
+        ),
+        pytest.param(
+            {"known": {}, "state": State("stopped", reason="told to stop")},
+            "waiting",
+            "others come first",
+            id="stopped, and waits to go on",
+        ),
+        pytest.param(
+            {"known": KILLED, "state": State("running")}, "lost", "killed by signal 9", id="killed at work"
+        ),
+        pytest.param({"known": KILLED}, "lost", "killed by signal 9", id="killed before it said a word"),
+        pytest.param({"state": State("running")}, "lost", "the queue has forgotten it", id="forgotten"),
+        pytest.param(
+            {"known": KILLED, "state": State("running"), "cancelled": True},
+            "cancelled",
+            "at noon",
+            id="cancelled",
+        ),
+        pytest.param(
+            {"known": RUNNING, "state": State("running"), "cancelled": True},
+            "running",
+            "",
+            id="not yet ended",
+        ),
+        pytest.param({"handed_over": False}, "lost", "never handed over", id="never handed over"),
+        pytest.param(
+            {"handed_over": False, "state": State("running")}, "lost", "killed", id="dead, without a ticket"
+        ),
+    ],
+)
+def test_a_job_stands_as_the_queue_says_unless_it_has_had_the_last_word(
+    make: Make, options: dict[str, Any], state: str, reason: str
+) -> None:
+    row = standing(make(**options))
+    assert (row.state, row.method, row.dataset) == (state, "m", "d")
+    assert reason in row.reason
+    assert row.is_ended == (state not in ("waiting", "running"))
+
+
+def test_a_job_that_is_done_shows_its_score_whatever_the_queue_says(toys: QueueMachine, make: Make) -> None:
+    directory = run_of(toys, RUN)
+    for known in (None, KILLED, RUNNING):
+        row = standing(make(known=known, state=State("done", [str(directory)]), cancelled=True))
+        assert (row.state, row.ap, row.directory) == ("done", 0.625, directory)
+
+
+@pytest.mark.parametrize(
+    ("record", "score"),
+    [
+        pytest.param({**RUN, "scores": {"AP": -1.0}}, None, id="nothing to score"),
+        pytest.param({**RUN, "scores": None}, None, id="not scored"),
+    ],
+)
+def test_a_run_without_a_score_shows_none(
+    toys: QueueMachine, make: Make, record: dict[str, Any], score: float | None
+) -> None:
+    assert standing(make(state=State("done", [str(run_of(toys, record))]))).ap == score
+
+
+def test_a_training_shows_its_best_score(toys: QueueMachine) -> None:
+    request = TrainingRequest("m", "d", out=toys.runs)
+    job = job_for(request, ALONE)
+    job.write(new_order(job, request, "toy-queue", "toys", ALONE))
+    job.write(State("done", [str(run_of(toys, TRAINING, "training.json"))]))
+    row = standing(job)
+    assert (row.what, row.ap) == ("train", 0.5)
+
+
+def test_a_running_job_shows_its_number_its_node_and_how_far_it_is(toys: QueueMachine, make: Make) -> None:
+    directory = run_of(toys, {**RUN, "state": "running"})
+    job = make(known=RUNNING, state=State("running", [str(directory)], starts=[Start("1", 0, "n1", "t")]))
+    with only_writer(directory) as mine:
+        mine.report(3, 8, "images", 90.0, "5 persons")
+        deadline = time.monotonic() + 30
+        while standing(job).done == 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        row = standing(job)
+    assert (row.done, row.of, row.unit, row.eta_s, row.words) == (3, 8, "images", 90.0, "5 persons")
+    assert row.where == "1 toy-node"
+
+
+def test_a_job_that_began_before_its_ticket_was_written_runs(make: Make) -> None:
+    job = make(handed_over=False, state=State("running"))
+    with only_writer(job.folder):
+        assert standing(job).state == "running"
+    assert standing(job).state == "lost"
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [("done", "done"), ("failed", "failed"), ("interrupted", "stopped"), ("running", "lost")],
+)
+def test_a_run_that_nobody_handed_over_stands_as_its_record_says(
+    toys: QueueMachine, state: str, word: str
+) -> None:
+    reason = "OSError: disk\nand more" if state == "failed" else None
+    directory = run_of(toys, {**RUN, "state": state, "reason": reason, "host": {"name": "laptop"}})
+    ((row,), problems) = standings(toys.runs)
+    assert (row.state, row.name, row.directory) == (word, "d-test/m/abc", directory)
+    assert (row.where, row.job, problems) == ("laptop", None, [])
+    assert row.ap == (0.625 if state == "done" else None)
+    if state == "failed":
+        assert row.reason == "OSError: disk"
+
+
+def test_a_run_of_this_machine_runs_until_it_is_killed_and_is_lost_then(toys: QueueMachine) -> None:
+    arguments = ("--root", str(toys.data), "--weights", "none", "--workers", "0", "--batch-size", "1")
+    process = toys.started("run", "toy-network", "crowdpose", *arguments, TOY_SLEEP_S="600")
+    try:
+        deadline = time.monotonic() + 120
+        while not [row for row in standings(toys.runs)[0] if row.of]:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        (row,) = standings(toys.runs)[0]
+        assert (row.state, row.of, row.unit) == ("running", 3, "images")
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    (row,) = standings(toys.runs)[0]
+    assert (row.state, row.reason) == ("lost", "killed; the same command goes on where it was")
+
+
+def test_a_run_elsewhere_runs_as_long_as_it_shows_signs_of_life(
+    toys: QueueMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = run_of(toys, {**RUN, "state": "running"})
+    claim = writer.Claim("t", "node7", 7, "elsewhere", "now")
+    (directory / writer.CLAIM).write_bytes(msgspec.json.encode(claim))
+    (directory / writer.PROGRESS).write_bytes(msgspec.json.encode(writer.Progress("t", 2, 9, "images")))
+    (row,) = standings(toys.runs)[0]
+    assert (row.state, row.done) == ("running", 2)
+    before = time.time() - 3 * writer.SILENT_S
+    os.utime(directory / writer.PROGRESS, (before, before))
+    (row,) = standings(toys.runs)[0]
+    assert row.state == "lost"
+
+
+def test_runs_of_jobs_are_shown_once_and_the_latest_is_last(toys: QueueMachine, make: Make) -> None:
+    directory = run_of(toys, RUN, name="of-the-job")
+    make(known={}, seed=1)
+    job = make(state=State("done", [str(directory)]), seed=2)
+    run_of(toys, RUN, name="alone")
+    rows, _ = standings(toys.runs)
+    assert len(rows) == 3
+    assert [row.name for row in rows if row.directory is not None] == [job.name, "d-test/m/alone"]
+    assert [row.changed for row in rows] == sorted(row.changed for row in rows)
+
+
+def test_a_folder_without_runs_has_none(toys: QueueMachine) -> None:
+    assert standings(toys.runs) == ([], [])
+
+
+def test_a_queue_that_does_not_answer_is_a_note_and_jobs_stand_by_their_own_word(
+    toys: QueueMachine, make: Make
+) -> None:
+    make(known=RUNNING, state=State("running"))
+    make(known={})
+    make(state=State("done"))
+    (toys.queue / "closed").touch()
+    rows, problems = standings(toys.runs)
+    assert sorted(row.state for row in rows) == ["done", "running", "waiting"]
+    assert problems == ["the toy queue does not answer."]
+
+
+def test_a_queue_that_is_not_installed_here_is_a_note(toys: QueueMachine, make: Make) -> None:
+    make(launcher="lava-lamp", state=State("running"))
+    make(known={})
+    rows, (problem,) = standings(toys.runs)
+    assert [row.state for row in rows] == ["running", "waiting"]
+    assert "no launcher is called 'lava-lamp'" in problem
+
+
+def test_a_job_that_cannot_be_read_is_a_note(toys: QueueMachine, make: Make) -> None:
+    make(known={})
+    broken = make(known={})
+    (broken.folder / "job.json").write_text("{")
+    rows, (problem,) = standings(toys.runs)
+    assert len(rows) == 1
+    assert str(broken.folder) in problem
+
+
+def test_waiting_ends_when_all_have_ended(toys: QueueMachine, make: Make) -> None:
+    jobs = [make(known=RUNNING), make(known=KILLED)]
+    looks = wait_for(jobs, poll_s=0.01)
+    assert [row.state for row in next(looks)] == ["running", "lost"]
+    assert [row.state for row in next(looks)] == ["running", "lost"]
+    jobs[0].write(State("done"))
+    assert [[row.state for row in rows] for rows in looks][-1] == ["done", "lost"]
+
+
+def test_waiting_goes_on_while_a_queue_does_not_answer_but_not_for_ever(
+    toys: QueueMachine, make: Make
+) -> None:
+    job = make(known=RUNNING, state=State("failed", reason="burns", cause="machine"))
+    (toys.queue / "closed").touch()
+    looks = wait_for([job], poll_s=0.01, patience_s=600)
+    # What a job said may not be its last word: only the queue knows.
+    assert [next(looks)[0].state for _ in range(3)] == ["failed"] * 3
+    (toys.queue / "closed").unlink()
+    (toys.queue / "1" / "status").write_text("1")
+    assert [rows[0].state for rows in looks] == ["failed"]
+    (toys.queue / "closed").touch()
+    with pytest.raises(LaunchError, match="the toy queue does not answer"):
+        list(wait_for([job], poll_s=0.01, patience_s=0))
+
+
+def test_waiting_for_a_job_that_is_not_there_is_refused(toys: QueueMachine) -> None:
+    with pytest.raises(LaunchError, match="no job here"):
+        next(wait_for([Job(toys.runs / "jobs" / "none")]))
+
+
+def test_a_job_is_found_by_whatever_names_it(
+    toys: QueueMachine, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = run_of(toys, RUN, name="24ba4591ef")
+    other = make(known={}, method="other")
+    job = make(known={}, state=State("running", ["/gone", str(directory)]))
+    for name in (
+        job.name,
+        job.name[:4],
+        str(job.folder),
+        "2",  # its number
+        "24ba4591ef",
+        str(directory),
+        str(directory.relative_to(toys.work)),
+        str(directory.relative_to(toys.work)) + "/",
+    ):
+        assert find_job(toys.runs, name) == job, name
+    assert find_job(toys.runs, "other") == other
+
+
+def test_a_name_that_begins_several_is_answered_with_them(toys: QueueMachine, make: Make) -> None:
+    jobs = [make(known={}) for _ in range(7)]
+    with pytest.raises(LaunchError, match="'m-d' may be any of 7 jobs: m-d-.*, ...") as caught:
+        find_job(toys.runs, "m-d")
+    assert sum(job.name in str(caught.value) for job in jobs) == 5
+
+
+def test_a_whole_name_is_not_ambiguous(toys: QueueMachine, make: Make) -> None:
+    job = make(known={}, method="m")
+    longer = Job(job.folder.with_name(f"{job.name}-more"))
+    longer.write(job.order())
+    assert find_job(toys.runs, job.name) == job
+
+
+def test_an_unknown_name_is_answered_with_those_that_are_there(toys: QueueMachine, make: Make) -> None:
+    with pytest.raises(LaunchError, match="no job in .* is called 'x'.\nSome are: none"):
+        find_job(toys.runs, "x")
+    job = make(known={})
+    with pytest.raises(LaunchError, match=f"Some are: {job.name}"):
+        find_job(toys.runs, "x")
+
+
+def test_a_job_that_is_found_and_cannot_be_read_says_so(toys: QueueMachine, make: Make) -> None:
+    job = make(known={})
+    (job.folder / "job.json").write_text("{")
+    with pytest.raises(LaunchError, match="not a job of this version"):
+        find_job(toys.runs, job.name)
