@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from crowdbench.errors import LaunchError
-from crowdbench.jobs import Job, Resources, job_for, jobs_folder, new_order
+from crowdbench.jobs import Job, Order, Resources, job_for, jobs_folder, new_order
 from crowdbench.launch import Queue, Seen
 from crowdbench.requests import AnyRequest, Request
 
@@ -68,8 +68,7 @@ def submit(
             if found is None or (again and found.how not in _ALIVE):
                 fresh[job.folder] = (job, request)
         for job, request in fresh.values():
-            _put_away(job)
-            job.write(new_order(job, request, queue.name, queue.profile, resources))
+            _write_anew(job, new_order(job, request, queue.name, queue.profile, resources))
         handed_over = [job for job, _ in fresh.values()]
         tickets = queue.submit(handed_over, resources, at_once) if handed_over else []
         for job, ticket in zip(handed_over, tickets, strict=True):
@@ -98,17 +97,21 @@ def _alone(folders: Iterable[Path]) -> Iterator[None]:
     if len(outs) != 1:
         raise LaunchError("jobs that are handed over together belong in one folder of runs.")
     folder = jobs_folder(outs.pop())
+    lock = FileLock(folder / ".lock", timeout=_LOCK_PATIENCE_S)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock", timeout=_LOCK_PATIENCE_S):
-            yield
+        lock.acquire()
     except Timeout:
         raise LaunchError(
             f"{folder}: somebody else has been handing over jobs for {_LOCK_PATIENCE_S:.0f} s.\n"
             f"If nobody is, remove {folder / '.lock'}."
         ) from None
-    except PermissionError as error:
+    except OSError as error:
         raise LaunchError(f"{folder}: cannot be written ({error.strerror}).") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def look(queue: Queue, jobs: Sequence[Job]) -> Iterator[tuple[Job, Seen | None]]:
@@ -139,7 +142,15 @@ def _is_there(run: Path) -> bool:
     return (run / "run.json").is_file() or (run / "training.json").is_file()
 
 
-def _put_away(job: Job) -> None:
-    """Make room for a new submission: what an earlier one came to is no longer the job's state."""
-    for name in ("ticket.json", "state.json"):
-        (job.folder / name).unlink(missing_ok=True)
+def _write_anew(job: Job, order: Order) -> None:
+    """Write down what is asked; what an earlier submission came to is no longer the job's state.
+
+    Raises:
+        LaunchError: the disk is full, or the folder is not one's own.
+    """
+    try:
+        for name in ("ticket.json", "state.json"):
+            (job.folder / name).unlink(missing_ok=True)
+        job.write(order)
+    except OSError as error:
+        raise LaunchError(f"{job.folder}: cannot be written ({error.strerror}).") from error
