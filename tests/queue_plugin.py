@@ -48,6 +48,10 @@ class QueueMachine:
             text=True,
         )
 
+    def handed_over(self) -> list[Path]:
+        """The folders of the jobs that the queue was ever given, by number."""
+        return sorted(self.queue.glob("[0-9]*"), key=lambda path: int(path.name))
+
     def load(self, profile: str = "toys") -> Queue:
         """The queue, in this process."""
         found = load_launcher(profile)

@@ -6,9 +6,11 @@ job         the path of the job's folder
 first       when its first process was started; a running job's process ids are in ``pids``
 status      how its first process ended
 cancelled   it was called off
+at_once     how many of those that were handed over with it may run at the same time
 0.log       what its processes write, a file for each
 
-A file ``closed`` in the queue's folder lets it answer no question, and take no job.
+A file ``closed`` in the queue's folder lets it answer no question, and take no job; while there is a file
+``held``, nothing is started.
 """
 
 import logging
@@ -76,6 +78,7 @@ class ToyQueue(Queue):
         for job in jobs:
             numbers.append(_new_number(folder))
             (folder / numbers[-1] / "job").write_text(str(job.folder.absolute()))
+            (folder / numbers[-1] / "at_once").write_text(str(at_once))
         arguments = [str(folder), str(at_once or len(jobs)), str(max(1, resources.gpus or 1)), *numbers]
         # An orphan from its first moment: nobody has to wait for it.
         shell = ["sh", "-c", '"$@" < /dev/null > /dev/null 2>&1 &', "sh"]
@@ -198,7 +201,7 @@ def _run_all(folder: Path, at_once: int, tasks: int, numbers: Sequence[str]) -> 
     running: list[_Running] = []
     while waiting or running:
         running = [job for job in running if not job.is_over()]
-        while waiting and len(running) < at_once:
+        while waiting and len(running) < at_once and not (folder / "held").exists():
             job = waiting.pop(0)
             if not (job / "cancelled").exists():
                 running.append(_Running(job, tasks))

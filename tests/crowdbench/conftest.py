@@ -42,6 +42,7 @@ def toys(
     (config / "crowdbench" / "profiles.toml").write_text(
         f'[profile.toys]\nlauncher = "toy-queue"\nfolder = "{queue}"\n'
         f'[profile.pairs]\nlauncher = "toy-queue"\nfolder = "{queue}"\ngpus = 2\n'
+        f'[profile.processors]\nlauncher = "toy-queue"\nfolder = "{queue}"\ndevice = "cpu"\n'
         '[profile.nowhere]\nlauncher = "toy-queue"\n'
     )
     monkeypatch.setenv("XDG_CONFIG_HOME", str(config))
