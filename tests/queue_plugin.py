@@ -2,10 +2,17 @@
 
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from crowdbench.jobs import Job, Resources, State, Ticket, job_for, new_order
 from crowdbench.launch import Queue, load_launcher
+from crowdbench.requests import Request
+
+MakeJob = Callable[..., Job]
+ALONE = Resources(1, 1)
 
 
 @dataclass(frozen=True)
@@ -57,3 +64,49 @@ class QueueMachine:
         found = load_launcher(profile)
         assert isinstance(found, Queue)
         return found
+
+
+class Bookkeeper:
+    """Writes jobs down, and what the queue knows of them, without anything being started."""
+
+    def __init__(self, toys: QueueMachine) -> None:
+        self.toys = toys
+        self.last = 0
+
+    def make(
+        self,
+        *,
+        state: State | None = None,
+        known: Mapping[str, str] | None = None,
+        cancelled: bool = False,
+        handed_over: bool = True,
+        launcher: str = "toy-queue",
+        **request: Any,
+    ) -> Job:
+        """A job.
+
+        Args:
+            state: its own.
+            known: the files in the queue's folder of it, see toy_queue.py; None if it is not known there.
+            cancelled: somebody called it off.
+            handed_over: it has a ticket.
+            launcher: that it was handed over to.
+            request: fields of its request, where they are not m on d with a seed of its own.
+        """
+        self.last += 1
+        number = str(self.last)
+        asked = Request(
+            **{"method": "m", "dataset": "d", "seed": self.last, "out": self.toys.runs, **request}
+        )
+        job = job_for(asked, ALONE)
+        job.write(new_order(job, asked, launcher, "toys", ALONE))
+        folder = self.toys.queue / number
+        if handed_over:
+            job.write(Ticket(number, str(folder), "t", "me@here", "noon" if cancelled else None))
+        if known is not None:
+            folder.mkdir()
+            for name, content in known.items():
+                (folder / name).write_text(content)
+        if state is not None:
+            job.write(state)
+        return job

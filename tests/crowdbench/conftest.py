@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import toy_queue
 from coco_files import write
-from queue_plugin import QueueMachine
+from queue_plugin import Bookkeeper, MakeJob, QueueMachine
 
 from crowdbench import plugins
 
@@ -57,3 +57,9 @@ def toys(
     yield QueueMachine(work, queue, data, dict(os.environ))
     toy_queue.kill_all(queue)
     plugins.installed.cache_clear()
+
+
+@pytest.fixture
+def make_job(toys: QueueMachine) -> MakeJob:
+    """Writes a job down, and what the queue knows of it."""
+    return Bookkeeper(toys).make

@@ -4,58 +4,23 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from queue_plugin import QueueMachine
+from queue_plugin import MakeJob, QueueMachine
 
 from crowdbench import writer
 from crowdbench.errors import LaunchError
-from crowdbench.jobs import Job, Resources, Start, State, Ticket, job_for, new_order
-from crowdbench.requests import Request, TrainingRequest
+from crowdbench.jobs import Job, Resources, Start, State, job_for, new_order
+from crowdbench.requests import TrainingRequest
 from crowdbench.status import Queues, Standing, find_job, standings, standings_of, wait_for
 from crowdbench.writer import only_writer
 
 ALONE = Resources(1, 1)
 RUN = {"method": "m", "state": "done", "protocol": {"dataset": "d"}, "scores": {"AP": 0.625}}
 TRAINING = {"method": "m", "state": "done", "dataset": "d", "best": {"score": 0.5}}
-
-Make = Callable[..., Job]
-
-
-@pytest.fixture
-def make(toys: QueueMachine) -> Make:
-    """Writes a job down, and what the queue knows of it."""
-    numbers = iter(range(1, 100))
-
-    def write(
-        *,
-        state: State | None = None,
-        known: dict[str, str] | None = None,
-        cancelled: bool = False,
-        handed_over: bool = True,
-        launcher: str = "toy-queue",
-        **request: Any,
-    ) -> Job:
-        number = str(next(numbers))
-        asked = Request(**{"method": "m", "dataset": "d", "seed": int(number), "out": toys.runs, **request})
-        job = job_for(asked, ALONE)
-        job.write(new_order(job, asked, launcher, "toys", ALONE))
-        folder = toys.queue / number
-        if handed_over:
-            job.write(Ticket(number, str(folder), "t", "me@here", "noon" if cancelled else None))
-        if known is not None:
-            folder.mkdir()
-            for name, content in known.items():
-                (folder / name).write_text(content)
-        if state is not None:
-            job.write(state)
-        return job
-
-    return write
 
 
 def standing(job: Job) -> Standing:
@@ -130,18 +95,20 @@ FAILED = {"first": "", "status": "1"}
     ],
 )
 def test_a_job_stands_as_the_queue_says_unless_it_has_had_the_last_word(
-    make: Make, options: dict[str, Any], state: str, reason: str
+    make_job: MakeJob, options: dict[str, Any], state: str, reason: str
 ) -> None:
-    row = standing(make(**options))
+    row = standing(make_job(**options))
     assert (row.state, row.method, row.dataset) == (state, "m", "d")
     assert reason in row.reason
     assert row.is_ended == (state not in ("waiting", "running"))
 
 
-def test_a_job_that_is_done_shows_its_score_whatever_the_queue_says(toys: QueueMachine, make: Make) -> None:
+def test_a_job_that_is_done_shows_its_score_whatever_the_queue_says(
+    toys: QueueMachine, make_job: MakeJob
+) -> None:
     directory = run_of(toys, RUN)
     for known in (None, KILLED, RUNNING):
-        row = standing(make(known=known, state=State("done", [str(directory)]), cancelled=True))
+        row = standing(make_job(known=known, state=State("done", [str(directory)]), cancelled=True))
         assert (row.state, row.ap, row.directory) == ("done", 0.625, directory)
 
 
@@ -153,9 +120,9 @@ def test_a_job_that_is_done_shows_its_score_whatever_the_queue_says(toys: QueueM
     ],
 )
 def test_a_run_without_a_score_shows_none(
-    toys: QueueMachine, make: Make, record: dict[str, Any], score: float | None
+    toys: QueueMachine, make_job: MakeJob, record: dict[str, Any], score: float | None
 ) -> None:
-    assert standing(make(state=State("done", [str(run_of(toys, record))]))).ap == score
+    assert standing(make_job(state=State("done", [str(run_of(toys, record))]))).ap == score
 
 
 def test_a_training_shows_its_best_score(toys: QueueMachine) -> None:
@@ -167,9 +134,11 @@ def test_a_training_shows_its_best_score(toys: QueueMachine) -> None:
     assert (row.what, row.ap) == ("train", 0.5)
 
 
-def test_a_running_job_shows_its_number_its_node_and_how_far_it_is(toys: QueueMachine, make: Make) -> None:
+def test_a_running_job_shows_its_number_its_node_and_how_far_it_is(
+    toys: QueueMachine, make_job: MakeJob
+) -> None:
     directory = run_of(toys, {**RUN, "state": "running"})
-    job = make(known=RUNNING, state=State("running", [str(directory)], starts=[Start("1", 0, "n1", "t")]))
+    job = make_job(known=RUNNING, state=State("running", [str(directory)], starts=[Start("1", 0, "n1", "t")]))
     with only_writer(directory) as mine:
         mine.report(3, 8, "images", 90.0, "5 persons")
         deadline = time.monotonic() + 30
@@ -181,8 +150,8 @@ def test_a_running_job_shows_its_number_its_node_and_how_far_it_is(toys: QueueMa
     assert row.where == "1 toy-node"
 
 
-def test_a_job_that_began_before_its_ticket_was_written_runs(make: Make) -> None:
-    job = make(handed_over=False, state=State("running"))
+def test_a_job_that_began_before_its_ticket_was_written_runs(make_job: MakeJob) -> None:
+    job = make_job(handed_over=False, state=State("running"))
     with only_writer(job.folder):
         assert standing(job).state == "running"
     assert standing(job).state == "lost"
@@ -238,10 +207,10 @@ def test_a_run_elsewhere_runs_as_long_as_it_shows_signs_of_life(
     assert row.state == "lost"
 
 
-def test_runs_of_jobs_are_shown_once_and_the_latest_is_last(toys: QueueMachine, make: Make) -> None:
+def test_runs_of_jobs_are_shown_once_and_the_latest_is_last(toys: QueueMachine, make_job: MakeJob) -> None:
     directory = run_of(toys, RUN, name="of-the-job")
-    make(known={}, seed=1)
-    job = make(state=State("done", [str(directory)]), seed=2)
+    make_job(known={}, seed=1)
+    job = make_job(state=State("done", [str(directory)]), seed=2)
     run_of(toys, RUN, name="alone")
     rows, _ = standings(toys.runs)
     assert len(rows) == 3
@@ -254,36 +223,36 @@ def test_a_folder_without_runs_has_none(toys: QueueMachine) -> None:
 
 
 def test_a_queue_that_does_not_answer_is_a_note_and_jobs_stand_by_their_own_word(
-    toys: QueueMachine, make: Make
+    toys: QueueMachine, make_job: MakeJob
 ) -> None:
-    make(known=RUNNING, state=State("running"))
-    make(known={})
-    make(state=State("done"))
+    make_job(known=RUNNING, state=State("running"))
+    make_job(known={})
+    make_job(state=State("done"))
     (toys.queue / "closed").touch()
     rows, problems = standings(toys.runs)
     assert sorted(row.state for row in rows) == ["done", "running", "waiting"]
     assert problems == ["the toy queue does not answer."]
 
 
-def test_a_queue_that_is_not_installed_here_is_a_note(toys: QueueMachine, make: Make) -> None:
-    make(launcher="lava-lamp", state=State("running"))
-    make(known={})
+def test_a_queue_that_is_not_installed_here_is_a_note(toys: QueueMachine, make_job: MakeJob) -> None:
+    make_job(launcher="lava-lamp", state=State("running"))
+    make_job(known={})
     rows, (problem,) = standings(toys.runs)
     assert [row.state for row in rows] == ["running", "waiting"]
     assert "no launcher is called 'lava-lamp'" in problem
 
 
-def test_a_job_that_cannot_be_read_is_a_note(toys: QueueMachine, make: Make) -> None:
-    make(known={})
-    broken = make(known={})
+def test_a_job_that_cannot_be_read_is_a_note(toys: QueueMachine, make_job: MakeJob) -> None:
+    make_job(known={})
+    broken = make_job(known={})
     (broken.folder / "job.json").write_text("{")
     rows, (problem,) = standings(toys.runs)
     assert len(rows) == 1
     assert str(broken.folder) in problem
 
 
-def test_waiting_ends_when_all_have_ended(toys: QueueMachine, make: Make) -> None:
-    jobs = [make(known=RUNNING), make(known=KILLED)]
+def test_waiting_ends_when_all_have_ended(toys: QueueMachine, make_job: MakeJob) -> None:
+    jobs = [make_job(known=RUNNING), make_job(known=KILLED)]
     looks = wait_for(jobs, poll_s=0.01)
     assert [row.state for row in next(looks)] == ["running", "lost"]
     assert [row.state for row in next(looks)] == ["running", "lost"]
@@ -292,9 +261,9 @@ def test_waiting_ends_when_all_have_ended(toys: QueueMachine, make: Make) -> Non
 
 
 def test_waiting_goes_on_while_a_queue_does_not_answer_but_not_for_ever(
-    toys: QueueMachine, make: Make
+    toys: QueueMachine, make_job: MakeJob
 ) -> None:
-    job = make(known=RUNNING, state=State("failed", reason="burns", cause="machine"))
+    job = make_job(known=RUNNING, state=State("failed", reason="burns", cause="machine"))
     (toys.queue / "closed").touch()
     looks = wait_for([job], poll_s=0.01, patience_s=600)
     # What a job said may not be its last word: only the queue knows.
@@ -313,11 +282,11 @@ def test_waiting_for_a_job_that_is_not_there_is_refused(toys: QueueMachine) -> N
 
 
 def test_a_job_is_found_by_whatever_names_it(
-    toys: QueueMachine, make: Make, monkeypatch: pytest.MonkeyPatch
+    toys: QueueMachine, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = run_of(toys, RUN, name="24ba4591ef")
-    other = make(known={}, method="other")
-    job = make(known={}, state=State("running", ["/gone", str(directory)]))
+    other = make_job(known={}, method="other")
+    job = make_job(known={}, state=State("running", ["/gone", str(directory)]))
     for name in (
         job.name,
         job.name[:4],
@@ -332,30 +301,30 @@ def test_a_job_is_found_by_whatever_names_it(
     assert find_job(toys.runs, "other") == other
 
 
-def test_a_name_that_begins_several_is_answered_with_them(toys: QueueMachine, make: Make) -> None:
-    jobs = [make(known={}) for _ in range(7)]
+def test_a_name_that_begins_several_is_answered_with_them(toys: QueueMachine, make_job: MakeJob) -> None:
+    jobs = [make_job(known={}) for _ in range(7)]
     with pytest.raises(LaunchError, match="'m-d' may be any of 7 jobs: m-d-.*, ...") as caught:
         find_job(toys.runs, "m-d")
     assert sum(job.name in str(caught.value) for job in jobs) == 5
 
 
-def test_a_whole_name_is_not_ambiguous(toys: QueueMachine, make: Make) -> None:
-    job = make(known={}, method="m")
+def test_a_whole_name_is_not_ambiguous(toys: QueueMachine, make_job: MakeJob) -> None:
+    job = make_job(known={}, method="m")
     longer = Job(job.folder.with_name(f"{job.name}-more"))
     longer.write(job.order())
     assert find_job(toys.runs, job.name) == job
 
 
-def test_an_unknown_name_is_answered_with_those_that_are_there(toys: QueueMachine, make: Make) -> None:
+def test_an_unknown_name_is_answered_with_those_that_are_there(toys: QueueMachine, make_job: MakeJob) -> None:
     with pytest.raises(LaunchError, match="no job in .* is called 'x'.\nSome are: none"):
         find_job(toys.runs, "x")
-    job = make(known={})
+    job = make_job(known={})
     with pytest.raises(LaunchError, match=f"Some are: {job.name}"):
         find_job(toys.runs, "x")
 
 
-def test_a_job_that_is_found_and_cannot_be_read_says_so(toys: QueueMachine, make: Make) -> None:
-    job = make(known={})
+def test_a_job_that_is_found_and_cannot_be_read_says_so(toys: QueueMachine, make_job: MakeJob) -> None:
+    job = make_job(known={})
     (job.folder / "job.json").write_text("{")
     with pytest.raises(LaunchError, match="not a job of this version"):
         find_job(toys.runs, job.name)
