@@ -340,11 +340,11 @@ def find_job(root: Path, name: str) -> Job:
 
 
 def _find(root: Path, name: str) -> Job:
-    jobs = list(find_jobs(root))
-    exact = [job for job in jobs if name in (job.name, str(job.folder))]
+    jobs = list(find_jobs(root.absolute()))
+    wanted = str(Path(name).absolute())
+    exact = [job for job in jobs if name == job.name or wanted == str(job.folder)]
     if exact:
         return exact[0]
-    wanted = str(Path(name).absolute())
     matching = []
     for job in jobs:
         ticket, state = job.ticket(), job.state()

@@ -291,6 +291,7 @@ def test_a_job_is_found_by_whatever_names_it(
         job.name,
         job.name[:4],
         str(job.folder),
+        str(job.folder.relative_to(toys.work)),
         "2",  # its number
         "24ba4591ef",
         str(directory),
@@ -298,6 +299,7 @@ def test_a_job_is_found_by_whatever_names_it(
         str(directory.relative_to(toys.work)) + "/",
     ):
         assert find_job(toys.runs, name) == job, name
+        assert find_job(Path("runs"), name) == job, name
     assert find_job(toys.runs, "other") == other
 
 
