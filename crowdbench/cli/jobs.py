@@ -234,8 +234,8 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
     from crowdbench.launch import load_queue
     from crowdbench.status import Queues, find_job, standings_of
 
-    jobs = [find_job(out, name) for name in names]
-    standing = {row.name: row for row, _ in standings_of(jobs, Queues())[0]}
+    jobs = dict.fromkeys(find_job(out, name) for name in names)
+    standing = {row.name: row for row, _ in standings_of(list(jobs), Queues())[0]}
     queues: dict[str, tuple[Queue, list[Job]]] = {}
     for job in jobs:
         row = standing[job.name]
@@ -255,9 +255,14 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
             ticket = job.ticket()
             assert ticket is not None
             # First: a job that is told to stop looks whether it is still wanted.
-            job.write(msgspec.structs.replace(ticket, cancelled=now()))
             tickets.append(ticket)
-        queue.cancel(tickets)
+            job.write(msgspec.structs.replace(ticket, cancelled=now()))
+        try:
+            queue.cancel(tickets)
+        except LaunchError:
+            for job, ticket in zip(called_off, tickets, strict=True):
+                job.write(ticket)
+            raise
         for job in called_off:
             click.echo(f"{job.name}: cancelled")
 
@@ -273,7 +278,7 @@ def wait(names: tuple[str, ...], out: Path) -> None:
     from crowdbench.status import Queues, find_job, standings_of
 
     if names:
-        jobs = [find_job(out, name) for name in names]
+        jobs = list(dict.fromkeys(find_job(out, name) for name in names))
     else:
         rows = standings_of(list(find_jobs(out)), Queues())[0]
         jobs = [find_job(out, row.name) for row, _ in rows if not row.is_ended]
