@@ -276,6 +276,11 @@ class _Training:
             newest = newest or self.checkpoints.at(step)
             trainer.load(newest.weights, newest.state, newest.position.scaler)
             self.position = newest.position
+            if not self.processes.is_first:
+                # The sums are those of all processes, and must be counted once.
+                self.position = msgspec.structs.replace(
+                    self.position, sums=dict.fromkeys(self.position.sums, 0.0)
+                )
             log.info("continued from step %d (epoch %d)", step, self.position.epoch + 1)
         return trainer
 
@@ -292,7 +297,8 @@ class _Training:
                 require_finite(result, image_ids, self.position.step)
                 self.position = self._after(result, len(group))
                 lost = self.writer is not None and self.writer.lost
-                stop, superseded = self.processes.sums(float(stopping()), float(lost))
+                due = self.writer is not None and time.monotonic() - saved > self.way.save_every_s
+                stop, superseded, due_to_all = self.processes.sums(stopping(), lost, due)
                 if superseded:
                     raise SupersededError(f"{self.run.directory}: another process has taken over.")
                 reporter.stepped(self.position, result, len(image_ids))
@@ -302,7 +308,7 @@ class _Training:
                     raise StoppedError(
                         f"stopped after step {self.position.step}; give the same command again to go on."
                     )
-                if time.monotonic() - saved > self.way.save_every_s:
+                if due_to_all:
                     self._save(trainer)
                     saved = time.monotonic()
             reporter.epoch_ended(self.position)
@@ -344,10 +350,13 @@ class _Training:
         )
 
     def _save(self, trainer: Trainer) -> None:
+        """Write a checkpoint; all processes come here at the same step."""
+        sums = self.position.sums
+        totals = dict(zip(sums, self.processes.sums(*sums.values()), strict=True))
         if self.writer is None:
             return
         self.writer.require()
-        position = msgspec.structs.replace(self.position, scaler=trainer.scaler.state_dict())
+        position = msgspec.structs.replace(self.position, sums=totals, scaler=trainer.scaler.state_dict())
         self.checkpoints.save(Checkpoint(position, trainer.weights(), trainer.state()))
 
     def _validated(self, trainer: Trainer, reporter: Reporter, stopping: Callable[[], bool]) -> None:
