@@ -120,7 +120,8 @@ def in_words(row: "Standing") -> str:
         return ", ".join(filter(None, (f"{row.done}/{row.of} {row.unit}", row.words, left(row.eta_s))))
     if row.state == "done" and row.ap is not None:
         return f"done, AP {100 * row.ap:.1f}"
-    return f"{row.state}: {row.reason}" if row.reason else row.state
+    # What follows brings its own full stop.
+    return f"{row.state}: {row.reason.removesuffix('.')}" if row.reason else row.state
 
 
 def left(seconds: float | None) -> str:
