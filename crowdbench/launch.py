@@ -58,12 +58,14 @@ class Seen:
         node: where it runs, or ran.
         words: why it waits or how it ended, in the queue's own terms, and what they mean.
         hopeless: it will never start as it is.
+        is_new: the queue has not looked at it yet.
     """
 
     state: Literal["waiting", "running", "ended"]
     node: str = ""
     words: str = ""
     hopeless: bool = False
+    is_new: bool = False
 
 
 class Queue(ABC):

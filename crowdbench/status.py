@@ -39,6 +39,8 @@ class Standing:
         reason: why it waits, failed or was stopped, in a line.
         directory: of the run; None before it has one.
         job: its folder; None for runs that were not handed over.
+        changed: when, in seconds since the epoch.
+        hopeless: it waits, and will never start as it is.
     """
 
     name: str
@@ -57,11 +59,12 @@ class Standing:
     directory: Path | None = None
     job: Path | None = None
     changed: float = 0.0
+    hopeless: bool = False
 
     @property
     def is_ended(self) -> bool:
         """Whether nothing more will happen by itself."""
-        return self.state in ENDED
+        return self.state in ENDED or self.hopeless
 
 
 class _Record(msgspec.Struct):
@@ -202,6 +205,7 @@ def _of_a_job(
         directory=directory,
         job=job.folder,
         changed=_changed(job.folder / ("state.json" if state is not None else "job.json")),
+        hopeless=word == "waiting" and seen is not None and seen.hopeless,
         **facts,
     )
 

@@ -9,6 +9,7 @@ _RUNNING = {"RUNNING", "CONFIGURING", "COMPLETING", "RESIZING", "SIGNALING", "ST
 # Reasons for which a job waits for ever, unless it or the cluster is changed.
 HOPELESS = {
     "PartitionTimeLimit": "the time limit is longer than the partition allows; set a shorter `time`",
+    "PartitionConfig": "beyond what the partition allows; see `scontrol show partition`",
     "PartitionNodeLimit": "more nodes than the partition gives to one job; ask for fewer --nodes",
     "AssocMaxJobsLimit": "the account may not run any job; ask its owner, or set another `account`",
     "AssocGrpGRES": "more GPUs than the account may have; ask for fewer --gpus",
@@ -21,10 +22,9 @@ HOPELESS = {
     "InvalidAccount": "no such account; set `account` to one that `sacctmgr show assoc user=$USER` lists",
     "InvalidQOS": "no such quality of service; set another `qos`",
     "BadConstraints": "no node has the features in `constraint`",
-    "JobHeldUser": "held; `scontrol release` lets it go",
-    "JobHeldAdmin": "held by an administrator",
     "DependencyNeverSatisfied": "it depends on a job that failed",
 }
+_UNCLEAR = {"None", "PartitionConfig"}  # what Slurm says before it has had a closer look
 _PATIENT = {
     "Resources": "next in line; nothing is free",
     "Priority": "others come first",
@@ -35,6 +35,8 @@ _PATIENT = {
     "PartitionDown": "the partition is closed",
     "QOSMaxJobsPerUserLimit": "as many jobs run as you may have",
     "AssocGrpGRESMinutes": "the account's GPU time is used up",
+    "JobHeldUser": "held; `scontrol release` lets it go",
+    "JobHeldAdmin": "held by an administrator",
     "None": "just arrived",
 }
 DISK_IS_FULL = (
@@ -61,7 +63,7 @@ def seen(line: Line) -> Seen:
     if line.state in _WAITING:
         meaning = HOPELESS.get(name) or _PATIENT.get(name)
         words = name if meaning is None else f"{name}: {meaning}"
-        return Seen("waiting", "", words, name in HOPELESS)
+        return Seen("waiting", "", words, name in HOPELESS, is_new=name in _UNCLEAR)
     if line.state in _RUNNING:
         return Seen("running", line.nodes)
     meaning = _ENDED.get(line.state.split(" ", maxsplit=1)[0], line.state.lower())

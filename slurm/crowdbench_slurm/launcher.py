@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # An array of more tasks is refused by default; a longer one comes in pieces.
 LONGEST_ARRAY = 1000
 _FOREVER = 1_000_000
+_MOMENT_S = 1.5
 SUBMISSIONS = ".submissions"
 
 
@@ -109,15 +111,23 @@ class SlurmQueue(Queue):
         Raises:
             LaunchError: there is such a job.
         """
-        seen = self.look(tickets[:1])
-        hopeless = next((what for what in seen.values() if what.hopeless), None)
-        if hopeless is None:
+        hopeless = self._first_opinion(tickets[0])
+        if hopeless is None or not hopeless.hopeless:
             return
         self.cancel(tickets)
         raise LaunchError(
             f"Slurm would keep the job in the queue for ever ({hopeless.words}).\n"
             f"It was taken back. Change the profile {self.profile}, or what you asked for."
         )
+
+    def _first_opinion(self, ticket: Ticket) -> Seen | None:
+        """What Slurm thinks of a job that has just arrived; it takes a moment to look at it."""
+        deadline = time.monotonic() + _MOMENT_S
+        while True:
+            seen = self.look([ticket]).get(ticket.number)
+            if seen is None or not seen.is_new or time.monotonic() > deadline:
+                return seen
+            time.sleep(0.1)
 
     def look(self, tickets: Sequence[Ticket]) -> dict[str, Seen]:
         """One question to `squeue` for all.

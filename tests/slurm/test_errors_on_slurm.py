@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -186,13 +187,9 @@ def test_a_disk_without_room_for_checkpoints(desk: Desk, small_disk: Path) -> No
 def test_a_disk_without_room_for_anything(desk: Desk, small_disk: Path) -> None:
     name = desk.submitted(*RUN, "--out", small_disk, "--on", "slurm")["name"]
     # While the job imports what it needs, somebody else fills the disk.
-    with (small_disk / "somebody-elses").open("wb") as file:
+    with (small_disk / "somebody-elses").open("wb", buffering=0) as file, suppress(OSError):
         while True:
-            try:
-                file.write(bytes(4096))
-                file.flush()
-            except OSError:
-                break
+            file.write(bytes(4096))
     waited = desk.crowdbench("wait", name, "--out", small_disk)
     assert waited.returncode == 1
     row = desk.job(name, str(small_disk))
