@@ -172,4 +172,7 @@ def _minutes(text: str | int) -> int:
     else:
         hours, minutes, seconds = 0, first, second
     total = ((days or 0) * 24 + (hours or 0)) * 3600 + (minutes or 0) * 60 + (seconds or 0)
-    return max(1, -(-total // 60))
+    if total == 0:
+        # Slurm would take it for no limit at all.
+        raise SettingsError(f"time = {text!r} leaves no time; write 90, 12:00:00 or 2-00:00:00.")
+    return -(-total // 60)
