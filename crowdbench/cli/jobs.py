@@ -232,14 +232,14 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
     from crowdbench.errors import LaunchError
     from crowdbench.jobs import now
     from crowdbench.launch import load_queue
-    from crowdbench.status import Queues, find_job, standings_of
+    from crowdbench.status import ENDED, Queues, find_job, standings_of
 
     jobs = dict.fromkeys(find_job(out, name) for name in names)
     standing = {row.name: row for row, _ in standings_of(list(jobs), Queues())[0]}
     queues: dict[str, tuple[Queue, list[Job]]] = {}
     for job in jobs:
         row = standing[job.name]
-        if row.is_ended:
+        if row.state in ENDED:
             click.echo(f"{job.name}: {row.state} already")
             continue
         if job.ticket() is None:
