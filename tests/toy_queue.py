@@ -6,6 +6,7 @@ job         the path of the job's folder
 first       when its first process was started; a running job's process ids are in ``pids``
 status      how its first process ended
 cancelled   it was called off
+hopeless    it will never be started
 at_once     how many of those that were handed over with it may run at the same time
 0.log       what its processes write, a file for each
 
@@ -141,6 +142,8 @@ def _seen(folder: Path) -> Seen:
         return Seen("running", NODE)
     if (folder / "cancelled").exists():
         return Seen("ended", "", "cancelled before it began")
+    if (folder / "hopeless").exists():
+        return Seen("waiting", "", "no node is as large", hopeless=True)
     return Seen("waiting", "", "others come first")
 
 

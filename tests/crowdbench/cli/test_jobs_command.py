@@ -186,6 +186,18 @@ def test_cancel_calls_off_what_waits_and_says_what_had_ended(
     assert f"{waiting.name}: cancelled: at " in out
 
 
+def test_a_job_that_will_never_start_is_not_waited_for_and_can_be_cancelled(
+    toys: QueueMachine, make_job: MakeJob, crowdbench: Command
+) -> None:
+    job = make_job(known={"hopeless": ""})
+    status, out, _ = crowdbench("wait", job.name)
+    assert status == 1
+    assert f"{job.name}: waiting: no node is as large" in out
+    assert "no node is as large" in crowdbench("logs", "-f", job.name)[2]
+    assert crowdbench("cancel", job.name)[:2] == (0, f"{job.name}: cancelled\n")
+    assert (toys.queue / "1" / "cancelled").exists()
+
+
 def test_a_job_named_twice_is_cancelled_once(
     toys: QueueMachine, make_job: MakeJob, crowdbench: Command
 ) -> None:
