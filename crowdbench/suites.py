@@ -80,11 +80,15 @@ class SuiteRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Runs of each method on each dataset with each seed; the other fields are those of `SuiteRun`."""
+    """Runs of each method on each dataset with each seed; the other fields are those of `SuiteRun`.
+
+    Attributes:
+        seeds: None takes the command's.
+    """
 
     methods: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
     datasets: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
-    seeds: Annotated[tuple[int, ...], msgspec.Meta(min_length=1)] = (0,)
+    seeds: Annotated[tuple[int, ...], msgspec.Meta(min_length=1)] | None = None
     split: Text | None = None
     boxes: Boxes = "gt"
     settings: dict[str, Any] = {}
@@ -94,7 +98,7 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     table: str = ""
 
     def __post_init__(self) -> None:
-        if len(self.seeds) > 1 and not self.train and self.weights != "none":
+        if self.seeds is not None and len(self.seeds) > 1 and not self.train and self.weights != "none":
             raise ValueError(
                 'seeds make no difference: set train = true or weights = "none", or leave them out'
             )
@@ -102,7 +106,8 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def runs(self) -> list[SuiteRun]:
         """One for each combination, seeds next to each other."""
         common = {name: getattr(self, name) for name in self.__struct_fields__}
-        axes = [common.pop(name) for name in ("methods", "datasets", "seeds")]
+        methods, datasets, seeds = (common.pop(name) for name in ("methods", "datasets", "seeds"))
+        axes = (methods, datasets, seeds or (None,))
         return [SuiteRun(method=m, dataset=d, seed=s, **common) for m, d, s in product(*axes)]
 
 
