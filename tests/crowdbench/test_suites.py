@@ -140,3 +140,81 @@ def test_runs_do_not_share_what_one_of_them_sets() -> None:
     )
     first.runs[0].settings["flip_test"] = False
     assert second.runs[0].settings == {}
+
+
+GRID = """\
+name = "mine"
+description = "many runs"
+[[grid]]
+methods = ["m", "n"]
+datasets = ["d", "e"]
+seeds = [3, 1]
+weights = "none"
+settings = { flip_test = false }
+table = "T1"
+[[run]]
+method = "alone"
+dataset = "d"
+"""
+
+
+def test_a_grid_is_every_method_on_every_dataset_with_every_seed(tmp_path: Path) -> None:
+    first, *grid = read_suite(written(tmp_path, GRID)).runs
+    assert first == SuiteRun(method="alone", dataset="d")
+    assert [(run.method, run.dataset, run.seed) for run in grid] == [
+        (method, dataset, seed) for method in ("m", "n") for dataset in ("d", "e") for seed in (3, 1)
+    ]
+    assert {(run.weights, run.table, run.settings["flip_test"]) for run in grid} == {("none", "T1", False)}
+
+
+def test_a_grid_without_seeds_takes_the_commands_seed(tmp_path: Path) -> None:
+    suite = read_suite(written(tmp_path, GRID.replace("seeds = [3, 1]", "")))
+    assert [(run.method, run.dataset, run.seed) for run in suite.runs[1:]] == [
+        ("m", "d", None),
+        ("m", "e", None),
+        ("n", "d", None),
+        ("n", "e", None),
+    ]
+
+
+def test_seeds_of_trainings_make_a_difference(tmp_path: Path) -> None:
+    text = GRID.replace('weights = "none"', "train = true\nrecipe = { epochs = 2 }")
+    grid = read_suite(written(tmp_path, text)).runs[1:]
+    assert [run.seed for run in grid] == [3, 1] * 4
+    assert all(run.train and run.recipe == {"epochs": 2} for run in grid)
+
+
+def test_one_seed_is_as_good_as_none_where_it_makes_no_difference(tmp_path: Path) -> None:
+    text = GRID.replace('weights = "none"', "").replace("[3, 1]", "[3]")
+    assert [run.seed for run in read_suite(written(tmp_path, text)).runs[1:]] == [3] * 4
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        pytest.param(('weights = "none"', ""), "seeds make no difference", id="seeds of published weights"),
+        pytest.param(
+            ('weights = "none"', 'weights = "w.pth"'),
+            "seeds make no difference",
+            id="seeds of a file of weights",
+        ),
+        pytest.param(('["m", "n"]', "[]"), "length >= 1", id="no methods"),
+        pytest.param(('["d", "e"]', "[]"), "length >= 1", id="no datasets"),
+        pytest.param(("[3, 1]", "[]"), "length >= 1", id="no seeds"),
+        pytest.param(("[3, 1]", '["a"]'), "Expected `int`", id="a seed that is no number"),
+        pytest.param(("methods =", "method ="), "field `method", id="misspelled field"),
+        pytest.param(('table = "T1"', "ap = 3.0"), "unknown field `ap`", id="one figure for many runs"),
+        pytest.param(('table = "T1"', "recipe = { epochs = 2 }"), "a recipe is for training", id="recipe"),
+        pytest.param(('weights = "none"', 'weights = "none"\ntrain = true'), "its own weights", id="weights"),
+        pytest.param(
+            ('table = "T1"', 'boxes = "detector:dets"'),
+            r"there is no \[detector\.dets\]",
+            id="no such detector",
+        ),
+    ],
+)
+def test_a_faulty_grid_is_refused(tmp_path: Path, change: tuple[str, str], complaint: str) -> None:
+    path = written(tmp_path, GRID.replace(*change))
+    with pytest.raises(InputError, match=complaint) as caught:
+        read_suite(path)
+    assert str(path) in str(caught.value)
