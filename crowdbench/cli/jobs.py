@@ -1,5 +1,6 @@
 """``crowdbench status``, ``logs``, ``cancel`` and ``wait``: what has become of runs and jobs."""
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,15 +74,14 @@ def _recent(rows: "Sequence[Standing]", everything: bool) -> "tuple[list[Standin
 
 
 def _print_table(rows: "Sequence[Standing]", everything: bool) -> None:
-    from rich.console import Console
-
     if not rows:
         click.echo("No runs here, and no jobs.")
         return
     shown, left_out = _recent(rows, everything)
-    console = Console()
-    if console.is_terminal:
-        console.print(_rich_table(shown))
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(_rich_table(shown))
     else:
         _print_plainly(shown)
     counts = {
