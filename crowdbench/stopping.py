@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -14,7 +13,7 @@ class Stop:
     """Whether this process has been asked to stop.
 
     Attributes:
-        at_once: a signal unwinds the stack like Ctrl-C, as `SystemExit`; otherwise it is only noted, for
+        at_once: a signal unwinds the stack as Ctrl-C does; otherwise it is only noted, for
             those who ask after every step.
         signals: those that have come.
         lost: somebody else has taken this process's work over; what it has not written is not wanted.
@@ -33,7 +32,7 @@ class Stop:
         """Stop at once from now on, and right now if it has been asked for."""
         self.at_once = True
         if self.signals:
-            sys.exit(STATUS)
+            raise KeyboardInterrupt
 
     def lose(self) -> None:
         """Stop, because the work was taken over; may be called in another thread."""
@@ -45,7 +44,7 @@ class Stop:
             return  # a child that was forked meanwhile; its parent knows
         self.signals.append(number)
         if self.at_once and len(self.signals) == 1:
-            sys.exit(STATUS)
+            raise KeyboardInterrupt
 
     @contextmanager
     def listening(self, numbers: Sequence[int]) -> Iterator[None]:

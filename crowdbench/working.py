@@ -69,7 +69,7 @@ def work(job: Job, stop: Stop) -> Outcome:
         stop: whether this process is to stop.
 
     Raises:
-        SystemExit: it was stopped before it had begun.
+        KeyboardInterrupt: it was stopped before it had begun.
         OSError: not even the job's state can be written.
     """
     place = place_in(os.environ)
@@ -125,7 +125,7 @@ def _share(job: Job, stop: Stop, place: Place) -> Outcome:
 
 def _is_a_stop(error: BaseException, stop: Stop) -> bool:
     """Whether a process was told to stop; that it then misses others, who were told too, is no failure."""
-    if isinstance(error, SystemExit | StoppedError | KeyboardInterrupt):
+    if isinstance(error, StoppedError | KeyboardInterrupt):
         return True
     return stop() and isinstance(error, Exception) and cause_of(error) == "machine"
 

@@ -213,6 +213,11 @@ _MEANINGS = [
         "{0} is not installed in the environment that the node sees; see `python` and `setup` in the profile",
     ),
     (r"No space left on device|Disk quota exceeded", explanations.DISK_IS_FULL),
+    (r"srun: error: (\S+): tasks? .*: Killed", "killed on {0}, perhaps because memory ran out"),
+    (
+        r"srun: error: (\S+): tasks? .*: (Segmentation fault|Bus error|Illegal instruction)",
+        "the process crashed on {0} ({1})",
+    ),
     (
         r"Waited for \d+ seconds but could not find submitted jobs in path",
         "the node does not see the folder of runs; put --out on a file system that all nodes share",

@@ -96,7 +96,7 @@ def _carry_out(job: Job) -> str:
         stop = Stop(at_once=isinstance(job.request(), Request))
         with stop.listening(_SIGNALS):
             outcome = work(job, stop)
-    except SystemExit:
+    except KeyboardInterrupt:
         outcome = Outcome.STOPPED  # before anything had begun
     except CrowdbenchError as error:
         log.error("%s", error)
