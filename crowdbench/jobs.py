@@ -2,7 +2,8 @@
 
 job.json        what was asked, and of whom; written when it is handed over
 ticket.json     what the queue gave in return
-state.json      what has become of it, written by the job itself
+state.json      what has become of it, written by the first of the job's processes
+failure.json    why another of its processes has failed, until that is in the state
 
 The name follows from what was asked, so that the same command finds its own job again, whoever gives it.
 """

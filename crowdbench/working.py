@@ -27,6 +27,7 @@ from crowdbench.errors import (
     StoppedError,
     SupersededError,
 )
+from crowdbench.files import write_whole
 from crowdbench.jobs import Cause, Job, Start, State, now
 from crowdbench.logfile import log_file
 from crowdbench.place import Place, place_in
@@ -36,6 +37,7 @@ from crowdbench.writer import only_writer
 
 log = logging.getLogger("crowdbench")
 
+FAILURE = "failure.json"
 SAME_PLACE = 3  # so many failures in one place are enough
 _KEPT_STARTS = 20
 # What PyTorch says, in a plain RuntimeError, when a GPU, a node or the network has failed.
@@ -96,12 +98,17 @@ def _first(job: Job, stop: Stop) -> Outcome:
     except BaseException as error:
         if stop.lost or isinstance(error, SupersededError):
             return Outcome.SUPERSEDED
+        elsewhere = _failure_elsewhere(job)
+        if elsewhere is not None:
+            # That this one was told to stop, or misses the other, is what came of it.
+            return _failed(keeper, elsewhere.reason, elsewhere.cause)
         if _is_a_stop(error, stop):
             keeper.end("stopped", "told to stop")
             return Outcome.STOPPED
         if not isinstance(error, Exception):
             raise
-        return _failed(keeper, error)
+        _report(error)
+        return _failed(keeper, first_line(error), cause_of(error))
     keeper.end("done")
     return Outcome.DONE
 
@@ -116,11 +123,39 @@ def _share(job: Job, stop: Stop, place: Place) -> Outcome:
         if not isinstance(error, Exception):
             raise
         _report(error)
-        # Whatever the first process says later is a consequence of this.
         reason = f"process {place.rank} of {place.count}: {first_line(error)}"
-        _StateKeeper(job).note_failure(reason, cause_of(error))
+        _tell_the_first(job, reason, cause_of(error))
         return Outcome.FAILED
     return Outcome.DONE
+
+
+class _Failure(msgspec.Struct):
+    """``failure.json``: why another process than the first has failed, in which start of the job."""
+
+    number: str
+    start: int
+    reason: str
+    cause: Cause
+
+
+def _tell_the_first(job: Job, reason: str, cause: Cause) -> None:
+    """Of several that fail, the first to do so counts: the others may only miss it."""
+    if _failure_elsewhere(job) is None:
+        with suppress(OSError):
+            write_whole(job.folder / FAILURE, msgspec.json.encode(_Failure(*_this_start(), reason, cause)))
+
+
+def _failure_elsewhere(job: Job) -> _Failure | None:
+    try:
+        found = msgspec.json.decode((job.folder / FAILURE).read_bytes(), type=_Failure)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return None
+    return found if (found.number, found.start) == _this_start() else None
+
+
+def _this_start() -> tuple[str, int]:
+    started = current_job()
+    return (started.job, started.start) if started else ("", 0)
 
 
 def _is_a_stop(error: BaseException, stop: Stop) -> bool:
@@ -142,9 +177,7 @@ def _carried_out(job: Job, stop: Stop, on_start: Callable[[Path], None]) -> None
     train_as_asked(request, on_start=on_start, stopping=stop, on_trained=lambda _: stop.unwind_from_now_on())
 
 
-def _failed(keeper: "_StateKeeper", error: Exception) -> Outcome:
-    cause, reason = cause_of(error), first_line(error)
-    _report(error)
+def _failed(keeper: "_StateKeeper", reason: str, cause: Cause) -> Outcome:
     if cause != "machine":
         keeper.end("failed", reason, cause)
         return Outcome.FAILED
@@ -211,9 +244,10 @@ class _StateKeeper:
         """
         started = current_job()
         reached = self.reached()
+        number, start = _this_start()
         this = Start(
-            number=started.job if started else "",
-            start=started.start if started else 0,
+            number=number,
+            start=start,
             node=started.node if started else "",
             at=now(),
             reached=reached,
@@ -251,11 +285,6 @@ class _StateKeeper:
             starts = [*starts[:-1], msgspec.structs.replace(starts[-1], reached=reached_by(directory))]
         self._write(runs=[*(run for run in runs if run != str(directory)), str(directory)], starts=starts)
 
-    def note_failure(self, reason: str, cause: Cause) -> None:
-        """Another process than the first has failed."""
-        with suppress(OSError):
-            self._write(state="failed", reason=reason, cause=cause)
-
     def end(
         self, how: Literal["done", "stopped", "failed"], reason: str | None = None, cause: Cause | None = None
     ) -> None:
@@ -265,9 +294,6 @@ class _StateKeeper:
             OSError: the disk is full, or away.
         """
         starts = self.state.starts
-        told = self.job.state()
-        if how == "failed" and told is not None and told.state == "failed" and told.starts == starts:
-            reason, cause = told.reason, told.cause  # another process failed first; this is what came of it
         ended = msgspec.structs.replace(starts[-1], ended=how)
         self._write(
             state=how,
@@ -277,6 +303,7 @@ class _StateKeeper:
             finished=now(),
             completed=self.state.completed + (how == "done"),
         )
+        (self.job.folder / FAILURE).unlink(missing_ok=True)
 
     def _write(self, **changes: object) -> None:
         self.state = msgspec.structs.replace(self.state, **changes)
