@@ -22,10 +22,16 @@ FAILURES = {
 
 
 class FailingToy(ToyNetwork):
-    """Fails as ``TOY_FAILS`` says: as in ``disk:2``, in this way, after so many batches of this process."""
+    """Fails as ``TOY_FAILS`` says: as in ``disk:2``, in this way, after so many batches of this process.
+
+    With several processes ``disk:2@1`` is for the one of that rank alone.
+    """
 
     def predict(self, network, batch):
-        way, _, after = os.environ.get("TOY_FAILS", "").partition(":")
+        told, _, rank = os.environ.get("TOY_FAILS", "").partition("@")
+        way, _, after = told.partition(":")
+        if rank and rank != os.environ["RANK"]:
+            way = ""
         self.batches = getattr(self, "batches", 0) + 1
         if way and self.batches > int(after):
             if way == "signal":

@@ -167,6 +167,7 @@ class _Running:
 
     def _begin(self, start: int) -> None:
         self.start = start
+        self.ending = False
         self.processes = [self._process(task) for task in range(self.tasks)]
         _whole(self.folder / "pids", " ".join(str(process.pid) for process in self.processes))
         if (self.folder / "cancelled").exists():  # meanwhile
@@ -187,6 +188,11 @@ class _Running:
 
     def is_over(self) -> bool:
         """Whether its slot is free; a job that wants to be started again is, here."""
+        if any(process.poll() for process in self.processes) and not self.ending:
+            # One that fails ends the others, who would wait for it.
+            self.ending = True
+            for process in self.processes:
+                process.terminate()
         if any(process.poll() is None for process in self.processes):
             return False
         status = self.processes[0].returncode
@@ -220,9 +226,12 @@ def _carry_out(job: Job, number: str, start: int) -> int:
     logging.getLogger("crowdbench").addHandler(handler)
     logging.getLogger("crowdbench").setLevel(logging.INFO)
     enter(CurrentJob(ToyQueue.name, number, start, NODE, (NODE,)))
-    stop = Stop(at_once=isinstance(job.request(), Request))
-    with stop.listening([signal.SIGTERM]):
-        outcome = work(job, stop)
+    try:
+        stop = Stop(at_once=isinstance(job.request(), Request))
+        with stop.listening([signal.SIGTERM]):
+            outcome = work(job, stop)
+    except KeyboardInterrupt:
+        outcome = Outcome.STOPPED  # before anything had begun
     statuses = {Outcome.DONE: 0, Outcome.FAILED: 1, Outcome.RETRY: RETRY, Outcome.STOPPED: STATUS}
     return statuses.get(outcome, 76)
 

@@ -31,8 +31,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
     before = signal.getsignal(signal.SIGTERM)
     starts = iter(range(100))
 
-    def start(job: Job, fails: str = "", **place: str) -> Outcome:
-        this = CurrentJob("toy-queue", "1", next(starts), "toy-node")
+    def begin(job: Job, fails: str = "", start: int | None = None, **place: str) -> Outcome:
+        this = CurrentJob("toy-queue", "1", next(starts) if start is None else start, "toy-node")
         monkeypatch.setenv(VARIABLE, msgspec.json.encode(this).decode())
         monkeypatch.setenv("TOY_FAILS", fails)
         for name, value in place.items():
@@ -41,7 +41,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
         with stop.listening([signal.SIGTERM]):
             return work(job, stop)
 
-    yield start
+    yield begin
     signal.signal(signal.SIGTERM, before)
 
 
@@ -232,14 +232,27 @@ def test_a_job_that_is_to_compute_anew_does_and_goes_on_where_it_was_stopped(
     assert steps(toys.work) == 6
 
 
-def test_another_process_than_the_first_says_why_it_failed(toys: QueueMachine, started: Started) -> None:
+def test_why_another_process_failed_is_why_the_job_failed(toys: QueueMachine, started: Started) -> None:
     job = new_job(toys)
-    job.write(State("running", starts=[Start("1", 0, "toy-node", "now")]))
-    place = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
-    assert started(job, "bug:0", **place) is Outcome.FAILED
+    pair = {"WORLD_SIZE": "2", "LOCAL_RANK": "0"}
+    assert started(job, "bug:0", start=0, RANK="1", **pair) is Outcome.FAILED
+    # Others miss it; the first one is told to stop.
+    assert started(job, "network:0", start=0, RANK="1", **pair) is Outcome.FAILED
+    assert started(job, "signal:0", start=0, RANK="0", **pair) is Outcome.FAILED
     state = state_of(job)
     assert (state.state, state.cause) == ("failed", "bug")
     assert state.reason == "process 1 of 2: ZeroDivisionError: division by zero"
+    # In another start it is told to stop for another reason.
+    assert started(job, "signal:0", start=1, RANK="0", **pair) is Outcome.STOPPED
+
+
+def test_a_failure_in_an_earlier_start_is_none_in_this_one(toys: QueueMachine, started: Started) -> None:
+    job = new_job(toys)
+    assert started(job, "bug:0", start=0, RANK="1", WORLD_SIZE="2", LOCAL_RANK="1") is Outcome.FAILED
+    assert started(job, "disk:0", start=1, RANK="0", WORLD_SIZE="2", LOCAL_RANK="0") is Outcome.RETRY
+    reason = state_of(job).reason
+    assert reason is not None
+    assert reason.startswith("OSError")
 
 
 def test_what_cannot_even_be_noted_is_left_to_whoever_started_the_job(

@@ -159,6 +159,40 @@ def test_a_job_whose_machine_fails_is_started_until_that_is_hopeless(
     assert "No space left on device (given up: 3 times in a row in the same place)" in err
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("way", "starts", "reason"),
+    [
+        pytest.param("bug:0@1", 1, "process 1 of 2: ZeroDivisionError: division by zero", id="a bug"),
+        pytest.param("input:0@1", 1, "process 1 of 2: scale must be positive", id="its input"),
+        pytest.param(
+            "disk:0@1", 3, "process 1 of 2: OSError: .* (given up: 3 times in a row", id="the machine"
+        ),
+    ],
+)
+def test_a_process_that_fails_ends_the_others_and_has_the_last_word(
+    toys: QueueMachine,
+    toy_run: list[object],
+    crowdbench: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+    starts: int,
+    reason: str,
+) -> None:
+    monkeypatch.setenv("TOY_FAILS", way)
+    failing = ["toy-failing" if word == "toy-network" else word for word in toy_run]
+    status, _, _ = crowdbench(*failing, "--on", "pairs", "--wait")
+    assert status == 1
+    (row,) = json.loads(crowdbench("status", "--json")[1])
+    assert row["state"] == "failed"
+    before, _, after = reason.partition(" .* ")
+    assert row["reason"].startswith(before)
+    assert after in row["reason"]
+    state = Job(Path(row["job"])).state()
+    assert state is not None
+    assert len(state.starts) == starts
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "complaint"),
     [
