@@ -127,13 +127,12 @@ def _known(job: Job, seen: Seen | None, retry: bool) -> Submitted | None:
     """What is known of a job that need not be handed over; None if it is to be."""
     ticket, state = job.ticket(), job.state()
     number = ticket.number if ticket else None
+    # First: the queue may not know yet that it has ended.
+    if state is not None and state.state == "done" and state.run is not None and _is_there(state.run):
+        return Submitted(job, "done", number)
     if seen is not None and seen.state != "ended":
         return Submitted(job, "waiting" if seen.state == "waiting" else "running", number)
-    if state is None:
-        return None
-    if state.state == "done" and state.run is not None and _is_there(state.run):
-        return Submitted(job, "done", number)
-    if state.state == "failed" and state.cause in ("input", "bug") and not retry:
+    if state is not None and state.state == "failed" and state.cause in ("input", "bug") and not retry:
         return Submitted(job, "failed", number, state.reason)
     return None
 

@@ -137,6 +137,14 @@ def test_what_is_done_is_not_handed_over(toys: QueueMachine) -> None:
     assert len(toys.handed_over()) == 1
 
 
+def test_what_is_done_is_done_though_its_process_has_not_yet_ended(toys: QueueMachine) -> None:
+    (first,) = hand_over(toys, [request()])
+    (toys.queue / "1" / "first").touch()
+    first.job.write(State("done", [str(finished_run(toys))]))
+    assert [it.how for it in hand_over(toys, [request()])] == ["done"]
+    assert [it.how for it in hand_over(toys, [request(again=True)])] == ["submitted"]
+
+
 def test_what_was_done_and_is_gone_is_handed_over_again(toys: QueueMachine) -> None:
     (first,) = hand_over(toys, [request()])
     directory = finished_run(toys)
