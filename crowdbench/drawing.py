@@ -1,0 +1,379 @@
+"""Skeletons drawn over pictures, as SVG and on pixels, in one visual language.
+
+A person has a colour of Okabe and Ito's palette, which nearly everybody can tell apart. Left and right differ
+in form, not in colour: limbs and keypoints of the person's right side have a white core. What is hidden, or
+found with little confidence, is fainter. A dark casing keeps lines visible on any background.
+"""
+
+import html
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from crowdbench.errors import ShapeError
+from crowdbench.figures import COLOURS as FIGURE_COLOURS
+from crowdbench.types import FloatArray, KeypointSet, Pose
+
+# Persons, in this order. As in figures, but on photographs black is hard to see and yellow is not.
+COLOURS = (*FIGURE_COLOURS[:-1], "#F0E442")
+
+# Keypoints found with less confidence than this are faint. Heatmaps peak at 1 where a network is sure.
+SURE = 0.3
+FAINT = 0.4
+CASING, CASING_OPACITY = "#000000", 0.5
+CORE = "#FFFFFF"
+
+# Of a line: its width for each pixel of the diagonal of the person's keypoints, and the limits.
+WIDTH_PER_DIAGONAL = 0.012
+NARROWEST, WIDEST = 3.0, 12.0
+# Against the width of a limb.
+_CASING_WIDTH, _CORE_WIDTH, _JOINT_WIDTH = 1.7, 0.4, 1.7
+
+# OpenCV draws lines between sixteenths of a pixel, and counts them in 32 bits.
+_FRACTION_BITS = 4
+_FARTHEST = 1e6
+
+Side = Literal["left", "right", "middle"]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A limb (two points) or a keypoint (one), as it is to be drawn."""
+
+    index: int
+    points: tuple[Point, ...]
+    side: Side
+    faint: bool
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What of a person is drawn, and how wide."""
+
+    limbs: list[_Mark]
+    joints: list[_Mark]
+    width: float
+
+
+def sides(layout: KeypointSet) -> tuple[Side, ...]:
+    """On which side of the body each keypoint is.
+
+    Of a flip pair the first is the left one, unless the names say otherwise.
+    """
+    found: list[Side] = ["middle"] * layout.count
+    for first, second in layout.flip_pairs:
+        swapped = "right" in layout.keypoints[first].lower() or "left" in layout.keypoints[second].lower()
+        found[first], found[second] = ("right", "left") if swapped else ("left", "right")
+    return tuple(found)
+
+
+def line_width(keypoints: ArrayLike) -> float:
+    """How wide a person's limbs are drawn, in image pixels: larger persons have wider ones.
+
+    Args:
+        keypoints: ``(n, 2 or more)``, x and y of the keypoints that are drawn.
+    """
+    positions = np.asarray(keypoints, dtype=np.float64)
+    if not len(positions):
+        return NARROWEST
+    diagonal = float(np.hypot(*np.ptp(positions[:, :2], axis=0)))
+    return min(WIDEST, max(NARROWEST, WIDTH_PER_DIAGONAL * diagonal))
+
+
+def person_colours(
+    poses: Sequence[Pose], before: Sequence[tuple[Pose, str]] = (), palette: Sequence[str] = COLOURS
+) -> list[str]:
+    """A colour for each pose of a picture: persons near each other differ.
+
+    Args:
+        poses: of one picture, or of one frame of a video.
+        before: the poses of the frame before with their colours; who stands where somebody stood keeps it.
+        palette: colours to choose from.
+
+    Returns:
+        As many colours as poses, in their order.
+    """
+    middles = [_middle_and_size(pose) for pose in poses]
+    kept = _kept_colours(middles, before)
+    coloured: list[tuple[FloatArray, str]] = [(middles[i][0], colour) for i, colour in kept.items()]
+    colours = []
+    for index, (middle, size) in enumerate(middles):
+        colour = kept.get(index)
+        if colour is None:
+            crowding = dict.fromkeys(palette, 0.0)
+            for other, taken in coloured:
+                if taken in crowding:
+                    crowding[taken] += float(np.exp(-np.hypot(*(other - middle)) / size))
+            colour = min(crowding, key=crowding.__getitem__)  # the first of the least crowded
+            coloured.append((middle, colour))
+        colours.append(colour)
+    return colours
+
+
+def _middle_and_size(pose: Pose) -> tuple[FloatArray, float]:
+    positions = pose.keypoints[:, :2]
+    return positions.mean(axis=0), max(1.0, float(np.hypot(*np.ptp(positions, axis=0))))
+
+
+def _kept_colours(
+    middles: Sequence[tuple[FloatArray, float]], before: Sequence[tuple[Pose, str]]
+) -> dict[int, str]:
+    """By position, the colours of those who are less than half their size from where somebody was."""
+    earlier = [(_middle_and_size(pose)[0], colour) for pose, colour in before]
+    pairs = sorted(
+        (float(np.hypot(*(middle - other))), now, then)
+        for now, (middle, size) in enumerate(middles)
+        for then, (other, _) in enumerate(earlier)
+        if np.hypot(*(middle - other)) < size / 2
+    )
+    kept: dict[int, str] = {}
+    used = set()
+    for _, now, then in pairs:
+        if now not in kept and then not in used:
+            kept[now] = earlier[then][1]
+            used.add(then)
+    return kept
+
+
+def skeleton_svg(
+    keypoints: ArrayLike,
+    layout: KeypointSet,
+    colour: str,
+    *,
+    person: str | int = "",
+    title: str = "",
+    threshold: float = 0.0,
+    visibility: bool = False,
+    width: float | None = None,
+    joints: bool = True,
+) -> str:
+    """One person as a group of SVG elements, in image coordinates.
+
+    (0, 0) is the centre of the top left pixel: under a skeleton an image of W×H pixels begins at -0.5, as in
+    ``<svg viewBox="-0.5 -0.5 W H"><image x="-0.5" y="-0.5" width="W" height="H" .../>``.
+
+    The group has the classes ``skeleton`` and ``person-<person>``. In it, what belongs to limb i of
+    ``layout.skeleton`` has the classes ``limb``, ``limb-<i>`` and ``left``, ``right`` or ``middle``, and what
+    belongs to keypoint i the same with ``joint`` and ``joint-<i>``; the dark casing of all limbs has the
+    class ``casing``. Lines have the CSS colour of the group, so that a style sheet can change it.
+
+    Args:
+        keypoints: ``(K, 3)``, x, y in image pixels and a confidence, or a visibility.
+        layout: names and joins them.
+        colour: of the person, as CSS writes it.
+        person: tells the person from others; characters that a class cannot have become hyphens.
+        title: shown where the pointer rests; any text.
+        threshold: keypoints with less confidence are not drawn.
+        visibility: the third number is an annotation's: 0 is not drawn, 1 (hidden) is faint.
+        width: of limbs, in image pixels; None takes what suits the person's size.
+        joints: draw keypoints too, not limbs alone.
+
+    Raises:
+        ShapeError: the keypoints are not ``(K, 3)``.
+    """
+    plan = _plan(keypoints, layout, threshold, visibility, width)
+    marked = html.escape(colour, quote=True)
+    identity = re.sub(r"[^A-Za-z0-9_-]", "-", str(person))
+    parts = [
+        f'<g class="skeleton person-{identity}" color="{marked}" stroke="currentColor" '
+        f'stroke-width="{_number(plan.width)}" stroke-linecap="round" fill="none">'
+    ]
+    if title:
+        parts.append(f"<title>{html.escape(title, quote=True)}</title>")
+    if plan.limbs:
+        casing = "".join(_path_data(limb) for limb in plan.limbs)
+        parts.append(
+            f'<path class="casing" stroke="{CASING}" stroke-opacity="{_number(CASING_OPACITY)}" '
+            f'stroke-width="{_number(plan.width * _CASING_WIDTH)}" d="{casing}"/>'
+        )
+    parts += [_path("limb", limb) for limb in plan.limbs]
+    cores = [_path("limb", limb) for limb in plan.limbs if limb.side == "right"]
+    if cores:
+        core_width = _number(plan.width * _CORE_WIDTH)
+        parts += [f'<g class="core" stroke="{CORE}" stroke-width="{core_width}">', *cores, "</g>"]
+    if joints and plan.joints:
+        parts.append(f'<g class="joints" stroke-width="{_number(plan.width * _JOINT_WIDTH)}">')
+        parts += [_path("joint", joint) for joint in plan.joints]
+        parts.append("</g>")
+        cores = [_path("joint", joint) for joint in plan.joints if joint.side == "right"]
+        if cores:
+            parts += [f'<g class="core" stroke="{CORE}">', *cores, "</g>"]
+    parts.append("</g>")
+    return "".join(parts)
+
+
+def _path(kind: str, mark: _Mark) -> str:
+    opacity = f' opacity="{_number(FAINT)}"' if mark.faint else ""
+    return f'<path class="{kind} {kind}-{mark.index} {mark.side}"{opacity} d="{_path_data(mark)}"/>'
+
+
+def _path_data(mark: _Mark) -> str:
+    first, *rest = (f"{_number(x)} {_number(y)}" for x, y in mark.points)
+    # A line of no length with round ends is a dot.
+    return f"M{first}" + ("".join(f"L{point}" for point in rest) or "h0")
+
+
+def _number(value: float) -> str:
+    """A tenth of a pixel is enough, and pages have thousands of these."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def draw_on(
+    image: NDArray[np.uint8],
+    poses: Sequence[Pose],
+    layout: KeypointSet,
+    *,
+    colours: Sequence[str] | None = None,
+    threshold: float = 0.0,
+) -> NDArray[np.uint8]:
+    """A copy of an image with skeletons on it; poses of higher score lie above the others.
+
+    Args:
+        image: ``(H, W, 3)`` uint8, RGB.
+        poses: to draw.
+        layout: names and joins their keypoints.
+        colours: one for each pose, as ``#rrggbb``; None takes `person_colours`.
+        threshold: keypoints with less confidence are not drawn.
+
+    Raises:
+        ShapeError: a pose has another number of keypoints than the layout, or there are not as many colours.
+    """
+    chosen = person_colours(poses) if colours is None else colours
+    if len(chosen) != len(poses):
+        raise ShapeError(f"{len(poses)} poses need {len(poses)} colours, got {len(chosen)}.")
+    drawn = np.ascontiguousarray(image).copy()
+    for index in sorted(range(len(poses)), key=lambda i: poses[i].score):
+        _draw(drawn, _plan(poses[index].keypoints, layout, threshold), _rgb(chosen[index]))
+    return drawn
+
+
+def _plan(
+    keypoints: ArrayLike,
+    layout: KeypointSet,
+    threshold: float,
+    visibility: bool = False,
+    width: float | None = None,
+) -> _Plan:
+    given = np.asarray(keypoints, dtype=np.float64)
+    if given.shape != (layout.count, 3):
+        raise ShapeError(f"keypoints of {layout.name} must be ({layout.count}, 3), got {given.shape}.")
+    strength = given[:, 2]
+    shown = np.isfinite(given).all(axis=1) & ((strength > 0) if visibility else (strength >= threshold))
+    faint = strength < (2 if visibility else SURE)
+    sided = sides(layout)
+
+    def point(index: int) -> Point:
+        return float(given[index, 0]), float(given[index, 1])
+
+    limbs = [
+        _Mark(number, (point(a), point(b)), _side_of_limb(sided[a], sided[b]), bool(faint[a] or faint[b]))
+        for number, (a, b) in enumerate(layout.skeleton)
+        if shown[a] and shown[b]
+    ]
+    joints = [
+        _Mark(index, (point(index),), sided[index], bool(faint[index]))
+        for index in range(layout.count)
+        if shown[index]
+    ]
+    return _Plan(limbs, joints, line_width(given[shown]) if width is None else width)
+
+
+def _side_of_limb(one: Side, other: Side) -> Side:
+    if other in (one, "middle"):
+        return one
+    return other if one == "middle" else "middle"
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    digits = colour.removeprefix("#")
+    try:
+        red, green, blue = bytes.fromhex(digits)
+    except ValueError:
+        raise ShapeError(f"a colour on pixels must be #rrggbb, got {colour!r}.") from None
+    return red, green, blue
+
+
+def _draw(image: NDArray[np.uint8], plan: _Plan, colour: tuple[int, int, int]) -> None:
+    """Draw one person onto an image, in place."""
+    region = _region(image, plan)
+    if region is None:
+        return
+    pixels, origin = region
+    casing, core, joint = (plan.width * part for part in (_CASING_WIDTH, _CORE_WIDTH, _JOINT_WIDTH))
+    _blend(pixels, CASING_OPACITY, lambda at: _lines(at, plan.limbs, origin, casing, _rgb(CASING)))
+    for faint, opacity in ((True, FAINT), (False, 1.0)):
+        limbs = [limb for limb in plan.limbs if limb.faint == faint]
+        joints = [dot for dot in plan.joints if dot.faint == faint]
+        if limbs or joints:
+            painter = _painter(limbs, joints, origin, (plan.width, core, joint), colour)
+            _blend(pixels, opacity, painter)
+
+
+def _painter(
+    limbs: Sequence[_Mark],
+    joints: Sequence[_Mark],
+    origin: Point,
+    widths: tuple[float, float, float],
+    colour: tuple[int, int, int],
+) -> Callable[[NDArray[np.uint8]], None]:
+    width, core, joint = widths
+    white = _rgb(CORE)
+
+    def paint(at: NDArray[np.uint8]) -> None:
+        _lines(at, limbs, origin, width, colour)
+        _lines(at, _right(limbs), origin, core, white)
+        _lines(at, joints, origin, joint, colour)
+        _lines(at, _right(joints), origin, width, white)
+
+    return paint
+
+
+def _right(marks: Sequence[_Mark]) -> list[_Mark]:
+    return [mark for mark in marks if mark.side == "right"]
+
+
+def _region(image: NDArray[np.uint8], plan: _Plan) -> tuple[NDArray[np.uint8], Point] | None:
+    """The part of the image that a person's lines touch, and where it begins; None if it is elsewhere."""
+    points = np.array([point for mark in plan.joints for point in mark.points]).reshape(-1, 2)
+    if not len(points):
+        return None
+    margin = 2 * plan.width + 2
+    height, width = image.shape[:2]
+    low = np.clip(np.floor(points.min(axis=0) - margin), 0, (width, height)).astype(int)
+    high = np.clip(np.ceil(points.max(axis=0) + margin), 0, (width, height)).astype(int)
+    if (high <= low).any():
+        return None
+    return image[low[1] : high[1], low[0] : high[0]], (float(low[0]), float(low[1]))
+
+
+def _blend(pixels: NDArray[np.uint8], opacity: float, paint: Callable[[NDArray[np.uint8]], None]) -> None:
+    layer = pixels.copy()
+    paint(layer)
+    pixels[...] = layer if opacity == 1 else cv2.addWeighted(layer, opacity, pixels, 1 - opacity, 0)
+
+
+def _lines(
+    pixels: NDArray[np.uint8],
+    marks: Sequence[_Mark],
+    origin: Point,
+    width: float,
+    colour: tuple[int, int, int],
+) -> None:
+    for mark in marks:
+        ends = list(_fixed(mark.points, origin))
+        cv2.line(pixels, ends[0], ends[-1], colour, max(1, round(width)), cv2.LINE_AA, shift=_FRACTION_BITS)
+
+
+def _fixed(points: Sequence[Point], origin: Point) -> Iterator[tuple[int, int]]:
+    for point in points:
+        x, y = (
+            round(min(_FARTHEST, max(-_FARTHEST, value - first)) * (1 << _FRACTION_BITS))
+            for value, first in zip(point, origin, strict=True)
+        )
+        yield x, y
