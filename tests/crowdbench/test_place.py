@@ -1,6 +1,8 @@
 """Which of how many processes this is, and how much of the machine it may use."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -85,3 +87,20 @@ def test_processes_of_one_machine_share_its_processors(
 
 def test_without_gpus_every_process_computes_on_the_processor() -> None:
     assert device_of("cpu", Place(1, 2, 1)) == torch.device("cpu")
+
+
+def test_a_job_that_was_given_gpus_and_sees_none_does_not_compute_on_processors() -> None:
+    code = (
+        "from crowdbench.current_job import CurrentJob, enter\n"
+        "from crowdbench.place import Place, device_of\n"
+        "enter(CurrentJob('queue', '7', node='node3', gpus=2))\n"
+        "print(device_of('cpu', Place()))\n"
+        "device_of('auto', Place())\n"
+    )
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "cpu\n"
+    assert "MachineError: the job was given 2 GPUs" in done.stderr
+    assert "sees none on node3" in done.stderr
