@@ -114,7 +114,16 @@ class State(msgspec.Struct, frozen=True):
         return Path(self.runs[-1]) if self.runs else None
 
 
-T = TypeVar("T", Order, Ticket, State)
+class Failure(msgspec.Struct, frozen=True):
+    """``failure.json``: why another process than the first has failed, in which start of the job."""
+
+    number: str
+    start: int
+    reason: str
+    cause: Cause
+
+
+T = TypeVar("T", Order, Ticket, State, Failure)
 
 
 @dataclass(frozen=True)
@@ -154,9 +163,13 @@ class Job:
         """What has become of it; None before its first start."""
         return _read(self.folder / "state.json", State)
 
-    def write(self, content: Order | Ticket | State) -> None:
-        """Replace ``job.json``, ``ticket.json`` or ``state.json``."""
-        name = {Order: "job", Ticket: "ticket", State: "state"}[type(content)]
+    def failure(self) -> Failure | None:
+        """Why another process than the first has failed, the last time that one did."""
+        return _read(self.folder / "failure.json", Failure)
+
+    def write(self, content: Order | Ticket | State | Failure) -> None:
+        """Replace ``job.json``, ``ticket.json``, ``state.json`` or ``failure.json``."""
+        name = {Order: "job", Ticket: "ticket", State: "state", Failure: "failure"}[type(content)]
         encoded = msgspec.json.format(msgspec.json.encode(content), indent=2)
         write_whole(self.folder / f"{name}.json", encoded + b"\n")
 

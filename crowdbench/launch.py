@@ -59,6 +59,7 @@ class Seen:
         words: why it waits or how it ended, in the queue's own terms, and what they mean.
         hopeless: it will never start as it is.
         is_new: the queue has not looked at it yet.
+        status: with which it ended, if the queue says so.
     """
 
     state: Literal["waiting", "running", "ended"]
@@ -66,6 +67,7 @@ class Seen:
     words: str = ""
     hopeless: bool = False
     is_new: bool = False
+    status: int | None = None
 
 
 class Queue(ABC):
@@ -130,8 +132,13 @@ class Queue(ABC):
         """The files into which a job's processes write, the first process's first; only those that exist."""
 
     @abstractmethod
-    def last_words(self, ticket: Ticket) -> str:
-        """Why a job has ended that could not say so itself, as far as the queue and its logs tell."""
+    def last_words(self, ticket: Ticket, seen: Seen) -> str:
+        """Why a job has ended that could not say so itself, as far as its logs tell.
+
+        Args:
+            ticket: of the job.
+            seen: what the queue says of it.
+        """
 
 
 def load_launcher(name: str) -> Launcher | Queue:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from crowdbench.errors import CrowdbenchError, LaunchError
-from crowdbench.jobs import Job, Order, State, Ticket, find_jobs
+from crowdbench.jobs import Failure, Job, Order, State, Ticket, find_jobs
 from crowdbench.launch import Queue, Seen, load_queue
 from crowdbench.writer import is_alive, read_progress
 
@@ -127,10 +127,10 @@ class Queues:
             )
         return seen, problems
 
-    def last_words(self, launcher: str, ticket: Ticket) -> str:
+    def last_words(self, launcher: str, ticket: Ticket, seen: Seen) -> str:
         """Why a job was lost, as far as its queue and its logs tell."""
         try:
-            return self.of(launcher).last_words(ticket)
+            return self.of(launcher).last_words(ticket, seen)
         except (CrowdbenchError, OSError) as error:
             log.debug("%s: %s", ticket.number, error)
             return "killed"
@@ -223,11 +223,22 @@ def _word(
             word, told = "cancelled", f"at {ticket.cancelled}"
         elif ticket is None and state is None:
             word, told = "lost", "it was never handed over; give the same command again"
+        elif own == "running" and (failure := _failure(job, state)) is not None:
+            word, told = "failed", failure.reason  # the first process was killed before it could say so
         elif own in ("running", "waiting") and ticket is not None:
-            word, told = "lost", queues.last_words(order.launcher, ticket)
+            word, told = "lost", queues.last_words(order.launcher, ticket, seen)
         elif own == "running" and not is_alive(job.folder):
             word, told = "lost", "killed; give the same command again"
     return word, told
+
+
+def _failure(job: Job, state: State | None) -> Failure | None:
+    """Why another process than the first has failed, in the last start."""
+    failure = job.failure()
+    if failure is None or state is None or not state.starts:
+        return None
+    last = state.starts[-1]
+    return failure if (failure.number, failure.start) == (last.number, last.start) else None
 
 
 def _node(state: State | None, seen: Seen | None) -> str:

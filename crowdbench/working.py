@@ -27,8 +27,7 @@ from crowdbench.errors import (
     StoppedError,
     SupersededError,
 )
-from crowdbench.files import write_whole
-from crowdbench.jobs import Cause, Job, Start, State, now
+from crowdbench.jobs import Cause, Failure, Job, Start, State, now
 from crowdbench.logfile import log_file
 from crowdbench.place import Place, place_in
 from crowdbench.requests import Request
@@ -37,7 +36,6 @@ from crowdbench.writer import only_writer
 
 log = logging.getLogger("crowdbench")
 
-FAILURE = "failure.json"
 SAME_PLACE = 3  # so many failures in one place are enough
 _KEPT_STARTS = 20
 # What PyTorch says, in a plain RuntimeError, when a GPU, a node or the network has failed.
@@ -129,28 +127,16 @@ def _share(job: Job, stop: Stop, place: Place) -> Outcome:
     return Outcome.DONE
 
 
-class _Failure(msgspec.Struct):
-    """``failure.json``: why another process than the first has failed, in which start of the job."""
-
-    number: str
-    start: int
-    reason: str
-    cause: Cause
-
-
 def _tell_the_first(job: Job, reason: str, cause: Cause) -> None:
     """Of several that fail, the first to do so counts: the others may only miss it."""
     if _failure_elsewhere(job) is None:
         with suppress(OSError):
-            write_whole(job.folder / FAILURE, msgspec.json.encode(_Failure(*_this_start(), reason, cause)))
+            job.write(Failure(*_this_start(), reason, cause))
 
 
-def _failure_elsewhere(job: Job) -> _Failure | None:
-    try:
-        found = msgspec.json.decode((job.folder / FAILURE).read_bytes(), type=_Failure)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
-        return None
-    return found if (found.number, found.start) == _this_start() else None
+def _failure_elsewhere(job: Job) -> Failure | None:
+    found = job.failure()
+    return found if found is not None and (found.number, found.start) == _this_start() else None
 
 
 def _this_start() -> tuple[str, int]:
@@ -303,7 +289,7 @@ class _StateKeeper:
             finished=now(),
             completed=self.state.completed + (how == "done"),
         )
-        (self.job.folder / FAILURE).unlink(missing_ok=True)
+        (self.job.folder / "failure.json").unlink(missing_ok=True)
 
     def _write(self, **changes: object) -> None:
         self.state = msgspec.structs.replace(self.state, **changes)

@@ -109,7 +109,7 @@ class ToyQueue(Queue):
     def logs(self, ticket: Ticket) -> list[Path]:
         return sorted(Path(ticket.folder).glob("*.log"), key=lambda path: int(path.stem))
 
-    def last_words(self, ticket: Ticket) -> str:
+    def last_words(self, ticket: Ticket, seen: Seen) -> str:
         seen = self.look([ticket]).get(ticket.number)
         return seen.words if seen is not None else "the queue has forgotten it"
 

@@ -1,17 +1,18 @@
 """Slurm's programs, asked as rarely as possible: one question for all jobs, and none to its accounting."""
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterable
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from crowdbench.errors import LaunchError
 
 _PATIENCE_S = 60
 # Slurm's servers take breaths: a question is asked a few times before it counts as unanswered.
-_FORMAT = "%i|%T|%r|%N"
+# Columns, and how wide: `squeue` cuts off what is longer.
+_COLUMNS = {"JobArrayID": 40, "State": 24, "exit_code": 12, "Reason": 120, "NodeList": 1000}
 
 
 class Line(NamedTuple):
@@ -20,12 +21,14 @@ class Line(NamedTuple):
     Attributes:
         number: with the place in its array, as in ``"12_3"``.
         state: as in ``"PENDING"``.
+        status: with which it ended; 0 before that.
         reason: as in ``"Resources"``.
         nodes: as in ``"node[1-2]"``.
     """
 
     number: str
     state: str
+    status: int
     reason: str
     nodes: str
 
@@ -69,9 +72,19 @@ def queue(numbers: Iterable[str]) -> dict[str, Line]:
     wanted = set(numbers)
     # With a single number, one that is forgotten is an error; with two, it is left out.
     listed = ",".join(sorted({number.split("_")[0] for number in wanted}))
-    text = ask("squeue", "-h", "-r", "-t", "all", "-o", _FORMAT, "--jobs", f"{listed},{listed}")
-    lines = (Line(*row.split("|", maxsplit=3)) for row in text.splitlines() if row.count("|") >= 3)
+    columns = ",".join(f"{name}:{width}" for name, width in _COLUMNS.items())
+    text = ask(
+        "squeue", "--noheader", "--array", "--states=all", "-O", columns, "--jobs", f"{listed},{listed}"
+    )
+    lines = [_line(row) for row in text.splitlines()]
     return {line.number: line for line in lines if line.number in wanted}
+
+
+def _line(row: str) -> Line:
+    ends = list(accumulate(_COLUMNS.values(), initial=0))
+    number, state, code, reason, nodes = (row[start:end].strip() for start, end in pairwise(ends))
+    # As `wait` gives it: the status is in the second byte.
+    return Line(number, state, int(code or 0) >> 8, reason, nodes)
 
 
 def cancel(numbers: Iterable[str]) -> None:
@@ -104,16 +117,6 @@ def job_state(number: str) -> str:
     except LaunchError:
         return ""
     return found[number].state if number in found else ""
-
-
-def exit_status(number: str) -> int | None:
-    """With which status a job's script ended; None if Slurm has forgotten it."""
-    try:
-        text = ask("scontrol", "--oneliner", "show", "job", number)
-    except LaunchError:
-        return None
-    found = re.search(r"\bExitCode=(\d+):", text)
-    return int(found.group(1)) if found else None
 
 
 def partitions() -> list[str]:

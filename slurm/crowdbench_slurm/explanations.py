@@ -67,7 +67,7 @@ def seen(line: Line) -> Seen:
     if line.state in _RUNNING:
         return Seen("running", line.nodes)
     meaning = _ENDED.get(line.state.split(" ", maxsplit=1)[0], line.state.lower())
-    return Seen("ended", line.nodes, meaning)
+    return Seen("ended", line.nodes, meaning, status=line.status)
 
 
 def refusal(message: str, profile: str) -> str:

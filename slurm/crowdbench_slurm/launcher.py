@@ -159,26 +159,22 @@ class SlurmQueue(Queue):
         ]
         return [path for _, path in sorted(found)]
 
-    def last_words(self, ticket: Ticket) -> str:
-        """Why a job has ended without a word of its own: what its log and `squeue` say of it."""
+    def last_words(self, ticket: Ticket, seen: Seen) -> str:
+        """Why a job has ended without a word of its own: what its status and its logs say of it."""
         logs = self.logs(ticket)
-        if commands.exit_status(ticket.number) == DISK_FULL:
+        if seen.status == DISK_FULL:
             return explanations.DISK_IS_FULL
         for path in logs:
             told = _told_by(path)
             if told:
                 return told
-        try:
-            seen = self.look([ticket]).get(ticket.number)
-        except LaunchError:
-            seen = None
-        node = f" on {seen.node}" if seen and seen.node else ""
+        node = f" on {seen.node}" if seen.node else ""
         if not logs:
             return (
                 f"it left nothing in {ticket.folder}: the node{node} does not see this folder, or cannot "
                 "write to it. Put --out on a file system that all nodes share"
             )
-        return f"{seen.words}{node}" if seen and seen.state == "ended" else f"killed{node}"
+        return f"{seen.words or 'killed'}{node}"
 
 
 _END_BYTES = 65536

@@ -95,12 +95,12 @@ def test_words_that_are_not_sbatchs_are_passed_on_whole() -> None:
 
 @pytest.mark.parametrize("state", ["PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "SUSPENDED"])
 def test_what_will_run_or_go_on_waits(state: str) -> None:
-    assert seen(Line("1", state, "Priority", "")).state == "waiting"
+    assert seen(Line("1", state, 0, "Priority", "")).state == "waiting"
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "CONFIGURING", "COMPLETING"])
 def test_what_has_a_node_runs_on_it(state: str) -> None:
-    found = seen(Line("1", state, "None", "node[1-2]"))
+    found = seen(Line("1", state, 0, "None", "node[1-2]"))
     assert (found.state, found.node, found.words) == ("running", "node[1-2]", "")
 
 
@@ -119,7 +119,7 @@ def test_what_has_a_node_runs_on_it(state: str) -> None:
     ],
 )
 def test_what_has_ended_says_how(state: str, words: str) -> None:
-    found = seen(Line("1", state, "None", "node1"))
+    found = seen(Line("1", state, 0, "None", "node1"))
     assert (found.state, found.node) == ("ended", "node1")
     assert words in found.words
 
@@ -141,7 +141,7 @@ def test_what_has_ended_says_how(state: str, words: str) -> None:
     ],
 )
 def test_what_waits_says_why_and_whether_there_is_hope(reason: str, words: str, hopeless: bool) -> None:
-    found = seen(Line("1", "PENDING", reason, ""))
+    found = seen(Line("1", "PENDING", 0, reason, ""))
     assert words in found.words
     assert found.words.startswith(reason.strip("()").split(",")[0])
     assert found.hopeless == hopeless
