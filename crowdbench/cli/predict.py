@@ -1,0 +1,172 @@
+"""``crowdbench predict METHOD IMAGE...``."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from crowdbench.cli.run import _progress_shown, _settings, _stopping_cleanly
+
+if TYPE_CHECKING:
+    from crowdbench.method import Precision
+    from crowdbench.predicting import Predicted
+
+DEFAULT_FOLDER = Path("poses")
+
+
+@click.command()
+@click.argument("method")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
+@click.option(
+    "--boxes",
+    metavar="FILE|whole",
+    help="Of the persons, for top-down methods: COCO annotations or detections, or "
+    '{"file name": [[x, y, w, h], ...]}; or whole: each picture shows one person.',
+)
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path),
+    help="COCO annotations that say which image ids the pictures have.",
+)
+@click.option("--dataset", help="Whose keypoints and settings. Default: what the weights were published for.")
+@click.option(
+    "--weights",
+    default="published",
+    show_default=True,
+    help="published, the name of published weights, a URL, a file, or none (random).",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help=f"The folder of results.  [default: {DEFAULT_FOLDER}; with --json none]",
+)
+@click.option("--overwrite", is_flag=True, help="Replace results that are there.")
+@click.option("--json", "as_json", is_flag=True, help="Draw nothing; print one JSON object.")
+@click.option(
+    "--threshold",
+    type=float,
+    help="Keypoints with less confidence are not drawn.  [default: 0.05]",
+)
+@click.option("--min-score", type=float, help="Poses of a lower score are not drawn.")
+@click.option(
+    "--every", type=click.IntRange(1), default=1, help="Of videos, every N-th frame only.", metavar="N"
+)
+@click.option("--upright", is_flag=True, help="Turn pictures as their EXIF orientation says.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    help="Persons (top-down methods) or images at a time. Default: what suits the device.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of random weights.")
+@click.option(
+    "--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="Override a setting."
+)
+def predict(
+    method: str,
+    images: tuple[Path, ...],
+    boxes: str | None,
+    annotations: Path | None,
+    dataset: str | None,
+    weights: str,
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    threshold: float | None,
+    min_score: float | None,
+    every: int,
+    upright: bool,
+    device: str,
+    precision: "Precision",
+    batch_size: int | None,
+    seed: int,
+    settings: dict[str, str],
+) -> None:
+    """Find the poses in pictures with METHOD, draw them, and write them down.
+
+    IMAGE is a picture, a video, or a folder of them. What cannot be read is reported; the others go on, and
+    the exit status is 1.
+    """
+    from crowdbench.errors import SettingsError
+    from crowdbench.method import load_method
+    from crowdbench.predicting import (
+        Estimator,
+        ImageIds,
+        NoBoxesNeeded,
+        Output,
+        boxes_for,
+        dataset_for,
+        find_sources,
+    )
+    from crowdbench.predicting import predict as predict_sources
+    from crowdbench.predicting.looking import THRESHOLD
+
+    chosen = dataset or dataset_for(method, weights)
+    loaded = load_method(method, chosen, **settings)
+    if loaded.paradigm == "top-down" and boxes is None:
+        raise SettingsError(
+            f"{method} needs the boxes of the persons: --boxes FILE, or --boxes whole if each picture shows "
+            "one person."
+        )
+    if loaded.paradigm != "top-down" and boxes is not None:
+        raise SettingsError(f"{method} finds the persons itself; leave --boxes out.")
+    folder = out if out is not None or as_json else DEFAULT_FOLDER
+    sources = find_sources(images, leave_out=folder)
+    paths = [source.path for source in sources]
+    ids = ImageIds([source.path for source in sources if source.kind == "picture"], annotations)
+    output = Output(
+        folder,
+        not as_json,
+        THRESHOLD if threshold is None else threshold,
+        -math.inf if min_score is None else min_score,
+        overwrite,
+    )
+    with _stopping_cleanly(), _progress_shown(method) as show:
+        found = predict_sources(
+            Estimator.load(
+                loaded,
+                chosen,
+                weights=weights,
+                batch_size=batch_size,
+                seed=seed,
+                device=device,
+                precision=precision,
+                on_progress=show,
+            ),
+            sources,
+            NoBoxesNeeded() if boxes is None else boxes_for(boxes, paths, chosen, ids),
+            ids,
+            output,
+            every=every,
+            upright=upright,
+            on_progress=show,
+        )
+    for sentence in found.notes:
+        click.echo(f"note: {sentence}", err=True)
+    _print(found, folder, as_json)
+    if found.failed:
+        click.get_current_context().exit(1)
+
+
+def _print(found: "Predicted", folder: Path | None, as_json: bool) -> None:
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.encode(found.whole()).decode())
+        return
+    looked_at = [
+        _counted(len(entries), word)
+        for entries, word in ((found.images, "picture"), (found.videos, "video"))
+        if entries
+    ]
+    if looked_at:
+        click.echo(f"{_counted(found.persons, 'person')} in {' and '.join(looked_at)}.")
+    if found.failed:
+        click.echo(f"{_counted(len(found.failed), 'file')} failed; see above.", err=True)
+    click.echo(f"Results: {folder}")
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

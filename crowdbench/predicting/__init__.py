@@ -1,0 +1,25 @@
+"""Poses of pictures and videos that belong to no dataset, drawn and written down.
+
+Pictures go the way that a dataset's images go in a run: the same preparation, batches, network and decoding.
+An image that is given with the same boxes therefore has the poses that `crowdbench run` gives it.
+"""
+
+from crowdbench.predicting.estimator import Estimator, dataset_for
+from crowdbench.predicting.given_boxes import GivenBoxes, ImageIds, NoBoxesNeeded, boxes_for
+from crowdbench.predicting.looking import Output, predict
+from crowdbench.predicting.results import Predicted
+from crowdbench.predicting.sources import Source, find_sources
+
+__all__ = [
+    "Estimator",
+    "GivenBoxes",
+    "ImageIds",
+    "NoBoxesNeeded",
+    "Output",
+    "Predicted",
+    "Source",
+    "boxes_for",
+    "dataset_for",
+    "find_sources",
+    "predict",
+]

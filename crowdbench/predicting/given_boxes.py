@@ -1,0 +1,423 @@
+"""Boxes for pictures: from a file that names them, or the whole picture."""
+
+import logging
+import re
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+import numpy as np
+
+from crowdbench.annotation_file import ImageEntry
+from crowdbench.boxes import GroundTruthBoxes
+from crowdbench.dataset import Dataset, dataset_class
+from crowdbench.detections import PERSON, Detections
+from crowdbench.errors import AnnotationError, DataError, ImageError, MissingDataError
+from crowdbench.files import read_maybe_gzipped
+from crowdbench.geometry import clean_boxes
+from crowdbench.types import Instance
+
+log = logging.getLogger("crowdbench")
+
+WHOLE = "whole"
+T = TypeVar("T")
+# Ids that every JSON reader keeps apart.
+_NUMBER = re.compile(r"[0-9]{1,15}")
+Boxes = list[tuple[float, float, float, float]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A picture whose boxes are wanted.
+
+    Attributes:
+        path: of the picture, or of the video.
+        width, height: in pixels.
+        frame: of a video; None for pictures.
+    """
+
+    path: Path
+    width: int
+    height: int
+    frame: int | None = None
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is known of a picture's persons.
+
+    Attributes:
+        instances: with their boxes.
+        source: see `crowdbench.types.Sample`.
+        image_id: that the file of boxes gives the picture; None if it gives none.
+    """
+
+    instances: tuple[Instance, ...] = ()
+    source: Literal["gt", "detector", "none"] = "none"
+    image_id: int | None = None
+
+
+class GivenBoxes(ABC):
+    """Where the boxes of pictures come from."""
+
+    @abstractmethod
+    def of(self, asked: Asked) -> Given:
+        """The boxes of a picture.
+
+        Raises:
+            DataError: nothing is known of this picture.
+        """
+
+
+class NoBoxesNeeded(GivenBoxes):
+    """For methods that find the persons themselves."""
+
+    def of(self, asked: Asked) -> Given:
+        """Nobody."""
+        return Given()
+
+
+class WholePicture(GivenBoxes):
+    """The whole picture is one person's box."""
+
+    def __init__(self, keypoints: int) -> None:
+        self.keypoints = keypoints
+
+    def of(self, asked: Asked) -> Given:
+        """One person."""
+        box = (0.0, 0.0, float(asked.width), float(asked.height))
+        return Given(_instances([box], self.keypoints), "gt")
+
+
+class NamedBoxes(GivenBoxes):
+    """A file of ``{"file name": [[x, y, width, height], ...]}``; taken for true, not for a detector's."""
+
+    def __init__(self, path: Path, boxes: Mapping[str, Boxes], paths: Sequence[Path], keypoints: int) -> None:
+        self.keypoints = keypoints
+        for name, of_name in boxes.items():
+            _check_boxes(of_name, f"{path}: {name!r}")
+        self.names = Names(path, boxes, paths)
+
+    def of(self, asked: Asked) -> Given:
+        """The boxes by the picture's name; of a video, the same for all of its frames."""
+        boxes = self.names.of(asked.path)
+        cleaned, keep = clean_boxes(boxes, asked.width, asked.height)
+        if not keep.all():
+            raise DataError(
+                f"{asked.path}: the box {list(boxes[int(keep.argmin())])} in {self.names.file} lies outside "
+                f"the picture, which is {asked.width}x{asked.height} (width x height)."
+            )
+        return Given(_instances(cleaned.tolist(), self.keypoints), "gt")
+
+
+class DatasetBoxes(GivenBoxes):
+    """An annotation file that the dataset reads itself: the persons that a run would predict."""
+
+    def __init__(
+        self, path: Path, dataset: Dataset, images: Sequence[ImageEntry], paths: Sequence[Path]
+    ) -> None:
+        self.dataset = dataset
+        self.names = Names(path, {image.file_name: at for at, image in enumerate(images)}, paths)
+
+    def of(self, asked: Asked) -> Given:
+        """The boxes of the annotated image of this name."""
+        _refuse_videos(asked)
+        sample = self.dataset[self.names.of(asked.path)]
+        _check_size(asked, sample.width, sample.height, self.names.file)
+        return Given(sample.instances, "gt", sample.image_id)
+
+
+class AnnotatedBoxes(GivenBoxes):
+    """An annotation file with other keypoints than the dataset's, or with none: its persons' boxes only."""
+
+    def __init__(self, path: Path, content: "_Annotations", paths: Sequence[Path], keypoints: int) -> None:
+        self.keypoints = keypoints
+        persons = {c.id for c in content.categories if c.name == "person"} or {PERSON}
+        self.boxes: dict[int, Boxes] = defaultdict(list)
+        for entry in content.annotations:
+            unlabelled = entry.keypoints is not None and not any(entry.keypoints)
+            if entry.category_id in persons and not entry.iscrowd and not unlabelled:
+                self.boxes[entry.image_id].append(entry.bbox)
+        for image_id, boxes in self.boxes.items():
+            _check_boxes(boxes, f"{path}: image {image_id}")
+        self.names = Names(path, {image.file_name: image for image in content.images}, paths)
+
+    def of(self, asked: Asked) -> Given:
+        """The boxes of the annotated image of this name."""
+        _refuse_videos(asked)
+        image = self.names.of(asked.path)
+        _check_size(asked, image.width, image.height, self.names.file)
+        boxes, keep = clean_boxes(self.boxes.get(image.id, []), image.width, image.height)
+        return Given(_instances(boxes[keep].tolist(), self.keypoints), "gt", image.id)
+
+
+class DetectedBoxes(GivenBoxes):
+    """A detector's results file. Which pictures its image ids are, `ids` tells."""
+
+    def __init__(self, path: Path, ids: Mapping[Path, int], keypoints: int) -> None:
+        self.path = path
+        self.ids = ids
+        self.keypoints = keypoints
+        self.detections = Detections.read(path, set(ids.values()))
+
+    def of(self, asked: Asked) -> Given:
+        """The persons that were detected in the image of this id."""
+        _refuse_videos(asked)
+        if asked.path not in self.ids:
+            raise DataError(f"{asked.path}: nothing says which image of {self.path} this picture is.")
+        image_id = self.ids[asked.path]
+        return Given(self.detections.of(image_id, self.keypoints), "detector", image_id)
+
+
+class Names(Generic[T]):
+    """What a file says of pictures, by their names.
+
+    A name stands for the picture whose path ends in it; if there is none, for the picture of the same last
+    part, provided that only one name has it.
+
+    Args:
+        file: for messages.
+        by_name: as in the file.
+        paths: of all pictures.
+
+    Raises:
+        DataError: a name stands for two pictures, or none stands for any.
+    """
+
+    def __init__(self, file: Path, by_name: Mapping[str, T], paths: Sequence[Path]) -> None:
+        self.file = file
+        self.by_name = by_name
+        self._last_parts: dict[str, list[str]] = defaultdict(list)
+        for name in by_name:
+            self._last_parts[PurePosixPath(name).name].append(name)
+        self._name: dict[Path, str] = {}
+        owner: dict[str, Path] = {}
+        for path in paths:
+            match = self._matching(path)
+            if match is None:
+                continue
+            if match in owner:
+                raise DataError(
+                    f"{file}: {match!r} may be {owner[match]} or {path}. Say more of their folders in "
+                    "the file, or predict one of them at a time."
+                )
+            owner[match] = path
+            self._name[path] = match
+        if not self._name:
+            example = next(iter(by_name), None)
+            known = f"It names {len(by_name)}, for one {example!r}." if by_name else "It names none."
+            raise DataError(f"{file}: none of the pictures is named in it. {known}")
+
+    def _matching(self, path: Path) -> str | None:
+        parts = path.resolve().parts
+        for count in range(len(parts), 0, -1):
+            ending = "/".join(parts[-count:])
+            if ending in self.by_name:
+                return ending
+        alike = self._last_parts.get(path.name, [])
+        return alike[0] if len(alike) == 1 else None
+
+    def found(self) -> dict[Path, T]:
+        """What the file says of each of the pictures that it names."""
+        return {path: self.by_name[name] for path, name in self._name.items()}
+
+    def of(self, path: Path) -> T:
+        """What the file says of a picture.
+
+        Raises:
+            DataError: it does not name it.
+        """
+        if path not in self._name:
+            raise DataError(f"{path}: {self.file} does not name this picture.")
+        return self.by_name[self._name[path]]
+
+
+class _Category(msgspec.Struct):
+    id: int
+    name: str = ""
+
+
+class _Annotation(msgspec.Struct):
+    image_id: int
+    bbox: tuple[float, float, float, float]
+    iscrowd: int = 0
+    category_id: int = PERSON
+    keypoints: list[Any] | None = None
+
+
+class _Annotations(msgspec.Struct):
+    images: list[ImageEntry]
+    annotations: list[_Annotation] = []
+    categories: list[_Category] = []
+
+
+class _Images(msgspec.Struct):
+    images: list[ImageEntry]
+
+
+class _Detection(msgspec.Struct):
+    image_id: int
+    file_name: str | None = None
+
+
+def boxes_for(asked: str | Path, paths: Sequence[Path], dataset: str, ids: "ImageIds") -> GivenBoxes:
+    """Read the ``--boxes`` option of a prediction.
+
+    Args:
+        asked: ``"whole"``, or a file: COCO annotations, a detector's results in COCO format, or ``{"file
+            name": [[x, y, width, height], ...]}``.
+        paths: of all pictures and videos.
+        dataset: whose keypoints are predicted.
+        ids: tells which images a detector's results are of, where their entries have no ``file_name``.
+
+    Raises:
+        MissingDataError: the file cannot be read.
+        DataError: it is none of these, or it is of other pictures.
+    """
+    cls = dataset_class(dataset)
+    if asked == WHOLE:
+        return WholePicture(cls.keypoints.count)
+    file = Path(asked)
+    content = _document(file)
+    if isinstance(content, list):
+        named = _named_ids(file, content, paths)
+        return DetectedBoxes(file, named if named is not None else ids.told(file), cls.keypoints.count)
+    if isinstance(content.get("images"), list):
+        return _annotated(file, content, cls, paths)
+    return NamedBoxes(file, _converted(content, dict[str, Boxes], file), paths, cls.keypoints.count)
+
+
+class ImageIds:
+    """The image id of each picture.
+
+    It is what an annotation file says, if there is one. Otherwise it is the number that is the picture's
+    name, as in ``000000000139.jpg``, if all have such names and no two are equal; else pictures are counted
+    from 1.
+
+    Args:
+        paths: of all pictures.
+        annotations: a COCO annotation file that lists them.
+
+    Raises:
+        MissingDataError: the annotation file cannot be read.
+        DataError: it lists none of the pictures.
+    """
+
+    def __init__(self, paths: Sequence[Path], annotations: Path | None = None) -> None:
+        self.annotations = annotations
+        self.counted = False
+        if annotations is not None:
+            images = _converted(_document(annotations), _Images, annotations).images
+            self._names = Names(annotations, {image.file_name: image.id for image in images}, paths)
+            return
+        numbers = [int(path.stem) if _NUMBER.fullmatch(path.stem) else None for path in paths]
+        self.counted = None in numbers or len(set(numbers)) < len(numbers)
+        self._ids = {
+            path: position if self.counted or number is None else number
+            for position, (path, number) in enumerate(zip(paths, numbers, strict=True), 1)
+        }
+
+    def of(self, path: Path) -> int:
+        """The id of a picture.
+
+        Raises:
+            DataError: the annotation file does not list it.
+        """
+        return self._ids[path] if self.annotations is None else self._names.of(path)
+
+    def told(self, detections: Path) -> dict[Path, int]:
+        """The ids that detections may use: not those that were counted.
+
+        Raises:
+            DataError: they were.
+        """
+        if self.counted:
+            raise DataError(
+                f"{detections}: detections have image ids, and the pictures' names are not different numbers "
+                "that could be those.\nPass --annotations FILE, the annotation file that the ids are from."
+            )
+        return dict(self._ids) if self.annotations is None else self._names.found()
+
+
+def _document(path: Path) -> Any:
+    """The content of a JSON file: a list or an object.
+
+    Raises:
+        MissingDataError, DataError: there is none.
+    """
+    try:
+        content = msgspec.json.decode(read_maybe_gzipped(path))
+    except (OSError, EOFError) as error:
+        raise MissingDataError(
+            f"{path}: cannot read the boxes ({error}). --boxes takes a file, or {WHOLE}."
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not whole JSON ({error}).") from error
+    if not isinstance(content, list | dict):
+        raise DataError(f"{path}: neither a list of detections nor an object of boxes.")
+    return content
+
+
+def _converted(content: Any, kind: type[T], path: Path) -> T:
+    try:
+        return msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        raise DataError(
+            f"{path}: neither COCO annotations, nor COCO detections, nor boxes by name ({error}).\n"
+            'Boxes by name are {"file name": [[x, y, width, height], ...]}.'
+        ) from error
+
+
+def _annotated(path: Path, content: Any, cls: type[Dataset], paths: Sequence[Path]) -> GivenBoxes:
+    """As the dataset reads them, so that a run's poses come out; else their boxes."""
+    annotations = _converted(content, _Annotations, path)
+    for split in (cls.default_split, *cls.splits):
+        try:
+            dataset = cls.open(split, None, GroundTruthBoxes(), path)
+        except MissingDataError:
+            continue  # a split without ground truth
+        except AnnotationError as error:
+            log.info("read for its boxes only: %s", error)
+            break
+        return DatasetBoxes(path, dataset, annotations.images, paths)
+    return AnnotatedBoxes(path, annotations, paths, cls.keypoints.count)
+
+
+def _named_ids(path: Path, content: Any, paths: Sequence[Path]) -> dict[Path, int] | None:
+    """The image id of each picture, if the detections say what their pictures are called."""
+    entries = _converted(content, list[_Detection], path)
+    named = {entry.file_name: entry.image_id for entry in entries if entry.file_name is not None}
+    return Names(path, named, paths).found() if named else None
+
+
+def _instances(boxes: Sequence[Sequence[float]], keypoints: int) -> tuple[Instance, ...]:
+    return tuple(
+        Instance(np.array(box), np.zeros((keypoints, 3)), area=box[2] * box[3], id=number)
+        for number, box in enumerate(boxes)
+    )
+
+
+def _check_boxes(boxes: Boxes, where: str) -> None:
+    for box in boxes:
+        if not np.isfinite(box).all() or box[2] < 0 or box[3] < 0:
+            raise DataError(f"{where}: a box is not finite, or its size is negative: {list(box)}.")
+
+
+def _check_size(asked: Asked, width: int, height: int, file: Path) -> None:
+    if (asked.width, asked.height) != (width, height):
+        raise ImageError(
+            f"{asked.path}: the picture is {asked.width}x{asked.height} (width x height), but {file} says "
+            f"{width}x{height}: its boxes would be cut wrongly."
+        )
+
+
+def _refuse_videos(asked: Asked) -> None:
+    if asked.frame is not None:
+        raise DataError(
+            f"{asked.path}: boxes of a video are --boxes {WHOLE}, or a file of boxes by name, for all of its "
+            "frames. A method that needs no boxes finds the persons of each frame."
+        )

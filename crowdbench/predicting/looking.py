@@ -1,0 +1,365 @@
+"""Look at pictures and videos, draw what is found, write it down."""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdbench import __version__
+from crowdbench.drawing import draw_on, person_colours
+from crowdbench.errors import DataError, InputError, RunError, SettingsError
+from crowdbench.evaluation import Progress
+from crowdbench.files import write_whole
+from crowdbench.method import Method
+from crowdbench.predicting.estimator import Estimator
+from crowdbench.predicting.given_boxes import Asked, GivenBoxes, ImageIds
+from crowdbench.predicting.pictures import Picture, read_picture
+from crowdbench.predicting.results import (
+    Failure,
+    FrameEntry,
+    PictureEntry,
+    Predicted,
+    VideoEntry,
+    named_results,
+)
+from crowdbench.predicting.sources import Source, drawn_names
+from crowdbench.predicting.videos import Frame, Video, lines_whole, video_whole
+from crowdbench.prediction import as_results
+from crowdbench.types import Pose, Sample
+
+log = logging.getLogger("crowdbench")
+
+PREDICTIONS, IMAGES = "predictions.json", "images.json"
+# Keypoints with less confidence are not drawn.
+THRESHOLD = 0.05
+_JPEG_QUALITY = 95
+# A file's count of its frames is an estimate; so much less than that is worth a word.
+_MISSING_FRAMES = 0.02
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where results go, and which.
+
+    Attributes:
+        folder: of all files; None writes none.
+        drawn: draw copies of pictures and videos.
+        threshold: keypoints with less confidence are not drawn.
+        min_score: poses of a lower score are not drawn.
+        overwrite: replace files that are there.
+    """
+
+    folder: Path | None = Path("poses")
+    drawn: bool = True
+    threshold: float = THRESHOLD
+    min_score: float = -math.inf
+    overwrite: bool = False
+
+
+def predict(
+    estimator: Estimator,
+    sources: Sequence[Source],
+    boxes: GivenBoxes,
+    ids: ImageIds,
+    output: Output = Output(),
+    *,
+    every: int = 1,
+    upright: bool = False,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Predicted:
+    """Find the poses in pictures and videos.
+
+    What cannot be read, or has no boxes, is listed in the result; the others go on.
+
+    Args:
+        estimator: the method.
+        sources: pictures and videos.
+        boxes: of the persons; `NoBoxesNeeded` for methods that find them.
+        ids: of the pictures, where `boxes` does not give them others.
+        output: what is written where.
+        every: of videos, look at every so-manieth frame.
+        upright: turn pictures and videos as their files say that they are to be shown.
+        on_progress: told after every picture and frame.
+
+    Raises:
+        SettingsError: a file that would be written is there, or is one of the sources.
+        ShapeError, RunError: see `crowdbench.prediction.predict_batches`.
+    """
+    if every < 1:
+        raise SettingsError(f"every must be at least 1, got {every}.")
+    work = _Work(estimator, boxes, ids, output, every, upright, on_progress)
+    return work.of(sources)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _ShownFrame(Picture):
+    frame: Frame
+
+
+class _Work:
+    """One call of `predict`."""
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        boxes: GivenBoxes,
+        ids: ImageIds,
+        output: Output,
+        every: int,
+        upright: bool,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self.estimator = estimator
+        self.method = estimator.method
+        self.boxes = boxes
+        self.ids = ids
+        self.output = output
+        self.every = every
+        self.upright = upright
+        self.on_progress = on_progress
+        self.found = Predicted(self._info(), self.method.keypoints)
+        self.turned: list[Path] = []
+        self.done = self.expected = self.persons = 0
+
+    def of(self, sources: Sequence[Source]) -> Predicted:
+        names = dict(zip((s.path for s in sources), drawn_names(sources), strict=True))
+        pictures = [source.path for source in sources if source.kind == "picture"]
+        videos = [source.path for source in sources if source.kind == "video"]
+        self._refuse_to_overwrite(sources, names)
+        self._begin(pictures)
+        self.expected = len(pictures)
+        for picture, poses in self.estimator.poses(self._pictures(pictures)):
+            self._take(picture, poses, names[picture.path])
+        for path in videos:
+            try:
+                self._video(path, names[path])
+            except DataError as error:
+                self._fail(path, error)
+        self._note_turned()
+        folder = self.output.folder
+        if folder is not None:
+            if pictures:
+                write_whole(folder / PREDICTIONS, msgspec.json.encode(self.found.predictions))
+            write_whole(folder / IMAGES, msgspec.json.encode(self.found.listing()))
+        return self.found
+
+    def _info(self) -> dict[str, Any]:
+        method, weights = self.method, self.estimator.weights
+        return {
+            "description": f"crowdbench {__version__} predict",
+            "method": method.name,
+            "keypoints": method.keypoints.name,
+            "settings": msgspec.to_builtins(method.settings),
+            "weights": weights.source,
+            "weights_sha256": weights.sha256,
+            "device": self.estimator.device.type,
+            "precision": self.estimator.precision,
+            "batch_size": self.estimator.batch_size,
+            "upright": self.upright,
+        }
+
+    def _refuse_to_overwrite(self, sources: Sequence[Source], names: dict[Path, str]) -> None:
+        folder = self.output.folder
+        if folder is None:
+            return
+        targets = [folder / IMAGES]
+        if any(source.kind == "picture" for source in sources):
+            targets.append(folder / PREDICTIONS)
+        for source in sources:
+            if source.kind == "video":
+                targets.append(folder / _lines_name(names[source.path]))
+            if self.output.drawn:
+                targets.append(folder / names[source.path])
+        own = {source.path.resolve() for source in sources}
+        there = [target for target in targets if target.exists() or target.is_symlink()]
+        for target in there:
+            if target.resolve() in own:
+                raise SettingsError(
+                    f"{target} is one of the pictures, and would be overwritten. Choose another "
+                    "folder with --out."
+                )
+        if there and not self.output.overwrite:
+            others = f" and {len(there) - 1} other files" if len(there) > 1 else ""
+            raise SettingsError(
+                f"{there[0]}{others} would be overwritten. Choose another folder with --out, or pass "
+                "--overwrite."
+            )
+
+    def _begin(self, pictures: Sequence[Path]) -> None:
+        """Tell the method what will be asked for, if it wants to know: every picture is read for that."""
+        if type(self.method).begin is Method.begin:
+            return
+        told = []
+        for path in pictures:
+            with suppress(DataError):  # it is met again
+                p = self._picture(path)
+                told.append(
+                    Sample(p.image_id, p.path, p.width, p.height, p.instances, box_source=p.box_source)
+                )
+        self.turned.clear()
+        self.method.begin(told, complete=False)
+
+    def _pictures(self, paths: Sequence[Path]) -> Iterator[Picture]:
+        """Those that can be read."""
+        for path in paths:
+            try:
+                yield self._picture(path)
+            except DataError as error:
+                self._fail(path, error)
+
+    def _picture(self, path: Path) -> Picture:
+        pixels, turned = read_picture(path, upright=self.upright)
+        if turned:
+            self.turned.append(path)
+        height, width = pixels.shape[:2]
+        given = self.boxes.of(Asked(path, width, height))
+        return Picture(
+            image_id=self.ids.of(path) if given.image_id is None else given.image_id,
+            path=path,
+            width=width,
+            height=height,
+            instances=given.instances,
+            box_source=given.source,
+            pixels=pixels,
+        )
+
+    def _take(self, picture: Picture, poses: list[Pose], name: str) -> None:
+        """Draw and keep what was found in a picture."""
+        drawn = None
+        if self.output.folder is not None and self.output.drawn:
+            drawn = name
+            write_whole(self.output.folder / name, _encoded(self._drawn(picture, poses, []), name))
+        file_name = picture.path.as_posix()
+        entry = PictureEntry(picture.image_id, file_name, picture.width, picture.height, len(poses), drawn)
+        self.found.images.append(entry)
+        self.found.predictions += named_results(
+            picture, poses, file_name, with_boxes=self.method.writes_boxes
+        )
+        self._tell(len(poses))
+
+    def _drawn(
+        self, picture: Picture, poses: Sequence[Pose], before: list[tuple[Pose, str]]
+    ) -> NDArray[np.uint8]:
+        """A copy with skeletons; `before` has those of the frame before, and gets these."""
+        shown = [pose for pose in poses if pose.score >= self.output.min_score]
+        colours = person_colours(shown, before)
+        before[:] = zip(shown, colours, strict=True)
+        return draw_on(
+            picture.pixels,
+            shown,
+            self.method.keypoints,
+            colours=colours,
+            threshold=self.output.threshold,
+        )
+
+    def _video(self, path: Path, name: str) -> None:
+        """Draw and keep what is found in a video."""
+        folder = self.output.folder
+        with Video(path, upright=self.upright) as video, ExitStack() as files:
+            if video.turned:
+                self.turned.append(path)
+            self.expected += -(-video.announced // self.every)
+            rate = video.frames_per_s / self.every
+            lines = files.enter_context(lines_whole(folder / _lines_name(name))) if folder else None
+            copy = (
+                files.enter_context(video_whole(folder / name, rate))
+                if folder and self.output.drawn
+                else None
+            )
+            frames: list[FrameEntry] = []
+            before: list[tuple[Pose, str]] = []
+            looked_at = persons = 0
+            size = (0, 0)
+            for shown, poses in self.estimator.poses(self._frames(video)):
+                entry = _frame_entry(shown, poses, self.method.writes_boxes)
+                if lines is None:
+                    frames.append(entry)
+                else:
+                    lines.write(msgspec.json.encode(entry) + b"\n")
+                if copy is not None:
+                    copy.write(self._drawn(shown, poses, before))
+                looked_at += 1
+                persons += len(poses)
+                size = shown.width, shown.height
+                self._tell(len(poses))
+        if video.read < video.announced * (1 - _MISSING_FRAMES):
+            self.found.notes.append(
+                f"{path}: the file speaks of {video.announced} frames; {video.read} could be read."
+            )
+        self.found.frames.append(frames)
+        self.found.videos.append(
+            VideoEntry(
+                path.as_posix(),
+                *size,
+                frames_per_s=video.frames_per_s,
+                frames=looked_at,
+                persons=persons,
+                poses=_lines_name(name) if lines is not None else None,
+                drawn=name if copy is not None else None,
+            )
+        )
+
+    def _frames(self, video: Video) -> Iterator["_ShownFrame"]:
+        for frame in video.frames(self.every):
+            height, width = frame.pixels.shape[:2]
+            given = self.boxes.of(Asked(video.path, width, height, frame.number))
+            yield _ShownFrame(
+                image_id=frame.number,
+                path=video.path,
+                width=width,
+                height=height,
+                instances=given.instances,
+                box_source=given.source,
+                pixels=frame.pixels,
+                frame=frame,
+            )
+
+    def _fail(self, path: Path, error: InputError) -> None:
+        self.found.failed.append(Failure(path.as_posix(), str(error)))
+        log.error("%s", error)
+        self._tell()
+
+    def _tell(self, persons: int = 0) -> None:
+        """One more picture or frame is done."""
+        self.done += 1
+        self.persons += persons
+        self.on_progress(Progress(self.done, max(self.done, self.expected), self.persons))
+
+    def _note_turned(self) -> None:
+        if self.turned and not self.upright:
+            some = f" and {len(self.turned) - 1} others" if len(self.turned) > 1 else ""
+            self.found.notes.append(
+                f"{self.turned[0]}{some}: stored turned or mirrored, to be shown upright by their EXIF "
+                "orientation or its like. Taken as stored, as all datasets are; --upright turns them first."
+            )
+
+
+def _frame_entry(shown: Picture, poses: list[Pose], with_boxes: bool) -> FrameEntry:
+    assert isinstance(shown, _ShownFrame)
+    return FrameEntry(shown.frame.number, shown.frame.time_s, as_results(shown, poses, with_boxes=with_boxes))
+
+
+def _lines_name(name: str) -> str:
+    """What a video's file of poses is called."""
+    return f"{name}.jsonl"
+
+
+def _encoded(image: NDArray[np.uint8], name: str) -> bytes:
+    """The content of an image file, by its name's ending; RGB."""
+    try:
+        done, data = cv2.imencode(
+            Path(name).suffix, image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+        )
+    except cv2.error as error:
+        raise RunError(f"{name}: OpenCV cannot write the drawn picture ({error.err}).") from error
+    if not done:
+        raise RunError(f"{name}: OpenCV cannot write the drawn picture.")
+    return data.tobytes()

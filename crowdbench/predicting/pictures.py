@@ -1,0 +1,58 @@
+"""Pictures in memory: decoded once, for the method and for drawing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdbench.errors import ImageError
+from crowdbench.images import decode_rgb
+from crowdbench.types import Sample
+
+# How Exif data is marked in JPEG and AVIF, PNG, and WebP.
+_EXIF_MARKS = (b"Exif", b"eXIf", b"EXIF")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Picture(Sample):
+    """A sample whose image is in memory.
+
+    Attributes:
+        pixels: ``(H, W, 3)`` uint8, RGB.
+    """
+
+    pixels: NDArray[np.uint8]
+
+    def read(self) -> NDArray[np.uint8]:
+        """A copy of the pixels: a method may write on it."""
+        return self.pixels.copy()
+
+
+def read_picture(path: Path, *, upright: bool) -> tuple[NDArray[np.uint8], bool]:
+    """Decode a picture as datasets are read: grey and 16 bits become RGB of 8 bits, alpha is dropped.
+
+    Args:
+        path: the file.
+        upright: turn the picture as its EXIF orientation says. Datasets' annotations assume that nobody does.
+
+    Returns:
+        ``(H, W, 3)`` uint8, RGB; and whether its EXIF orientation turns or mirrors it.
+
+    Raises:
+        ImageError: it cannot be read or decoded.
+    """
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise ImageError(f"{path}: cannot read the picture ({error.strerror}).") from error
+    stored = decode_rgb(data, str(path))
+    content = data.tobytes()
+    if not any(mark in content for mark in _EXIF_MARKS):
+        return stored, False
+    # OpenCV knows where each format keeps the orientation: what it turns is turned.
+    seen = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+    if seen is None or np.array_equal(stored, seen):
+        return stored, False
+    return (np.asarray(seen, dtype=np.uint8) if upright else stored), True

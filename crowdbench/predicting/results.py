@@ -1,0 +1,145 @@
+"""What was found, as it is written down."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from crowdbench.prediction import as_results
+from crowdbench.types import KeypointSet, Pose, Sample
+
+
+@dataclass(frozen=True)
+class PictureEntry:
+    """A picture, as COCO's ``images`` list it.
+
+    Attributes:
+        id: in the predictions.
+        file_name: as it was asked for.
+        width, height: in pixels.
+        persons: how many poses were found.
+        drawn: the copy with skeletons, under the folder of results; None if there is none.
+    """
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+    persons: int
+    drawn: str | None = None
+
+
+@dataclass(frozen=True)
+class FrameEntry:
+    """A frame of a video, a line of its file.
+
+    Attributes:
+        frame: counted from 0, of all frames of the video.
+        time_s: when it is shown.
+        poses: in COCO results format; ``image_id`` is the frame.
+    """
+
+    frame: int
+    time_s: float
+    poses: list[msgspec.Raw]
+
+
+@dataclass(frozen=True)
+class VideoEntry:
+    """A video.
+
+    Attributes:
+        file_name: as it was asked for.
+        width, height: of its frames, in pixels.
+        frames_per_s: of the video; of the drawn copy a part, if not every frame was looked at.
+        frames: how many were looked at.
+        persons: how many poses were found in them.
+        poses: the file with a line for each of them, under the folder of results; None if there is none.
+        drawn: the copy with skeletons, there; None if there is none.
+    """
+
+    file_name: str
+    width: int
+    height: int
+    frames_per_s: float
+    frames: int
+    persons: int
+    poses: str | None = None
+    drawn: str | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What could not be read.
+
+    Attributes:
+        file_name: as it was asked for.
+        error: why.
+    """
+
+    file_name: str
+    error: str
+
+
+@dataclass
+class Predicted:
+    """Everything that was found.
+
+    Attributes:
+        info: how: method, settings, weights, and what else decides a prediction.
+        layout: the keypoints.
+        images, videos, failed: what was looked at.
+        predictions: of the pictures, in COCO results format and with ``file_name``.
+        frames: of each video, if they are kept.
+        notes: what the user may want to know, in sentences.
+    """
+
+    info: dict[str, Any]
+    layout: KeypointSet
+    images: list[PictureEntry] = field(default_factory=list)
+    videos: list[VideoEntry] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    predictions: list[msgspec.Raw] = field(default_factory=list)
+    frames: list[list[FrameEntry]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def persons(self) -> int:
+        """How many poses were found."""
+        return sum(e.persons for e in self.images) + sum(e.persons for e in self.videos)
+
+    def listing(self) -> dict[str, Any]:
+        """What was looked at, with COCO's ``images`` and ``categories``."""
+        person = {
+            "id": 1,
+            "name": "person",
+            "keypoints": list(self.layout.keypoints),
+            "skeleton": [[a + 1, b + 1] for a, b in self.layout.skeleton],  # COCO counts from 1
+        }
+        return {
+            "info": self.info,
+            "images": self.images,
+            "categories": [person],
+            "videos": self.videos,
+            "failed": self.failed,
+        }
+
+    def whole(self) -> dict[str, Any]:
+        """Everything in one object."""
+        videos = [
+            {**msgspec.to_builtins(video), "frames": frames}
+            for video, frames in zip(self.videos, self.frames, strict=True)
+        ]
+        return {**self.listing(), "videos": videos, "predictions": self.predictions}
+
+
+def named_results(
+    sample: Sample, poses: list[Pose], file_name: str, *, with_boxes: bool
+) -> list[msgspec.Raw]:
+    """Poses of a picture in COCO results format, with its file's name in each."""
+    name = msgspec.json.encode(file_name)
+    # The entries are text already, and as a run writes them: the name is put before their last brace.
+    return [
+        msgspec.Raw(bytes(entry)[:-1] + b',"file_name":' + name + b"}")
+        for entry in as_results(sample, poses, with_boxes=with_boxes)
+    ]

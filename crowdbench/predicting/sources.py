@@ -1,0 +1,155 @@
+"""Which pictures and videos were asked for, and what their drawn copies are called."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+
+from crowdbench.errors import MissingDataError
+
+Kind = Literal["picture", "video"]
+
+# A file in a folder with such a name is meant to be a picture, whatever is in it: a broken one is told of.
+_PICTURE_NAMES = frozenset(
+    {".avif", ".bmp", ".gif", ".heic", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+)
+_VIDEO_NAMES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+# What a drawn copy is written as; others become PNG.
+_WRITTEN = frozenset({".jpeg", ".jpg", ".png"})
+
+_HEADER_BYTES = 192
+_MPEG_PACKET = 188
+# ISO base media files (MP4, MOV) begin alike; these brands are pictures.
+_PICTURE_BRANDS = frozenset({b"avif", b"avis", b"heic", b"heix", b"heif", b"mif1", b"msf1"})
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture or a video.
+
+    Attributes:
+        path: as it was asked for, or under the folder that was.
+        kind: by content.
+    """
+
+    path: Path
+    kind: Kind
+
+
+def find_sources(asked: Sequence[Path], *, leave_out: Path | None = None) -> list[Source]:
+    """The pictures and videos that were asked for; those of a folder, and of its folders, by name.
+
+    What a file is, its content says. In folders other files are left out, and so are hidden ones; but one
+    that is called a picture or a video and is none stays, so that reading it says what is wrong.
+
+    Args:
+        asked: files and folders. A file that is found twice is taken once.
+        leave_out: a folder in which nothing is looked for.
+
+    Raises:
+        MissingDataError: something is not there, or there is neither a picture nor a video in it.
+    """
+    found: dict[Path, Source] = {}
+    for path in asked:
+        sources = list(_in_folder(path, leave_out)) if path.is_dir() else [_of_file(path)]
+        if not sources:
+            raise MissingDataError(f"{path}: there is neither a picture nor a video in this folder.")
+        for source in sources:
+            found.setdefault(source.path.resolve(), source)
+    return list(found.values())
+
+
+def _of_file(path: Path) -> Source:
+    if not path.exists():
+        raise MissingDataError(f"{path}: no such file or folder.")
+    # What is neither is read as a picture, which says what is wrong.
+    return Source(path, _kind_by_content(path) or _kind_by_name(path) or "picture")
+
+
+def _in_folder(folder: Path, leave_out: Path | None) -> Iterator[Source]:
+    def cannot_look(error: OSError) -> None:
+        raise MissingDataError(
+            f"{error.filename}: cannot look into the folder ({error.strerror})."
+        ) from error
+
+    for place, folders, files in os.walk(folder, onerror=cannot_look):
+        here = Path(place)
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and not _same(here / name, leave_out)
+        )
+        for name in sorted(name for name in files if not name.startswith(".")):
+            path = here / name
+            kind = _kind_by_content(path) or _kind_by_name(path)
+            if kind is not None:
+                yield Source(path, kind)
+
+
+def _same(folder: Path, other: Path | None) -> bool:
+    return other is not None and folder.resolve() == other.resolve()
+
+
+def _kind_by_name(path: Path) -> Kind | None:
+    ending = path.suffix.lower()
+    if ending in _PICTURE_NAMES:
+        return "picture"
+    return "video" if ending in _VIDEO_NAMES else None
+
+
+def _kind_by_content(path: Path) -> Kind | None:
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except OSError:
+        return None  # reading it says why
+    if _is_video(header):
+        return "video"
+    return "picture" if header and cv2.haveImageReader(str(path)) else None
+
+
+def _is_video(header: bytes) -> bool:
+    """By the first bytes of MP4 and MOV, Matroska and WebM, AVI, MPEG, Flash and Windows Media."""
+    if header[4:8] == b"ftyp":
+        return header[8:12] not in _PICTURE_BRANDS
+    if header[4:8] in (b"moov", b"mdat", b"wide"):  # a QuickTime file from before there were brands
+        return True
+    if header[:4] == b"RIFF":
+        return header[8:12] == b"AVI "
+    if header[:1] == header[_MPEG_PACKET : _MPEG_PACKET + 1] == b"\x47":
+        return True
+    return header.startswith((b"\x1aE\xdf\xa3", b"\x00\x00\x01\xba", b"FLV\x01", b"\x30\x26\xb2\x75\x8e\x66"))
+
+
+def drawn_names(sources: Sequence[Source]) -> list[str]:
+    """What the drawn copies are called under the folder of results; no two alike, on any file system.
+
+    A copy has its picture's name. Where two pictures have the same, they keep their folders too, as far as
+    those differ.
+    """
+    short = [_drawn_name(source.path.name, source.kind) for source in sources]
+    taken = Counter(name.casefold() for name in short)
+    resolved = [source.path.resolve() for source in sources]
+    common = Path(os.path.commonpath([path.parent for path in resolved])) if resolved else Path()
+    names, used = [], set()
+    for name, source, path in zip(short, sources, resolved, strict=True):
+        chosen = name
+        if taken[name.casefold()] > 1:
+            folder = path.parent.relative_to(common).as_posix()
+            chosen = name if folder == "." else f"{folder}/{name}"
+        number = 1
+        while chosen.casefold() in used:  # such as A.jpg beside a.jpg
+            number += 1
+            chosen = _drawn_name(f"{source.path.stem}-{number}{source.path.suffix}", source.kind)
+        used.add(chosen.casefold())
+        names.append(chosen)
+    return names
+
+
+def _drawn_name(name: str, kind: Kind) -> str:
+    ending = Path(name).suffix.lower()
+    if kind == "video":
+        return name if ending == ".mp4" else f"{name}.mp4"
+    return name if ending in _WRITTEN else f"{name}.png"
