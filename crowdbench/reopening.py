@@ -1,0 +1,85 @@
+"""What a run was measured on, opened again from its record."""
+
+from pathlib import Path
+
+from crowdbench.boxes import NoBoxes
+from crowdbench.dataset import Dataset, dataset_class, load_dataset
+from crowdbench.errors import InputError, MissingDataError
+from crowdbench.hashing import file_digest
+from crowdbench.record import Protocol
+from crowdbench.run_directory import Run
+from crowdbench.scoring.problem import Problem, read_problem
+
+
+def reopened(protocol: Protocol, root: Path | None = None, annotations: Path | None = None) -> Dataset:
+    """Open the split that a run was measured on, without boxes.
+
+    Args:
+        protocol: of the run.
+        root: the dataset's folder, if it is not where datasets are looked for.
+        annotations: an annotation file instead of the split's own.
+
+    Raises:
+        UnknownNameError: no such dataset is installed.
+        MissingDataError: its files are not there.
+        InputError: its annotations are not those of the run.
+    """
+    cls = dataset_class(protocol.dataset)
+    base, found, level = protocol.split.rpartition("-crowding-")
+    if found and protocol.split not in cls.splits and root is None and annotations is None:
+        # Scenes that were drawn at a level of crowding (`crowdbench.dataset.split_at_crowding`).
+        dataset = cls.at_crowding(float(level), base, NoBoxes())
+    else:
+        dataset = load_dataset(
+            protocol.dataset, split=protocol.split, root=root, boxes=NoBoxes(), annotations=annotations
+        )
+    require_annotations(protocol, dataset)
+    return dataset
+
+
+def require_annotations(protocol: Protocol, dataset: Dataset) -> None:
+    """See that a dataset is the one that a run was measured on.
+
+    Raises:
+        InputError: the annotation file has another content.
+    """
+    digest = file_digest(dataset.annotation_file)
+    if digest != protocol.annotations:
+        raise InputError(
+            f"{dataset.annotation_file}: SHA-256 {digest[:12]}..., but the run on {protocol.dataset} "
+            f"{protocol.split} was measured on {protocol.annotations[:12]}...\n"
+            "Name the run's own file with --annotations, or its dataset's folder with --root."
+        )
+
+
+def problem_of(run: Run, dataset: Dataset | None = None) -> Problem:
+    """A run's predictions, joined with the ground truth that they were scored against.
+
+    Args:
+        run: with its predictions.
+        dataset: that it was measured on; None opens it again.
+
+    Raises:
+        MissingDataError: there are no predictions, or the dataset's files are not there.
+        InputError: the dataset is another one, or its ground truth is not public.
+        AnnotationError, PredictionError: a file cannot be scored.
+    """
+    protocol = run.record.protocol
+    if not run.predictions_file.is_file():
+        raise MissingDataError(
+            f"{run.directory}: there are no predictions ({run.predictions_file.name}); "
+            f"the run is {run.record.state}. Start it again with the same command."
+        )
+    if dataset is None:
+        dataset = reopened(protocol)
+    else:
+        require_annotations(protocol, dataset)
+    if not dataset.has_annotations:
+        raise InputError(
+            f"{dataset.name} {dataset.split}: the ground truth of this split is not public, so there is "
+            "nothing to match predictions with.\nUse a run on another split."
+        )
+    images = None
+    if not protocol.complete:
+        images = [dataset[index].image_id for index in range(protocol.images)]
+    return read_problem(run.predictions_file, dataset.annotation_file, dataset.protocol, images)

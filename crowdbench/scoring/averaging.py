@@ -1,0 +1,144 @@
+"""AP of many weighted choices of images at once, from matches made once.
+
+Counting an image twice is to count its predictions and its persons twice. AP therefore follows from sums of
+weights down the ranked list of predictions, and no choice of images needs matching again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdbench.types import FloatArray
+
+RECALLS = np.linspace(0.0, 1.0, 101)
+"""Where precision is read (COCO's ``recThrs``)."""
+
+# Numbers held at a time in one array: 2 MB of float64, which stay in a processor's cache.
+_AT_ONCE = 1 << 18
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """D ranked predictions on M images, at T thresholds.
+
+    Attributes:
+        images: ``(D,)``, the image of each prediction, best score first.
+        true: ``(T, D)``, whether it counts as right.
+        ignored: ``(T, D)``, whether it counts neither way.
+        persons: ``(M,)``, how many persons count on each image.
+    """
+
+    images: NDArray[np.intp]
+    true: NDArray[np.bool_]
+    ignored: NDArray[np.bool_]
+    persons: NDArray[np.int64]
+
+    @cached_property
+    def steps(self) -> "list[Steps]":
+        """What each threshold adds to the list."""
+        return [Steps.of(true, ignored) for true, ignored in zip(self.true, self.ignored, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """Where recall rises at one threshold. Precision is highest there: wrong predictions only lower it.
+
+    Attributes:
+        true: ``(n,)``, the predictions that count as right.
+        ignored: ``(m,)``, those that count neither way.
+        ignored_before: ``(n,)``, how many of those stand before each right one.
+    """
+
+    true: NDArray[np.intp]
+    ignored: NDArray[np.intp]
+    ignored_before: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, true: NDArray[np.bool_], ignored: NDArray[np.bool_]) -> "Steps":
+        """Of ``(D,)`` flags."""
+        hits, passed = np.flatnonzero(true), np.flatnonzero(ignored)
+        return cls(hits, passed, np.searchsorted(passed, hits))
+
+
+def average_precisions(ranking: Ranking, weights: NDArray[np.integer]) -> FloatArray:
+    """AP of each of R choices of images, over all thresholds and recalls.
+
+    Args:
+        ranking: of one results file.
+        weights: ``(R, M)``, how often each image is in each choice.
+
+    Returns:
+        ``(R,)`` float64; -1 where a choice has no person to find.
+    """
+    found = np.empty(len(weights))
+    rows = max(1, _AT_ONCE // max(1, len(ranking.images)))
+    for begin in range(0, len(weights), rows):
+        part = slice(begin, begin + rows)
+        found[part] = np.mean([means for _, means in _curves(ranking, weights[part])], axis=0)
+        found[part][weights[part] @ ranking.persons == 0] = -1
+    return found
+
+
+def curve(ranking: Ranking, threshold: int) -> FloatArray:
+    """``(101,)``: precision at `RECALLS`, every image once; -1 where there is no person to find.
+
+    Args:
+        ranking: of one results file.
+        threshold: the position of the OKS threshold.
+    """
+    everything = np.ones((1, len(ranking.persons)), dtype=np.int64)
+    if not ranking.persons.any():
+        return np.full(len(RECALLS), -1.0)
+    one = Ranking(
+        ranking.images,
+        ranking.true[threshold : threshold + 1],
+        ranking.ignored[threshold : threshold + 1],
+        ranking.persons,
+    )
+    read: FloatArray = next(_curves(one, everything))[0][0]
+    return read
+
+
+def _curves(ranking: Ranking, weights: NDArray[np.integer]) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """For each threshold precision at `RECALLS`, ``(R, 101)``, and its means, ``(R,)``."""
+    of_predictions = weights.astype(np.float64)[:, ranking.images]
+    seen = np.cumsum(of_predictions, axis=1)
+    needed = _persons_needed(weights @ ranking.persons)
+    for steps in ranking.steps:
+        right = np.cumsum(of_predictions[:, steps.true], axis=1)
+        counted = seen[:, steps.true]
+        if len(steps.ignored):
+            passed = np.zeros((len(weights), len(steps.ignored) + 1))
+            np.cumsum(of_predictions[:, steps.ignored], axis=1, out=passed[:, 1:])
+            counted -= passed[:, steps.ignored_before]
+        # COCO's tool adds the same against division by 0. The last column stands for recalls not reached.
+        precision = np.zeros((len(weights), len(steps.true) + 1))
+        np.divide(right, counted + np.spacing(1), out=precision[:, :-1])
+        reached = np.empty((len(weights), len(RECALLS)), dtype=np.intp)
+        for row, (at, wanted) in enumerate(zip(right, needed, strict=True)):
+            reached[row] = np.searchsorted(at, wanted)
+        read = _highest_from(precision, reached)
+        yield read, read.mean(axis=1)
+
+
+def _persons_needed(persons: NDArray[np.integer]) -> NDArray[np.int64]:
+    """``(R, 101)``: the fewest persons found at which recall, as a float64, reaches each of `RECALLS`."""
+    total = persons[:, None].astype(np.float64)
+    needed = np.floor(RECALLS * total)
+    with np.errstate(invalid="ignore"):
+        needed += needed / total < RECALLS
+    return needed.astype(np.int64)
+
+
+def _highest_from(precision: FloatArray, begins: NDArray[np.intp]) -> FloatArray:
+    """``(R, 101)``: of each row the highest number at or after each of ascending positions."""
+    rows, columns = precision.shape
+    flat = (begins + columns * np.arange(rows)[:, None]).ravel()
+    # Position 0 is the first of every row, so that no stretch reaches into the next row. Where two
+    # positions are equal the stretch is the one number there, which the next stretch holds too.
+    stretches = np.maximum.reduceat(precision.ravel(), flat).reshape(rows, -1)
+    found: FloatArray = np.maximum.accumulate(stretches[:, ::-1], axis=1)[:, ::-1]
+    return found
