@@ -81,8 +81,9 @@ class ToyQueue(Queue):
             (folder / numbers[-1] / "job").write_text(str(job.folder.absolute()))
             (folder / numbers[-1] / "at_once").write_text(str(at_once))
         arguments = [str(folder), str(at_once or len(jobs)), str(max(1, resources.gpus or 1)), *numbers]
-        # An orphan from its first moment: nobody has to wait for it.
-        shell = ["sh", "-c", '"$@" < /dev/null > /dev/null 2>&1 &', "sh"]
+        # An orphan from its first moment: nobody has to wait for it. Its group is written down before it begins.
+        script = ': > "$0-$$"; "$@" < /dev/null > /dev/null 2>&1 &'
+        shell = ["sh", "-c", script, str(folder / RUNNER)]
         command = [*shell, sys.executable, "-m", "toy_queue", "runner", *arguments]
         subprocess.run(command, check=True, start_new_session=True)
         return [Ticket(number, str(folder / number), now(), whoever()) for number in numbers]
@@ -205,7 +206,6 @@ class _Running:
 
 def _run_all(folder: Path, at_once: int, tasks: int, numbers: Sequence[str]) -> None:
     """Start jobs, so many at the same time, and wait for them."""
-    (folder / f"{RUNNER}-{os.getpgrp()}").touch()
     waiting = [folder / number for number in numbers]
     running: list[_Running] = []
     while waiting or running:
