@@ -1,33 +1,31 @@
-"""Runs → tables. Runs are ranked against each other only where their protocols allow it."""
+"""Runs and published figures → tables. Only what their protocols allow is ranked against each other."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-import msgspec
-
+from crowdbench.deltas import (
+    DETECTOR,
+    NO_CLAIMS,
+    Claims,
+    box_source_of,
+    covers_published_split,
+    published_figure,
+)
+from crowdbench.errors import PluginError
+from crowdbench.published import PublishedResult, all_published
 from crowdbench.record import Protocol
 from crowdbench.run_directory import Run
+from crowdbench.standings import COLUMNS, ONLY_WITH_PUBLISHED, standing_of_figure, standing_of_run
+from crowdbench.standings_table import Column, Standing, Table, marked, tie_note, used
+from crowdbench.table_formats import to_markdown, to_text
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["Table", "board", "comparable", "to_markdown", "to_text"]
 
-CHANGED = "not as published"
-
-
-@dataclass(frozen=True)
-class Table:
-    """Runs that may be compared, best first.
-
-    Attributes:
-        title: says what the rows have in common.
-        rows: one a run; statistics in percent, NaN where there was nothing to count. There is a column for
-            settings that are not as published if any run has some.
-    """
-
-    title: str
-    rows: "pd.DataFrame"
+log = logging.getLogger("crowdbench")
+# (dataset, split, source of boxes; None where it is left open, protocol as the row has it in that case)
+_Place = tuple[str, str, str | None, str]
 
 
 def comparable(protocol: Protocol) -> tuple[object, ...]:
@@ -46,24 +44,225 @@ def comparable(protocol: Protocol) -> tuple[object, ...]:
     )
 
 
-def board(runs: Sequence[Run]) -> list[Table]:
-    """Group finished, scored runs by comparable protocol and sort each group by AP."""
-    import pandas as pd
+@dataclass
+class _Group:
+    """What will be a table."""
 
-    groups: dict[tuple[object, ...], list[Run]] = {}
+    protocol: Protocol | None = None
+    runs: list[Run] = field(default_factory=list)
+    rows: list[PublishedResult] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def board(
+    runs: Sequence[Run],
+    published: Sequence[PublishedResult] = (),
+    *,
+    claims: Claims = NO_CLAIMS,
+    intervals: bool = False,
+    complexity: bool = False,
+) -> list[Table]:
+    """Group finished, scored runs and published figures by comparable protocol; sort each group by AP.
+
+    A published figure does not say on which annotation file it was measured. It joins runs of its dataset,
+    split and source of boxes if they cover the split as it is published, and if there is only one annotation
+    file of which that is true; else it stands in a table of published figures.
+
+    Args:
+        runs: in any order.
+        published: figures to show beside them. The difference to a run's own published figure is shown
+            whether they are shown or not.
+        claims: what is said of detectors.
+        intervals: compute intervals of AP that are not stored.
+        complexity: count parameters and operations that are not stored.
+    """
+    groups: dict[tuple[object, ...], _Group] = {}
     for run in runs:
         if run.record.state == "done" and run.record.scores:
-            groups.setdefault(comparable(run.record.protocol), []).append(run)
+            protocol = run.record.protocol
+            groups.setdefault(comparable(protocol), _Group(protocol)).runs.append(run)
+    measured = list(groups.values())
+    apart = _placed(published, measured, claims)
+    figures = _known_figures() if measured else ()
+    of_method: dict[str, list[PublishedResult]] = {}
+    for row in figures:
+        if row.name is not None:
+            of_method.setdefault(row.name, []).append(row)
     tables = []
-    for _, members in sorted(groups.items(), key=lambda item: [str(part) for part in item[0]]):
-        members.sort(
-            key=lambda run: (-(run.record.scores or {}).get("AP", -1.0), run.record.method, run.record.id)
-        )
-        rows = pd.DataFrame([_row(run) for run in members])
-        if not rows[CHANGED].any():
-            rows = rows.drop(columns=CHANGED)
-        tables.append(Table(_title(members[0].record.protocol), rows))
+    for _, group in sorted(groups.items(), key=lambda item: [str(part) for part in item[0]]):
+        standings = [
+            standing_of_run(
+                run,
+                published_figure(run.record, of_method.get(run.record.method, ()), claims),
+                intervals=intervals,
+                complexity=complexity,
+            )
+            for run in group.runs
+        ]
+        assert group.protocol is not None
+        tables.append(_measured_table(group, group.protocol, standings, claims))
+    tables += [
+        _published_table(place, group)
+        for place, group in sorted(apart.items(), key=lambda item: str(item[0]))
+    ]
     return tables
+
+
+def _known_figures() -> tuple[PublishedResult, ...]:
+    """For differences. A package with a faulty table must not cost anybody the look at their own runs."""
+    try:
+        return all_published()
+    except PluginError as error:
+        log.warning("no differences to published figures: %s", str(error).splitlines()[0])
+        return ()
+
+
+def _placed(
+    published: Iterable[PublishedResult], measured: Sequence[_Group], claims: Claims
+) -> dict[_Place, _Group]:
+    """Let published rows join the runs beside which they may stand; the others make groups of their own."""
+    places: dict[_Place, list[PublishedResult]] = {}
+    for row in published:
+        source = box_source_of(row)
+        places.setdefault(
+            (row.dataset, row.split, source, row.protocol if source is None else ""), []
+        ).append(row)
+    apart: dict[_Place, _Group] = {}
+    for place, rows in places.items():
+        dataset, split, source, _ = place
+        near = [
+            (group, group.protocol)
+            for group in measured
+            if group.protocol is not None
+            and (group.protocol.dataset, group.protocol.split) == (dataset, split)
+        ]
+        same_boxes = [(group, protocol) for group, protocol in near if claims.agree(protocol.boxes, source)]
+        joined = [group for group, protocol in same_boxes if covers_published_split(protocol)]
+        if len(joined) == 1:
+            joined[0].rows += rows
+            continue
+        group = apart[place] = _Group(rows=rows)
+        if len(joined) > 1:
+            group.notes.append(
+                "These figures stand apart: there are runs of this split on more than one annotation file, "
+                "and no source names its own."
+            )
+        elif same_boxes:
+            group.notes.append("No run stands beside these figures: those that are here are of other images.")
+        elif source is not None and source.startswith(DETECTOR):
+            others = sorted({p.boxes for _, p in near if p.boxes.startswith(DETECTOR)})
+            if others:
+                group.notes.append(
+                    f"Runs with the boxes of {', '.join(others)} stand elsewhere: no source tells the hash "
+                    "of its detections. If they are the same, say so with --detector HASH=NAME."
+                )
+    return apart
+
+
+def _measured_table(group: _Group, protocol: Protocol, standings: list[Standing], claims: Claims) -> Table:
+    notes = list(filter(None, [tie_note(standings)]))
+    if group.rows:
+        notes.append(
+            "Published figures are marked so. Their sources do not say on which annotation file they were "
+            f"measured; they stand here because these runs cover the {protocol.images} images of the split."
+        )
+    claimed = claims.claimed(protocol.boxes)
+    if claimed is not None:
+        notes.append(f"That these boxes are those of {claimed} is what --detector said.")
+    return _table(
+        _title(protocol),
+        standings,
+        group,
+        (protocol.dataset, protocol.split, protocol.boxes),
+        annotations=protocol.annotations,
+        notes=notes,
+    )
+
+
+def _published_table(place: _Place, group: _Group) -> Table:
+    dataset, split, source, protocol = place
+    if source is None:
+        told = {
+            "unstated": "boxes not stated by the sources",
+            "detector": "boxes of detectors that the sources do not name",
+        }
+        what = f"{told.get(protocol, f'{protocol}, by systems that the sources do not name')}: not ranked"
+    else:
+        kind, _, name = source.partition(":")
+        told = {"gt": "ground-truth boxes", "none": "no boxes", "detector": f"boxes of {name}"}
+        what = f"{told.get(kind, f'{kind}, {name}')} (published figures)"
+    return _table(
+        f"{dataset} {split}, {what}",
+        [],
+        group,
+        (dataset, split, source or protocol),
+        is_ranked=source is not None,
+    )
+
+
+def _table(
+    title: str,
+    standings: list[Standing],
+    group: _Group,
+    place: tuple[str, str, str],
+    *,
+    annotations: str | None = None,
+    is_ranked: bool = True,
+    notes: Sequence[str] = (),
+) -> Table:
+    sources: dict[str, int] = {}
+    for row in group.rows:
+        said = row.source if row.note is None else f"{row.source}. {row.note}"
+        standings.append(standing_of_figure(row, sources.setdefault(said, len(sources) + 1)))
+    if is_ranked:
+        standings.sort(key=_by_ap)
+    else:
+        standings.sort(key=lambda standing: str(standing.values["method"]).casefold())
+    columns = used(_columns(standings), standings)
+    notes = (*notes, *group.notes, *_difference_notes(standings, is_ranked))
+    return Table(
+        title=title,
+        columns=columns,
+        standings=tuple(standings),
+        dataset=place[0],
+        split=place[1],
+        boxes=place[2],
+        annotations=annotations,
+        is_ranked=is_ranked,
+        best=marked(columns, standings, is_ranked=is_ranked),
+        notes=notes,
+        sources=tuple(sources),
+    )
+
+
+def _difference_notes(standings: Sequence[Standing], is_ranked: bool) -> list[str]:
+    """What order does not mean, where published rows differ in more than the boxes."""
+    if not is_ranked or not any(standing.is_published for standing in standings):
+        return []
+    kinds = {standing.compared for standing in standings}
+    if len(kinds) == 1 and None not in kinds:
+        return []
+    return [
+        "Rows stand in the order of AP. Those that differ in paradigm, training data or test-time averaging, "
+        "or whose sources do not state them, are not ranked against each other by it."
+    ]
+
+
+def _by_ap(standing: Standing) -> tuple[float, str, str]:
+    ap = standing.number("AP")
+    return (1.0 if ap is None else -ap, str(standing.values["method"]), str(standing.values.get("run", "")))
+
+
+def _columns(standings: Sequence[Standing]) -> list[Column]:
+    """All, but those that say the same of every run."""
+    if any(standing.is_published for standing in standings):
+        return list(COLUMNS)
+    same = {
+        name
+        for name in ONLY_WITH_PUBLISHED
+        if len(Counter(standing.values.get(name) for standing in standings)) < 2
+    }
+    return [column for column in COLUMNS if column.name not in same]
 
 
 def _title(protocol: Protocol) -> str:
@@ -73,55 +272,3 @@ def _title(protocol: Protocol) -> str:
     boxes = told.get(protocol.boxes, f"{of} {protocol.boxes}")
     part = "" if protocol.complete else f", first {protocol.images} images only"
     return f"{protocol.dataset} {protocol.split}, {boxes}{part} (annotations {protocol.annotations[:8]})"
-
-
-def _row(run: Run) -> dict[str, Any]:
-    record = run.record
-    size = record.protocol.input_size
-    changed = {k: v for k, v in record.protocol.changed_settings.items() if k != "input_size"}
-    row: dict[str, Any] = {"method": record.method}
-    row |= {name: 100 * value if value >= 0 else math.nan for name, value in (record.scores or {}).items()}
-    return row | {
-        "input": "x".join(map(str, size)) if size else "",
-        CHANGED: " ".join(f"{name}={_value(value)}" for name, value in sorted(changed.items())),
-        "weights": "random" if record.weights.source == "none" else record.weights.source.rsplit("/", 1)[-1],
-        "run": record.id,
-    }
-
-
-def _value(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def to_text(tables: Sequence[Table]) -> str:
-    """Tables for a terminal."""
-    return _formatted(tables, "simple", "{}\n")
-
-
-def to_markdown(tables: Sequence[Table]) -> str:
-    """Tables in GitHub's Markdown."""
-    return _formatted(tables, "github", "**{}**\n")
-
-
-def _formatted(tables: Sequence[Table], style: str, heading: str) -> str:
-    from tabulate import tabulate
-
-    return "\n\n".join(
-        heading.format(table.title)
-        + "\n"
-        + tabulate(
-            table.rows.astype(object).where(table.rows.notna(), None).to_dict("list"),
-            headers="keys",
-            tablefmt=style,
-            showindex=False,
-            missingval="-",
-            floatfmt=".1f",
-            disable_numparse=_text_columns(table),
-        )
-        for table in tables
-    )
-
-
-def _text_columns(table: Table) -> list[int]:
-    # A run's id may look like a number (3e10...) and must not be printed as one.
-    return [index for index, kind in enumerate(table.rows.dtypes) if kind.kind not in "fi"]

@@ -7,7 +7,11 @@ log.txt                what was said
 parts/                 predictions while the run goes on; gone when it is done
 """
 
+import errno
 import logging
+import os
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +20,7 @@ import msgspec
 
 from crowdbench.errors import MissingDataError
 from crowdbench.files import gzipped, write_whole
-from crowdbench.record import Record
+from crowdbench.record import SCHEMA, Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from crowdbench.scoring import Scores
 
 log = logging.getLogger(__name__)
+JOBS = "jobs"  # the folder of jobs beside those of runs
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Run:
             return cls(directory, msgspec.json.decode(path.read_bytes(), type=Record))
         except OSError as error:
             raise MissingDataError(f"{path}: no run here ({error.strerror}).") from error
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise MissingDataError(f"{path}: not the record of a run ({error}).") from error
 
     def write_record(self) -> None:
@@ -79,15 +84,103 @@ class Run:
         write_whole(self.directory / "scores.json", encoded + b"\n")
 
 
+@dataclass(frozen=True)
+class Oddity:
+    """A directory among the runs that is none, or not as it should be.
+
+    Attributes:
+        path: of the directory, or of its record.
+        reason: why, in a line.
+    """
+
+    path: Path
+    reason: str
+
+
 def find_runs(root: Path) -> list[Run]:
     """All runs under a folder, sorted by directory. Foreign and half-written directories are passed over."""
-    found = []
-    for path in sorted(root.glob("*/*/*/run.json")):
-        try:
-            found.append(Run.read(path.parent))
-        except MissingDataError as error:
-            log.debug("passed over: %s", error)
+    found, oddities = scan_runs(root)
+    for oddity in oddities:
+        log.debug("%s: %s", oddity.path, oddity.reason)
     return found
+
+
+def scan_runs(root: Path) -> tuple[list[Run], list[Oddity]]:
+    """All runs under a folder, sorted by directory, and what is there that cannot be read as a run.
+
+    Jobs' folders and trainings are neither. A record of a newer version is read as far as it is understood,
+    and named.
+    """
+    found: list[Run] = []
+    oddities: list[Oddity] = []
+    for directory in _directories(root, oddities):
+        path = f"{directory}/run.json"
+        try:
+            # Not Run.read, whose paths and errors cost more than reading: there may be ten thousand.
+            record = _decoder.decode(_content(path))
+        except FileNotFoundError:
+            if not os.path.exists(f"{directory}/training.json"):  # noqa: PTH110
+                oddities.append(Oddity(Path(directory), "no run.json: half-written, or not a run"))
+            continue
+        except OSError as error:
+            oddities.append(Oddity(Path(path), f"cannot be read ({error.strerror})"))
+            continue
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            oddities.append(Oddity(Path(path), _why_not(path, error)))
+            continue
+        if record.schema > SCHEMA:
+            oddities.append(
+                Oddity(
+                    Path(path), f"of a newer crowdbench (format {record.schema}): read as far as understood"
+                )
+            )
+        found.append(Run(Path(directory), record))
+    return found, oddities
+
+
+_decoder = msgspec.json.Decoder(Record)
+
+
+def _directories(root: Path, oddities: list[Oddity]) -> Iterator[str]:
+    """Folders three levels down, in order."""
+    for group in _folders(str(root), oddities):
+        if os.path.basename(group) == JOBS:  # noqa: PTH119
+            continue
+        for method in _folders(group, oddities):
+            yield from _folders(method, oddities)
+
+
+def _folders(parent: str, oddities: list[Oddity]) -> list[str]:
+    try:
+        with os.scandir(parent) as entries:
+            return sorted(e.path for e in entries if e.is_dir() and not e.name.startswith("."))
+    except OSError as error:
+        oddities.append(Oddity(Path(parent), f"cannot be looked into ({error.strerror})"))
+        return []
+
+
+def _content(path: str) -> bytes:
+    # Not to wait: opening a pipe that somebody left here would last for ever.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(descriptor, "rb") as file:  # noqa: PTH123
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a file")
+        return file.read()
+
+
+def _why_not(path: str, error: Exception) -> str:
+    """Whether a record that cannot be read is newer than this reader, or broken."""
+    try:
+        schema = msgspec.json.decode(_content(path), type=_Schema).schema
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        schema = None
+    if schema is not None and schema > SCHEMA:
+        return f"of a newer crowdbench (format {schema}; this one reads {SCHEMA}): passed over"
+    return f"not the record of a run ({error}): passed over"
+
+
+class _Schema(msgspec.Struct):
+    schema: int
 
 
 def runs(path: str | Path = "runs") -> "pd.DataFrame":

@@ -1,40 +1,129 @@
 """``crowdbench leaderboard [RUNS]``."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from crowdbench.run_directory import Oddity
+    from crowdbench.standings_table import Table
+
+STYLES = ("text", "markdown", "csv", "json", "latex", "html")
+
 
 @click.command()
-@click.argument("runs", type=click.Path(path_type=Path), default=Path("runs"))
+@click.argument("runs", type=click.Path(path_type=Path), required=False)
+@click.option("--published", is_flag=True, help="Show published figures too, each with its source.")
 @click.option(
-    "--format", "style", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True
+    "--method", multiple=True, metavar="PATTERN", help="Only methods of this name, as in 'i2rnet-*'."
 )
+@click.option("--dataset", multiple=True, metavar="PATTERN", help="Only this dataset.")
+@click.option("--split", multiple=True, metavar="PATTERN", help="Only this split.")
+@click.option("--boxes", multiple=True, metavar="PATTERN", help="Only gt, none, or 'detector:*'.")
+@click.option(
+    "--complete/--partial", default=None, help="Only runs of all images of a split, or of its first ones."
+)
+@click.option("--sort", metavar="COLUMN", help="Order by a column, its better end first. Default: AP.")
+@click.option("--by-crowding", is_flag=True, help="Show AP by level of crowding.")
+@click.option("--intervals", is_flag=True, help="Compute the 95 % intervals of AP that no run has yet.")
+@click.option("--complexity", is_flag=True, help="Count parameters and GFLOPs where no run has them yet.")
+@click.option(
+    "--detector",
+    "detectors",
+    multiple=True,
+    metavar="HASH=NAME",
+    help="Say that the boxes of detector:HASH are those of a published detector; NAME may be a pattern.",
+)
+@click.option("--format", "style", type=click.Choice(STYLES), default="text", show_default=True)
 @click.option("--json", "style", flag_value="json", help="The same as --format json.")
-def leaderboard(runs: Path, style: str) -> None:
+def leaderboard(
+    runs: Path | None,
+    published: bool,
+    method: tuple[str, ...],
+    dataset: tuple[str, ...],
+    split: tuple[str, ...],
+    boxes: tuple[str, ...],
+    complete: bool | None,
+    sort: str | None,
+    by_crowding: bool,
+    intervals: bool,
+    complexity: bool,
+    detectors: tuple[str, ...],
+    style: str,
+) -> None:
     """Show the finished runs under RUNS (default: runs) as tables.
 
-    Only runs of comparable protocol share a table; statistics are in percent.
+    Only what may be compared shares a table; statistics are in percent. Patterns are a shell's; options that
+    take them may be given several times. Directories that are no runs are named on standard error.
     """
+    from crowdbench import crowd_levels
+    from crowdbench.deltas import Claims
     from crowdbench.errors import MissingDataError
-    from crowdbench.leaderboard import board, to_markdown, to_text
-    from crowdbench.run_directory import find_runs
+    from crowdbench.leaderboard import board
+    from crowdbench.published import all_published
+    from crowdbench.run_directory import scan_runs
+    from crowdbench.selection import Selection
 
-    if not runs.is_dir():
+    root = Path("runs") if runs is None else runs
+    if not root.is_dir() and not (published and runs is None):
         raise MissingDataError(
-            f"{runs}: no such folder. `crowdbench run` makes it; or name the folder of your runs."
+            f"{root}: no such folder. `crowdbench run` makes it; or name the folder of your runs."
         )
-    found = find_runs(runs)
-    tables = board(found)
-    if style == "json":
-        import msgspec
-
-        content = [
-            {"title": t.title, "rows": t.rows.astype(object).where(t.rows.notna(), None).to_dict("records")}
-            for t in tables
-        ]
-        click.echo(msgspec.json.encode(content).decode())
-    elif not tables:
-        click.echo(f"No finished run under {runs} ({len(found)} unfinished).")
+    found, oddities = scan_runs(root) if root.is_dir() else ([], [])
+    _report(oddities)
+    selection = Selection(method, dataset, split, boxes, complete)
+    chosen = [run for run in found if selection.takes(run)]
+    claims = Claims.read(detectors, all_published()) if detectors else Claims()
+    figures = [row for row in all_published() if selection.takes_figure(row)] if published else []
+    tables = board(chosen, figures, claims=claims, intervals=intervals, complexity=complexity)
+    if by_crowding:
+        tables = crowd_levels.by_crowding(tables, chosen)
+    tables = _sorted(tables, sort)
+    if not tables and style in ("text", "markdown"):
+        click.echo(_nothing(root, len(found), len(chosen)))
     else:
-        click.echo((to_markdown if style == "markdown" else to_text)(tables))
+        click.echo(_formatted(tables, style))
+
+
+def _report(oddities: "Sequence[Oddity]") -> None:
+    from crowdbench.table_formats import plain
+
+    for oddity in oddities:
+        click.echo(plain(f"{oddity.path}: {oddity.reason}"), err=True)
+
+
+def _sorted(tables: "list[Table]", name: str | None) -> "list[Table]":
+    """Each table by a column, which at least one of them must have."""
+    from crowdbench.errors import UnknownNameError
+    from crowdbench.standings_table import sorted_by
+
+    if name is None or not tables:
+        return tables
+    known = {column.name.casefold(): column.name for table in tables for column in table.columns}
+    if name.casefold() not in known:
+        raise UnknownNameError("column", name, known.values())
+    return [sorted_by(table, known[name.casefold()]) for table in tables]
+
+
+def _nothing(root: Path, found: int, chosen: int) -> str:
+    if found > chosen:
+        return f"None of the {found} runs under {root} is finished and meets the conditions."
+    return f"No finished run under {root} ({found} unfinished)."
+
+
+def _formatted(tables: "Sequence[Table]", style: str) -> str:
+    import shutil
+    import sys
+
+    from crowdbench.table_formats import FORMATS, to_text
+
+    if style == "html":
+        from importlib import import_module
+
+        page: str = import_module("crowdbench.report.board_page").leaderboard_html(tables)
+        return page
+    if style == "text" and sys.stdout.isatty():
+        return to_text(tables, styled=True, width=shutil.get_terminal_size().columns)
+    return FORMATS[style](tables)

@@ -1,0 +1,150 @@
+"""The leaderboard by crowding: AP by level of crowding in place of the other columns.
+
+Where photographs come with a crowdIndex the levels are those of the statistics AP_easy, AP_medium and
+AP_hard. Where scenes are drawn (`crowdbench.crowding`) every level is a split of its own, and runs of one
+method on several of them make a row.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from crowdbench.record import Record
+from crowdbench.run_directory import Run
+from crowdbench.standings import COLUMNS, LEVELS, statistic
+from crowdbench.standings_table import Column, Standing, Table, Value, marked, used
+
+DROP = "hard - easy"
+_LEVEL_SPLIT = re.compile(r"(.+)-crowding-(\d+(?:\.\d+)?(?:e-\d+)?)")
+_KEPT = ("method", "AP", "95 % interval", *LEVELS, DROP, "input", "not as published", "provenance", "weights")
+_DROP_COLUMN = Column(DROP, "AP_hard less AP_easy, in points", 1, signed=True, better="highest")
+
+
+def by_crowding(tables: Sequence[Table], runs: Sequence[Run]) -> list[Table]:
+    """The same rows with AP by level, without tables that know no levels; drawn scenes come last.
+
+    Args:
+        tables: of the leaderboard.
+        runs: those of the tables, or more.
+    """
+    found = []
+    for table in tables:
+        if _LEVEL_SPLIT.fullmatch(table.split):
+            continue
+        standings = tuple(
+            _with_drop(s) for s in table.standings if any(s.number(n) is not None for n in LEVELS)
+        )
+        if not standings:
+            continue
+        known = {column.name: column for column in (*COLUMNS, _DROP_COLUMN)}
+        columns = used((known[name] for name in (*_KEPT, "run")), standings)
+        best = marked(columns, standings, is_ranked=table.is_ranked)
+        found.append(replace(table, columns=columns, standings=standings, best=best))
+    return found + _drawn(runs)
+
+
+def _with_drop(standing: Standing) -> Standing:
+    easy, hard = standing.number("AP_easy"), standing.number("AP_hard")
+    drop = None if easy is None or hard is None else hard - easy
+    return replace(standing, values={**standing.values, DROP: drop})
+
+
+@dataclass
+class _Curve:
+    """Runs of one method, by level."""
+
+    first: Record
+    runs: dict[float, Run] = field(default_factory=dict)
+
+
+def _drawn(runs: Sequence[Run]) -> list[Table]:
+    """A table for each split whose levels were run, and for each source of boxes and number of images."""
+    places: dict[tuple[str, str, str, str], dict[tuple[str, ...], _Curve]] = {}
+    for run in sorted(runs, key=lambda run: run.record.finished or ""):
+        record, protocol = run.record, run.record.protocol
+        found = _LEVEL_SPLIT.fullmatch(protocol.split)
+        if found is None or record.state != "done" or not record.scores:
+            continue
+        part = "" if protocol.complete else f", first {protocol.images} images only"
+        place = (protocol.dataset, str(found[1]), protocol.boxes, part)
+        curve = places.setdefault(place, {}).setdefault(_variant(record), _Curve(record))
+        # Of several runs of one level, on other machines or versions, the latest stands for all.
+        curve.runs[float(found[2])] = run
+    tables = []
+    for place, curves in sorted(places.items()):
+        for group in _on_the_same_scenes(list(curves.values())):
+            tables.append(_curve_table(place, group))
+    return tables
+
+
+def _variant(record: Record) -> tuple[str, ...]:
+    """What one row of levels has in common."""
+    settings = msgspec.json.encode(record.settings, order="deterministic").decode()
+    weights = record.weights.sha256 or f"{record.weights.source} {record.seed}"
+    return (record.method, settings, weights, record.precision)
+
+
+def _on_the_same_scenes(curves: Sequence[_Curve]) -> list[list[_Curve]]:
+    """Curves that were measured on the same file at every level that both have."""
+    groups: list[tuple[dict[float, str], list[_Curve]]] = []
+    for curve in curves:
+        files = {level: run.record.protocol.annotations for level, run in curve.runs.items()}
+        for known, group in groups:
+            if all(known.get(level, digest) == digest for level, digest in files.items()):
+                known.update(files)
+                group.append(curve)
+                break
+        else:
+            groups.append((files, [curve]))
+    return [group for _, group in groups]
+
+
+def _curve_table(place: tuple[str, str, str, str], curves: Sequence[_Curve]) -> Table:
+    dataset, split, boxes, part = place
+    levels = sorted({level for curve in curves for level in curve.runs})
+    names = {level: f"AP at {level:g}" for level in levels}
+    standings = [_curve_standing(curve, names) for curve in curves]
+    standings.sort(key=lambda s: (-_mean(s, list(names.values())), str(s.values["method"])))
+    told = {"gt": "ground-truth boxes", "none": "no boxes"}
+    known = {column.name: column for column in COLUMNS}
+    kept = ("input", "not as published", "provenance", "weights")
+    columns = used(
+        (
+            known["method"],
+            *(statistic(name, f"AP on scenes drawn at crowding {level:g}") for level, name in names.items()),
+            *(known[name] for name in kept),
+        ),
+        standings,
+    )
+    return Table(
+        title=f"{dataset} {split} by crowding, {told.get(boxes, f'boxes of {boxes}')}{part}",
+        columns=columns,
+        standings=tuple(standings),
+        dataset=dataset,
+        split=split,
+        boxes=boxes,
+        best=marked(columns, standings, is_ranked=True),
+    )
+
+
+def _curve_standing(curve: _Curve, names: dict[float, str]) -> Standing:
+    from crowdbench.standings import standing_of_run
+
+    whole = standing_of_run(next(iter(curve.runs.values())))
+    values: dict[str, Value] = {"method": curve.first.method}
+    for level, name in names.items():
+        run = curve.runs.get(level)
+        ap = (run.record.scores or {}).get("AP", -1.0) if run is not None else -1.0
+        values[name] = 100 * ap if ap >= 0 else None
+    values |= {
+        n: whole.values[n] for n in ("input", "not as published", "provenance", "weights", "trained on")
+    }
+    values["runs"] = " ".join(run.record.id for _, run in sorted(curve.runs.items()))
+    return Standing(values, whole.provenance)
+
+
+def _mean(standing: Standing, names: Sequence[str]) -> float:
+    numbers = [number for name in names if (number := standing.number(name)) is not None]
+    return sum(numbers) / len(numbers) if numbers else -1.0

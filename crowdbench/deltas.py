@@ -1,0 +1,165 @@
+"""Which published figure a run may be held against: the same method under the same protocol, or none."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+
+from crowdbench.errors import CrowdbenchError, SettingsError
+from crowdbench.published import PublishedResult
+from crowdbench.record import Protocol, Record
+
+DETECTOR = "detector:"
+# How records and sources name the same kind of method.
+_KINDS = {"bottom-up": "bottom-up", "single-stage": "one-stage", "gt-box": "top-down", "detector": "top-down"}
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a user says of detectors: no source tells the hash of its file.
+
+    Attributes:
+        detectors: published names of detectors, by what records call the file, or by how that begins.
+    """
+
+    detectors: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, pairs: Iterable[str], published: Iterable[PublishedResult]) -> "Claims":
+        """Claims as the command line has them.
+
+        Args:
+            pairs: ``<hash>=<name>``; the name may be a shell pattern that means one published detector.
+            published: rows that name detectors.
+
+        Raises:
+            SettingsError: no pair, or a name that means no published detector, or several.
+        """
+        known = sorted({row.detector for row in published if row.protocol == "detector" and row.detector})
+        detectors = {}
+        for pair in pairs:
+            digest, found, pattern = pair.partition("=")
+            digest = digest.removeprefix(DETECTOR)
+            if not found or not digest or not pattern:
+                raise SettingsError(
+                    f"--detector {pair!r} is not HASH=NAME, as in --detector 0a1b2c3d='*AP_H_56*'."
+                )
+            meant = [name for name in known if name == pattern or fnmatchcase(name, pattern)]
+            if len(meant) != 1:
+                raise SettingsError(
+                    f"--detector {pair!r}: {len(meant) or 'no'} published detectors are called {pattern!r}.\n"
+                    "Known:\n" + "\n".join(f"  {name}" for name in known)
+                )
+            detectors[digest] = meant[0]
+        return cls(detectors)
+
+    def claimed(self, boxes: str) -> str | None:
+        """The name that is claimed for boxes of a record; None for all that are no detector's."""
+        if not boxes.startswith(DETECTOR):
+            return None
+        digest = boxes.removeprefix(DETECTOR)
+        return next((name for start, name in self.detectors.items() if digest.startswith(start)), None)
+
+    def agree(self, boxes: str, source: str | None) -> bool:
+        """Whether boxes of a record and those of a published row are the same.
+
+        Args:
+            boxes: as records name them.
+            source: as `box_source_of` has it.
+        """
+        if source in ("gt", "none"):
+            return boxes == source
+        claimed = self.claimed(boxes)
+        return claimed is not None and source == f"{DETECTOR}{claimed}"
+
+
+NO_CLAIMS = Claims()
+
+
+def box_source_of(row: PublishedResult) -> str | None:
+    """Where the persons of a published row came from; None where the source leaves it open.
+
+    Rows of one dataset, split and source of boxes may stand in one ranking: a detector that nobody names may
+    be any, and is no source.
+    """
+    if row.protocol == "gt-box":
+        return "gt"
+    if row.protocol in ("bottom-up", "single-stage"):
+        return "none"
+    if row.protocol == "unstated" or row.detector is None:
+        return None
+    return f"{row.protocol}:{row.detector}"
+
+
+def kind_of(row: PublishedResult) -> str:
+    """The paradigm of a published row, in the words of records where they have one."""
+    return _KINDS.get(row.protocol, row.protocol)
+
+
+@cache
+def published_images(dataset: str, split: str) -> int | None:
+    """How many images a split is published with; None if its adapter does not say, or is not installed."""
+    from crowdbench.dataset import dataset_class
+
+    try:
+        counts = getattr(dataset_class(dataset), "published", {})
+    except CrowdbenchError:
+        return None
+    found = counts.get(split)
+    return None if found is None else found.images
+
+
+def covers_published_split(protocol: Protocol) -> bool:
+    """Whether a run has seen all images of the published split, as far as counting can tell.
+
+    A complete run of a sample, or of a file that somebody has cleaned, is a run of other images.
+    """
+    return protocol.complete and protocol.images == published_images(protocol.dataset, protocol.split)
+
+
+def published_figure(
+    record: Record, published: Sequence[PublishedResult], claims: Claims = NO_CLAIMS
+) -> PublishedResult | None:
+    """The published row of this very method under this very protocol.
+
+    Everything that both state must agree: split, boxes, images, input, training data and test-time averaging;
+    the settings must be the published ones. Where the figures of several sources disagree there is none.
+
+    Args:
+        record: of a run.
+        published: rows to look among.
+        claims: what is said of detectors.
+    """
+    candidates = [
+        row
+        for row in published
+        if row.name == record.method and row.ap is not None and _same_protocol(record, row, claims)
+    ]
+    if not candidates or not covers_published_split(record.protocol):
+        return None
+    return candidates[0] if len({row.ap for row in candidates}) == 1 else None
+
+
+def _same_protocol(record: Record, row: PublishedResult, claims: Claims) -> bool:
+    protocol = record.protocol
+    size = "x".join(map(str, protocol.input_size)) if protocol.input_size else None
+    others = [
+        name
+        for name, value in protocol.changed_settings.items()
+        # A row's own input is compared below; what the user only says of others changes nothing.
+        if not (name == "input_size" and row.input is not None)
+    ]
+    return (
+        (protocol.dataset, protocol.split) == (row.dataset, row.split)
+        and claims.agree(protocol.boxes, box_source_of(row))
+        and not others
+        and (row.input is None or size is None or row.input == size)
+        and (row.train is None or row.train == protocol.training_data)
+        and (row.tta is None or protocol.flip_test is None or row.tta == averaging(protocol))
+        and protocol.training_data != "none"
+    )
+
+
+def averaging(protocol: Protocol) -> str | None:
+    """What a run averages at test time, in the words of published rows; None if the method has no say."""
+    return None if protocol.flip_test is None else "flip" if protocol.flip_test else "none"

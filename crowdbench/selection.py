@@ -1,0 +1,52 @@
+"""Which runs and published figures somebody wants to see; patterns are a shell's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from crowdbench.deltas import box_source_of
+from crowdbench.published import PublishedResult
+from crowdbench.run_directory import Run
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Filters; one that names nothing lets everything through, one of several patterns is enough.
+
+    Attributes:
+        method, dataset, split: names.
+        boxes: as records name them: ``gt``, ``none``, ``detector:...``.
+        complete: True: all images of a split; False: its first images only; None: both. A published figure
+            counts as complete.
+    """
+
+    method: Sequence[str] = ()
+    dataset: Sequence[str] = ()
+    split: Sequence[str] = ()
+    boxes: Sequence[str] = ()
+    complete: bool | None = None
+
+    def takes(self, run: Run) -> bool:
+        """Whether a run is wanted."""
+        protocol = run.record.protocol
+        return (
+            _matches(self.method, run.record.method)
+            and _matches(self.dataset, protocol.dataset)
+            and _matches(self.split, protocol.split)
+            and _matches(self.boxes, protocol.boxes)
+            and self.complete in (None, protocol.complete)
+        )
+
+    def takes_figure(self, row: PublishedResult) -> bool:
+        """Whether a published figure is wanted, by its own method's name or by that of the installed one."""
+        return (
+            (_matches(self.method, row.method) or (row.name is not None and _matches(self.method, row.name)))
+            and _matches(self.dataset, row.dataset)
+            and _matches(self.split, row.split)
+            and _matches(self.boxes, box_source_of(row) or row.protocol)
+            and self.complete is not False
+        )
+
+
+def _matches(patterns: Sequence[str], name: str) -> bool:
+    return not patterns or any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)

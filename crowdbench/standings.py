@@ -1,0 +1,200 @@
+"""What a run, or a published figure, shows on the leaderboard."""
+
+import math
+from typing import Any
+
+import msgspec
+
+from crowdbench.deltas import averaging, kind_of
+from crowdbench.published import PublishedResult
+from crowdbench.record import Record
+from crowdbench.run_directory import Run
+from crowdbench.standings_table import CHANGED, DELTA, INTERVAL, Column, Standing, Value
+from crowdbench.stored_complexity import FILE as COMPLEXITY
+from crowdbench.stored_complexity import stored_complexity
+
+INTERVAL_FILE = "interval.json"
+
+# Statistics of all datasets in the order in which they are shown; those that are not here stand in
+# machine-readable formats only.
+STATISTICS = {
+    "AP50": "AP at an OKS of 0.5",
+    "AP75": "AP at an OKS of 0.75",
+    "AR": "average recall",
+    "AP_easy": "AP on images with a crowdIndex below 0.2",
+    "AP_medium": "AP on images with a crowdIndex from 0.2 to 0.8",
+    "AP_hard": "AP on images with a crowdIndex of 0.8 and more",
+    "AP_medium_area": "AP of persons of 32² to 96² pixels",
+    "AP_large_area": "AP of persons of more than 96² pixels",
+}
+
+
+def statistic(name: str, description: str) -> Column:
+    """A column of scores in percent."""
+    return Column(name, description, decimals=1, better="highest", is_statistic=True)
+
+
+_METHOD = Column("method", "as `crowdbench methods` lists it; of published rows as their source has it")
+_AP = statistic("AP", "average precision over all OKS thresholds, in percent")
+COLUMNS = (
+    _METHOD,
+    _AP,
+    Column(INTERVAL, "of AP, by bootstrap over images"),
+    *(statistic(name, description) for name, description in STATISTICS.items()),
+    Column(DELTA, "AP less the published AP of this method under this protocol, in points", 1, signed=True),
+    Column("params (M)", "parameters of the network, in millions", 1, better="lowest"),
+    Column("GFLOPs/person", "of one pass, two for a multiply-add, without flip test", 1, better="lowest"),
+    Column("GFLOPs/image", "of one pass, two for a multiply-add, without flip test", 1, better="lowest"),
+    Column("GFLOPs as printed", "by the source; most sources print multiply-adds", 1, better="lowest"),
+    Column(
+        "persons/s",
+        "predicted persons per second of the whole run, images read included",
+        1,
+        better="highest",
+    ),
+    Column("machine", "on which the speed was measured"),
+    Column("paradigm", "how persons are found"),
+    Column("input", "height x width of the network's input"),
+    Column("trained on", "training data"),
+    Column("test time", "what was averaged at test time"),
+    Column(CHANGED, "settings in which the run differs from the published method"),
+    Column("provenance", "complete: all images of the split; partial: its first images; published: printed"),
+    Column("weights", "where the run's weights came from"),
+    Column("run", "the run's id"),
+    Column("source", "where a published figure was read: the number under the table"),
+)
+LEVELS = ("AP_easy", "AP_medium", "AP_hard")
+# Where only published rows differ in them, or nothing does, they would be noise.
+ONLY_WITH_PUBLISHED = frozenset({"paradigm", "trained on", "test time"})
+
+
+def standing_of_run(
+    run: Run,
+    figure: PublishedResult | None = None,
+    *,
+    intervals: bool = False,
+    complexity: bool = False,
+) -> Standing:
+    """A run's row.
+
+    Args:
+        run: done and scored.
+        figure: the published row that it may be held against.
+        intervals: compute the interval of AP if it is not stored.
+        complexity: count the network's parameters and operations if they are not stored.
+    """
+    record, protocol = run.record, run.record.protocol
+    scores = record.scores or {}
+    percent = {name: 100 * value if value >= 0 else None for name, value in scores.items()}
+    ap = percent.get("AP")
+    delta = None if ap is None or figure is None or figure.ap is None else ap - figure.ap
+    changed = {k: v for k, v in protocol.changed_settings.items() if k != "input_size"}
+    test_time = averaging(protocol)
+    values: dict[str, Value] = {
+        "method": record.method,
+        "AP": ap,
+        **_interval(run, intervals),
+        **percent,
+        DELTA: delta,
+        **_cost(run, complexity),
+        "persons/s": record.timings.get("persons_per_s"),
+        "machine": _machine(record) if "persons_per_s" in record.timings else None,
+        "paradigm": record.paradigm,
+        "input": "x".join(map(str, protocol.input_size)) if protocol.input_size else "",
+        "trained on": protocol.training_data,
+        "test time": test_time,
+        CHANGED: " ".join(f"{name}={_json(value)}" for name, value in sorted(changed.items())),
+        "provenance": "complete" if protocol.complete else "partial",
+        "weights": "random" if record.weights.source == "none" else record.weights.source.rsplit("/", 1)[-1],
+        "run": record.id,
+        "images": protocol.images,
+        "directory": str(run.directory),
+    }
+    compared = None
+    if protocol.training_data is not None and test_time is not None:
+        compared = (record.paradigm, protocol.training_data, test_time)
+    return Standing(values, "complete" if protocol.complete else "partial", compared)
+
+
+def standing_of_figure(row: PublishedResult, footnote: int) -> Standing:
+    """A published row's row.
+
+    Args:
+        row: as its source has it.
+        footnote: the number under which its source stands.
+    """
+    values: dict[str, Value] = {
+        "method": _called(row),
+        "AP": row.ap,
+        "AP50": row.ap50,
+        "AP75": row.ap75,
+        "AR": row.ar,
+        "AP_easy": row.ap_easy,
+        "AP_medium": row.ap_medium,
+        "AP_hard": row.ap_hard,
+        "AP_medium_area": row.apm,
+        "AP_large_area": row.apl,
+        "params (M)": row.params_m,
+        "GFLOPs as printed": row.gflops,
+        "paradigm": kind_of(row),
+        "input": row.input or "",
+        "trained on": row.train,
+        "test time": row.tta,
+        "provenance": "published",
+        "name": row.name,
+        "backbone": row.backbone,
+        "protocol": row.protocol,
+        "detector": row.detector,
+        "year": row.year,
+        "source": row.source,
+        "note": row.note,
+    }
+    # A statistic that a source leaves out is no statistic without persons.
+    values = {name: value for name, value in values.items() if value is not None}
+    compared = None
+    if row.train is not None and row.tta is not None:
+        compared = (kind_of(row), row.train, row.tta)
+    return Standing(values, "published", compared, footnote)
+
+
+def _called(row: PublishedResult) -> str:
+    """The method and its backbone, without saying the same twice."""
+    if row.backbone is None or row.backbone in row.method:
+        return row.method
+    return row.backbone if row.backbone.startswith(row.method) else f"{row.method} {row.backbone}"
+
+
+def _interval(run: Run, compute: bool) -> dict[str, Value]:
+    if not compute and not (run.directory / INTERVAL_FILE).exists():
+        return {}
+    from crowdbench.bootstrap import stored_interval
+
+    found = stored_interval(run, compute=compute)
+    if found is None:
+        return {}
+    low, high = 100 * found.low, 100 * found.high
+    return {INTERVAL: f"{low:.1f} to {high:.1f}", "AP_low": low, "AP_high": high}
+
+
+def _cost(run: Run, compute: bool) -> dict[str, Value]:
+    if not compute and not (run.directory / COMPLEXITY).exists():
+        return {}
+    found = stored_complexity(run, compute=compute)
+    if found is None:
+        return {}
+    return {"params (M)": found.parameters / 1e6, f"GFLOPs/{found.per}": found.flops / 1e9}
+
+
+def _machine(record: Record) -> str:
+    """The device, how many of them, and what else decides how fast it is."""
+    host = record.host
+    processes = record.timings.get("processes", 1.0)
+    many = f"{processes:.0f} x " if math.isfinite(processes) and processes > 1 else ""
+    threads = host.get("threads")
+    name = host.get("gpu") or f"{host.get('name', 'unknown')}, {threads} thread{'' if threads == 1 else 's'}"
+    manner = (record.precision if record.precision != "fp32" else "", "compiled" if record.compiled else "")
+    return ", ".join((f"{many}{name}", *filter(None, manner)))
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,280 @@
+"""A table of the leaderboard: columns, rows, what is best, and what has to be said beneath it.
+
+Formats (`crowdbench.table_formats`) turn it into text; nothing here depends on how it will look.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Value = str | float | int | None
+Provenance = Literal["complete", "partial", "published"]
+
+CHANGED = "not as published"
+INTERVAL = "95 % interval"
+DELTA = "vs published"
+# More names than this in a sentence would hide it.
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that people read.
+
+    Attributes:
+        name: its heading, and the name of its values.
+        description: what stands in it, for those who ask.
+        decimals: of its numbers; None for text.
+        signed: whether a plus is written.
+        better: which end of its numbers is the good one, for sorting; None where there is none.
+        is_statistic: a score in percent, whose best is marked.
+    """
+
+    name: str
+    description: str
+    decimals: int | None = None
+    signed: bool = False
+    better: Literal["highest", "lowest"] | None = None
+    is_statistic: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        """Whether words stand in it."""
+        return self.decimals is None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A row: a run, or a published figure.
+
+    Attributes:
+        values: everything known of it, by name; statistics and intervals in percent, None where there is
+            nothing. Tables show part of it, machine-readable formats all.
+        provenance: a run of all of the split, of its first images, or somebody's table.
+        compared: what a published row must share with another one before the two are compared beyond dataset,
+            split and boxes: kind of method, training data, test-time averaging. None where its source leaves
+            one of them out.
+        footnote: the number of a published row's source under the table.
+    """
+
+    values: dict[str, Value]
+    provenance: Provenance
+    compared: tuple[str, ...] | None = None
+    footnote: int | None = None
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it is a figure that somebody printed."""
+        return self.provenance == "published"
+
+    def number(self, name: str) -> float | None:
+        """A value as a number, None where there is none."""
+        value = self.values.get(name)
+        return value if isinstance(value, int | float) else None
+
+    @property
+    def title(self) -> str:
+        """What to call it in a sentence."""
+        run = self.values.get("run")
+        return f"{self.values['method']} ({run})" if run else str(self.values["method"])
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one comparable protocol, best first.
+
+    Attributes:
+        title: says what the rows have in common.
+        columns: for people; those in which no row has anything are left out.
+        standings: the rows.
+        dataset, split, boxes: what they have in common: boxes are ``"gt"``, ``"none"``,
+            ``"detector:<which>"`` or what else a source says.
+        annotations: SHA-256 of the annotation file; None if only published rows stand here.
+        is_ranked: whether order means anything. Rows whose source does not say where persons come from, or
+            by which detector, are listed by name.
+        best: (row, name of column) of the values that are marked, rows counted from 0.
+        notes: sentences for beneath the table.
+        sources: the footnotes of published rows, counted from 1.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    standings: tuple[Standing, ...]
+    dataset: str
+    split: str
+    boxes: str
+    annotations: str | None = None
+    is_ranked: bool = True
+    best: frozenset[tuple[int, str]] = frozenset()
+    notes: tuple[str, ...] = ()
+    sources: tuple[str, ...] = field(default=())
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of all values, those of the columns first: what machine-readable formats have."""
+        names = dict.fromkeys(column.name for column in self.columns)
+        for standing in self.standings:
+            names |= dict.fromkeys(standing.values)
+        names.pop(INTERVAL, None)  # AP_low and AP_high have it as numbers
+        return tuple(names)
+
+    @property
+    def rows(self) -> "pd.DataFrame":
+        """The rows as a frame; statistics in percent, NaN where there was nothing to count."""
+        import pandas as pd
+
+        data = {}
+        for name in self.fields:
+            values = [standing.values.get(name) for standing in self.standings]
+            if all(value is None or isinstance(value, int | float) for value in values):
+                data[name] = pd.Series([math.nan if v is None else v for v in values], dtype=float)
+            else:
+                data[name] = pd.Series(["" if v is None else v for v in values], dtype=object)
+        return pd.DataFrame(data)
+
+    @property
+    def bold_note(self) -> str:
+        """What the marked values mean; empty if none is marked. For formats that can mark them."""
+        if not self.best:
+            return ""
+        if not any(standing.is_published for standing in self.standings):
+            return "Bold: the best of a column."
+        return (
+            "Bold: no row that it may be compared with is better. A published row may be compared with rows "
+            "of the same kind of method, training data and test-time averaging, if its source states them."
+        )
+
+
+def cell(column: Column, standing: Standing) -> str:
+    """What stands in a cell, as plain text; empty if there is nothing."""
+    value = standing.values.get(column.name)
+    if value is None:
+        return ""
+    if column.decimals is None:
+        return f"[{standing.footnote}]" if column.name == "source" else str(value)
+    text = f"{float(value):{'+' if column.signed else ''}.{column.decimals}f}"
+    return text[1:] if column.signed and not text.strip("+-0.") else text
+
+
+def used(columns: Iterable[Column], standings: Sequence[Standing]) -> tuple[Column, ...]:
+    """The columns in which some row has something; a statistic stays where no image has persons for it."""
+    return tuple(
+        column
+        for column in columns
+        if any(
+            standing.values.get(column.name) not in (None, "")
+            or (column.is_statistic and column.name in standing.values)
+            for standing in standings
+        )
+    )
+
+
+def marked(
+    columns: Iterable[Column], standings: Sequence[Standing], *, is_ranked: bool
+) -> frozenset[tuple[int, str]]:
+    """The best values of every statistic.
+
+    A run is best if no other run is better, nor any published row that it may be compared with. A published
+    row is best if no row that it may be compared with is better. What can be compared with nothing is not
+    the best of anything.
+    """
+    if not is_ranked:
+        return frozenset()
+    found: set[tuple[int, str]] = set()
+    for column in columns:
+        if column.is_statistic:
+            found |= {(index, column.name) for index in _best_of(column.name, standings)}
+    return frozenset(found)
+
+
+def _best_of(name: str, standings: Sequence[Standing]) -> list[int]:
+    runs: list[float] = []
+    of_kind: dict[tuple[str, ...], list[tuple[float, bool]]] = {}
+    for standing in standings:
+        number = standing.number(name)
+        if number is None:
+            continue
+        # What is printed decides: figures are published with one decimal.
+        number = round(number, 1)
+        if not standing.is_published:
+            runs.append(number)
+        if standing.compared is not None:
+            of_kind.setdefault(standing.compared, []).append((number, standing.is_published))
+    best_run = max(runs, default=-math.inf)
+    best_published = {
+        kind: max((n for n, is_published in numbers if is_published), default=-math.inf)
+        for kind, numbers in of_kind.items()
+    }
+    best_of_all = {kind: max(n for n, _ in numbers) for kind, numbers in of_kind.items()}
+    best = []
+    for index, standing in enumerate(standings):
+        number, kind = standing.number(name), standing.compared
+        if number is None:
+            continue
+        number = round(number, 1)
+        rivals = len(of_kind.get(kind, ())) if kind is not None else 0
+        if standing.is_published:
+            is_best = kind is not None and rivals > 1 and number >= best_of_all[kind]
+        else:
+            beaten = kind is not None and number < best_published.get(kind, -math.inf)
+            is_best = number >= best_run and not beaten and (len(runs) > 1 or rivals > 1)
+        if is_best:
+            best.append(index)
+    return best
+
+
+def tie_note(standings: Sequence[Standing]) -> str | None:
+    """A sentence on the runs whose intervals overlap with the best run's; None if there are none."""
+    measured = [s for s in standings if not s.is_published and s.number("AP") is not None]
+    if not measured:
+        return None
+    best = max(measured, key=lambda standing: standing.number("AP") or 0.0)
+    low = best.number("AP_low")
+    if low is None:
+        return None
+    ties = [s.title for s in measured if s is not best and (s.number("AP_high") or -math.inf) >= low]
+    if not ties:
+        return None
+    return (
+        f"Not told apart from {best.title} by AP, because their 95 % intervals overlap with its own: "
+        f"{listing(ties)}. `crowdbench compare` decides between two."
+    )
+
+
+def listing(names: Sequence[str]) -> str:
+    """Names in a sentence, at most some of them."""
+    if len(names) > MOST_NAMED:
+        return f"{', '.join(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def sorted_by(table: Table, name: str) -> Table:
+    """The same rows in another order: the better end of a column first, text by the alphabet.
+
+    Rows that have nothing in the column come last; rows that have the same keep their order.
+    """
+    column = next((column for column in table.columns if column.name == name), None)
+    if column is None:
+        return table
+
+    def key(index: int) -> tuple[bool, float, str]:
+        standing = table.standings[index]
+        number = standing.number(name)
+        if column.is_text:
+            text = cell(column, standing)
+            return not text, 0.0, text.casefold()
+        if number is None:
+            return True, 0.0, ""
+        return False, number if column.better == "lowest" else -number, ""
+
+    order = sorted(range(len(table.standings)), key=key)
+    place = {old: new for new, old in enumerate(order)}
+    return replace(
+        table,
+        standings=tuple(table.standings[index] for index in order),
+        best=frozenset((place[index], column_name) for index, column_name in table.best),
+    )

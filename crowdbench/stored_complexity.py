@@ -1,0 +1,75 @@
+"""The size and the cost of a run's network, kept beside the run.
+
+Counting takes a pass through the network, which is no business of a table: ``complexity.json`` is written
+once, when somebody asks for it, and read ever after.
+"""
+
+import logging
+from functools import cache
+from typing import Literal
+
+import msgspec
+
+from crowdbench.errors import CrowdbenchError
+from crowdbench.files import write_whole
+from crowdbench.run_directory import Run
+
+log = logging.getLogger("crowdbench")
+FILE = "complexity.json"
+
+
+class StoredComplexity(msgspec.Struct, frozen=True):
+    """What of `crowdbench.complexity.Complexity` is kept.
+
+    Attributes:
+        parameters: all of them.
+        flops: of one pass without flip test; 2 per multiply-add.
+        per: what the pass was over.
+    """
+
+    parameters: int
+    flops: int
+    per: Literal["person", "image"]
+
+
+def stored_complexity(run: Run, *, compute: bool = False) -> StoredComplexity | None:
+    """What is known of a run's network.
+
+    Args:
+        run: whose.
+        compute: count it if it is not known, and keep it.
+
+    Returns:
+        None if it is not known, if the method has no network that could be counted, or if the method is not
+        installed here as it was.
+    """
+    path = run.directory / FILE
+    if path.exists():
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=StoredComplexity)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            log.warning("%s: passed over: %s", path, error)
+    if not compute:
+        return None
+    record = run.record
+    try:
+        found = _counted(record.method, record.protocol.dataset, msgspec.json.encode(record.settings))
+    except CrowdbenchError as error:
+        log.warning("%s: its network cannot be counted here: %s", run.directory, str(error).splitlines()[0])
+        return None
+    if found is not None:
+        write_whole(path, msgspec.json.encode(found) + b"\n")
+    return found
+
+
+@cache
+def _counted(method: str, dataset: str, settings: bytes) -> StoredComplexity | None:
+    """Count once for all runs of one network."""
+    from crowdbench.complexity import complexity
+    from crowdbench.method import NetworkMethod, load_method
+
+    loaded = load_method(method, dataset, **msgspec.json.decode(settings))
+    if not isinstance(loaded, NetworkMethod):
+        return None
+    found = complexity(loaded)
+    return StoredComplexity(found.parameters, found.flops, found.per)
