@@ -1,0 +1,56 @@
+"""One plain sentence: what there is most to gain from."""
+
+from collections.abc import Sequence
+
+from crowdbench.analysis.corrections import AFTERWARDS, BACKGROUND, NOT_FOUND, SCORE
+from crowdbench.analysis.kinds import ERRORS
+from crowdbench.analysis.result import Part
+
+# What is to be gained from, and what would have to come true.
+_WORDS = {
+    "miss": ("missed keypoints", "if keypoints that are near nobody's lay near their own place"),
+    "swap": ("swaps", "if keypoints that lie on other persons lay on their own"),
+    "inversion": ("inversions", "if left and right were told apart"),
+    "jitter": ("jitter", "if keypoints that are near their place lay as near as a good one"),
+    BACKGROUND: ("background", "if predictions that match nobody were not made"),
+    NOT_FOUND: ("persons not found", "if persons without a prediction did not count"),
+    SCORE: ("scores", "if the scores ranked the poses by how good they are"),
+}
+# Of so few keypoints nothing can be said.
+_LEAST_LABELLED = 20
+
+
+def advice(whole: Part, keypoints: Sequence[str]) -> str:
+    """Name the correction that alone gains most.
+
+    Args:
+        whole: what is found on all images.
+        keypoints: names, in the order of the counts.
+    """
+    gains = {name: gain for name in AFTERWARDS if (gain := whole.gain(name)) is not None}
+    if not gains:
+        return "There is no person to find, so there is nothing to gain."
+    best = max(gains, key=lambda name: gains[name])
+    if round(100 * gains[best], 1) <= 0:
+        return f"Nothing that is corrected alone would raise AP above {100 * whole.ap:.1f}."
+    noun, condition = _WORDS[best]
+    return (
+        f"The largest gain is in {noun}: AP would rise from {100 * whole.ap:.1f} to "
+        f"{100 * whole.alone[best]:.1f} {condition}{_where(whole, best, keypoints)}."
+    )
+
+
+def _where(whole: Part, kind: str, keypoints: Sequence[str]) -> str:
+    """Which keypoint is most often of a kind."""
+    if kind not in ERRORS:
+        return ""
+    labelled = [sum(counts) for counts in zip(*whole.kinds.values(), strict=True)]
+    shares = {
+        name: count / of
+        for name, count, of in zip(keypoints, whole.kinds[kind], labelled, strict=True)
+        if of >= _LEAST_LABELLED
+    }
+    if not shares:
+        return ""
+    worst = max(shares, key=lambda name: shares[name])
+    return f"; it befalls {worst} most often ({100 * shares[worst]:.0f} % of those labelled)"

@@ -1,0 +1,152 @@
+"""What AP would be if errors of one kind, or of several, were not made: a problem like the given one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdbench.analysis.kinds import GOOD_FROM, KINDS, NEAR_FROM, KeypointKinds
+from crowdbench.analysis.pairing import NOBODY, Pairing, counted_persons
+from crowdbench.scoring.engines import load_engine
+from crowdbench.scoring.engines.base import CurveEngine
+from crowdbench.scoring.problem import Indices, Problem
+from crowdbench.scoring.statistics import statistic, trivial_curves, value
+from crowdbench.types import FloatArray
+
+CUMULATIVE = ("miss", "swap", "inversion", "jitter")
+"""The order in which kinds are corrected one on top of the other."""
+BACKGROUND, NOT_FOUND, SCORE = "background", "not found", "score"
+AFTERWARDS = (*CUMULATIVE, BACKGROUND, NOT_FOUND, SCORE)
+"""All that is corrected alone: the kinds of keypoints, predictions of nobody, persons without a prediction,
+and the order of the scores."""
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """Everything that is known of the predictions of a problem.
+
+    Attributes:
+        problem: predictions and ground truth.
+        poses: ``(P, K, 3)``, the predictions.
+        truth: ``(N, K, 3)``, the persons.
+        pairing: who is matched with whom.
+        places: ``(M,)``, positions of the predictions that are matched with a counted person.
+        kinds: of their keypoints.
+        oks: ``(P,)``, of each prediction with its person; NaN where there is none.
+    """
+
+    problem: Problem
+    poses: FloatArray
+    truth: FloatArray
+    pairing: Pairing
+    places: NDArray[np.int64]
+    kinds: KeypointKinds
+    oks: FloatArray
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """``(N,)``, persons that count."""
+        return counted_persons(self.problem)
+
+    @property
+    def is_background(self) -> NDArray[np.bool_]:
+        """``(P,)``, predictions that take part and are matched with nobody."""
+        without: NDArray[np.bool_] = self.pairing.takes_part & (self.pairing.person == NOBODY)
+        return without
+
+    @property
+    def is_not_found(self) -> NDArray[np.bool_]:
+        """``(N,)``, persons that count and are matched with no prediction."""
+        lost = self.counted.copy()
+        lost[self.pairing.person[self.places]] = False
+        return lost
+
+
+def with_keypoints_corrected(diagnosis: Diagnosis, kinds: Sequence[str]) -> Problem:
+    """Put the keypoints of some kinds where they would do no more harm than they must.
+
+    A jitter goes where it is just good, a miss where it is just near, and an inverted or swapped keypoint as
+    near to its own place as it is to the wrong one. Each stays in the direction in which it lies.
+    """
+    problem, found = diagnosis.problem, diagnosis.kinds
+    wanted = np.isin(found.codes, [KINDS.index(kind) for kind in kinds])
+    rows, columns = np.nonzero(wanted)
+    if not len(rows):
+        return problem
+    code = found.codes[rows, columns]
+    similarity = found.similarity[rows, columns]
+    similarity = np.where(code == KINDS.index("jitter"), GOOD_FROM, similarity)
+    similarity = np.where(code == KINDS.index("miss"), NEAR_FROM, similarity)
+    persons = diagnosis.pairing.person[diagnosis.places[rows]]
+    spread = 2 * np.array(problem.protocol.keypoints.sigmas)[columns]
+    area = problem.persons.areas[persons] + np.spacing(1)
+    distance = np.sqrt(-2 * np.log(similarity) * area) * spread
+    own = diagnosis.truth[persons, columns, :2]
+    away = diagnosis.poses[diagnosis.places[rows], columns, :2] - own
+    # Never zero: a keypoint in its own place is good.
+    away /= np.hypot(away[:, 0], away[:, 1])[:, None]
+    poses = diagnosis.poses[diagnosis.places]
+    poses[rows, columns, :2] = own + away * distance[:, None]
+    keypoints = list(problem.keypoints)
+    for row in np.flatnonzero(wanted.any(axis=1)):
+        keypoints[diagnosis.places[row]] = poses[row].ravel().tolist()
+    return replace(problem, keypoints=keypoints)
+
+
+def with_best_scores(diagnosis: Diagnosis) -> Problem:
+    """Rank every prediction by its OKS with its person; those of nobody come behind, surplus ones last."""
+    scores = np.nan_to_num(diagnosis.oks, nan=0.0)
+    scores[~diagnosis.pairing.takes_part] = -1
+    return replace(diagnosis.problem, scores=scores)
+
+
+def without_background(diagnosis: Diagnosis) -> Problem:
+    """Leave out the predictions that are matched with nobody."""
+    problem, keep = diagnosis.problem, ~diagnosis.is_background
+    return replace(
+        problem,
+        keypoints=list(compress(problem.keypoints, keep)),
+        scores=problem.scores[keep],
+        boxes=None if problem.boxes is None else list(compress(problem.boxes, keep)),
+        prediction_images=problem.prediction_images[keep],
+    )
+
+
+def without_persons_not_found(diagnosis: Diagnosis) -> Problem:
+    """Let the persons that are matched with no prediction not count."""
+    problem = diagnosis.problem
+    counts = np.where(diagnosis.is_not_found, 0, problem.persons.num_keypoints)
+    return replace(problem, persons=replace(problem.persons, num_keypoints=counts))
+
+
+def alone(diagnosis: Diagnosis) -> Iterator[tuple[str, Problem]]:
+    """Every correction by itself, in the order of `AFTERWARDS`."""
+    for kind in CUMULATIVE:
+        yield kind, with_keypoints_corrected(diagnosis, [kind])
+    yield BACKGROUND, without_background(diagnosis)
+    yield NOT_FOUND, without_persons_not_found(diagnosis)
+    yield SCORE, with_best_scores(diagnosis)
+
+
+def one_by_one(diagnosis: Diagnosis) -> Iterator[tuple[str, Problem]]:
+    """The kinds in the order of `CUMULATIVE` from the second on, each on top of those before it."""
+    for last, kind in enumerate(CUMULATIVE[1:], start=2):
+        yield kind, with_keypoints_corrected(diagnosis, CUMULATIVE[:last])
+
+
+def average_precisions(problem: Problem, groups: Sequence[Indices]) -> list[float]:
+    """AP on groups of images, by the engine that scores; -1 where there is no person to find."""
+    engine = load_engine("hotcoco")
+    assert isinstance(engine, CurveEngine)
+    what = statistic("AP", problem.protocol)
+    evaluate = None
+    found = []
+    for images in groups:
+        curves = trivial_curves(problem, images)
+        if curves is None:
+            evaluate = evaluate or engine.prepare(problem)
+            curves = evaluate(images)
+        found.append(value(curves, what))
+    return found

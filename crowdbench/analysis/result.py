@@ -1,0 +1,144 @@
+"""What an analysis finds, as it is written to ``analysis.json``."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from crowdbench.analysis.kinds import KINDS, LETTERS
+from crowdbench.files import write_whole
+
+RULES = 1
+"""Goes up when the rules change, so that results by older ones are not believed."""
+
+Outcome = Literal["matched", "ignored", "background", "surplus"]
+
+
+class PredictedPerson(msgspec.Struct, frozen=True, gc=False):
+    """What became of one prediction.
+
+    Attributes:
+        image_id: as the ground truth has it.
+        prediction: its position among the scored predictions, in file order.
+        score: that the method gave it.
+        outcome: ``matched`` with a person that counts; with one that scoring ignores (``ignored``); with
+            nobody (``background``); ``surplus`` beyond the 20 best of the image, which are not looked at.
+        person: the id of the annotation that it is matched with.
+        oks: with that person; None without one.
+        kinds: a letter for each keypoint (`crowdbench.analysis.LETTERS`: g, j, i, s, m for good, jitter,
+            inversion, swap, miss), ``-`` where it is not labelled; empty unless the outcome is ``matched``.
+    """
+
+    image_id: int | str
+    prediction: int
+    score: float
+    outcome: Outcome
+    person: int | str | None = None
+    oks: float | None = None
+    kinds: str = ""
+
+    def kind(self, keypoint: int) -> str | None:
+        """The kind of a keypoint, by its index; None where it has none."""
+        letter = self.kinds[keypoint] if self.kinds else "-"
+        return None if letter == "-" else KINDS[LETTERS.index(letter)]
+
+    def count(self, kind: str) -> int:
+        """How many of its keypoints are of a kind."""
+        return self.kinds.count(LETTERS[KINDS.index(kind)])
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What is found on some of the images.
+
+    Attributes:
+        name: ``all``, a level's name, or the bounds of the measure of crowding.
+        low, high: those bounds, ``low <= measure < high``; None where there is none.
+        images: how many.
+        persons: that count.
+        not_found: of those, the ones that no prediction is matched with.
+        predictions: among the 20 best of their image.
+        background: of those, the ones that are matched with nobody.
+        ignored: those that are matched with a person that scoring ignores.
+        kinds: how many keypoints of matched persons are of each kind; a number for every keypoint.
+        ap: in [0, 1], or -1 where there is no person to find.
+        alone: AP if one thing were corrected, by its name (`crowdbench.analysis.AFTERWARDS`).
+        cumulative: AP if a kind and those before it were corrected (`crowdbench.analysis.CUMULATIVE`).
+    """
+
+    name: str
+    low: float | None
+    high: float | None
+    images: int
+    persons: int
+    not_found: int
+    predictions: int
+    background: int
+    ignored: int
+    kinds: dict[str, list[int]]
+    ap: float
+    alone: dict[str, float]
+    cumulative: dict[str, float]
+
+    @property
+    def labelled(self) -> int:
+        """Labelled keypoints of matched persons."""
+        return sum(map(sum, self.kinds.values()))
+
+    def total(self, kind: str) -> int:
+        """Keypoints of a kind."""
+        return sum(self.kinds[kind])
+
+    def share(self, kind: str) -> float | None:
+        """Part of the labelled keypoints, in [0, 1]; None where none is labelled."""
+        return self.total(kind) / self.labelled if self.labelled else None
+
+    def gain(self, correction: str) -> float | None:
+        """AP gained if one thing were corrected alone; None where there is no AP."""
+        return None if self.ap < 0 or self.alone[correction] < 0 else self.alone[correction] - self.ap
+
+
+class Analysis(msgspec.Struct, frozen=True):
+    """Where the AP is lost.
+
+    Attributes:
+        protocol: the scoring protocol's name.
+        keypoints: names, in the order of all counts.
+        measure: of crowding: ``crowdIndex`` or ``max IoU``.
+        whole: what is found on all images.
+        levels: the same by level of crowding.
+        bins: the same by tenths of the measure.
+        instances: every prediction, in file order.
+        not_found: image id and annotation id of persons that count and that no prediction is matched with.
+        advice: one sentence: what there is most to gain from.
+        warnings: of reading predictions and ground truth.
+        engine: name and version of what computed AP and matches.
+        predictions_sha256, annotations_sha256: the files that were analysed.
+        rules: by which rules.
+    """
+
+    protocol: str
+    keypoints: list[str]
+    measure: str
+    whole: Part
+    levels: list[Part]
+    bins: list[Part]
+    advice: str
+    warnings: list[str]
+    engine: str
+    predictions_sha256: str
+    annotations_sha256: str
+    rules: int
+    not_found: list[tuple[int | str, int | str]]
+    instances: list[PredictedPerson]
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON, whole or not at all."""
+        write_whole(path, msgspec.json.encode(self) + b"\n")
+
+
+def read_analysis(path: Path) -> Analysis | None:
+    """Read what `Analysis.write` wrote; None if there is nothing that can be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Analysis)
+    except (OSError, msgspec.DecodeError):  # which a ValidationError is too
+        return None

@@ -1,0 +1,136 @@
+"""``crowdbench analyse RUN...``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from crowdbench.analysis import Analysis
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--dataset", help="Whose rules a results file follows; needed if RUN is a file, not a run.")
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path),
+    help="Ground-truth file to use instead of the dataset's own.",
+)
+@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
+@click.option(
+    "--split", help="Of the dataset, for a results file; its default is the one that papers report."
+)
+@click.option(
+    "--figures", type=click.Path(path_type=Path), metavar="DIR", help="Draw figures (SVG and PNG) into DIR."
+)
+@click.option(
+    "--save", type=click.Path(path_type=Path), metavar="FILE", help="Write all that is found as JSON."
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object, without the single predictions."
+)
+def analyse(
+    runs: tuple[Path, ...],
+    dataset: str | None,
+    annotations: Path | None,
+    root: Path | None,
+    split: str | None,
+    figures: Path | None,
+    save: Path | None,
+    as_json: bool,
+) -> None:
+    """Say where RUN loses its AP, and what there is most to gain from.
+
+    RUN is the directory of a finished run, or anybody's results file (with --dataset). Several are shown side
+    by side. Every keypoint of a matched person is good, jittered, inverted (left for right), swapped (on
+    another person) or missed; AP is what it would be if one kind of error were not made.
+    """
+    from crowdbench.analysis.tables import one, side_by_side
+
+    if save is not None and len(runs) > 1:
+        raise click.UsageError("--save takes one RUN; an analysis of a run lies in its directory anyway.")
+    analyses = [_analysed(run, dataset, annotations, root, split) for run in runs]
+    found = dict(zip(_titles(runs), analyses, strict=True))
+    for title, analysis in found.items():
+        for warning in analysis.warnings:
+            click.echo(f"warning: {title}: {warning}", err=True)
+    if save is not None:
+        next(iter(found.values())).write(save)
+    if figures is not None:
+        from crowdbench.analysis.pictures import write_figures
+
+        for path in write_figures(figures, found):
+            click.echo(f"wrote {path}", err=True)
+    if as_json:
+        click.echo(_json(found))
+    elif len(found) == 1:
+        click.echo(one(*next(iter(found.items()))))
+    else:
+        click.echo(side_by_side(found))
+
+
+def _analysed(
+    run: Path, dataset: str | None, annotations: Path | None, root: Path | None, split: str | None
+) -> "Analysis":
+    from crowdbench.analysis import analyse as analyse_run
+    from crowdbench.analysis import analyse_files
+    from crowdbench.dataset import dataset_class, load_dataset
+    from crowdbench.errors import InputError, MissingDataError
+    from crowdbench.reopening import reopened
+    from crowdbench.run_directory import Run
+
+    if not run.exists():
+        raise MissingDataError(f"{run}: there is no such run or file. Check the path.")
+    if run.is_dir():
+        if dataset is not None or split is not None:
+            raise click.UsageError(
+                f"{run} is a run, which knows its dataset: leave --dataset and --split out."
+            )
+        opened = Run.read(run)
+        elsewhere = annotations is not None or root is not None
+        return analyse_run(opened, reopened(measured, root, annotations) if elsewhere else None)
+    if dataset is None:
+        raise click.UsageError(f"{run} is a file: say whose rules it follows with --dataset NAME.")
+    if annotations is not None:
+        return analyse_files(run, annotations, dataset_class(dataset).protocol)
+    truth = load_dataset(dataset, split=split, root=root)
+    if not truth.has_annotations:
+        raise InputError(
+            f"{truth.name} {truth.split}: the ground truth of this split is not public.\n"
+            "Choose another split."
+        )
+    return analyse_files(run, truth.annotation_file, truth.protocol)
+
+
+def _titles(runs: tuple[Path, ...]) -> list[str]:
+    """A name for each: a run's method, with its id where that is not enough; a file's name."""
+    from crowdbench.errors import MissingDataError
+    from crowdbench.run_directory import Run
+
+    short, long = [], []
+    for path in runs:
+        try:
+            record = Run.read(path).record
+        except MissingDataError:
+            short.append(path.name)
+            long.append(str(path))
+        else:
+            protocol = record.protocol
+            where = f"{protocol.dataset} {protocol.split}" if len(runs) == 1 else ""
+            short.append(" on ".join(filter(None, (record.method, where))))
+            long.append(f"{record.method} {record.id}")
+    titles = short if len(set(short)) == len(short) else long
+    if len(set(titles)) < len(titles):
+        raise click.UsageError("a run is named twice; name each once.")
+    return titles
+
+
+def _json(found: "dict[str, Analysis]") -> str:
+    import msgspec
+
+    plain = {title: msgspec.to_builtins(analysis) for title, analysis in found.items()}
+    for content in plain.values():
+        del content["instances"]
+    content = next(iter(plain.values())) if len(plain) == 1 else plain
+    return msgspec.json.encode(content).decode()
