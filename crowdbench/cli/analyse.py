@@ -83,11 +83,13 @@ def _analysed(
     if not run.exists():
         raise MissingDataError(f"{run}: there is no such run or file. Check the path.")
     if run.is_dir():
-        if dataset is not None or split is not None:
-            raise click.UsageError(
-                f"{run} is a run, which knows its dataset: leave --dataset and --split out."
-            )
         opened = Run.read(run)
+        measured = opened.record.protocol
+        if (dataset or measured.dataset, split or measured.split) != (measured.dataset, measured.split):
+            raise click.UsageError(
+                f"{run} is a run on {measured.dataset} {measured.split}; --dataset and --split are for results "
+                "files."
+            )
         elsewhere = annotations is not None or root is not None
         return analyse_run(opened, reopened(measured, root, annotations) if elsewhere else None)
     if dataset is None:
