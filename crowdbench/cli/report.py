@@ -1,0 +1,67 @@
+"""``crowdbench report RUN [RUN...]``."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("report.html"),
+    show_default=True,
+    help="The page.",
+)
+@click.option(
+    "--pictures",
+    type=click.IntRange(0, 500),
+    default=12,
+    show_default=True,
+    help="In each part of the gallery; 0 for none.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the pictures drawn at random.")
+@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path),
+    help="The annotation file that the runs were scored against, if it is not the split's own.",
+)
+def report(
+    runs: tuple[Path, ...],
+    out: Path,
+    pictures: int,
+    seed: int,
+    root: Path | None,
+    annotations: Path | None,
+) -> None:
+    """Write one HTML page about the runs RUN, side by side on the same images.
+
+    RUN is the folder of a run, or one that holds runs.
+    """
+    import shlex
+    import sys
+
+    from crowdbench.errors import RunError
+    from crowdbench.files import write_whole
+    from crowdbench.reopening import reopened
+    from crowdbench.report import report_data, report_html
+    from crowdbench.report.finding import runs_at
+
+    found = runs_at(runs)
+    dataset = reopened(found[0].record.protocol, root, annotations)
+    data = report_data(
+        found,
+        dataset,
+        pictures=pictures,
+        seed=seed,
+        command=shlex.join(["crowdbench", *sys.argv[1:]]),
+        on_progress=lambda words: click.echo(words, err=True),
+    )
+    page = report_html(data)
+    try:
+        write_whole(out, page)
+    except OSError as error:
+        raise RunError(f"{out}: the page cannot be written ({error.strerror}).") from error
+    click.echo(f"{out}: {len(found)} run{'s' if len(found) > 1 else ''}, {len(page) / 1e6:.1f} MB")

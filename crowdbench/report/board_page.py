@@ -1,0 +1,81 @@
+"""The leaderboard as a page: tables that can be sorted and searched."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crowdbench import __version__
+from crowdbench.report.rendering import rendered
+from crowdbench.standings_table import Column, Standing, Table, cell
+
+
+@dataclass(frozen=True)
+class _Head:
+    name: str
+    description: str
+    classes: str
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A cell: its words, its classes, what it is sorted by (None: its words)."""
+
+    text: str
+    classes: str
+    value: float | str | None
+
+
+@dataclass(frozen=True)
+class _Board:
+    title: str
+    is_ranked: bool
+    heads: tuple[_Head, ...]
+    rows: tuple[tuple[_Cell, ...], ...]
+    notes: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+def leaderboard_html(tables: Sequence[Table]) -> str:
+    """The page with all tables; it needs no network, and shows all rows where scripts do not run.
+
+    Args:
+        tables: of `crowdbench.leaderboard.board`.
+    """
+    boards = [_board(table) for table in tables]
+    page = rendered(
+        "board.html", title="Leaderboard", tables=boards, made_by=f"Made by crowdbench {__version__}."
+    )
+    return page.decode()
+
+
+def _board(table: Table) -> _Board:
+    notes = (table.bold_note, *table.notes) if table.bold_note else table.notes
+    return _Board(
+        table.title,
+        table.is_ranked,
+        tuple(_Head(column.name, column.description, _head_classes(column)) for column in table.columns),
+        tuple(
+            tuple(
+                _cell(column, standing, is_best=(index, column.name) in table.best)
+                for column in table.columns
+            )
+            for index, standing in enumerate(table.standings)
+        ),
+        notes,
+        table.sources,
+    )
+
+
+def _head_classes(column: Column) -> str:
+    if column.is_text:
+        return ""
+    # A first click shows the better end on top.
+    return "n low" if column.better == "lowest" else "n"
+
+
+def _cell(column: Column, standing: Standing, *, is_best: bool) -> _Cell:
+    text = cell(column, standing)
+    classes = " ".join(filter(None, ("" if column.is_text else "n", "best" if is_best else "")))
+    if column.is_text:
+        return _Cell(text, classes, None)
+    value = standing.number(column.name)
+    return _Cell(text or "–", classes, "" if value is None else value)

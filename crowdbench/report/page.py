@@ -1,0 +1,373 @@
+"""The report: `PageData` → one HTML file of a bounded size."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from markupsafe import Markup
+
+from crowdbench.report.charts import Slice, drawn, run_classes, slices
+from crowdbench.report.data import (
+    ERRORS,
+    KINDS,
+    DrawnPose,
+    Errors,
+    PageData,
+    Panel,
+    Picture,
+    RunPart,
+)
+from crowdbench.report.pictures import Encoded, encode_all
+from crowdbench.report.rendering import percent, rendered
+from crowdbench.report.skeletons import LONG_SIDE, bones_path, marks_path, view_size
+
+MOST_BYTES = 10_000_000
+"""Of a page. Pictures are made smaller, and in the end fewer, to stay below."""
+
+SHOWN_FIRST = 4
+"""Runs that a page with many shows before somebody picks others."""
+
+# What poses and tables may take of a page; the rest is for pictures.
+_MOST_TEXT = 0.72
+
+MEANINGS = {
+    "good": "where it belongs",
+    "jitter": "near, not exact",
+    "inversion": "left and right exchanged",
+    "swap": "on another person",
+    "miss": "far from everything",
+}
+_PERSON_COLOURS = 7
+_MARKS = {"jitter": "mj", "inversion": "mi", "swap": "ms", "miss": "mm"}
+_GAIN_NAMES = {"score": "scores", "background": "false persons", "not found": "persons missed"}
+_SPEED_WORDS = frozenset({"device", "precision", "machine"})
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run as the template needs it."""
+
+    part: RunPart
+    label: str
+    classes: str
+    shown: bool
+    cells: tuple["_Cell", ...]
+    interval: str
+    speed: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Cell:
+    text: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class _DrawnPanel:
+    run: int
+    words: str
+    paths: Markup
+
+
+@dataclass(frozen=True)
+class _DrawnPicture:
+    key: int
+    picture: Picture
+    name: str
+    words: str
+    width: int
+    height: int
+    truth: str
+    panels: tuple[_DrawnPanel, ...]
+    address: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class _DrawnSection:
+    title: str
+    words: str
+    pictures: tuple[_DrawnPicture, ...]
+
+
+def report_html(data: PageData, most_bytes: int = MOST_BYTES) -> bytes:
+    """Write the page.
+
+    Args:
+        data: what it shows.
+        most_bytes: its size. Where tables and poses alone are larger, pictures are left out, from the end of
+            every part of the gallery; the page says how many.
+    """
+    sections, left_out = _fitting(_drawn_sections(data), int(most_bytes * _MOST_TEXT))
+    if left_out:
+        data = replace(
+            data,
+            notes=(*data.notes, f"{left_out} pictures are left out: the page would be too large for them."),
+        )
+    bare = _page(data, sections)
+    pictures = [picture for section in sections for picture in section.pictures]
+    # A little less than all: problems are told in words, which count as well.
+    room = most_bytes - len(bare) - 300 * len(pictures) - 1000
+    found = encode_all([picture.picture for picture in pictures], len(pictures), room)
+    return _page(data, _with_images(sections, found))
+
+
+def labels_of(runs: Sequence[RunPart]) -> list[str]:
+    """What tells the runs of a page apart: the method, with the run's id where methods are equal."""
+    counts = Counter(run.method for run in runs)
+    return [run.method if counts[run.method] == 1 else f"{run.method} {run.id}" for run in runs]
+
+
+def _page(data: PageData, sections: Sequence[_DrawnSection]) -> bytes:
+    runs = _runs(data)
+    errors = [
+        _drawn_errors(index, run.errors) for index, run in enumerate(data.runs) if run.errors is not None
+    ]
+    title = f"{runs[0].label} on" if len(runs) == 1 else f"{len(runs)} runs on"
+    speed_names = list(dict.fromkeys(name for run in data.runs for name, _ in run.speed))
+    together = next((run.errors.together for run in data.runs if run.errors and run.errors.together), {})
+    gains = _gain_kinds(data)
+    return rendered(
+        "report.html",
+        style=_switch_rules(len(runs)),
+        title=f"{title} {data.dataset} {data.split}",
+        subtitle=f"{data.keypoints.count} keypoints · made by {data.made_by}" if data.made_by else "",
+        contents=_contents(data, bool(errors), sections),
+        data=data,
+        protocol_of_some=_protocol_of_some(data.runs),
+        runs=runs,
+        rankable=not data.notes_against_ranking,
+        tiles=_tiles(data.runs[0]),
+        statistics=_statistics(data),
+        any_interval=any(run.interval for run in data.runs),
+        charts=[drawn(chart) for chart in data.charts],
+        errors=errors,
+        any_gain=bool(gains),
+        gains=[_GAIN_NAMES.get(kind, kind) for kind in gains],
+        together_order=", ".join(_GAIN_NAMES.get(kind, kind) for kind in together),
+        kinds=KINDS,
+        meanings=MEANINGS,
+        keypoint_names=data.keypoints.keypoints,
+        speed_names=speed_names,
+        speed_words=_SPEED_WORDS,
+        sections=sections,
+        any_marks=any(
+            pose.kinds
+            for section in data.gallery
+            for picture in section.pictures
+            for panel in picture.panels
+            for pose in panel.poses
+        ),
+    )
+
+
+def _switch_rules(count: int) -> str:
+    return "".join(f"body:has(#run-{n}:not(:checked)) .r{n}{{display:none}}\n" for n in range(count))
+
+
+def _contents(
+    data: PageData, any_errors: bool, sections: Sequence[_DrawnSection]
+) -> Iterator[tuple[str, str]]:
+    yield from (("summary", "Summary"), ("protocol", "Protocol"))
+    if data.charts:
+        yield "curves", "Curves"
+    if any_errors:
+        yield from (("errors", "Kinds of error"), ("keypoints", "Keypoints"))
+    yield "speed", "Speed"
+    if sections:
+        yield "gallery", "Gallery"
+    yield "provenance", "Provenance"
+
+
+# --- Runs and their figures
+
+
+def _statistics(data: PageData) -> list[str]:
+    return list(dict.fromkeys(name for run in data.runs for name in run.scores))
+
+
+def _runs(data: PageData) -> list[_Run]:
+    names = _statistics(data)
+    best = {name: max(run.scores.get(name, -1.0) for run in data.runs) for name in names}
+    by_ap = sorted(range(len(data.runs)), key=lambda index: -data.runs[index].scores.get("AP", -1.0))
+    first = set(by_ap[:SHOWN_FIRST])
+    return [
+        _Run(
+            part=part,
+            label=label,
+            classes=run_classes(index),
+            shown=index in first,
+            cells=tuple(
+                _Cell(
+                    percent(value),
+                    not data.notes_against_ranking
+                    and len(data.runs) > 1
+                    and value >= 0
+                    and percent(value) == percent(best[name]),
+                )
+                for name in names
+                for value in [part.scores.get(name, -1.0)]
+            ),
+            interval=_interval(part),
+            speed=dict(part.speed),
+        )
+        for index, (part, label) in enumerate(zip(data.runs, labels_of(data.runs), strict=True))
+    ]
+
+
+def _protocol_of_some(runs: Sequence[RunPart]) -> list[tuple[str, str]]:
+    """Who, and what is said of them and not of all: each sentence once."""
+    said: dict[str, list[str]] = {}
+    for run, label in zip(runs, labels_of(runs), strict=True):
+        for sentence in (*run.protocol, *(f"Warning: {warning}" for warning in run.warnings)):
+            said.setdefault(sentence, []).append(label)
+    return [(", ".join(labels), sentence) for sentence, labels in said.items()]
+
+
+def _interval(run: RunPart) -> str:
+    return "–".join(map(percent, run.interval)) if run.interval else ""
+
+
+def _tiles(run: RunPart) -> list[tuple[str, str, str]]:
+    tiles = [
+        (
+            name.replace("_", " "),
+            percent(value),
+            f"95 %: {_interval(run)}" if name == "AP" and run.interval else "",
+        )
+        for name, value in run.scores.items()
+    ]
+    speed = dict(run.speed)
+    if "persons a second" in speed:
+        tiles.append(("persons a second", speed["persons a second"], speed.get("machine", "")))
+    return tiles
+
+
+# --- Errors
+
+
+def _gain_kinds(data: PageData) -> list[str]:
+    return list(dict.fromkeys(kind for run in data.runs if run.errors for kind in run.errors.alone))
+
+
+def _drawn_errors(run: int, errors: Errors) -> dict[str, Any]:
+    kinds = list(errors.alone)
+    rows = [_drawn_kinds(name, counts) for name, counts in errors.by_keypoint.items()]
+    return {
+        "run": run,
+        **_drawn_kinds("", errors.keypoints),
+        "missed": "–" if errors.false_negatives is None else errors.false_negatives,
+        "false": "–" if errors.false_positives is None else errors.false_positives,
+        "alone": [_points(errors.alone.get(kind)) for kind in kinds],
+        "together": [_points(errors.together.get(kind)) for kind in kinds],
+        "any_together": bool(errors.together),
+        "rows": rows,
+        "good_by_keypoint": {row["name"]: row["shares"][0] for row in rows},
+    }
+
+
+def _points(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:+.1f}"
+
+
+def _drawn_kinds(name: str, counts: Mapping[str, int]) -> dict[str, Any]:
+    total = sum(counts.get(kind, 0) for kind in KINDS)
+    shares = [f"{100 * counts.get(kind, 0) / total:.1f}" if total else "–" for kind in KINDS]
+    parts: list[Slice] = slices(dict(counts))
+    words = ", ".join(f"{kind} {share} %" for kind, share in zip(KINDS, shares, strict=True))
+    return {"name": name, "total": total, "shares": shares, "slices": parts, "words": words}
+
+
+# --- The gallery
+
+
+def _drawn_sections(data: PageData) -> list[_DrawnSection]:
+    keys = iter(range(10**9))
+    return [
+        _DrawnSection(
+            section.title,
+            section.words,
+            tuple(_drawn_picture(next(keys), picture, data) for picture in section.pictures),
+        )
+        for section in data.gallery
+        if section.pictures
+    ]
+
+
+def _drawn_picture(key: int, picture: Picture, data: PageData) -> _DrawnPicture:
+    width, height = view_size(picture.width, picture.height)
+    scale = LONG_SIDE / max(picture.width, picture.height, 1)
+    return _DrawnPicture(
+        key=key,
+        picture=picture,
+        name=picture.name,
+        words=picture.words,
+        width=width,
+        height=height,
+        truth="".join(bones_path(keypoints, data.keypoints, scale) for keypoints in picture.truth),
+        panels=tuple(
+            _DrawnPanel(panel.run, panel.words, Markup(_paths(panel, data, scale)))
+            for panel in picture.panels
+        ),
+    )
+
+
+def _paths(panel: Panel, data: PageData, scale: float) -> str:
+    """Of numbers and our own words alone, so that nothing is to be escaped."""
+    bones: dict[str, list[str]] = {}
+    for pose in panel.poses:
+        classes = "nobody" if pose.person is None else f"p{pose.person % _PERSON_COLOURS}"
+        bones.setdefault(classes, []).append(_bones(pose, data, scale))
+    paths = [f'<path class="predicted {classes}" d="{"".join(ds)}"/>' for classes, ds in bones.items()]
+    for kind in ERRORS:
+        d = "".join(marks_path(pose.keypoints, pose.kinds, kind, scale) for pose in panel.poses)
+        if d:
+            paths.append(f'<path class="marks {_MARKS[kind]}" d="{d}"/>')
+    return "".join(paths)
+
+
+def _bones(pose: DrawnPose, data: PageData, scale: float) -> str:
+    # A predicted keypoint counts whatever its confidence, so that all are drawn.
+    keypoints = pose.keypoints.copy()
+    keypoints[:, 2] = 1
+    return bones_path(keypoints, data.keypoints, scale)
+
+
+def _fitting(sections: list[_DrawnSection], most: int) -> tuple[list[_DrawnSection], int]:
+    """As many pictures of every section as the poses on them leave room for, and how many that leaves out."""
+    sizes = [[_text_size(picture) for picture in section.pictures] for section in sections]
+    kept = [len(of_section) for of_section in sizes]
+    total = sum(map(sum, sizes))
+    left_out = 0
+    while total > most and any(kept):
+        longest = max(range(len(kept)), key=kept.__getitem__)
+        kept[longest] -= 1
+        total -= sizes[longest][kept[longest]]
+        left_out += 1
+    return [
+        replace(section, pictures=section.pictures[:count])
+        for section, count in zip(sections, kept, strict=True)
+        if count
+    ], left_out
+
+
+def _text_size(picture: _DrawnPicture) -> int:
+    # The frame of a picture and of a panel, roughly; what is over or under is made up for by the JPEGs.
+    words = sum(len(panel.paths) + len(panel.words) + 480 for panel in picture.panels)
+    return 900 + len(picture.truth) + 2 * len(picture.words) + words
+
+
+def _with_images(sections: Sequence[_DrawnSection], images: Iterator[Encoded]) -> list[_DrawnSection]:
+    return [
+        replace(
+            section,
+            pictures=tuple(
+                replace(picture, address=image.address, problem=image.problem)
+                # The sections come first: zip must not take an image for nobody.
+                for picture, image in zip(section.pictures, images, strict=False)
+            ),
+        )
+        for section in sections
+    ]

@@ -1,0 +1,117 @@
+"""A run's record in words: how it was measured, how fast it was, where it all came from."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from crowdbench.record import Record
+from crowdbench.run_directory import Run
+
+
+def protocol_sentences(record: Record) -> list[str]:
+    """How a run was measured, a sentence a fact."""
+    protocol = record.protocol
+    images = "All" if protocol.complete else "The first"
+    rest = "" if protocol.complete else " only: the scores are not those of the split"
+    sentences = [
+        f"{images} {protocol.images} images of {protocol.dataset} {protocol.split}{rest}.",
+        f"Scored by {record.scored_by} against the annotations {protocol.annotations[:12]} (SHA-256).",
+        _boxes(protocol.boxes),
+    ]
+    if protocol.flip_test is not None:
+        sentences.append(
+            "Flip test: the network's output for the mirrored image is averaged in."
+            if protocol.flip_test
+            else "No flip test."
+        )
+    if protocol.input_size is not None:
+        height, width = protocol.input_size
+        sentences.append(f"The network sees {height}×{width} pixels (height × width).")
+    if protocol.training_data is not None:
+        sentences.append(
+            "The weights are random: nothing was trained."
+            if protocol.training_data == "none"
+            else f"Trained on {protocol.training_data}."
+        )
+    if protocol.changed_settings:
+        changed = ", ".join(f"{k} = {_json(v)}" for k, v in sorted(protocol.changed_settings.items()))
+        sentences.append(f"Not as published for this dataset: {changed}.")
+    if record.precision != "fp32":
+        sentences.append(f"Computed in {record.precision}.")
+    return [*sentences, *record.corrections]
+
+
+def _boxes(boxes: str) -> str:
+    if boxes == "gt":
+        return (
+            "The method is given the annotated boxes: it does not have to find people, as a real system must."
+        )
+    if boxes == "none":
+        return "The method finds people by itself."
+    if boxes.startswith("detector:"):
+        return f"The method is given a detector's boxes (file {boxes.removeprefix('detector:')})."
+    return f"Where the people come from: {boxes}."
+
+
+def speed(run: Run) -> tuple[tuple[str, str], ...]:
+    """What was timed, and on what."""
+    record = run.record
+    timings = record.timings
+    rows = [
+        ("images a second", _number(timings.get("images_per_s"))),
+        ("persons a second", _number(timings.get("persons_per_s"))),
+        ("seconds", _number(timings.get("predict_s"))),
+        ("processes", _number(timings.get("processes"))),
+        ("batch size", str(record.batch_size)),
+        ("precision", f"{record.precision}{', compiled' if record.compiled else ''}"),
+        ("device", str(record.host.get("gpu", record.device))),
+        ("machine", _machine(record.host)),
+    ]
+    return tuple((name, value) for name, value in rows if value)
+
+
+def _machine(host: Mapping[str, Any]) -> str:
+    cpus = host.get("cpus")
+    return ", ".join(filter(None, (str(host.get("name", "")), f"{cpus} processors" if cpus else "")))
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"
+
+
+def provenance(run: Run) -> tuple[tuple[str, str], ...]:
+    """Everything that it takes to do the run again."""
+    record = run.record
+    settings = msgspec.to_builtins(record.settings)
+    rows = [
+        ("run", record.id),
+        ("directory", str(run.directory)),
+        ("state", record.state),
+        ("method", f"{record.method} ({record.method_origin}), {record.paradigm}"),
+        ("weights", record.weights.source),
+        ("weights' SHA-256", record.weights.sha256 or ""),
+        ("annotations' SHA-256", record.protocol.annotations),
+        ("boxes", record.protocol.boxes),
+        ("settings", ", ".join(f"{name} = {_json(value)}" for name, value in settings.items())),
+        ("seed", str(record.seed)),
+        ("device", record.device),
+        ("machine", ", ".join(f"{name} {_plain(value)}" for name, value in record.host.items())),
+        ("versions", ", ".join(f"{name} {number}" for name, number in record.versions.items())),
+        ("command", shlex.join(record.command)),
+        ("started", record.started),
+        ("finished", record.finished or ""),
+        ("counts", ", ".join(f"{count} {name}" for name, count in record.counts.items())),
+    ]
+    return tuple((name, value) for name, value in rows if value)
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

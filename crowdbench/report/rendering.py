@@ -1,0 +1,84 @@
+"""Templates → one HTML file that needs nothing else and can do nothing else.
+
+Everything that comes from elsewhere (names of plugins, of files, text in records) is escaped by Jinja2, which
+escapes whatever is not explicitly marked as HTML. Should something get past it, the page's content security
+policy lets the browser run this page's own script and style only, and load nothing.
+"""
+
+import base64
+import hashlib
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).with_name("templates")
+# What a browser does not show, or takes for an error: control characters, white space excepted.
+_UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
+
+
+def rendered(template: str, style: str = "", **values: Any) -> bytes:
+    """Fill a template.
+
+    Args:
+        template: a file's name in ``templates/``; it extends ``base.html``.
+        style: rules of this page beside those of ``page.css``. Never made of text from elsewhere.
+        **values: what the template asks for.
+
+    Returns:
+        The page in UTF-8. What is no Unicode (names of files) is written as ``\\udcff``.
+    """
+    all_style = (TEMPLATES / "page.css").read_text() + style
+    script = (TEMPLATES / "page.js").read_text()
+    html = (
+        _environment()
+        .get_template(template)
+        .render(style=Markup(all_style), script=Markup(script), policy=policy(all_style, script), **values)
+    )
+    return html.encode("utf-8", "backslashreplace")
+
+
+def policy(style: str, script: str) -> str:
+    """The content security policy of a page with one inline style and one inline script."""
+    return (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return _UNSEEN.sub("\ufffd", value)
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A fraction in percent; a dash where there was nothing to count."""
+    if value is None or not value >= 0:
+        return "–"
+    return f"{100 * value:.{digits}f}"

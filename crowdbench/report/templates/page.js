@@ -1,0 +1,115 @@
+"use strict";
+// Everything here is an addition: without it the page shows the same, unsorted and unfiltered.
+document.documentElement.classList.add("js");
+
+// --- Tables that sort. Cells may carry data-value where what they show does not sort by itself.
+const valueOf = (row, column) => {
+  const cell = row.cells[column];
+  return cell ? (cell.dataset.value ?? cell.textContent.trim()) : "";
+};
+const compare = (a, b) => {
+  const x = parseFloat(a), y = parseFloat(b);
+  const isNumber = [x, y].map((n, i) => String([a, b][i]).trim() !== "" && Number.isFinite(n) && isFinite([a, b][i]));
+  if (isNumber[0] && isNumber[1]) return x - y;
+  return a.localeCompare(b, undefined, { numeric: true });
+};
+const isMissing = (text) => text === "" || text === "–" || text === "-";
+for (const table of document.querySelectorAll("table.sortable")) {
+  [...table.tHead.rows[0].cells].forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const before = head.getAttribute("aria-sort");
+      // Figures are wanted from the best, names from A.
+      const isHighBest = head.classList.contains("n") && !head.classList.contains("low");
+      const first = isHighBest ? "descending" : "ascending";
+      const other = first === "ascending" ? "descending" : "ascending";
+      const order = before === first ? other : first;
+      for (const cell of table.tHead.rows[0].cells) cell.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", order);
+      const rows = [...table.tBodies[0].rows].map((row) => [valueOf(row, column), row]);
+      rows.sort(([a], [b]) => {
+        if (isMissing(a) || isMissing(b)) return isMissing(a) - isMissing(b);
+        return order === "ascending" ? compare(a, b) : compare(b, a);
+      });
+      table.tBodies[0].append(...rows.map(([, row]) => row));
+    });
+  });
+}
+
+// --- The leaderboard's filter: every word must be somewhere in the row or in its table's title.
+const words = document.getElementById("words");
+if (words) {
+  const select = document.getElementById("table");
+  const said = document.getElementById("found");
+  const parts = [...document.querySelectorAll("section.board")];
+  const filter = () => {
+    const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0, all = 0;
+    for (const part of parts) {
+      const title = part.querySelector("h2").textContent.toLowerCase();
+      const isChosen = !select.value || select.value === part.id;
+      let here = 0;
+      for (const row of part.querySelector("tbody").rows) {
+        const text = title + " " + row.textContent.toLowerCase();
+        row.hidden = !isChosen || !wanted.every((word) => text.includes(word));
+        here += !row.hidden;
+        all += 1;
+      }
+      part.hidden = here === 0;
+      shown += here;
+    }
+    said.textContent = `${shown} of ${all} rows`;
+  };
+  words.addEventListener("input", filter);
+  select.addEventListener("change", filter);
+  filter();
+}
+
+// --- Several runs: all or none of them.
+for (const button of document.querySelectorAll("button[data-runs]")) {
+  button.addEventListener("click", () => {
+    for (const box of document.querySelectorAll(".runs input")) box.checked = button.dataset.runs === "all";
+  });
+}
+
+// --- A picture, large; the arrow keys lead to the next one.
+const dialog = document.querySelector("dialog");
+if (dialog) {
+  const views = () => [...document.querySelectorAll("main svg.view")].filter((view) => view.checkVisibility());
+  const place = document.getElementById("enlarged"), told = document.getElementById("told");
+  let current = null;
+  const show = (view) => {
+    current = view;
+    const copy = view.cloneNode(true);
+    copy.removeAttribute("tabindex");
+    copy.removeAttribute("role");
+    place.replaceChildren(copy);
+    const caption = view.closest(".picture").querySelector("figcaption").textContent;
+    told.textContent = `${view.closest(".panel").querySelector("p")?.textContent ?? ""} ${caption}`.trim();
+    if (!dialog.open) dialog.showModal();
+  };
+  const go = (step) => {
+    const all = views(), at = all.indexOf(current) + step;
+    if (at >= 0 && at < all.length) show(all[at]);
+  };
+  for (const view of document.querySelectorAll("main svg.view")) {
+    view.tabIndex = 0;
+    view.setAttribute("role", "button");
+    view.addEventListener("click", () => show(view));
+    view.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); show(view); }
+    });
+  }
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowRight") go(1);
+    if (event.key === "ArrowLeft") go(-1);
+  });
+  dialog.addEventListener("close", () => { if (current) current.focus(); });
+  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  document.getElementById("close").addEventListener("click", () => dialog.close());
+  document.getElementById("next").addEventListener("click", () => go(1));
+  document.getElementById("previous").addEventListener("click", () => go(-1));
+}
