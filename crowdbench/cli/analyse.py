@@ -87,8 +87,8 @@ def _analysed(
         measured = opened.record.protocol
         if (dataset or measured.dataset, split or measured.split) != (measured.dataset, measured.split):
             raise click.UsageError(
-                f"{run} is a run on {measured.dataset} {measured.split}; --dataset and --split are for results "
-                "files."
+                f"{run} is a run on {measured.dataset} {measured.split}; --dataset and --split are for "
+                "results files."
             )
         elsewhere = annotations is not None or root is not None
         return analyse_run(opened, reopened(measured, root, annotations) if elsewhere else None)
