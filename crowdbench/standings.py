@@ -1,11 +1,14 @@
 """What a run, or a published figure, shows on the leaderboard."""
 
+import logging
 import math
+import os
 from typing import Any
 
 import msgspec
 
 from crowdbench.deltas import averaging, kind_of
+from crowdbench.errors import InputError
 from crowdbench.published import PublishedResult
 from crowdbench.record import Record
 from crowdbench.run_directory import Run
@@ -13,6 +16,7 @@ from crowdbench.standings_table import CHANGED, DELTA, INTERVAL, Column, Standin
 from crowdbench.stored_complexity import FILE as COMPLEXITY
 from crowdbench.stored_complexity import stored_complexity
 
+log = logging.getLogger("crowdbench")
 INTERVAL_FILE = "interval.json"
 
 # Statistics of all datasets in the order in which they are shown; those that are not here stand in
@@ -165,19 +169,23 @@ def _called(row: PublishedResult) -> str:
 
 
 def _interval(run: Run, compute: bool) -> dict[str, Value]:
-    if not compute and not (run.directory / INTERVAL_FILE).exists():
+    if not compute and not os.path.exists(f"{run.directory}/{INTERVAL_FILE}"):  # noqa: PTH110  (ten thousand)
         return {}
-    from crowdbench.bootstrap import stored_interval
+    from crowdbench.bootstrap import LEVEL, stored_interval
 
-    found = stored_interval(run, compute=compute)
-    if found is None:
+    try:
+        found = stored_interval(run, compute=compute)
+    except InputError as error:
+        log.warning("%s: no interval: %s", run.directory, str(error).splitlines()[0])
+        return {}
+    if found is None or found.level != LEVEL or found.low < 0:
         return {}
     low, high = 100 * found.low, 100 * found.high
     return {INTERVAL: f"{low:.1f} to {high:.1f}", "AP_low": low, "AP_high": high}
 
 
 def _cost(run: Run, compute: bool) -> dict[str, Value]:
-    if not compute and not (run.directory / COMPLEXITY).exists():
+    if not compute and not os.path.exists(f"{run.directory}/{COMPLEXITY}"):  # noqa: PTH110  (ten thousand)
         return {}
     found = stored_complexity(run, compute=compute)
     if found is None:

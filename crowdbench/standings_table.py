@@ -192,36 +192,35 @@ def marked(
 
 
 def _best_of(name: str, standings: Sequence[Standing]) -> list[int]:
-    runs: list[float] = []
-    of_kind: dict[tuple[str, ...], list[tuple[float, bool]]] = {}
-    for standing in standings:
-        number = standing.number(name)
-        if number is None:
-            continue
-        # What is printed decides: figures are published with one decimal.
-        number = round(number, 1)
-        if not standing.is_published:
-            runs.append(number)
-        if standing.compared is not None:
-            of_kind.setdefault(standing.compared, []).append((number, standing.is_published))
+    # What is printed decides: figures are published with one decimal.
+    numbered = [
+        (index, standing, round(number, 1))
+        for index, standing in enumerate(standings)
+        if (number := standing.number(name)) is not None
+    ]
+    runs = [number for _, standing, number in numbered if not standing.is_published]
     best_run = max(runs, default=-math.inf)
-    best_published = {
-        kind: max((n for n, is_published in numbers if is_published), default=-math.inf)
-        for kind, numbers in of_kind.items()
-    }
-    best_of_all = {kind: max(n for n, _ in numbers) for kind, numbers in of_kind.items()}
-    best = []
-    for index, standing in enumerate(standings):
-        number, kind = standing.number(name), standing.compared
-        if number is None:
+    if len(runs) == len(numbered):
+        return [index for index, _, number in numbered if number == best_run] if len(runs) > 1 else []
+    of_kind: dict[tuple[str, ...], list[float]] = {}
+    published_of_kind: dict[tuple[str, ...], float] = {}
+    for _, standing, number in numbered:
+        kind = standing.compared
+        if kind is None:
             continue
-        number = round(number, 1)
-        rivals = len(of_kind.get(kind, ())) if kind is not None else 0
+        of_kind.setdefault(kind, []).append(number)
         if standing.is_published:
-            is_best = kind is not None and rivals > 1 and number >= best_of_all[kind]
+            published_of_kind[kind] = max(number, published_of_kind.get(kind, -math.inf))
+    best_of_kind = {kind: max(numbers) for kind, numbers in of_kind.items()}
+    best = []
+    for index, standing, number in numbered:
+        kind = standing.compared
+        rivals = of_kind[kind] if kind is not None else []
+        if standing.is_published:
+            is_best = len(rivals) > 1 and number == best_of_kind[kind or ()]
         else:
-            beaten = kind is not None and number < best_published.get(kind, -math.inf)
-            is_best = number >= best_run and not beaten and (len(runs) > 1 or rivals > 1)
+            beaten = kind is not None and number < published_of_kind.get(kind, -math.inf)
+            is_best = number == best_run and not beaten and (len(runs) > 1 or len(rivals) > 1)
         if is_best:
             best.append(index)
     return best

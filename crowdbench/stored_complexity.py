@@ -58,7 +58,10 @@ def stored_complexity(run: Run, *, compute: bool = False) -> StoredComplexity | 
         log.warning("%s: its network cannot be counted here: %s", run.directory, str(error).splitlines()[0])
         return None
     if found is not None:
-        write_whole(path, msgspec.json.encode(found) + b"\n")
+        try:
+            write_whole(path, msgspec.json.encode(found) + b"\n")
+        except OSError as error:
+            log.warning("%s: not kept: %s", path, error.strerror)
     return found
 
 

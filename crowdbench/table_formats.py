@@ -37,7 +37,8 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",  # the character itself depends on the font's encoding
+    "`": "{`}",  # two of them, or one after ? or !, would be another character
     "[": "{[}",  # after \\ it would begin an optional argument
     "]": "{]}",
     "²": r"\textsuperscript{2}",
@@ -66,10 +67,7 @@ def to_text(tables: Sequence[Table], *, styled: bool = False, width: int | None 
 def _text(table: Table, styled: bool, width: int | None) -> str:
     grid = [[plain(cell(column, standing)) for column in table.columns] for standing in table.standings]
     heads = [plain(column.name) for column in table.columns]
-    widths = [
-        max(_width(head), *(_width(row[place] or MISSING) for row in grid))
-        for place, head in enumerate(heads)
-    ]
+    widths = [max(map(_width, (head, MISSING, *column))) for head, *column in zip(heads, *grid, strict=True)]
     shown = _fitting(table.columns, widths, width)
     lines = [plain(table.title), ""]
     aligned = [[_aligned(heads[p], widths[p], table.columns[p]) for p in shown]]
@@ -167,8 +165,8 @@ def _latex(table: Table) -> str:
         content = _for_latex(cell(column, table.standings[index]))
         if not content:
             return "" if column.is_text else "--"
-        if not column.is_text and content.startswith("-"):
-            content = f"${content}$"  # a minus, not a hyphen
+        if not column.is_text:
+            content = content.replace("-", "$-$")  # a minus, not a hyphen
         return rf"\textbf{{{content}}}" if (index, column.name) in table.best else content
 
     lines = [
@@ -195,7 +193,8 @@ def _latex_row(cells: Sequence[str]) -> str:
 
 
 def _for_latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in plain(text))
+    escaped = "".join(_LATEX.get(character, character) for character in plain(text))
+    return re.sub(r"-(?=-)", "-{}", escaped)  # two of them would be a dash
 
 
 def to_csv(tables: Sequence[Table]) -> str:

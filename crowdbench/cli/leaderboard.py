@@ -120,10 +120,9 @@ def _formatted(tables: "Sequence[Table]", style: str) -> str:
     from crowdbench.table_formats import FORMATS, to_text
 
     if style == "html":
-        from importlib import import_module
+        from crowdbench.report.board_page import leaderboard_html
 
-        page: str = import_module("crowdbench.report.board_page").leaderboard_html(tables)
-        return page
+        return leaderboard_html(tables)
     if style == "text" and sys.stdout.isatty():
         return to_text(tables, styled=True, width=shutil.get_terminal_size().columns)
     return FORMATS[style](tables)
