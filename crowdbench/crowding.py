@@ -114,7 +114,7 @@ def _row(level: float, run: Run, split: str, boxes: str, out: Path) -> dict[str,
         **{name: scores[name] if scores.get(name, -1) >= 0 else math.nan for name in STATISTICS},
         "boxes": record.protocol.boxes,
         "annotations": record.protocol.annotations,
-        "run": run.directory.relative_to(out).as_posix(),
+        "run": run.directory.absolute().relative_to(out.absolute()).as_posix(),
     }
 
 

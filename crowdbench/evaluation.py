@@ -23,16 +23,17 @@ from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.checkpoints import load_weights, read_state_dict
 from crowdbench.dataset import Dataset
 from crowdbench.errors import CrowdbenchError, InputError, MachineError, RunError, SettingsError
-from crowdbench.files import write_whole
 from crowdbench.hashing import file_digest
 from crowdbench.loading import refuse_unguarded_scripts
 from crowdbench.logfile import log_file
-from crowdbench.method import Method, NetworkMethod, Precision
+from crowdbench.method import Method, NetworkMethod
 from crowdbench.parts import Parts
-from crowdbench.place import Place, device_of, place_in, processors, start_name
+from crowdbench.place import Place, device_of, place_in, processors
+from crowdbench.precision import Precision
 from crowdbench.prediction import as_results, predict_batches
 from crowdbench.record import Protocol, Record, Weights, identity
 from crowdbench.run_directory import Run
+from crowdbench.sharing import clear, remove_marks, wait_for_others, wait_until_cleared
 from crowdbench.types import Sample
 from crowdbench.weights import ResolvedWeights, Transfer, resolve_weights
 from crowdbench.writer import at_work
@@ -44,10 +45,6 @@ if TYPE_CHECKING:
     from crowdbench.scoring import Scores
 
 log = logging.getLogger("crowdbench")
-
-# The first process waits so long for the next batches of the others.
-_PATIENCE_S = 1800.0
-_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -139,12 +136,14 @@ def evaluate(
     if workers is None:
         workers = min(8, max(1, processors(os.environ, place) // 2))
     if not place.is_first:
+        if again:
+            wait_until_cleared(run.directory)
         _compute(
             run, method, dataset, found.path, count, execution, place, workers, save_every_s, on_progress
         )
         return run
     if again:
-        Parts(run.directory / "parts", record.id).remove()
+        clear(run.directory, Parts(run.directory / "parts", record.id), place)
     run.write_record()
     with log_file(run.directory / "log.txt"):
         try:
@@ -156,30 +155,6 @@ def evaluate(
         except BaseException as error:
             _close(run, error)
             raise
-
-
-def _cleared_mark(run: Run) -> Path:
-    return run.directory / f".cleared-{start_name(os.environ)}"
-
-
-def _clear(run: Run, place: Place) -> None:
-    """Forget the predictions of an earlier time, and tell the other processes."""
-    Parts(run.directory / "parts", run.record.id).remove()
-    if place.count > 1:
-        write_whole(_cleared_mark(run), b"")
-
-
-def _wait_until_cleared(run: Run) -> None:
-    """Predictions of an earlier time would be taken for this one's.
-
-    Raises:
-        MachineError: the first process has not begun for a long time.
-    """
-    deadline = time.monotonic() + _PATIENCE_S
-    while not _cleared_mark(run).exists():
-        if time.monotonic() > deadline:
-            raise MachineError(f"{run.directory}: the first process has not begun. See its log.")
-        time.sleep(_POLL_S)
 
 
 def _told(
@@ -458,7 +433,7 @@ def _compute(
     finally:
         parts.flush()
     if place.is_first and place.count > 1:
-        _wait_for_others(parts, len(batches), run)
+        wait_for_others(parts, len(batches), lambda: _finished(run) is not None)
     fresh = [index for index in range(len(batches)) if index not in before and index in parts.done]
     return _Computed(
         samples,
@@ -469,29 +444,6 @@ def _compute(
         sum(parts.done[i] for i in fresh),
         time.perf_counter() - clock,
     )
-
-
-def _wait_for_others(parts: Parts, batches: int, run: Run) -> None:
-    """Until all batches are done.
-
-    Raises:
-        MachineError: nothing has come for a long time.
-    """
-    deadline = time.monotonic() + _PATIENCE_S
-    while len(parts.done) < batches:
-        before = len(parts.done)
-        parts.look()
-        if len(parts.done) > before:
-            deadline = time.monotonic() + _PATIENCE_S
-        elif _finished(run) is not None:
-            return  # somebody else has finished this very run
-        elif time.monotonic() > deadline:
-            raise MachineError(
-                f"{parts.folder}: {batches - len(parts.done)} of {batches} batches are missing, and nothing "
-                f"has come from the other processes for {_PATIENCE_S / 60:.0f} minutes.\nSee their logs; all "
-                "must see one folder of runs."
-            )
-        time.sleep(_POLL_S)
 
 
 def _carry_out(
@@ -545,7 +497,7 @@ def _carry_out(
     run = Run(run.directory, record)
     run.write_record()
     parts.remove()
-    _cleared_mark(run).unlink(missing_ok=True)
+    remove_marks(run.directory)
     return run
 
 

@@ -145,11 +145,14 @@ class Job:
         """
         path = self.folder / "job.json"
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Order)
+            found = msgspec.json.decode(path.read_bytes(), type=Order)
         except OSError as error:
             raise LaunchError(f"{path}: no job here ({error.strerror}).") from error
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise LaunchError(f"{path}: not a job of this version of crowdbench ({error}).") from error
+        if found.schema > SCHEMA:
+            raise LaunchError(f"{path}: a newer version of crowdbench wrote this job; use that one.")
+        return found
 
     def request(self) -> AnyRequest:
         """What was asked, to be carried out."""

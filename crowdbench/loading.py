@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate, pairwise
 from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any
@@ -153,7 +154,6 @@ def _start_worker(_: int) -> None:
     # A signal to the whole process group is the main process's to handle: it ends its workers itself.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     threading.Thread(target=_die_with_main_process, daemon=True).start()
 
 
@@ -167,7 +167,9 @@ def _die_with_main_process() -> None:
 
 def _unless_workers_die(loader: "DataLoader[Batch]") -> Iterator[Batch]:
     try:
-        yield from loader
+        with _children_do_not_hear(signal.SIGUSR2):
+            batches = iter(loader)
+        yield from batches
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
@@ -175,6 +177,16 @@ def _unless_workers_die(loader: "DataLoader[Batch]") -> Iterator[Batch]:
             f"a loader process died: {str(error).splitlines()[0]}\n"
             "It may have run out of memory. --workers 0 prepares in the main process and shows what happens."
         ) from error
+
+
+@contextmanager
+def _children_do_not_hear(number: signal.Signals) -> Iterator[None]:
+    """A signal that clusters send to all processes of a job would kill those that do not expect it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})  # which is inherited
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def refuse_unguarded_scripts() -> None:

@@ -13,7 +13,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 import msgspec
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from crowdbench import plugins
 from crowdbench.checkpoints import load_weights
 from crowdbench.errors import PluginError, SettingsError, UnknownNameError
+from crowdbench.precision import Precision
 from crowdbench.recipe import Recipe
 from crowdbench.types import FloatArray, KeypointSet, Paradigm, Pose, Sample
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from crowdbench.dataset import Dataset
 
-Precision = Literal["fp32", "bf16", "fp16"]
 Example = Any  # what one image becomes; anything that can be pickled
 Batch = Any  # what several examples become; `predict` moves it to the network's device
 

@@ -61,6 +61,10 @@ def start_name(environment: Mapping[str, str]) -> str:
     slurm = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT")
     torchrun = ("TORCHELASTIC_RUN_ID", "MASTER_PORT", "TORCHELASTIC_RESTART_COUNT")
     names = torchrun if "TORCHELASTIC_RUN_ID" in environment else slurm
+    one_machine = environment.get("LOCAL_WORLD_SIZE") == environment.get("WORLD_SIZE")
+    if one_machine and environment.get("TORCHELASTIC_RUN_ID") == "none":
+        # torchrun calls every start the same; its own process is another each time.
+        return f"torchrun-{os.getppid()}"
     return "-".join(environment.get(name, "0").replace("/", "_") for name in names)
 
 

@@ -80,7 +80,9 @@ def load(kind: Kind, name: str) -> object:
     """
     plugins = installed(kind)
     if name not in plugins:
-        raise UnknownNameError(kind, name, plugins, hint=f"`crowdbench {kind}s` lists what is installed.")
+        listed = kind in ("method", "dataset")
+        hint = f"`crowdbench {kind}s` lists what is installed." if listed else ""
+        raise UnknownNameError(kind, name, plugins, hint=hint)
     plugin = plugins[name]
     if isinstance(plugin, PluginError):
         raise plugin

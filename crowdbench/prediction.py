@@ -9,8 +9,8 @@ import msgspec
 from crowdbench.batching import in_batches
 from crowdbench.errors import RunError, ShapeError
 from crowdbench.loading import load_batches
-from crowdbench.method import Method, NetworkMethod, Precision
-from crowdbench.precision import autocast
+from crowdbench.method import Method, NetworkMethod
+from crowdbench.precision import Precision, autocast
 from crowdbench.types import Pose, Sample
 
 if TYPE_CHECKING:

@@ -65,19 +65,16 @@ def _files() -> Iterator[Path]:
         yield shipped.path
 
 
-def all_profiles() -> dict[str, Profile]:
-    """Every profile by name, and every launcher.
-
-    Raises:
-        InputError: a file cannot be read, or a profile names no launcher.
-    """
-    found: dict[str, Profile] = {}
+def _tables() -> dict[str, tuple[Mapping[str, Any], Path | None]]:
+    """What is written under each name, and where; a launcher's own name stands for it without options."""
+    found: dict[str, tuple[Mapping[str, Any], Path | None]] = {}
     for path in _files():
-        for name, options in _read(path).items():
-            if name not in found:
-                found[name] = _profile(name, options, path)
+        for name, table in _read(path).items():
+            if name == LOCAL:
+                raise InputError(f"{path}: no profile can be called {LOCAL!r}; that is this very process.")
+            found.setdefault(name, (table, path))
     for launcher in plugins.installed("launcher"):
-        found.setdefault(launcher, Profile(launcher, launcher))
+        found.setdefault(launcher, ({"launcher": launcher}, None))
     return found
 
 
@@ -88,7 +85,7 @@ def find_profile(name: str) -> Profile:
         UnknownNameError: nobody knows it.
         InputError: a file cannot be read, or a profile names no launcher.
     """
-    known = all_profiles()
+    known = _tables()
     if name not in known:
         raise UnknownNameError(
             "launcher or profile",
@@ -96,7 +93,7 @@ def find_profile(name: str) -> Profile:
             [LOCAL, *known],
             hint=f"A profile stands under [profile.NAME] in {PROJECT_FILE} or {user_folder() / USER_FILE}.",
         )
-    return known[name]
+    return _profile(name, *known[name])
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
@@ -108,9 +105,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         raise InputError(f"{path}: not a file of profiles: {error}.") from error
 
 
-def _profile(name: str, table: Mapping[str, Any], path: Path) -> Profile:
-    if name == LOCAL:
-        raise InputError(f"{path}: no profile can be called {LOCAL!r}; that is this very process.")
+def _profile(name: str, table: Mapping[str, Any], path: Path | None) -> Profile:
     options = dict(table)
     launcher = options.pop("launcher", None)
     if not isinstance(launcher, str):

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from crowdbench.errors import DataError
-from crowdbench.method import Precision
+from crowdbench.precision import Precision
 
 # How something is done, not what: asked in another way it is still the same.
 _MANNER = frozenset({"command", "workers", "save_every_s", "again", "trackers", "out"})

@@ -111,13 +111,13 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return [SuiteRun(method=m, dataset=d, seed=s, **common) for m, d, s in product(*axes)]
 
 
-class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"single": "run"}):
+class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"runs": "run"}):
     """Runs that belong together.
 
     Attributes:
         name: what the suite is called; an installed suite's file has the same name.
         description: what it measures, in one sentence.
-        single: in the order of the file, where each is a ``[[run]]``.
+        runs: those that stand alone, in the order of the file, where each is a ``[[run]]``.
         grid: many at once; each is a ``[[grid]]``.
         source: where the published figures were read.
         detector: files of detections, by the name that the runs use.
@@ -125,20 +125,20 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     name: Text
     description: Text
-    single: tuple[SuiteRun, ...] = ()
+    runs: tuple[SuiteRun, ...] = ()
     grid: tuple[Grid, ...] = ()
     source: str = ""
     detector: dict[str, Detector] = {}
 
     @property
-    def runs(self) -> tuple[SuiteRun, ...]:
-        """All of them: the single ones, then those of the grids."""
-        return (*self.single, *(run for grid in self.grid for run in grid.runs()))
+    def all_runs(self) -> tuple[SuiteRun, ...]:
+        """Those that stand alone, then those of the grids."""
+        return (*self.runs, *(run for grid in self.grid for run in grid.runs()))
 
     def __post_init__(self) -> None:
-        if not self.runs:
+        if not self.all_runs:
             raise ValueError("it names no run: write a [[run]] or a [[grid]]")
-        named = {run.detector for run in self.runs if run.detector is not None}
+        named = {run.detector for run in self.all_runs if run.detector is not None}
         for name in sorted(named - self.detector.keys()):
             raise ValueError(f"a run takes the boxes of {name!r}, and there is no [detector.{name}]")
 

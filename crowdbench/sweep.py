@@ -121,11 +121,11 @@ def plan(
         InputError: the pattern matches no run.
     """
     roots, boxes = roots or {}, boxes or {}
-    _refuse_strangers("dataset", suite, roots, {row.dataset for row in suite.runs})
+    _refuse_strangers("dataset", suite, roots, {row.dataset for row in suite.all_runs})
     _refuse_strangers("detector", suite, boxes, suite.detector)
-    rows = [row for row in suite.runs if only is None or _matches(row, only)]
+    rows = [row for row in suite.all_runs if only is None or _matches(row, only)]
     if not rows:
-        known = ", ".join(sorted({f"{row.method}/{row.dataset}" for row in suite.runs}))
+        known = ", ".join(sorted({f"{row.method}/{row.dataset}" for row in suite.all_runs}))
         raise InputError(f"no run of the suite {suite.name} matches {only!r}.\nRuns: {known}.")
     done = [] if options.get("again") else find_runs(options.get("out", Request.out))
     cells = []

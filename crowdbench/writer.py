@@ -299,7 +299,11 @@ def _has_ended(claim: Claim) -> bool:
         return True
     except PermissionError:
         return False
-    return False
+    try:
+        state = Path(f"/proc/{claim.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state in ("Z", "X")  # it has ended, and its parent has not looked yet
 
 
 def _refusal(folder: Path, held: Claim | None) -> SupersededError:

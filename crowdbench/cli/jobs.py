@@ -110,8 +110,9 @@ def _rich_table(rows: "Sequence[Standing]") -> "Table":
     table = Table(*_HEADERS, box=None)
     for row in rows:
         table.add_row(*(Text(cell, style=_STYLES.get(row.state, "")) for cell in _cells(row)))
-        if row.state in ("failed", "lost") and row.job is not None:
-            table.add_row("", "", "", "", "", Text(f"log: {_log_of(row)}", style="dim"))
+        log = _log_of(row) if row.state in ("failed", "lost") else None
+        if log is not None:
+            table.add_row("", "", "", "", "", Text(f"log: {log}", style="dim"))
     return table
 
 
@@ -121,19 +122,22 @@ def _print_plainly(rows: "Sequence[Standing]") -> None:
     cells = []
     for row in rows:
         cells.append(_cells(row))
-        if row.state in ("failed", "lost") and row.job is not None:
-            cells.append(["", "", "", "", "", f"log: {_log_of(row)}"])
+        log = _log_of(row) if row.state in ("failed", "lost") else None
+        if log is not None:
+            cells.append(["", "", "", "", "", f"log: {log}"])
     if cells:
         click.echo(tabulate(cells, headers=_HEADERS, disable_numparse=True) + "\n")
 
 
-def _log_of(row: "Standing") -> Path:
+def _log_of(row: "Standing") -> Path | None:
+    """What says most about a job; None if nothing does."""
     from crowdbench.jobs import Job
 
-    assert row.job is not None
+    if row.job is None:
+        return None
     job = Job(row.job)
     files = _log_files(job)
-    return files[0] if files else job.log
+    return files[0] if files else job.log if job.log.is_file() else None
 
 
 def _print_json(rows: "Sequence[Standing]") -> None:
@@ -141,7 +145,7 @@ def _print_json(rows: "Sequence[Standing]") -> None:
 
     encoded = msgspec.json.encode(
         [
-            {**msgspec.to_builtins(row, enc_hook=str), "log": str(_log_of(row)) if row.job else None}
+            {**msgspec.to_builtins(row, enc_hook=str), "log": str(log) if (log := _log_of(row)) else None}
             for row in rows
         ]
     )

@@ -9,7 +9,7 @@ import click
 from crowdbench.cli.run import _progress_shown, _settings, _stopping_cleanly
 
 if TYPE_CHECKING:
-    from crowdbench.method import Precision
+    from crowdbench.precision import Precision
     from crowdbench.predicting import Predicted
 
 DEFAULT_FOLDER = Path("poses")

@@ -46,8 +46,9 @@ def refuse_queue_options(gpus: int | None, nodes: int | None, wait: bool) -> Non
         if value is not None
     ]
     if given:
+        verb = "goes" if len(given) == 1 else "go"
         raise click.UsageError(
-            f"{' and '.join(given)} go with --on slurm, or a profile. To use several GPUs of this machine: "
+            f"{' and '.join(given)} {verb} with --on slurm, or a profile. To use several GPUs of this machine: "
             "torchrun --nproc-per-node N -m crowdbench ..."
         )
 

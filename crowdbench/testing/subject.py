@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from crowdbench.batching import default_batch_size
 from crowdbench.errors import ShapeError
 from crowdbench.evaluation import build_network
-from crowdbench.method import Method, NetworkMethod, Precision
+from crowdbench.method import Method, NetworkMethod
+from crowdbench.precision import Precision
 from crowdbench.prediction import predict_batches
 from crowdbench.testing.agreement import by_box
 from crowdbench.testing.outcome import Unanswerable, described

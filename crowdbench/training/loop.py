@@ -22,8 +22,9 @@ from crowdbench.dataset import Dataset
 from crowdbench.errors import CrowdbenchError, MachineError, MissingDataError, StoppedError, SupersededError
 from crowdbench.loading import load_training_batches, refuse_unguarded_scripts
 from crowdbench.logfile import log_file
-from crowdbench.method import NetworkMethod, Precision, override
+from crowdbench.method import NetworkMethod, override
 from crowdbench.place import device_of, place_in
+from crowdbench.precision import Precision
 from crowdbench.recipe import Recipe
 from crowdbench.training.checkpoint import Best, Checkpoint, Checkpoints, Position
 from crowdbench.training.metrics import MetricsFile, open_trackers

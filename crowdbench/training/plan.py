@@ -14,8 +14,9 @@ from crowdbench import machine, plugins
 from crowdbench.dataset import Dataset
 from crowdbench.errors import SettingsError
 from crowdbench.hashing import file_digest
-from crowdbench.method import NetworkMethod, Precision
+from crowdbench.method import NetworkMethod
 from crowdbench.place import Place, processors
+from crowdbench.precision import Precision
 from crowdbench.recipe import Recipe
 from crowdbench.record import Weights
 from crowdbench.training.record import Selection, TrainingRecord, training_identity

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from crowdbench.errors import RunError, SettingsError
-from crowdbench.method import Batch, NetworkMethod, Precision
-from crowdbench.precision import autocast
+from crowdbench.method import Batch, NetworkMethod
+from crowdbench.precision import Precision, autocast
 from crowdbench.randomness import step_seed
 from crowdbench.recipe import Recipe
 from crowdbench.training.processes import Processes

@@ -11,7 +11,8 @@ from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.dataset import Dataset
 from crowdbench.errors import StoppedError
 from crowdbench.files import gzipped, write_whole
-from crowdbench.method import NetworkMethod, Precision
+from crowdbench.method import NetworkMethod
+from crowdbench.precision import Precision
 from crowdbench.prediction import as_results, predict_batches
 from crowdbench.training.processes import Processes
 

@@ -12,7 +12,7 @@ from crowdbench import NetworkMethod
 from crowdbench.errors import SettingsError
 from crowdbench.geometry import SCALE_UNIT_PX, Float32Array, crop_affines, transform_points
 from crowdbench.heatmaps import average_flipped, decode_dark, rescore
-from crowdbench.method import Precision
+from crowdbench.precision import Precision
 from crowdbench.recipe import Recipe
 from crowdbench.suppression import oks_nms
 from crowdbench.types import FloatArray, KeypointSet, Pose, Sample

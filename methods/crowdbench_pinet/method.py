@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from crowdbench import NetworkMethod
 from crowdbench.errors import SettingsError
 from crowdbench.geometry import transform_points
-from crowdbench.method import Precision
+from crowdbench.precision import Precision
 from crowdbench.recipe import Recipe
 from crowdbench.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench_backbones.acceleration import accelerated

@@ -76,7 +76,15 @@ def refusal(message: str, profile: str) -> str:
     said = "\n".join(line.removeprefix("sbatch: error: ") for line in lines) or message.strip()
     low = said.lower()
     where = f"in the profile {profile}"
-    if "invalid partition" in low:
+    named = next((name for name in HOPELESS | _PATIENT if name.lower() in low.replace(" ", "")), None)
+    if named is not None and named != "None":
+        hint = f"{named}: {(HOPELESS | _PATIENT)[named]} {where}."
+    elif "violates" in low:
+        hint = (
+            "The account, the partition or the quality of service has a limit that the job exceeds: of jobs, "
+            f"GPUs, nodes or time. `sacctmgr show qos,assoc` lists them; see {where}."
+        )
+    elif "invalid partition" in low:
         known = ", ".join(partitions()) or "ask `sinfo`"
         hint = f"There are: {known}. Set `partition` {where}."
     elif "time limit" in low:

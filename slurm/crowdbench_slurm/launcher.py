@@ -1,10 +1,12 @@
 """The launcher ``slurm``: jobs to a queue, through submitit."""
 
+import io
 import re
 import secrets
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +77,8 @@ class SlurmQueue(Queue):
         paths = [str(job.folder) for job in jobs]
         task = Task()
         try:
-            with warnings.catch_warnings():
+            # What sbatch says is said below, explained.
+            with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
                 # That it has not been told the accounting's opinion of a job that was just handed over.
                 warnings.simplefilter("ignore")
                 if len(jobs) == 1:

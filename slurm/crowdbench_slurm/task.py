@@ -125,8 +125,11 @@ def _is_wanted(job: Job) -> bool:
         return False
     from crowdbench_slurm import commands
 
+    state = commands.job_state(JobEnvironment().job_id)
+    if not state:
+        log.warning("squeue does not answer here: to go on, give the same command again")
     # One that was cancelled, or pushed out, is not running any more in Slurm's eyes.
-    return commands.job_state(JobEnvironment().job_id) == "RUNNING"
+    return state == "RUNNING"
 
 
 def _queue_again() -> None:

@@ -9,7 +9,7 @@ import pytest
 from crowdbench import plugins
 from crowdbench.errors import InputError, PluginError, SettingsError, UnknownNameError
 from crowdbench.launch import LocalLauncher, Queue, load_launcher, load_queue
-from crowdbench.profiles import all_profiles, find_profile, user_folder
+from crowdbench.profiles import find_profile, user_folder
 
 CODE = """\
 from crowdbench.launch import Launcher
@@ -78,7 +78,15 @@ def test_a_name_that_the_nearest_file_does_not_know_is_looked_up_in_the_next(pla
     user = places.write("user", {"two": {"launcher": "here"}, "one": {"launcher": "nothing"}})
     assert find_profile("two").file == user
     assert find_profile("one").launcher == "here"
-    assert {"one", "two", "here", "nothing"} <= all_profiles().keys()
+    with pytest.raises(UnknownNameError, match="Known: .*here, local, nothing, one, .*two"):
+        find_profile("three")
+
+
+def test_a_faulty_profile_does_not_keep_others_from_being_used(places: Places) -> None:
+    places.write("project", {"faulty": {"partition": "p"}, "good": {"launcher": "here"}})
+    assert find_profile("good").launcher == "here"
+    with pytest.raises(InputError, match="does not say which launcher"):
+        find_profile("faulty")
 
 
 def test_of_the_folders_above_only_the_nearest_with_a_file_counts(places: Places) -> None:
@@ -121,7 +129,7 @@ def test_a_faulty_file_is_refused_with_its_place(
     path = places.write(place, {})
     path.write_text(text)
     with pytest.raises(InputError, match=complaint) as caught:
-        load_launcher("here")
+        load_launcher("a" if "[profile.a]" in text else "here")
     assert str(path) in str(caught.value)
 
 

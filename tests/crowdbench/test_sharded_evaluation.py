@@ -143,12 +143,6 @@ def test_a_run_that_is_done_is_shown_by_the_first_process(tmp_path: Path, crew: 
     assert not (tmp_path / "steps").exists()
 
 
-hangs = pytest.mark.xfail(
-    run=False, reason="evaluate() does not let the other processes wait until the first has cleared the parts"
-)
-
-
-@hangs
 @pytest.mark.parametrize("before", ["done", "killed"])
 def test_again_computes_every_batch_anew(tmp_path: Path, crew: Crew, before: str) -> None:
     alone, _ = crew.finish(1, command(tmp_path / "alone"))
@@ -169,7 +163,6 @@ def has_loaded_torch(pid: int) -> bool:
     return False
 
 
-@hangs
 def test_again_takes_no_old_predictions_for_new_ones_where_the_first_process_comes_late(
     tmp_path: Path, crew: Crew
 ) -> None:

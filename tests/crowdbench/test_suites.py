@@ -110,7 +110,7 @@ def test_two_suites_of_one_name_are_told_apart_by_their_paths(site: Path) -> Non
         pytest.param(('method = "m"', ""), "missing required field `method`", id="no method"),
         pytest.param(('"m"', "3"), "Expected `str`, got `int`", id="wrong kind"),
         pytest.param(("[[run]]", "[[run"), "not a suite", id="no TOML"),
-        pytest.param((GOOD, 'name = "mine"\ndescription = "none"\nrun = []'), "length >= 1", id="no runs"),
+        pytest.param((GOOD, 'name = "mine"\ndescription = "none"\nrun = []'), "it names no run", id="no runs"),
     ],
 )
 def test_a_faulty_suite_is_refused_with_its_place(
@@ -159,7 +159,7 @@ dataset = "d"
 
 
 def test_a_grid_is_every_method_on_every_dataset_with_every_seed(tmp_path: Path) -> None:
-    first, *grid = read_suite(written(tmp_path, GRID)).runs
+    first, *grid = read_suite(written(tmp_path, GRID)).all_runs
     assert first == SuiteRun(method="alone", dataset="d")
     assert [(run.method, run.dataset, run.seed) for run in grid] == [
         (method, dataset, seed) for method in ("m", "n") for dataset in ("d", "e") for seed in (3, 1)
@@ -169,7 +169,7 @@ def test_a_grid_is_every_method_on_every_dataset_with_every_seed(tmp_path: Path)
 
 def test_a_grid_without_seeds_takes_the_commands_seed(tmp_path: Path) -> None:
     suite = read_suite(written(tmp_path, GRID.replace("seeds = [3, 1]", "")))
-    assert [(run.method, run.dataset, run.seed) for run in suite.runs[1:]] == [
+    assert [(run.method, run.dataset, run.seed) for run in suite.all_runs[1:]] == [
         ("m", "d", None),
         ("m", "e", None),
         ("n", "d", None),
@@ -179,14 +179,14 @@ def test_a_grid_without_seeds_takes_the_commands_seed(tmp_path: Path) -> None:
 
 def test_seeds_of_trainings_make_a_difference(tmp_path: Path) -> None:
     text = GRID.replace('weights = "none"', "train = true\nrecipe = { epochs = 2 }")
-    grid = read_suite(written(tmp_path, text)).runs[1:]
+    grid = read_suite(written(tmp_path, text)).all_runs[1:]
     assert [run.seed for run in grid] == [3, 1] * 4
     assert all(run.train and run.recipe == {"epochs": 2} for run in grid)
 
 
 def test_one_seed_is_as_good_as_none_where_it_makes_no_difference(tmp_path: Path) -> None:
     text = GRID.replace('weights = "none"', "").replace("[3, 1]", "[3]")
-    assert [run.seed for run in read_suite(written(tmp_path, text)).runs[1:]] == [3] * 4
+    assert [run.seed for run in read_suite(written(tmp_path, text)).all_runs[1:]] == [3] * 4
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,9 @@ def test_the_same_command_again_is_no_second_job(desk: Desk) -> None:
     assert (second["name"], second["number"]) == (first["name"], first["number"])
     desk.wait(first["name"], "twice")
     assert desk.submitted(*command)["state"] == "done"
+    # All that was pickled is a name and a path.
+    (pickled,) = (desk.folder / "twice" / "jobs" / ".submissions").glob("*/*_submitted.pkl")
+    assert len(pickled.read_bytes()) < 200 + len(str(pickled))
     assert desk.state(first["name"], "twice")["completed"] == 1
 
 

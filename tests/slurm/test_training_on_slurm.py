@@ -111,6 +111,23 @@ def test_a_training_that_is_stopped_goes_on_by_itself_to_the_same_weights(
     shutil.rmtree(desk.folder / out)
 
 
+def test_two_trainings_that_share_their_nodes_do_not_meet_each_other(desk: Desk, crowds: Path) -> None:
+    short = ("--epochs", 1, "--no-evaluate", "--validate-on", "none", "--gpus", 2, "--nodes", 2)
+    names = [begun(desk, "side-by-side", *short, "--seed", seed) for seed in (0, 1)]
+    for name in names:
+        desk.wait(name, "side-by-side")
+    starts = [desk.state(name, "side-by-side")["starts"][0] for name in names]
+    ends = [desk.state(name, "side-by-side")["finished"] for name in names]
+    assert starts[1]["at"] < ends[0]  # they were there at the same time
+    records = [
+        json.loads(path.read_text())
+        for path in (desk.folder / "side-by-side").glob("synthcrowd-train/hrnet-tiny/*/training.json")
+    ]
+    assert [(record["processes"], record["state"]) for record in records] == [(2, "done")] * 2
+    assert {record["seed"] for record in records} == {0, 1}
+    assert not list((desk.folder / "side-by-side").rglob(".meeting-*"))
+
+
 def tasks_of(desk: Desk, out: str) -> list[int]:
     """The processes that compute for the jobs of a folder of runs."""
     found = []

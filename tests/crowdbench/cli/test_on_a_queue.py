@@ -233,11 +233,6 @@ def test_what_cannot_be_done_is_refused_before_anything_is_handed_over(
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    raises=ValueError,
-    strict=True,
-    reason="the curve's table takes the run's path for one below a relative --out",
-)
 def test_levels_of_crowding_are_a_job_each_and_one_curve(
     toys: QueueMachine, held: Path, crowdbench: Command
 ) -> None:
