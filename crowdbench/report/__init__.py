@@ -4,6 +4,7 @@ data.py         what a page shows, without any HTML
 collecting.py   runs → that data, by scoring and analysis
 protocol.py     a run's protocol and provenance in words
 choosing.py     which images are shown
+packing.py      what waits for somebody to ask for it
 pictures.py     images → small JPEGs under a budget
 skeletons.py    poses → short SVG paths
 charts.py       numbers → the geometry of charts

@@ -8,8 +8,8 @@ from crowdbench.report.data import KINDS, Chart, Line
 # Small, so that its words can still be read when a phone shrinks it.
 WIDTH, HEIGHT = 420, 300
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 46
-COLOURS, DASHES = 7, 4
-"""How many ``k…`` and ``d…`` classes page.css has; together they tell 28 runs apart."""
+COLOURS, DASHES = 7, 8
+"""How many ``k…`` and ``d…`` classes page.css has; together they tell 56 runs apart."""
 
 
 @dataclass(frozen=True)

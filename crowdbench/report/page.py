@@ -2,11 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-
-from markupsafe import Markup
 
 from crowdbench.report.charts import Slice, drawn, run_classes, slices
 from crowdbench.report.data import (
@@ -19,9 +17,10 @@ from crowdbench.report.data import (
     Picture,
     RunPart,
 )
+from crowdbench.report.packing import Packed, pack, packing_ratio
 from crowdbench.report.pictures import Encoded, encode_all
 from crowdbench.report.rendering import percent, rendered
-from crowdbench.report.skeletons import LONG_SIDE, bones_path, marks_path, view_size
+from crowdbench.report.skeletons import bones_path, marks_path, view_size
 
 MOST_BYTES = 10_000_000
 """Of a page. Pictures are made smaller, and in the end fewer, to stay below."""
@@ -29,8 +28,11 @@ MOST_BYTES = 10_000_000
 SHOWN_FIRST = 4
 """Runs that a page with many shows before somebody picks others."""
 
+FINE, COARSE, MANY_RUNS = 500, 320, 12
+"""Units of a picture's longer side, to which poses are rounded; the second where there are more runs."""
+
 # What poses and tables may take of a page; the rest is for pictures.
-_MOST_TEXT = 0.72
+_MOST_TEXT = 0.75
 
 MEANINGS = {
     "good": "where it belongs",
@@ -66,9 +68,11 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _DrawnPanel:
+    """Paths are pairs of classes and ``d``."""
+
     run: int
     words: str
-    paths: Markup
+    paths: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -100,18 +104,26 @@ def report_html(data: PageData, most_bytes: int = MOST_BYTES) -> bytes:
         most_bytes: its size. Where tables and poses alone are larger, pictures are left out, from the end of
             every part of the gallery; the page says how many.
     """
-    sections, left_out = _fitting(_drawn_sections(data), int(most_bytes * _MOST_TEXT))
+    shown = _shown_first(data)
+    sections = _drawn_sections(data)
+    kept = _fitting(sections, shown, int(most_bytes * _MOST_TEXT))
+    left_out = sum(len(s.pictures) for s in sections) - sum(len(s.pictures) for s in kept)
     if left_out:
-        data = replace(
-            data,
-            notes=(*data.notes, f"{left_out} pictures are left out: the page would be too large for them."),
-        )
-    bare = _page(data, sections)
-    pictures = [picture for section in sections for picture in section.pictures]
+        note = f"{left_out} pictures are left out: the page would be too large."
+        data = replace(data, notes=(*data.notes, note))
+    packed = _packed(kept, shown, labels_of(data.runs))
+    bare = _page(data, kept, shown, packed)
+    pictures = [picture for section in kept for picture in section.pictures]
     # A little less than all: problems are told in words, which count as well.
     room = most_bytes - len(bare) - 300 * len(pictures) - 1000
     found = encode_all([picture.picture for picture in pictures], len(pictures), room)
-    return _page(data, _with_images(sections, found))
+    return _page(data, _with_images(kept, found), shown, packed)
+
+
+def _shown_first(data: PageData) -> frozenset[int]:
+    """The best runs. They are there without a script; the others' poses are packed until somebody asks."""
+    by_ap = sorted(range(len(data.runs)), key=lambda index: -data.runs[index].scores.get("AP", -1.0))
+    return frozenset(by_ap[:SHOWN_FIRST])
 
 
 def labels_of(runs: Sequence[RunPart]) -> list[str]:
@@ -120,8 +132,13 @@ def labels_of(runs: Sequence[RunPart]) -> list[str]:
     return [run.method if counts[run.method] == 1 else f"{run.method} {run.id}" for run in runs]
 
 
-def _page(data: PageData, sections: Sequence[_DrawnSection]) -> bytes:
-    runs = _runs(data)
+def _page(
+    data: PageData,
+    sections: Sequence[_DrawnSection],
+    shown: Collection[int],
+    packed: Sequence[Packed],
+) -> bytes:
+    runs = _runs(data, shown)
     errors = [
         _drawn_errors(index, run.errors) for index, run in enumerate(data.runs) if run.errors is not None
     ]
@@ -131,7 +148,7 @@ def _page(data: PageData, sections: Sequence[_DrawnSection]) -> bytes:
     gains = _gain_kinds(data)
     return rendered(
         "report.html",
-        style=_switch_rules(len(runs)),
+        switches=_switches(len(runs)),
         title=f"{title} {data.dataset} {data.split}",
         subtitle=f"{data.keypoints.count} keypoints · made by {data.made_by}" if data.made_by else "",
         contents=_contents(data, bool(errors), sections),
@@ -153,6 +170,8 @@ def _page(data: PageData, sections: Sequence[_DrawnSection]) -> bytes:
         speed_names=speed_names,
         speed_words=_SPEED_WORDS,
         sections=sections,
+        shown=shown,
+        packed=packed,
         any_marks=any(
             pose.kinds
             for section in data.gallery
@@ -163,8 +182,13 @@ def _page(data: PageData, sections: Sequence[_DrawnSection]) -> bytes:
     )
 
 
-def _switch_rules(count: int) -> str:
-    return "".join(f"body:has(#run-{n}:not(:checked)) .r{n}{{display:none}}\n" for n in range(count))
+def _switches(runs: int) -> dict[str, str]:
+    layers = ("image", "true", "predicted", "marks")
+    return {
+        # Inherited, as selectors do not reach into what <use> shows.
+        **{f"show-{layer}": f"{{--show-{layer}:none}}" for layer in layers},
+        **{f"run-{run}": f".r{run}{{display:none}}" for run in range(runs)},
+    }
 
 
 def _contents(
@@ -188,17 +212,15 @@ def _statistics(data: PageData) -> list[str]:
     return list(dict.fromkeys(name for run in data.runs for name in run.scores))
 
 
-def _runs(data: PageData) -> list[_Run]:
+def _runs(data: PageData, shown: Collection[int]) -> list[_Run]:
     names = _statistics(data)
     best = {name: max(run.scores.get(name, -1.0) for run in data.runs) for name in names}
-    by_ap = sorted(range(len(data.runs)), key=lambda index: -data.runs[index].scores.get("AP", -1.0))
-    first = set(by_ap[:SHOWN_FIRST])
     return [
         _Run(
             part=part,
             label=label,
             classes=run_classes(index),
-            shown=index in first,
+            shown=index in shown,
             cells=tuple(
                 _Cell(
                     percent(value),
@@ -297,8 +319,9 @@ def _drawn_sections(data: PageData) -> list[_DrawnSection]:
 
 
 def _drawn_picture(key: int, picture: Picture, data: PageData) -> _DrawnPicture:
-    width, height = view_size(picture.width, picture.height)
-    scale = LONG_SIDE / max(picture.width, picture.height, 1)
+    long_side = FINE if len(data.runs) <= MANY_RUNS else COARSE
+    width, height = view_size(picture.width, picture.height, long_side)
+    scale = long_side / max(picture.width, picture.height, 1)
     return _DrawnPicture(
         key=key,
         picture=picture,
@@ -308,24 +331,22 @@ def _drawn_picture(key: int, picture: Picture, data: PageData) -> _DrawnPicture:
         height=height,
         truth="".join(bones_path(keypoints, data.keypoints, scale) for keypoints in picture.truth),
         panels=tuple(
-            _DrawnPanel(panel.run, panel.words, Markup(_paths(panel, data, scale)))
-            for panel in picture.panels
+            _DrawnPanel(panel.run, panel.words, tuple(_paths(panel, data, scale))) for panel in picture.panels
         ),
     )
 
 
-def _paths(panel: Panel, data: PageData, scale: float) -> str:
-    """Of numbers and our own words alone, so that nothing is to be escaped."""
+def _paths(panel: Panel, data: PageData, scale: float) -> Iterator[tuple[str, str]]:
     bones: dict[str, list[str]] = {}
     for pose in panel.poses:
         classes = "nobody" if pose.person is None else f"p{pose.person % _PERSON_COLOURS}"
         bones.setdefault(classes, []).append(_bones(pose, data, scale))
-    paths = [f'<path class="predicted {classes}" d="{"".join(ds)}"/>' for classes, ds in bones.items()]
+    for classes, ds in bones.items():
+        yield f"predicted {classes}", "".join(ds)
     for kind in ERRORS:
         d = "".join(marks_path(pose.keypoints, pose.kinds, kind, scale) for pose in panel.poses)
         if d:
-            paths.append(f'<path class="marks {_MARKS[kind]}" d="{d}"/>')
-    return "".join(paths)
+            yield f"marks {_MARKS[kind]}", d
 
 
 def _bones(pose: DrawnPose, data: PageData, scale: float) -> str:
@@ -335,28 +356,47 @@ def _bones(pose: DrawnPose, data: PageData, scale: float) -> str:
     return bones_path(keypoints, data.keypoints, scale)
 
 
-def _fitting(sections: list[_DrawnSection], most: int) -> tuple[list[_DrawnSection], int]:
-    """As many pictures of every section as the poses on them leave room for, and how many that leaves out."""
-    sizes = [[_text_size(picture) for picture in section.pictures] for section in sections]
+def _packed(sections: Sequence[_DrawnSection], shown: Collection[int], labels: Sequence[str]) -> list[Packed]:
+    """The panels of the runs that are not shown at first: of each run, those of all pictures."""
+    panels: dict[int, list[tuple[int, str, tuple[tuple[str, str], ...]]]] = {}
+    for section in sections:
+        for picture in section.pictures:
+            for panel in picture.panels:
+                if panel.run not in shown:
+                    panels.setdefault(panel.run, []).append((picture.key, panel.words, panel.paths))
+    return [pack(run, labels[run], of_run) for run, of_run in sorted(panels.items())]
+
+
+def _fitting(sections: list[_DrawnSection], shown: Collection[int], most: int) -> list[_DrawnSection]:
+    """As many pictures of every section as there is room for the poses on them."""
+    ratio = packing_ratio(
+        (panel.words, panel.paths)
+        for section in sections
+        for picture in section.pictures[:10]
+        for panel in picture.panels
+        if panel.run not in shown
+    )
+    sizes = [[_text_size(picture, shown, ratio) for picture in section.pictures] for section in sections]
     kept = [len(of_section) for of_section in sizes]
     total = sum(map(sum, sizes))
-    left_out = 0
     while total > most and any(kept):
         longest = max(range(len(kept)), key=kept.__getitem__)
         kept[longest] -= 1
         total -= sizes[longest][kept[longest]]
-        left_out += 1
     return [
         replace(section, pictures=section.pictures[:count])
         for section, count in zip(sections, kept, strict=True)
         if count
-    ], left_out
+    ]
 
 
-def _text_size(picture: _DrawnPicture) -> int:
-    # The frame of a picture and of a panel, roughly; what is over or under is made up for by the JPEGs.
-    words = sum(len(panel.paths) + len(panel.words) + 480 for panel in picture.panels)
-    return 900 + len(picture.truth) + 2 * len(picture.words) + words
+def _text_size(picture: _DrawnPicture, shown: Collection[int], ratio: float) -> float:
+    # The frames of a picture, a panel and a path, roughly; what is over or under is left to the JPEGs.
+    size = 900.0 + len(picture.truth) + 2 * len(picture.words)
+    for panel in picture.panels:
+        paths = len(panel.words) + sum(len(d) + 40 for _, d in panel.paths)
+        size += paths + 480 if panel.run in shown else ratio * paths
+    return size
 
 
 def _with_images(sections: Sequence[_DrawnSection], images: Iterator[Encoded]) -> list[_DrawnSection]:

@@ -8,6 +8,7 @@ policy lets the browser run this page's own script and style only, and load noth
 import base64
 import hashlib
 import re
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,32 +23,45 @@ TEMPLATES = Path(__file__).with_name("templates")
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 
 
-def rendered(template: str, style: str = "", **values: Any) -> bytes:
+def rendered(template: str, switches: Mapping[str, str] | None = None, **values: Any) -> bytes:
     """Fill a template.
 
     Args:
         template: a file's name in ``templates/``; it extends ``base.html``.
-        style: rules of this page beside those of ``page.css``. Never made of text from elsewhere.
+        switches: what a checkbox rules, by its id: selector and declarations for when it is not checked, as in
+            ``{"run-3": ".r3{display:none}"}``. Never made of text from elsewhere.
         **values: what the template asks for.
 
     Returns:
         The page in UTF-8. What is no Unicode (names of files) is written as ``\\udcff``.
     """
-    all_style = (TEMPLATES / "page.css").read_text() + style
+    switches = switches or {}
+    # A script sets classes. Without one browsers have to look for the checkbox themselves, which is slow where
+    # thousands of elements depend on it.
+    style = (TEMPLATES / "page.css").read_text() + "".join(
+        f".off-{name} {rule}\n" for name, rule in switches.items()
+    )
+    without_script = "".join(f"body:has(#{name}:not(:checked)) {rule}\n" for name, rule in switches.items())
     script = (TEMPLATES / "page.js").read_text()
     html = (
         _environment()
         .get_template(template)
-        .render(style=Markup(all_style), script=Markup(script), policy=policy(all_style, script), **values)
+        .render(
+            style=Markup(style),
+            style_without_script=Markup(without_script),
+            script=Markup(script),
+            policy=policy([style, without_script], script),
+            **values,
+        )
     )
     return html.encode("utf-8", "backslashreplace")
 
 
-def policy(style: str, script: str) -> str:
-    """The content security policy of a page with one inline style and one inline script."""
+def policy(styles: Iterable[str], script: str) -> str:
+    """The content security policy of a page with these inline styles and one inline script."""
     return (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src {' '.join(map(_hash, styles))}; script-src {_hash(script)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -5,13 +5,13 @@ from functools import cache
 
 from crowdbench.types import FloatArray, KeypointSet
 
-LONG_SIDE = 500
-"""Of a picture in its SVG's own units; poses are rounded to them."""
+FARTHEST = 4000
+"""Beyond this many units from the picture's corner nobody looks."""
 
 
-def view_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height of a picture in its SVG's units."""
-    scale = LONG_SIDE / max(width, height, 1)
+def view_size(width: int, height: int, long_side: int) -> tuple[int, int]:
+    """Width and height of a picture in its SVG's own units, to which poses are rounded."""
+    scale = long_side / max(width, height, 1)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
@@ -55,7 +55,7 @@ def _tidied(path: str) -> str:
 def _place(row: FloatArray, scale: float) -> tuple[int, int]:
     # Far outside is as good as just outside, and shorter.
     def unit(value: float) -> int:
-        return round(max(-9 * LONG_SIDE, min(9 * LONG_SIDE, value * scale)))
+        return round(max(-FARTHEST, min(FARTHEST, value * scale)))
 
     return unit(float(row[0])), unit(float(row[1]))
 

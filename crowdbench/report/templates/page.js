@@ -68,10 +68,45 @@ if (words) {
   filter();
 }
 
-// --- Several runs: all or none of them.
+// --- Layers and runs. Poses of those that were not shown from the start are unpacked here.
+const unpack = async (run) => {
+  const source = document.querySelector(`template.packed[data-run="${run}"]`);
+  if (!source) return;
+  const packed = Uint8Array.from(atob(source.content.textContent), (c) => c.charCodeAt(0));
+  source.remove();
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  for (const [key, words, paths] of await new Response(stream).json()) {
+    const panels = document.querySelector(`.picture[data-key="${key}"] .panels`);
+    const panel = panels.firstElementChild.cloneNode(true);
+    panel.className = `panel r${run}`;
+    panel.dataset.run = run;
+    const name = document.createElement("b");
+    name.textContent = source.dataset.label;
+    panel.querySelector("p").replaceChildren(name, ` ${words}`);
+    const view = panel.querySelector("svg");
+    for (const old of view.querySelectorAll("path")) old.remove();
+    for (const [classes, d] of paths) {
+      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+      path.setAttribute("class", classes);
+      path.setAttribute("d", d);
+      view.append(path);
+    }
+    panels.insertBefore(panel, [...panels.children].find((other) => +other.dataset.run > run) ?? null);
+  }
+};
+const boxes = [...document.querySelectorAll(".runs input")];
+const obey = (box) => {
+  document.body.classList.toggle(`off-${box.id}`, !box.checked);
+  return box.checked && box.dataset.run ? unpack(+box.dataset.run) : null;
+};
+for (const box of document.querySelectorAll("input[type=checkbox]")) {
+  box.addEventListener("change", () => obey(box));
+  obey(box);
+}
 for (const button of document.querySelectorAll("button[data-runs]")) {
-  button.addEventListener("click", () => {
-    for (const box of document.querySelectorAll(".runs input")) box.checked = button.dataset.runs === "all";
+  button.addEventListener("click", async () => {
+    for (const box of boxes) box.checked = button.dataset.runs === "all";
+    for (const box of boxes) await obey(box);
   });
 }
 
@@ -98,11 +133,18 @@ if (dialog) {
   for (const view of document.querySelectorAll("main svg.view")) {
     view.tabIndex = 0;
     view.setAttribute("role", "button");
-    view.addEventListener("click", () => show(view));
-    view.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); show(view); }
-    });
   }
+  const gallery = document.getElementById("gallery");
+  gallery?.addEventListener("click", (event) => {
+    const view = event.target.closest("svg.view");
+    if (view) show(view);
+  });
+  gallery?.addEventListener("keydown", (event) => {
+    if ((event.key === "Enter" || event.key === " ") && event.target.matches("svg.view")) {
+      event.preventDefault();
+      show(event.target);
+    }
+  });
   dialog.addEventListener("keydown", (event) => {
     if (event.key === "ArrowRight") go(1);
     if (event.key === "ArrowLeft") go(-1);
