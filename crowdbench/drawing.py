@@ -367,7 +367,12 @@ def _lines(
 ) -> None:
     for mark in marks:
         ends = list(_fixed(mark.points, origin))
-        cv2.line(pixels, ends[0], ends[-1], colour, max(1, round(width)), cv2.LINE_AA, shift=_FRACTION_BITS)
+        if len(ends) == 1:
+            radius = round(width / 2 * (1 << _FRACTION_BITS))
+            cv2.circle(pixels, ends[0], radius, colour, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
+        else:
+            thickness = max(1, round(width))
+            cv2.line(pixels, ends[0], ends[1], colour, thickness, cv2.LINE_AA, _FRACTION_BITS)
 
 
 def _fixed(points: Sequence[Point], origin: Point) -> Iterator[tuple[int, int]]:

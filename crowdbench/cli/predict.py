@@ -145,6 +145,8 @@ def predict(
         )
     for sentence in found.notes:
         click.echo(f"note: {sentence}", err=True)
+    for failure in found.failed:
+        click.echo(f"failed: {failure.error}", err=True)
     _print(found, folder, as_json)
     if found.failed:
         click.get_current_context().exit(1)
@@ -161,10 +163,8 @@ def _print(found: "Predicted", folder: Path | None, as_json: bool) -> None:
         for entries, word in ((found.images, "picture"), (found.videos, "video"))
         if entries
     ]
-    if looked_at:
-        click.echo(f"{_counted(found.persons, 'person')} in {' and '.join(looked_at)}.")
-    if found.failed:
-        click.echo(f"{_counted(len(found.failed), 'file')} failed; see above.", err=True)
+    failed = f" {_counted(len(found.failed), 'file')} failed." if found.failed else ""
+    click.echo(f"{_counted(found.persons, 'person')} in {' and '.join(looked_at) or 'nothing'}.{failed}")
     click.echo(f"Results: {folder}")
 
 

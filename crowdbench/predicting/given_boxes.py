@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any, Generic, Literal, TypeVar
 
@@ -176,8 +177,8 @@ class DetectedBoxes(GivenBoxes):
 class Names(Generic[T]):
     """What a file says of pictures, by their names.
 
-    A name stands for the picture whose path ends in it; if there is none, for the picture of the same last
-    part, provided that only one name has it.
+    A picture has the name that its path ends in, as far as possible: ``crowd/1.jpg`` is ``train/crowd/1.jpg``
+    rather than ``train/1.jpg``. The last part has to be the same.
 
     Args:
         file: for messages.
@@ -213,13 +214,18 @@ class Names(Generic[T]):
             raise DataError(f"{file}: none of the pictures is named in it. {known}")
 
     def _matching(self, path: Path) -> str | None:
-        parts = path.resolve().parts
-        for count in range(len(parts), 0, -1):
-            ending = "/".join(parts[-count:])
-            if ending in self.by_name:
-                return ending
-        alike = self._last_parts.get(path.name, [])
-        return alike[0] if len(alike) == 1 else None
+        """The name with most of the path's last parts; of two with equally many, one without others."""
+        parts = path.absolute().parts[::-1]
+        ranked = []
+        for name in self._last_parts.get(path.name, []):
+            named = PurePosixPath(name).parts[::-1]
+            common = sum(
+                1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(parts, named, strict=False))
+            )
+            ranked.append(((common, common == len(named)), name))
+        best = max((rank for rank, _ in ranked), default=None)
+        names = [name for rank, name in ranked if rank == best]
+        return names[0] if len(names) == 1 else None
 
     def found(self) -> dict[Path, T]:
         """What the file says of each of the pictures that it names."""

@@ -1,6 +1,5 @@
 """Look at pictures and videos, draw what is found, write it down."""
 
-import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -34,8 +33,6 @@ from crowdbench.predicting.sources import Source, drawn_names
 from crowdbench.predicting.videos import Frame, Video, lines_whole, video_whole
 from crowdbench.prediction import as_results
 from crowdbench.types import Pose, Sample
-
-log = logging.getLogger("crowdbench")
 
 PREDICTIONS, IMAGES = "predictions.json", "images.json"
 # Keypoints with less confidence are not drawn.
@@ -324,7 +321,6 @@ class _Work:
 
     def _fail(self, path: Path, error: InputError) -> None:
         self.found.failed.append(Failure(path.as_posix(), str(error)))
-        log.error("%s", error)
         self._tell()
 
     def _tell(self, persons: int = 0) -> None:
@@ -354,10 +350,10 @@ def _lines_name(name: str) -> str:
 
 def _encoded(image: NDArray[np.uint8], name: str) -> bytes:
     """The content of an image file, by its name's ending; RGB."""
+    ending = Path(name).suffix
+    quality = [] if ending.lower() == ".png" else [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     try:
-        done, data = cv2.imencode(
-            Path(name).suffix, image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-        )
+        done, data = cv2.imencode(ending, image[..., ::-1], quality)
     except cv2.error as error:
         raise RunError(f"{name}: OpenCV cannot write the drawn picture ({error.err}).") from error
     if not done:

@@ -53,14 +53,19 @@ def find_sources(asked: Sequence[Path], *, leave_out: Path | None = None) -> lis
     Raises:
         MissingDataError: something is not there, or there is neither a picture nor a video in it.
     """
-    found: dict[Path, Source] = {}
+    found: dict[str, Source] = {}
     for path in asked:
         sources = list(_in_folder(path, leave_out)) if path.is_dir() else [_of_file(path)]
         if not sources:
             raise MissingDataError(f"{path}: there is neither a picture nor a video in this folder.")
         for source in sources:
-            found.setdefault(source.path.resolve(), source)
+            found.setdefault(_absolute(source.path), source)
     return list(found.values())
+
+
+def _absolute(path: Path) -> str:
+    """Without dots, but with links: a link has a name of its own."""
+    return os.path.abspath(path)  # noqa: PTH100  (Path.absolute keeps the dots)
 
 
 def _of_file(path: Path) -> Source:
@@ -131,13 +136,13 @@ def drawn_names(sources: Sequence[Source]) -> list[str]:
     """
     short = [_drawn_name(source.path.name, source.kind) for source in sources]
     taken = Counter(name.casefold() for name in short)
-    resolved = [source.path.resolve() for source in sources]
-    common = Path(os.path.commonpath([path.parent for path in resolved])) if resolved else Path()
+    places = [Path(_absolute(source.path)) for source in sources]
+    common = Path(os.path.commonpath([place.parent for place in places])) if places else Path()
     names, used = [], set()
-    for name, source, path in zip(short, sources, resolved, strict=True):
+    for name, source, place in zip(short, sources, places, strict=True):
         chosen = name
         if taken[name.casefold()] > 1:
-            folder = path.parent.relative_to(common).as_posix()
+            folder = place.parent.relative_to(common).as_posix()
             chosen = name if folder == "." else f"{folder}/{name}"
         number = 1
         while chosen.casefold() in used:  # such as A.jpg beside a.jpg
