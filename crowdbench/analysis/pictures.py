@@ -21,6 +21,8 @@ KIND_COLOURS = dict(
     )
 )
 _PANELS_IN_A_ROW = 3
+# More of them beside each other need a taller figure, or their numbers stand in each other's way.
+_MOST_BARS = 3
 
 
 def write_figures(folder: Path, analyses: Mapping[str, Analysis]) -> list[Path]:
@@ -63,6 +65,7 @@ def _write(
 
 
 def _draw_gains(figure: "Figure", analyses: Mapping[str, Analysis]) -> None:
+    figure.set_size_inches(WIDTH_INCHES, HEIGHT_INCHES * max(1, len(analyses) / _MOST_BARS))
     axes = figure.add_subplot()
     height = 0.8 / len(analyses)
     for number, (title, analysis) in enumerate(analyses.items()):

@@ -49,6 +49,11 @@ def side_by_side(analyses: Mapping[str, Analysis]) -> str:
         blocks.append(_table(["% not good", *heads], rows))
     if len({(a.measure, tuple(p.name for p in a.levels)) for a in analyses.values()}) == 1:
         blocks += _levels_side_by_side(analyses)
+    if len({(a.annotations_sha256, a.whole.images) for a in analyses.values()}) > 1:
+        blocks.append(
+            "Not all of these were measured on the same images: what is hard differs, and so does what there "
+            "is to gain."
+        )
     blocks.append("\n".join(f"{head}: {analysis.advice}" for head, analysis in analyses.items()))
     return "\n\n".join(blocks)
 

@@ -125,6 +125,16 @@ def test_a_run_and_a_file_can_be_compared(run: Run, reference: Path, crowdbench:
     assert len(set(row(said.out, "miss"))) == 1
 
 
+def test_of_runs_on_other_images_it_is_said(
+    run: Run, other: Run, tmp_path: Path, reference: Path, crowdbench: Callable[..., Any]
+) -> None:
+    assert "Not all of these" not in crowdbench("analyse", run.directory, other.directory).out
+    root = crowdpose_root(tmp_path, reference, "crowdpose_edges_gt.json")
+    edges = made_run(tmp_path, root, reference / "metrics" / "crowd_edges_preds.json", method="edges")
+    said = crowdbench("analyse", run.directory, edges.directory)
+    assert "Not all of these were measured on the same images" in said.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
