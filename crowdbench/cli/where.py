@@ -48,8 +48,8 @@ def refuse_queue_options(gpus: int | None, nodes: int | None, wait: bool) -> Non
     if given:
         verb = "goes" if len(given) == 1 else "go"
         raise click.UsageError(
-            f"{' and '.join(given)} {verb} with --on slurm, or a profile. To use several GPUs of this machine: "
-            "torchrun --nproc-per-node N -m crowdbench ..."
+            f"{' and '.join(given)} {verb} with --on slurm, or a profile. To use several GPUs of this "
+            "machine: torchrun --nproc-per-node N -m crowdbench ..."
         )
 
 
