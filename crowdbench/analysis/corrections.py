@@ -85,8 +85,9 @@ def with_keypoints_corrected(diagnosis: Diagnosis, kinds: Sequence[str]) -> Prob
     distance = np.sqrt(-2 * np.log(similarity) * area) * spread
     own = diagnosis.truth[persons, columns, :2]
     away = diagnosis.poses[diagnosis.places[rows], columns, :2] - own
-    # Never zero: a keypoint in its own place is good.
-    away /= np.hypot(away[:, 0], away[:, 1])[:, None]
+    # Never zero: a keypoint in its own place is good. Absurd coordinates are infinitely far, and come home.
+    with np.errstate(over="ignore"):
+        away /= np.hypot(away[:, 0], away[:, 1])[:, None]
     poses = diagnosis.poses[diagnosis.places]
     poses[rows, columns, :2] = own + away * distance[:, None]
     keypoints = list(problem.keypoints)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from analysed_runs import crowdpose_root, made_run
 from planted_errors import read_json
+from scoring_cases import CASES, Files, write
 
 from crowdbench import load_dataset
 from crowdbench.analysis import AFTERWARDS, CUMULATIVE, KINDS, Analysis, analyse, analyse_files
@@ -32,6 +33,11 @@ SETS = {
     "coco_small": ("coco_small_gt.json", "coco_small_preds.json", COCO_PROTOCOL),
     "coco_odd": ("coco_oddgt_gt.json", "coco_oddgt_preds.json", COCO_PROTOCOL),
     "ochuman": ("ochuman_small_gt.json", "ochuman_small_preds.json", COCO_PROTOCOL),
+}
+
+BASES = {
+    "crowdpose": ("crowdpose_val_50_gt.json", "crowd_50_preds.json", CROWDPOSE_PROTOCOL),
+    "coco": ("coco_small_gt.json", "coco_small_preds.json", COCO_PROTOCOL),
 }
 
 
@@ -224,6 +230,39 @@ def test_ids_that_are_strings_stay_what_they_are(reference: Path, tmp_path: Path
     assert [i.person for i in found.instances] == [
         None if i.person is None else f"person {i.person}" for i in plain.instances
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rules", BASES)
+def test_whatever_can_be_scored_can_be_analysed(rules: str, reference: Path, tmp_path: Path) -> None:
+    truth, predictions, protocol = BASES[rules]
+    contents = [(reference / "metrics" / name).read_text() for name in (truth, predictions)]
+    for number, case in enumerate(CASES):
+        files = Files(*map(json.loads, contents), keypoints=0)
+        case.inject(files)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        paths = [Path(path) for path in write(files, folder)]
+        try:
+            ap = score_files(paths[1], paths[0], protocol).values["AP"]
+        except InputError:
+            with pytest.raises(InputError):
+                analyse_files(paths[1], paths[0], protocol)
+        else:
+            assert analyse_files(paths[1], paths[0], protocol).whole.ap == ap, case.name
+
+
+@pytest.mark.parametrize("x", [1e200, -1.7e308])
+def test_absurd_coordinates_are_analysed_and_corrected(x: float, reference: Path, tmp_path: Path) -> None:
+    predictions = read_json(reference / "metrics" / "crowd_50_preds.json")
+    for prediction in predictions:
+        prediction["keypoints"][0] = prediction["keypoints"][1] = x
+    (tmp_path / "p.json").write_text(json.dumps(predictions))
+    whole = analyse_files(
+        tmp_path / "p.json", reference / "metrics" / "crowdpose_val_50_gt.json", CROWDPOSE_PROTOCOL
+    ).whole
+    assert whole.kinds["miss"][0] == sum(counts[0] for counts in whole.kinds.values()) > 0
+    assert whole.alone["miss"] > whole.ap
 
 
 def test_max_iou_is_the_greatest_overlap_of_two_boxes_of_an_image(reference: Path, tmp_path: Path) -> None:
