@@ -25,6 +25,8 @@ log = logging.getLogger("crowdbench")
 RESAMPLES = 1000
 LEVEL = 0.95
 FEWEST = 100
+FEWEST_IMAGES = 10
+"""On fewer, no choice of images tells anything about others: docs/comparing.md has the measurement."""
 FILE = "interval.json"
 
 # Numbers drawn at a time: 8 MB of int64.
@@ -54,9 +56,9 @@ class Difference:
     Attributes:
         first, second: AP of both, in [0, 1]; -1 where there is no person to find.
         difference: first minus second; None where there is no person to find.
-        low, high: bounds of the difference, likewise.
-        p: two-sided: how often a difference as large comes about by the choice of images alone, if there
-            is none; never 0, as finitely many choices cannot show that.
+        low, high: bounds of the difference; None on fewer than 10 images as well.
+        p: likewise; two-sided: how often a difference as large comes about by the choice of images alone, if
+            there is none; never 0, as finitely many choices cannot show that.
     """
 
     first: float
@@ -65,6 +67,19 @@ class Difference:
     low: float | None
     high: float | None
     p: float | None
+
+
+@dataclass(frozen=True)
+class Differences:
+    """All that two results files differ by.
+
+    Attributes:
+        overall: over all images.
+        levels: by crowding level; empty where the protocol has none.
+    """
+
+    overall: Difference
+    levels: dict[str, Difference]
 
 
 def interval(matches: Matches, resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL) -> Interval:
@@ -90,7 +105,7 @@ def interval(matches: Matches, resamples: int = RESAMPLES, seed: int = 0, level:
 
 def differences(
     first: Matches, second: Matches, resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL
-) -> dict[str | None, Difference]:
+) -> Differences:
     """Compare two results files on the same draws of images.
 
     With the files in the other order every difference has the other sign, to the last bit, and every p is
@@ -101,30 +116,33 @@ def differences(
         resamples, seed, level: as in `interval`.
 
     Returns:
-        Under None over all images, then by crowding level.
+        Over all images and by crowding level. A level's images are those of the same draws.
 
     Raises:
         SettingsError: too few resamples, or a level that is none.
     """
     _check(resamples, level)
     found = _distributions([first, second], resamples, seed, first.levels)
-    compared = {}
-    for name, (firsts, seconds) in found.items():
-        one, other = (whole if name is None else whole.of_level(name) for whole in (first, second))
-        compared[name] = _difference(
-            one.average_precision(), other.average_precision(), firsts - seconds, level
-        )
-    return compared
+    overall = _difference(first, second, found[None], level)
+    levels = {
+        name: _difference(first.of_level(name), second.of_level(name), found[name], level)
+        for name in first.levels
+    }
+    return Differences(overall, levels)
 
 
-def _difference(one: float, other: float, drawn: FloatArray, level: float) -> Difference:
+def _difference(first: Matches, second: Matches, drawn: FloatArray, level: float) -> Difference:
+    one, other = first.average_precision(), second.average_precision()
     if one < 0:
         return Difference(one, other, None, None, None, None)
-    drawn = drawn[~np.isnan(drawn)]
+    if len(first.image_ids) < FEWEST_IMAGES:
+        return Difference(one, other, one - other, None, None, None)
+    by = drawn[0] - drawn[1]
+    by = by[~np.isnan(by)]
     # How often the sign is another one, on either side; one more of each, as if the data were one draw.
-    rarer = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
-    p = min(1.0, 2 * (rarer + 1) / (len(drawn) + 1))
-    return Difference(one, other, one - other, *_bounds(drawn, level), p)
+    rarer = min(np.count_nonzero(by <= 0), np.count_nonzero(by >= 0))
+    p = min(1.0, 2 * (int(rarer) + 1) / (len(by) + 1))
+    return Difference(one, other, one - other, *_bounds(by, level), p)
 
 
 def _distributions(

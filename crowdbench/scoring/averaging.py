@@ -77,7 +77,8 @@ def average_precisions(ranking: Ranking, weights: NDArray[np.integer]) -> FloatA
     rows = max(1, _AT_ONCE // max(1, len(ranking.images)))
     for begin in range(0, len(weights), rows):
         part = slice(begin, begin + rows)
-        found[part] = np.mean([means for _, means in _curves(ranking, weights[part])], axis=0)
+        # Added up one by one: a choice has the same AP, to the last bit, whatever stands beside it.
+        found[part] = sum(read.mean(axis=1) for read in _curves(ranking, weights[part])) / len(ranking.true)
         found[part][weights[part] @ ranking.persons == 0] = -1
     return found
 
@@ -98,12 +99,12 @@ def curve(ranking: Ranking, threshold: int) -> FloatArray:
         ranking.ignored[threshold : threshold + 1],
         ranking.persons,
     )
-    read: FloatArray = next(_curves(one, everything))[0][0]
+    read: FloatArray = next(_curves(one, everything))[0]
     return read
 
 
-def _curves(ranking: Ranking, weights: NDArray[np.integer]) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """For each threshold precision at `RECALLS`, ``(R, 101)``, and its means, ``(R,)``."""
+def _curves(ranking: Ranking, weights: NDArray[np.integer]) -> Iterator[FloatArray]:
+    """For each threshold precision at `RECALLS`, ``(R, 101)``."""
     of_predictions = weights.astype(np.float64)[:, ranking.images]
     seen = np.cumsum(of_predictions, axis=1)
     needed = _persons_needed(weights @ ranking.persons)
@@ -120,8 +121,7 @@ def _curves(ranking: Ranking, weights: NDArray[np.integer]) -> Iterator[tuple[Fl
         reached = np.empty((len(weights), len(RECALLS)), dtype=np.intp)
         for row, (at, wanted) in enumerate(zip(right, needed, strict=True)):
             reached[row] = np.searchsorted(at, wanted)
-        read = _highest_from(precision, reached)
-        yield read, read.mean(axis=1)
+        yield _highest_from(precision, reached)
 
 
 def _persons_needed(persons: NDArray[np.integer]) -> NDArray[np.int64]:

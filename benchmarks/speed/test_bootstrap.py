@@ -1,0 +1,105 @@
+"""Comparing two results on 2,000 images of CrowdPose val: 1,000 draws of images, all and by crowding level.
+
+crowdbench matches once and computes AP of each draw from the matches. The plain way gives the engine, the
+fastest there is, the images of each draw, repeated as often as they are drawn. It does so for a few draws and
+for AP over all images only, and putting the images together is not counted.
+"""
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from jittered_truth import jittered
+
+from crowdbench.bootstrap import Differences, differences, draws
+from crowdbench.dataset import dataset_class
+from crowdbench.scoring.annotations import Images
+from crowdbench.scoring.engines import load_engine
+from crowdbench.scoring.matching import match
+from crowdbench.scoring.problem import Problem, read_problem
+
+REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference" / "metrics"
+PROTOCOL = replace(dataset_class("crowdpose").protocol, crowding_splits=(), statistics=("AP",))
+RESAMPLES = 1000
+PLAIN_RESAMPLES = 4
+
+
+def timed(function: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+    """Seconds, and what comes back."""
+    start = time.perf_counter()
+    result = function(*arguments)
+    return time.perf_counter() - start, result
+
+
+def drawn(problem: Problem, weights: np.ndarray) -> Problem:
+    """The problem with every image as often as its weight says, each under a number of its own."""
+    images = np.repeat(np.arange(len(weights)), weights)
+    persons = [np.flatnonzero(problem.person_images == number + 1) for number in range(len(weights))]
+    found = [np.flatnonzero(problem.prediction_images == number + 1) for number in range(len(weights))]
+    of_persons = np.concatenate([persons[image] for image in images])
+    of_found = np.concatenate([found[image] for image in images])
+    numbers = np.arange(1, len(images) + 1)
+    told = problem.persons
+    return replace(
+        problem,
+        protocol=PROTOCOL,
+        images=Images(list(numbers), None),
+        persons=replace(
+            told,
+            image_ids=of_persons.tolist(),
+            keypoints=[told.keypoints[i] for i in of_persons],
+            boxes=[told.boxes[i] for i in of_persons],
+            areas=told.areas[of_persons],
+            num_keypoints=told.num_keypoints[of_persons],
+            is_crowd=told.is_crowd[of_persons],
+        ),
+        person_images=np.repeat(numbers, [len(persons[image]) for image in images]),
+        keypoints=[problem.keypoints[i] for i in of_found],
+        scores=problem.scores[of_found],
+        prediction_images=np.repeat(numbers, [len(found[image]) for image in images]),
+    )
+
+
+@pytest.mark.skipif(not REFERENCE.is_dir() and "CI" not in os.environ, reason=f"needs {REFERENCE}")
+def test_a_thousand_paired_draws_are_thirty_times_faster_than_evaluating_each(benchmark: Any) -> None:
+    truth = REFERENCE / "crowdpose_val.json.gz"
+    protocol = dataset_class("crowdpose").protocol
+    problems = [
+        read_problem(jittered(truth, e, seed=i), truth, protocol) for i, e in enumerate((0.05, 0.055))
+    ]
+    engine = load_engine("hotcoco")
+
+    def ours() -> Differences:
+        one, other = map(match, problems)
+        return differences(one, other, resamples=RESAMPLES)
+
+    def plain(repeated: list[Problem]) -> list[float]:
+        """The AP of both on one draw."""
+        return [engine.statistics(problem)["AP"] for problem in repeated]
+
+    engine.statistics(problems[0])  # the first call imports it
+    some = next(draws(len(problems[0].images.ids), PLAIN_RESAMPLES, seed=0))
+    one_draw_s, theirs = [], []
+    for weights in some:
+        seconds, aps = timed(plain, [drawn(problem, weights) for problem in problems])
+        one_draw_s.append(seconds)
+        theirs.append(aps)
+    ours_s = min(timed(ours)[0] for _ in range(2))
+    benchmark.pedantic(ours, rounds=1)
+
+    for row, problem in zip(np.transpose(theirs), problems, strict=True):
+        found = match(problem)
+        assert [found.average_precision(weights) for weights in some] == pytest.approx(list(row), abs=1e-9)
+    plain_s = statistics.median(one_draw_s) * RESAMPLES
+    ratio = plain_s / ours_s
+    benchmark.extra_info.update(ratio=ratio, plain_s=plain_s, crowdbench_s=ours_s)
+    told = f"{RESAMPLES} paired draws, 3 levels too: {ours_s:.1f} s; by the engine, AP alone: {plain_s:.0f} s"
+    print(f"\n{told} ({ratio:.0f} times)")  # noqa: T201
+    assert ours_s < 20
+    assert ratio >= 30

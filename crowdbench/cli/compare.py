@@ -1,0 +1,113 @@
+"""``crowdbench compare A B``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from crowdbench.comparison import Comparison, Part
+
+
+@click.command()
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@click.option("--dataset", help="Whose rules results files follow; runs know theirs.")
+@click.option("--split", help="Of the dataset, for results files; its default is the one that papers report.")
+@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path),
+    help="Ground-truth file to use instead of the dataset's own.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="The folder of all runs, where names and ids are looked for.",
+)
+@click.option("--resamples", default=1000, show_default=True, help="How many times images are drawn.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, in full precision.")
+def compare(
+    first: str,
+    second: str,
+    dataset: str | None,
+    split: str | None,
+    root: Path | None,
+    annotations: Path | None,
+    out: Path,
+    resamples: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Say whether A is better than B, or only had luck with the images.
+
+    A and B are runs, by directory, id or method, or results files in COCO format (with --dataset). Images are
+    drawn again and again, the same for both, and AP is computed anew each time. Runs that were not measured
+    alike are refused: other images, other annotations, other boxes.
+    """
+    from crowdbench.comparison import compare as compared
+    from crowdbench.sides import side
+
+    found = compared(
+        side(first, out),
+        side(second, out),
+        dataset=dataset,
+        split=split,
+        root=root,
+        annotations=annotations,
+        resamples=resamples,
+        seed=seed,
+    )
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
+    _print(found)
+
+
+def _print(found: "Comparison") -> None:
+    from tabulate import tabulate
+
+    boxes = {"gt": ", ground-truth boxes", "none": ", no boxes", None: ""}
+    click.echo(f"{found.dataset} {found.split}{boxes.get(found.boxes, f', boxes of {found.boxes}')}\n")
+    headings = [
+        "",
+        "images",
+        found.first,
+        found.second,
+        "difference",
+        f"{100 * found.level:g} % interval",
+        "p",
+    ]
+    rows = [_row("AP", found.overall)]
+    rows += [_row(f"AP {name}", part) for name, part in found.levels.items()]
+    alignment = ("left", *["right"] * (len(headings) - 1))
+    click.echo(tabulate(rows, headers=headings, colalign=alignment, disable_numparse=True))
+    click.echo(f"\n{found.conclusion}")
+    click.echo(f"\nPaired bootstrap: {found.resamples} draws of all images, seed {found.seed}.")
+
+
+def _row(name: str, part: "Part") -> list[str]:
+    from crowdbench.conclusions import p_value
+
+    found = part.result
+    bounds = None if found.low is None or found.high is None else (found.low, found.high)
+    return [
+        name,
+        str(part.images),
+        *("-" if ap < 0 else f"{100 * ap:.1f}" for ap in (found.first, found.second)),
+        "-" if found.difference is None else _signed(found.difference),
+        "-" if bounds is None else " to ".join(map(_signed, bounds)),
+        p_value(found.p),
+    ]
+
+
+def _signed(share: float) -> str:
+    text = f"{100 * share:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text

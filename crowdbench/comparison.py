@@ -1,0 +1,188 @@
+"""Is one run better than another, or did it only have luck with the images?
+
+Both are measured on the same draws of images (`crowdbench.bootstrap`), so that what is hard about an image is
+hard for both and drops out.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crowdbench.bootstrap import LEVEL, RESAMPLES, Difference, differences
+from crowdbench.boxes import NoBoxes
+from crowdbench.conclusions import conclusion
+from crowdbench.dataset import load_dataset
+from crowdbench.errors import InputError
+from crowdbench.hashing import file_digest
+from crowdbench.record import Protocol
+from crowdbench.reopening import problem_of, reopened
+from crowdbench.scoring.matching import Matches, match
+from crowdbench.scoring.problem import Problem, read_problem
+from crowdbench.sides import Side, named_apart, require_comparable
+
+if TYPE_CHECKING:
+    from crowdbench.dataset import Dataset
+
+FEW_IMAGES = 50
+"""With fewer, intervals of the bootstrap are too narrow: docs/comparing.md has the measurement."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is found on all images, or on those of a crowding level.
+
+    Attributes:
+        images: how many they are.
+        persons: how many people count on them.
+        result: the two AP, and by how much they differ.
+    """
+
+    images: int
+    persons: int
+    result: Difference
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two results side by side. AP and differences are in [0, 1]; a difference is first minus second.
+
+    Attributes:
+        first, second: their names.
+        dataset, split: that they were measured on.
+        boxes: where both have their boxes from, as records name it; None if a results file is silent on it.
+        overall: over all images.
+        levels: by crowding level.
+        conclusion: what may be concluded, in words.
+        notes: what to keep in mind.
+        resamples, seed, level: of the bootstrap and its intervals.
+    """
+
+    first: str
+    second: str
+    dataset: str
+    split: str
+    boxes: str | None
+    overall: Part
+    levels: dict[str, Part]
+    conclusion: str
+    notes: tuple[str, ...]
+    resamples: int
+    seed: int
+    level: float = LEVEL
+
+
+def compare(
+    first: Side,
+    second: Side,
+    *,
+    dataset: str | None = None,
+    split: str | None = None,
+    root: Path | None = None,
+    annotations: Path | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two results on the same images.
+
+    Args:
+        first, second: runs, or results files (`crowdbench.sides.side` finds them).
+        dataset: by name; needed if both are files.
+        split: likewise; None takes the dataset's default.
+        root, annotations: the dataset's folder, and an annotation file to use instead of the split's own.
+        resamples, seed: of the bootstrap.
+
+    Raises:
+        InputError: they cannot be compared; says in what they differ.
+        MissingDataError: predictions or the dataset are not there.
+        AnnotationError, PredictionError: a file cannot be scored.
+    """
+    first, second = named_apart(first, second)
+    require_comparable(first, second)
+    protocols = [one.run.record.protocol for one in (first, second) if one.run is not None]
+    protocol = protocols[0] if protocols else None
+    if protocol is not None:
+        _require_same(protocol, dataset, split)
+        opened = reopened(protocol, root, annotations)
+    elif dataset is not None:
+        opened = _opened(dataset, split, root, annotations)
+    else:
+        raise InputError(
+            f"{first.path} and {second.path} are results files.\n"
+            "Say whose rules they follow: --dataset NAME, and --split if it is not the usual one."
+        )
+    problems = [_problem(given, opened, protocol) for given in (first, second)]
+    one, other = map(match, problems)
+    found = differences(one, other, resamples=resamples, seed=seed)
+    overall = _part(one, found.overall)
+    levels = {name: _part(one.of_level(name), result) for name, result in found.levels.items()}
+    notes = [*_few({"all": overall, **levels}), *_notes(first, second)]
+    for given, problem in zip((first, second), problems, strict=True):
+        notes += [f"{given.name}: {warning}." for warning in problem.warnings]
+    return Comparison(
+        first=first.name,
+        second=second.name,
+        dataset=opened.name,
+        split=opened.split,
+        boxes=protocol.boxes if protocol is not None and len(protocols) == 2 else None,
+        overall=overall,
+        levels=levels,
+        conclusion=conclusion(first.name, second.name, len(one.image_ids), found),
+        notes=tuple(notes),
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def _require_same(protocol: Protocol, dataset: str | None, split: str | None) -> None:
+    """A run knows its dataset; what is said about it must be true."""
+    for what, said, known in (("dataset", dataset, protocol.dataset), ("split", split, protocol.split)):
+        if said not in (None, known):
+            raise InputError(
+                f"the run was measured on the {what} {known}, not on {said}. Leave --{what} out: a run knows."
+            )
+
+
+def _opened(dataset: str, split: str | None, root: Path | None, annotations: Path | None) -> "Dataset":
+    opened = load_dataset(dataset, split=split, root=root, boxes=NoBoxes(), annotations=annotations)
+    if not opened.has_annotations:
+        raise InputError(
+            f"{opened.name} {opened.split}: the ground truth of this split is not public.\n"
+            "Choose another split."
+        )
+    return opened
+
+
+def _problem(given: Side, opened: "Dataset", protocol: Protocol | None) -> Problem:
+    if given.run is not None:
+        return problem_of(given.run, opened)
+    images = None
+    if protocol is not None and not protocol.complete:  # of the run beside it
+        images = [opened[index].image_id for index in range(protocol.images)]
+    return read_problem(given.path, opened.annotation_file, opened.protocol, images)
+
+
+def _part(matches: Matches, result: Difference) -> Part:
+    return Part(len(matches.image_ids), int(matches.counted.sum()), result)
+
+
+def _few(parts: dict[str, Part]) -> list[str]:
+    few = [f"{part.images} ({name})" for name, part in parts.items() if 0 < part.images < FEW_IMAGES]
+    if not few:
+        return []
+    return [f"{', '.join(few)} images are few: intervals from so few are too narrow, and p is too small."]
+
+
+def _notes(first: Side, second: Side) -> list[str]:
+    notes = []
+    silent = [given.name for given in (first, second) if given.run is None]
+    if silent:
+        notes.append(
+            f"{' and '.join(silent)}: a results file does not say which boxes its system was given. If both "
+            "did not have the same, the difference tells nothing about the methods."
+        )
+    for given in (first, second):
+        if given.run is not None and given.run.record.weights.source == "none":
+            notes.append(f"{given.name} has random weights.")
+    if file_digest(first.predictions) == file_digest(second.predictions):
+        notes.append("Both have the same predictions, to the byte.")
+    return notes

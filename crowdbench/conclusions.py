@@ -1,0 +1,79 @@
+"""What a comparison allows to say, in words."""
+
+from collections.abc import Sequence
+
+from crowdbench.bootstrap import LEVEL, Difference, Differences
+
+
+def conclusion(first: str, second: str, images: int, found: Differences) -> str:
+    """What may be concluded, in a sentence or a few.
+
+    Args:
+        first, second: names.
+        images: how many both were measured on.
+        found: what they differ by. As several crowding levels are looked at, each must show more: its p is
+            multiplied by how many they are (Bonferroni).
+    """
+    if found.overall.difference is None:
+        return "Nothing may be concluded: there is nobody to find on these images."
+    if found.overall.p is None:
+        return f"Nothing may be concluded: {images} images are too few to say anything about others."
+    words = [_sentence(first, second, images, found.overall)]
+    told = {name: one for name, one in found.levels.items() if one.p is not None}
+    shown = {name: one.difference or 0.0 for name, one in told.items() if is_shown(one, len(told))}
+    for better, worse, sign in ((first, second, 1), (second, first, -1)):
+        ahead = [name for name, by in shown.items() if sign * by > 0]
+        if ahead:
+            words.append(f"By crowding, {better} is shown to be ahead of {worse} on {_listed(ahead)}.")
+    if told and not shown and is_shown(found.overall):
+        words.append("No crowding level by itself shows a difference.")
+    return " ".join(words)
+
+
+def is_shown(result: Difference, looked_at: int = 1) -> bool:
+    """Whether a difference is more than the choice of images explains.
+
+    Args:
+        result: the difference.
+        looked_at: how many differences are looked at for the one that stands out.
+    """
+    return (
+        result.p is not None
+        and result.low is not None
+        and result.high is not None
+        and result.p * looked_at < 1 - LEVEL
+        and not result.low <= 0 <= result.high
+    )
+
+
+def _sentence(first: str, second: str, images: int, found: Difference) -> str:
+    assert found.difference is not None
+    assert found.low is not None
+    assert found.high is not None
+    by, low, high = (100 * number for number in (found.difference, found.low, found.high))
+    if by == low == high == 0:
+        return f"Nothing may be concluded: {first} and {second} have the same AP on every choice of images."
+    better, worse = first, second
+    if by < 0:
+        better, worse, by, low, high = second, first, -by, -high, -low
+    evidence = f"{100 * LEVEL:g} % interval {low:.1f} to {high:.1f}, p = {p_value(found.p)}"
+    if is_shown(found):
+        return (
+            f"{better} is better than {worse} by {by:.1f} AP ({evidence}): more than the choice of these "
+            f"{images} images explains."
+        )
+    return (
+        f"Nothing may be concluded: {better} is {by:.1f} AP ahead of {worse} on these {images} images, but "
+        f"other images of the same kind may well show the contrary ({evidence})."
+    )
+
+
+def p_value(p: float | None) -> str:
+    """As many digits as say something."""
+    if p is None:
+        return "-"
+    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

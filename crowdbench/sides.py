@@ -1,0 +1,132 @@
+"""The two that are compared: what is meant by a word, and whether they may be compared at all."""
+
+import glob
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from crowdbench.errors import InputError, MissingDataError
+from crowdbench.leaderboard import comparable
+from crowdbench.record import Protocol
+from crowdbench.run_directory import Run
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two: a run, or anybody's results file.
+
+    Attributes:
+        path: the run's directory, or the file.
+        run: None for a results file.
+        name: how sentences call it.
+    """
+
+    path: Path
+    run: Run | None
+    name: str
+
+    @property
+    def predictions(self) -> Path:
+        """The results file."""
+        return self.path if self.run is None else self.run.predictions_file
+
+
+def side(given: str | Path, out: Path = Path("runs")) -> Side:
+    """What somebody means by a word on the command line.
+
+    Args:
+        given: the directory of a run, its ``run.json`` or predictions, a results file, the name of a
+            method that has one run, or how the id of a run begins.
+        out: the folder of all runs, where names and ids are looked for.
+
+    Raises:
+        MissingDataError: there is no such thing.
+        InputError: several runs are meant.
+    """
+    path = Path(given)
+    if path.is_file():
+        of_a_run = path.name in ("run.json", "predictions.json.gz") and (path.parent / "run.json").is_file()
+        if not of_a_run:
+            return Side(path, None, path.name)
+        path = path.parent
+    if (path / "run.json").exists():
+        return _side_of_run(Run.read(path))
+    if path.is_dir():
+        found = sorted(run for levels in ("*", "*/*", "*/*/*") for run in path.glob(f"{levels}/run.json"))
+    else:
+        found = _named(str(given), out) if len(path.parts) == 1 else []
+    if len(found) == 1:
+        return _side_of_run(Run.read(found[0].parent))
+    if found:
+        listing = "\n".join(f"  {one.parent}" for one in found[:10])
+        raise InputError(f"{given}: {len(found)} runs could be meant. Name one:\n{listing}")
+    if path.is_dir():
+        raise MissingDataError(f"{path}: no run lies in this folder. Name one that `crowdbench run` made.")
+    raise MissingDataError(
+        f"{given}: there is no such folder or file, and under {out} no run of that method or id.\n"
+        "`crowdbench leaderboard` lists the runs; --out says where they lie."
+    )
+
+
+def _named(name: str, out: Path) -> list[Path]:
+    """Records of the runs of a method, or of those whose id begins so."""
+    literal = glob.escape(name)
+    return sorted(out.glob(f"*/{literal}/*/run.json")) or sorted(out.glob(f"*/*/{literal}*/run.json"))
+
+
+def _side_of_run(run: Run) -> Side:
+    return Side(run.directory, run, run.record.method)
+
+
+def require_comparable(first: Side, second: Side) -> None:
+    """See that two runs may be compared; a results file says nothing that speaks against it.
+
+    Raises:
+        InputError: they may not; names the difference.
+    """
+    for given in (first, second):
+        if given.run is not None and given.run.record.state != "done":
+            raise InputError(
+                f"{given.path}: the run is {given.run.record.state}, not done. Start it again with the same "
+                "command: it goes on where it stopped."
+            )
+    if first.run is None or second.run is None:
+        return
+    one, other = first.run.record.protocol, second.run.record.protocol
+    if comparable(one) == comparable(other):
+        return
+    facts = ("dataset", "split", "annotations", "boxes", "images")
+    differing = [
+        f"  {fact}: {first.name} {mine}, {second.name} {theirs}"
+        for fact, mine, theirs in zip(facts, _told(one), _told(other), strict=True)
+        if mine != theirs
+    ]
+    raise InputError(
+        "these runs cannot be compared: no difference between them would tell which method is better.\n"
+        + "\n".join(differing or ["  their protocols differ"])
+        + "\nRun both on the same images, with the same boxes."
+    )
+
+
+def _told(protocol: Protocol) -> tuple[str, ...]:
+    boxes = {"gt": "ground truth", "none": "none"}.get(protocol.boxes, protocol.boxes)
+    return (
+        protocol.dataset,
+        protocol.split,
+        f"SHA-256 {protocol.annotations[:12]}...",
+        boxes,
+        f"all {protocol.images}" if protocol.complete else f"the first {protocol.images}",
+    )
+
+
+def named_apart(first: Side, second: Side) -> tuple[Side, Side]:
+    """Give them names that tell them apart: with a run's id, or a file's folder, where it takes that."""
+    if first.name != second.name:
+        return first, second
+    if first.path == second.path:
+        return replace(first, name=f"{first.name} (first)"), replace(second, name=f"{second.name} (second)")
+    long = [
+        f"{one.name} {one.run.record.id}" if one.run is not None else str(one.path) for one in (first, second)
+    ]
+    if long[0] == long[1]:  # the same run in two places
+        long = [str(one.path) for one in (first, second)]
+    return replace(first, name=long[0]), replace(second, name=long[1])
