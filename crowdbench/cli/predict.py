@@ -1,6 +1,5 @@
 """``crowdbench predict METHOD IMAGE...``."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +47,7 @@ DEFAULT_FOLDER = Path("poses")
     type=float,
     help="Keypoints with less confidence are not drawn.  [default: 0.05]",
 )
-@click.option("--min-score", type=float, help="Poses of a lower score are not drawn.")
+@click.option("--min-score", type=float, help="Poses of a lower score are not drawn.  [default: 0.05]")
 @click.option(
     "--every", type=click.IntRange(1), default=1, help="Of videos, every N-th frame only.", metavar="N"
 )
@@ -101,7 +100,7 @@ def predict(
         find_sources,
     )
     from crowdbench.predicting import predict as predict_sources
-    from crowdbench.predicting.looking import THRESHOLD
+    from crowdbench.predicting.looking import MIN_SCORE, THRESHOLD
 
     chosen = dataset or dataset_for(method, weights)
     loaded = load_method(method, chosen, **settings)
@@ -120,7 +119,7 @@ def predict(
         folder,
         not as_json,
         THRESHOLD if threshold is None else threshold,
-        -math.inf if min_score is None else min_score,
+        MIN_SCORE if min_score is None else min_score,
         overwrite,
     )
     with _stopping_cleanly(), _progress_shown(method) as show:
@@ -163,8 +162,11 @@ def _print(found: "Predicted", folder: Path | None, as_json: bool) -> None:
         for entries, word in ((found.images, "picture"), (found.videos, "video"))
         if entries
     ]
+    sentence = f"{_counted(found.poses, 'pose')} in {' and '.join(looked_at) or 'nothing'}"
+    if folder is not None and found.poses_drawn < found.poses:
+        sentence += f", {found.poses_drawn} with the score to be drawn"
     failed = f" {_counted(len(found.failed), 'file')} failed." if found.failed else ""
-    click.echo(f"{_counted(found.persons, 'person')} in {' and '.join(looked_at) or 'nothing'}.{failed}")
+    click.echo(f"{sentence}.{failed}")
     click.echo(f"Results: {folder}")
 
 

@@ -1,6 +1,5 @@
 """Look at pictures and videos, draw what is found, write it down."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -35,8 +34,9 @@ from crowdbench.prediction import as_results
 from crowdbench.types import Pose, Sample
 
 PREDICTIONS, IMAGES = "predictions.json", "images.json"
-# Keypoints with less confidence are not drawn.
-THRESHOLD = 0.05
+# Keypoints with less confidence, and poses of a lower score, are not drawn: methods that find the persons
+# themselves propose dozens of poses of next to no score, which rank behind all others.
+THRESHOLD = MIN_SCORE = 0.05
 _JPEG_QUALITY = 95
 # A file's count of its frames is an estimate; so much less than that is worth a word.
 _MISSING_FRAMES = 0.02
@@ -57,7 +57,7 @@ class Output:
     folder: Path | None = Path("poses")
     drawn: bool = True
     threshold: float = THRESHOLD
-    min_score: float = -math.inf
+    min_score: float = MIN_SCORE
     overwrite: bool = False
 
 
@@ -247,6 +247,7 @@ class _Work:
     ) -> NDArray[np.uint8]:
         """A copy with skeletons; `before` has those of the frame before, and gets these."""
         shown = [pose for pose in poses if pose.score >= self.output.min_score]
+        self.found.poses_drawn += len(shown)
         colours = person_colours(shown, before)
         before[:] = zip(shown, colours, strict=True)
         return draw_on(
@@ -298,8 +299,8 @@ class _Work:
                 *size,
                 frames_per_s=video.frames_per_s,
                 frames=looked_at,
-                persons=persons,
-                poses=_lines_name(name) if lines is not None else None,
+                poses=persons,
+                poses_file=_lines_name(name) if lines is not None else None,
                 drawn=name if copy is not None else None,
             )
         )

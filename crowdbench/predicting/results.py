@@ -17,7 +17,7 @@ class PictureEntry:
         id: in the predictions.
         file_name: as it was asked for.
         width, height: in pixels.
-        persons: how many poses were found.
+        poses: how many were found.
         drawn: the copy with skeletons, under the folder of results; None if there is none.
     """
 
@@ -25,7 +25,7 @@ class PictureEntry:
     file_name: str
     width: int
     height: int
-    persons: int
+    poses: int
     drawn: str | None = None
 
 
@@ -53,8 +53,8 @@ class VideoEntry:
         width, height: of its frames, in pixels.
         frames_per_s: of the video; of the drawn copy a part, if not every frame was looked at.
         frames: how many were looked at.
-        persons: how many poses were found in them.
-        poses: the file with a line for each of them, under the folder of results; None if there is none.
+        poses: how many were found in them.
+        poses_file: has a line for each frame, under the folder of results; None if there is none.
         drawn: the copy with skeletons, there; None if there is none.
     """
 
@@ -63,8 +63,8 @@ class VideoEntry:
     height: int
     frames_per_s: float
     frames: int
-    persons: int
-    poses: str | None = None
+    poses: int
+    poses_file: str | None = None
     drawn: str | None = None
 
 
@@ -92,6 +92,7 @@ class Predicted:
         predictions: of the pictures, in COCO results format and with ``file_name``.
         frames: of each video, if they are kept.
         notes: what the user may want to know, in sentences.
+        poses_drawn: how many had the score to be drawn.
     """
 
     info: dict[str, Any]
@@ -102,11 +103,12 @@ class Predicted:
     predictions: list[msgspec.Raw] = field(default_factory=list)
     frames: list[list[FrameEntry]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    poses_drawn: int = 0
 
     @property
-    def persons(self) -> int:
+    def poses(self) -> int:
         """How many poses were found."""
-        return sum(e.persons for e in self.images) + sum(e.persons for e in self.videos)
+        return sum(e.poses for e in self.images) + sum(e.poses for e in self.videos)
 
     def listing(self) -> dict[str, Any]:
         """What was looked at, with COCO's ``images`` and ``categories``."""

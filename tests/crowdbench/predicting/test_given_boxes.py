@@ -84,7 +84,7 @@ def test_boxes_are_found_by_the_names_of_pictures(predict: Predict, machine: Pat
     assert said.status == 1
     [failure] = said.listing["failed"]
     assert failure["error"] == "in/third/b.png: boxes.json does not name this picture."
-    assert {i["file_name"]: i["persons"] for i in said.listing["images"]} == {
+    assert {i["file_name"]: i["poses"] for i in said.listing["images"]} == {
         "in/a.png": 2,
         "in/deep/b.png": 1,
         "in/other/b.png": 1,
@@ -151,7 +151,7 @@ def test_detections_are_of_the_pictures_whose_names_are_their_ids(predict: Predi
     )
     assert [e["file_name"] for e in said.predictions] == ["in/000007.png"]
     assert said.status == 0
-    assert [i["persons"] for i in said.listing["images"]] == [1, 0]
+    assert [i["poses"] for i in said.listing["images"]] == [1, 0]
 
 
 def test_an_annotation_file_says_which_ids_detections_have(predict: Predict, machine: Path) -> None:

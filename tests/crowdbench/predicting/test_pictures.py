@@ -22,7 +22,7 @@ def test_a_picture_gets_its_drawn_copy_and_its_poses(predict: Predict, machine: 
     save(machine / "in" / "a.png")
     said = predict("toy-brightest", "in/a.png")
     assert said.status == 0, said.err
-    assert said.out == "1 person in 1 picture.\nResults: poses\n"
+    assert said.out == "1 pose in 1 picture.\nResults: poses\n"
     [entry] = said.predictions
     assert entry["image_id"] == 1
     assert entry["category_id"] == 1
@@ -34,7 +34,7 @@ def test_a_picture_gets_its_drawn_copy_and_its_poses(predict: Predict, machine: 
         "file_name": "in/a.png",
         "width": WIDTH,
         "height": HEIGHT,
-        "persons": 1,
+        "poses": 1,
         "drawn": "a.png",
     }
     assert said.listing["categories"][0]["keypoints"][0] == "left_shoulder"
@@ -119,7 +119,7 @@ def test_broken_pictures_are_told_of_and_the_others_go_on(predict: Predict, mach
         assert error.startswith(f"{name}: ")
         assert error in said.err
     assert "No such file" in failed["in/gone.png"]
-    assert said.out.startswith("2 persons in 2 pictures. 4 files failed.\n")
+    assert said.out.startswith("2 poses in 2 pictures. 4 files failed.\n")
     assert drawn(machine / "poses") == ["a.png", "z.png"]
 
 
@@ -235,7 +235,7 @@ def test_a_method_that_wants_to_know_is_told_of_all_pictures_that_can_be_read(
         save(machine / "in" / f"{name}.png")
     (machine / "in" / "broken.png").write_bytes(b"")
     said = predict("toy-told", "in")
-    assert [image["persons"] for image in said.listing["images"]] == [3, 3, 3]
+    assert [image["poses"] for image in said.listing["images"]] == [3, 3, 3]
     assert said.err.count("broken.png: ") == 1
 
 
@@ -244,6 +244,7 @@ def test_keypoints_and_poses_below_what_is_asked_for_are_not_drawn(predict: Pred
     for option in ("--threshold", "--min-score"):
         said = predict("toy-brightest", "a.png", option, "1.5", "--overwrite")
         assert len(said.predictions) == 1
+        assert said.out.startswith("1 pose in 1 picture" + (", 0 with" if option == "--min-score" else "."))
         assert np.array_equal(cv2.imread(str(machine / "poses" / "a.png")), picture())
 
 

@@ -42,7 +42,7 @@ def test_a_video_becomes_a_drawn_video_and_a_line_for_each_frame(predict: Predic
     film(machine / "walk.mp4")
     said = predict("toy-brightest", "walk.mp4")
     assert said.status == 0, said.err
-    assert said.out == "7 persons in 1 video.\nResults: poses\n"
+    assert said.out == "7 poses in 1 video.\nResults: poses\n"
     assert sorted(p.name for p in (machine / "poses").iterdir()) == [
         "images.json",
         "walk.mp4",
@@ -63,8 +63,8 @@ def test_a_video_becomes_a_drawn_video_and_a_line_for_each_frame(predict: Predic
         "height": 48,
         "frames_per_s": RATE,
         "frames": 7,
-        "persons": 7,
-        "poses": "walk.mp4.jsonl",
+        "poses": 7,
+        "poses_file": "walk.mp4.jsonl",
         "drawn": "walk.mp4",
     }
 
