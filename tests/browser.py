@@ -11,6 +11,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,15 @@ import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE_S = 60.0
+
+# The browser reads messages from file 3 and writes them to file 4. Both are moved out of each other's way first.
+AS_3_AND_4 = """
+import fcntl, os, sys
+here, there = (fcntl.fcntl(int(number), fcntl.F_DUPFD_CLOEXEC, 10) for number in sys.argv[1:3])
+os.dup2(here, 3)
+os.dup2(there, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def chromium() -> str:
@@ -38,7 +48,8 @@ class Browser:
 
     Attributes:
         said: errors and warnings of the page's script, of its content security policy, and of the network.
-        requested: all addresses that were asked for.
+        requested: addresses that were asked for, by the browser's number; without those that a page's policy
+            forbade.
     """
 
     def __init__(self, process: "subprocess.Popen[bytes]", writing: int, reading: int) -> None:
@@ -46,7 +57,7 @@ class Browser:
         self._rest = b""
         self._number = 0
         self.said: list[str] = []
-        self.requested: list[str] = []
+        self.requested: dict[str, str] = {}
         self._events: list[str] = []
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -94,7 +105,9 @@ class Browser:
         elif method == "Log.entryAdded" and told["entry"]["level"] in ("error", "warning"):
             self.said.append(told["entry"]["text"])
         elif method == "Network.requestWillBeSent":
-            self.requested.append(told["request"]["url"])
+            self.requested[told["requestId"]] = told["request"]["url"]
+        elif method == "Network.loadingFailed" and told.get("blockedReason") == "csp":
+            self.requested.pop(told["requestId"], None)
 
     def open(
         self, page: Path, *, width: int = 1280, height: int = 900, dark: bool = False, script: bool = True
@@ -158,7 +171,7 @@ class Browser:
 
     def external(self) -> list[str]:
         """What was asked for beside the page itself and what it carries."""
-        return [url for url in self.requested if not url.startswith(("file:", "data:"))]
+        return [url for url in self.requested.values() if not url.startswith(("file:", "data:"))]
 
 
 @contextmanager
@@ -167,7 +180,7 @@ def started(folder: Path) -> Iterator[Browser]:
     to_browser, writing = os.pipe()
     reading, from_browser = os.pipe()
     command = [
-        *("sh", "-c", f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}', chromium()),
+        *(sys.executable, "-c", AS_3_AND_4, str(to_browser), str(from_browser), chromium()),
         *("--headless=new", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu"),
         *("--disable-dev-shm-usage", "--disable-background-networking", f"--user-data-dir={folder}"),
         *(["--no-sandbox"] if os.geteuid() == 0 else []),

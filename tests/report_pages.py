@@ -1,5 +1,7 @@
 """Data for pages: `PageData` made by hand, without runs behind it."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -105,4 +107,63 @@ def page_data(runs: int = 2, pictures: int = 2, persons: int = 3) -> PageData:
         ),
         made_by="crowdbench",
         command="crowdbench report runs",
+    )
+
+
+def hostile_data() -> PageData:
+    """A page on which every word is an attack."""
+    data = page_data(2, 1)
+    layout = replace(data.keypoints, keypoints=tuple(f"{HOSTILE}{n}" for n in range(14)))
+
+    def hostile(part: RunPart) -> RunPart:
+        assert part.errors is not None
+        errors = replace(
+            part.errors,
+            by_keypoint=dict.fromkeys(layout.keypoints, part.errors.keypoints),
+            alone={HOSTILE: 1.0},
+        )
+        return replace(
+            part,
+            method=HOSTILE,
+            id=part.id + HOSTILE,
+            scores={"AP": 0.5, HOSTILE: 0.5},
+            protocol=(HOSTILE + part.id,),
+            speed=((HOSTILE, HOSTILE), ("machine", HOSTILE)),
+            provenance=((HOSTILE, HOSTILE), ("directory", "runs/\udcff")),
+            warnings=(HOSTILE,),
+            errors=errors,
+        )
+
+    return replace(
+        data,
+        dataset=HOSTILE,
+        split=HOSTILE,
+        keypoints=layout,
+        runs=tuple(map(hostile, data.runs)),
+        protocol=(HOSTILE,),
+        notes=(HOSTILE,),
+        notes_against_ranking=(HOSTILE,),
+        charts=tuple(
+            replace(c, title=HOSTILE, x_label=HOSTILE, y_label=HOSTILE, note=HOSTILE, x_ticks=((0, HOSTILE),))
+            for c in data.charts
+        ),
+        gallery=tuple(
+            replace(
+                section,
+                title=HOSTILE,
+                words=HOSTILE,
+                pictures=tuple(
+                    replace(
+                        picture,
+                        name=HOSTILE,
+                        words=HOSTILE,
+                        panels=tuple(replace(panel, words=HOSTILE) for panel in picture.panels),
+                    )
+                    for picture in section.pictures
+                ),
+            )
+            for section in data.gallery
+        ),
+        made_by=HOSTILE,
+        command=HOSTILE,
     )

@@ -28,16 +28,16 @@ def rendered(template: str, switches: Mapping[str, str] | None = None, **values:
 
     Args:
         template: a file's name in ``templates/``; it extends ``base.html``.
-        switches: what a checkbox rules, by its id: selector and declarations for when it is not checked, as in
-            ``{"run-3": ".r3{display:none}"}``. Never made of text from elsewhere.
+        switches: what a checkbox rules, by its id: selector and declarations for when it is not checked, as
+            in ``{"run-3": ".r3{display:none}"}``. Never made of text from elsewhere.
         **values: what the template asks for.
 
     Returns:
         The page in UTF-8. What is no Unicode (names of files) is written as ``\\udcff``.
     """
     switches = switches or {}
-    # A script sets classes. Without one browsers have to look for the checkbox themselves, which is slow where
-    # thousands of elements depend on it.
+    # A script sets classes. Without one browsers have to look for the checkbox themselves, which is slow
+    # where thousands of elements depend on it.
     style = (TEMPLATES / "page.css").read_text() + "".join(
         f".off-{name} {rule}\n" for name, rule in switches.items()
     )

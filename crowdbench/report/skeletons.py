@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 from crowdbench.types import FloatArray, KeypointSet
 
@@ -23,33 +24,28 @@ def bones_path(keypoints: FloatArray, layout: KeypointSet, scale: float) -> str:
         layout: which of them are joined.
         scale: SVG units a pixel.
     """
-    places = [_place(row, scale) for row in keypoints]
-    there = [float(row[2]) > 0 for row in keypoints]
-    written: list[str] = []
-    for chain in _chains(layout):
-        previous: tuple[int, int] | None = None
-        for index in chain:
-            place = places[index]
-            if not there[index]:
-                previous = None
-                continue
-            if previous is None:
-                written.append(f"M{place[0]} {place[1]}")
-                written.append("l")
-            else:
-                dx, dy = place[0] - previous[0], place[1] - previous[1]
-                # A minus sign separates by itself.
-                written.append(f"{dx}{'' if dy < 0 else ' '}{dy}")
-                written.append(" ")
-            previous = place
-    return _tidied("".join(written))
-
-
-def _tidied(path: str) -> str:
-    # A chain of one keypoint is a move that leads nowhere; a round line cap makes a dot of "l0 0".
-    return path.replace(" M", "M").replace("lM", "l0 0M").replace(" -", "-").removesuffix(" ") + (
-        "0 0" if path.endswith("l") else ""
+    return "".join(
+        _polyline([_place(keypoints[index], scale) for index in part])
+        for chain in _chains(layout)
+        for part in _unbroken(chain, keypoints)
     )
+
+
+def _unbroken(chain: Sequence[int], keypoints: FloatArray) -> list[list[int]]:
+    """The parts of a chain between keypoints that are not there."""
+    parts: list[list[int]] = [[]]
+    for index in chain:
+        if keypoints[index][2] > 0:
+            parts[-1].append(index)
+        else:
+            parts.append([])
+    return [part for part in parts if part]
+
+
+def _polyline(places: Sequence[tuple[int, int]]) -> str:
+    steps = [f"{x - last_x} {y - last_y}" for (last_x, last_y), (x, y) in pairwise(places)]
+    # A line that leads nowhere has round ends: a dot. A minus sign separates by itself.
+    return f"M{places[0][0]} {places[0][1]}l{' '.join(steps) or '0 0'}".replace(" -", "-")
 
 
 def _place(row: FloatArray, scale: float) -> tuple[int, int]:

@@ -113,7 +113,9 @@ for (const button of document.querySelectorAll("button[data-runs]")) {
 // --- A picture, large; the arrow keys lead to the next one.
 const dialog = document.querySelector("dialog");
 if (dialog) {
-  const views = () => [...document.querySelectorAll("main svg.view")].filter((view) => view.checkVisibility());
+  const views = () =>
+    [...document.querySelectorAll("main .panel")].filter((panel) => panel.checkVisibility())
+      .map((panel) => panel.querySelector("svg.view"));
   const place = document.getElementById("enlarged"), told = document.getElementById("told");
   let current = null;
   const show = (view) => {
