@@ -56,7 +56,7 @@ def _sentence(first: str, second: str, images: int, found: Difference) -> str:
     better, worse = first, second
     if by < 0:
         better, worse, by, low, high = second, first, -by, -high, -low
-    evidence = f"{100 * LEVEL:g} % interval {low:.1f} to {high:.1f}, p = {p_value(found.p)}"
+    evidence = f"{100 * LEVEL:g} % interval {low:.1f} to {high:.1f}, {_equation(found.p)}"
     if is_shown(found):
         return (
             f"{better} is better than {worse} by {by:.1f} AP ({evidence}): more than the choice of these "
@@ -68,10 +68,17 @@ def _sentence(first: str, second: str, images: int, found: Difference) -> str:
     )
 
 
+def _equation(p: float | None) -> str:
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
 def p_value(p: float | None) -> str:
     """As many digits as say something."""
     if p is None:
         return "-"
+    if p < 0.001:
+        return "< 0.001"
     return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 

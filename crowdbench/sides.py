@@ -122,7 +122,7 @@ def named_apart(first: Side, second: Side) -> tuple[Side, Side]:
     """Give them names that tell them apart: with a run's id, or a file's folder, where it takes that."""
     if first.name != second.name:
         return first, second
-    if first.path == second.path:
+    if first.path.resolve() == second.path.resolve():
         return replace(first, name=f"{first.name} (first)"), replace(second, name=f"{second.name} (second)")
     long = [
         f"{one.name} {one.run.record.id}" if one.run is not None else str(one.path) for one in (first, second)
