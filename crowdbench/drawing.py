@@ -34,7 +34,7 @@ NARROWEST, WIDEST = 3.0, 12.0
 # Against the width of a limb.
 _CASING_WIDTH, _CORE_WIDTH, _JOINT_WIDTH = 1.7, 0.4, 1.7
 
-# OpenCV draws lines between sixteenths of a pixel, and counts them in 32 bits.
+# OpenCV draws lines between sixteenths of a pixel, and counts them in 32 bits: so far from the image is far.
 _FRACTION_BITS = 4
 _FARTHEST = 1e6
 
@@ -269,7 +269,8 @@ def _plan(
     sided = sides(layout)
 
     def point(index: int) -> Point:
-        return float(given[index, 0]), float(given[index, 1])
+        x, y = np.clip(given[index, :2], -_FARTHEST, _FARTHEST)
+        return float(x), float(y)
 
     limbs = [
         _Mark(number, (point(a), point(b)), _side_of_limb(sided[a], sided[b]), bool(faint[a] or faint[b]))
@@ -378,7 +379,6 @@ def _lines(
 def _fixed(points: Sequence[Point], origin: Point) -> Iterator[tuple[int, int]]:
     for point in points:
         x, y = (
-            round(min(_FARTHEST, max(-_FARTHEST, value - first)) * (1 << _FRACTION_BITS))
-            for value, first in zip(point, origin, strict=True)
+            round((value - first) * (1 << _FRACTION_BITS)) for value, first in zip(point, origin, strict=True)
         )
         yield x, y

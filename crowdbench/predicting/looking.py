@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from crowdbench import __version__
 from crowdbench.drawing import draw_on, person_colours
-from crowdbench.errors import DataError, InputError, RunError, SettingsError
+from crowdbench.errors import DataError, InputError, MachineError, RunError, SettingsError
 from crowdbench.evaluation import Progress
 from crowdbench.files import write_whole
 from crowdbench.method import Method
@@ -88,12 +88,16 @@ def predict(
 
     Raises:
         SettingsError: a file that would be written is there, or is one of the sources.
+        MachineError: the results cannot be written.
         ShapeError, RunError: see `crowdbench.prediction.predict_batches`.
     """
     if every < 1:
         raise SettingsError(f"every must be at least 1, got {every}.")
     work = _Work(estimator, boxes, ids, output, every, upright, on_progress)
-    return work.of(sources)
+    try:
+        return work.of(sources)
+    except OSError as error:
+        raise MachineError(f"cannot write the results: {error}.") from error
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

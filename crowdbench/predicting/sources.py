@@ -1,13 +1,12 @@
 """Which pictures and videos were asked for, and what their drawn copies are called."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-import cv2
 
 from crowdbench.errors import MissingDataError
 
@@ -25,6 +24,13 @@ _HEADER_BYTES = 192
 _MPEG_PACKET = 188
 # ISO base media files (MP4, MOV) begin alike; these brands are pictures.
 _PICTURE_BRANDS = frozenset({b"avif", b"avis", b"heic", b"heix", b"heif", b"mif1", b"msf1"})
+# JPEG, PNG, GIF, TIFF of either byte order and of 64 bits, JPEG 2000, Radiance.
+_PICTURE_SIGNATURES = (
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    *(b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"#?RADIANCE", b"#?RGBE"),
+)
+_BMP_HEADER_SIZES = tuple(size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124))
+_PORTABLE_PIXMAP = re.compile(rb"P[1-6]\s+(#[^\n]*\s+)*\d+\s+\d+\s")
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,18 @@ def _kind_by_content(path: Path) -> Kind | None:
         return None  # reading it says why
     if _is_video(header):
         return "video"
-    return "picture" if header and cv2.haveImageReader(str(path)) else None
+    return "picture" if _is_picture(header) else None
+
+
+def _is_picture(header: bytes) -> bool:
+    """By the first bytes of the formats that OpenCV decodes: its own test takes texts for pictures."""
+    if header[4:8] == b"ftyp":
+        return header[8:12] in _PICTURE_BRANDS
+    if header[:4] == b"RIFF":
+        return header[8:12] == b"WEBP"
+    if header[:2] == b"BM":  # the size of the second header tells it from a word
+        return header[14:18] in _BMP_HEADER_SIZES
+    return header.startswith(_PICTURE_SIGNATURES) or _PORTABLE_PIXMAP.match(header) is not None
 
 
 def _is_video(header: bytes) -> bool:

@@ -50,11 +50,29 @@ def test_folders_are_searched_for_pictures_by_content(predict: Predict, machine:
     save(machine / "in" / "a.png").rename(machine / "in" / "a.data")
     save(machine / "in" / ".hidden.png")
     save(machine / "in" / ".cache" / "c.png")
-    (machine / "in" / "notes.txt").write_text("P6 is also how some pictures begin")
+    (machine / "in" / "notes.txt").write_text("BMP is also how some pictures begin")
+    (machine / "in" / "more.txt").write_text("P6 is another such beginning")
     (machine / "in" / "table.csv").write_text("a,b\n1,2\n")
     said = predict("toy-brightest", "in")
+    assert said.status == 0, said.err
     assert [image["file_name"] for image in said.listing["images"]] == ["in/a.data", "in/deep/er/b.jpg"]
     assert drawn(machine / "poses") == ["a.data.png", "b.jpg"]
+
+
+FORMATS = (".avif", ".bmp", ".gif", ".jp2", ".jpg", ".png", ".pgm", ".ppm", ".tiff", ".webp")
+
+
+@pytest.mark.parametrize("ending", [ending for ending in FORMATS if cv2.haveImageWriter(f"a{ending}")])
+def test_pictures_of_every_format_are_found_without_their_ending(
+    predict: Predict, machine: Path, ending: str
+) -> None:
+    pixels = picture()
+    if ending == ".pgm":
+        pixels = pixels[..., 0]
+    save(machine / "in" / f"a{ending}", pixels).rename(machine / "in" / "a")
+    said = predict("toy-brightest", "in")
+    assert said.status == 0, said.err
+    assert [image["drawn"] for image in said.listing["images"]] == ["a.png"]
 
 
 def test_results_in_the_folder_itself_are_not_taken_for_pictures(predict: Predict, machine: Path) -> None:
@@ -218,6 +236,15 @@ def test_json_prints_one_object_and_writes_nothing(predict: Predict, machine: Pa
     said = predict("toy-brightest", "a.png", "--json", "--out", "poses")
     assert sorted(p.name for p in (machine / "poses").iterdir()) == ["images.json", "predictions.json"]
     assert json.loads(said.out)["predictions"] == said.predictions
+
+
+def test_results_that_cannot_be_written_end_with_a_sentence(predict: Predict, machine: Path) -> None:
+    save(machine / "a.png")
+    (machine / "poses").write_text("a file, not a folder")
+    said = predict("toy-brightest", "a.png", out="elsewhere")
+    assert said.status == 1
+    assert "cannot write the results" in said.err
+    assert "poses" in said.err
 
 
 def test_names_in_any_writing_survive(predict: Predict, machine: Path) -> None:
