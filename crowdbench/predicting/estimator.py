@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crowdbench")
 
-# So many bytes of pictures wait for their batch to be full.
-_WAITING_BYTES = 1 << 29
-
 
 @dataclass
 class Estimator:
@@ -39,6 +36,7 @@ class Estimator:
             runs out.
         device, precision: see `crowdbench.prediction.predict_batches`.
         weights: what was loaded.
+        waiting_bytes: so much of pictures waits for a batch to be full, at most.
     """
 
     method: Method
@@ -47,6 +45,7 @@ class Estimator:
     device: "torch.device"
     precision: Precision
     weights: ResolvedWeights
+    waiting_bytes: int = 1 << 29
 
     @classmethod
     def load(
@@ -106,7 +105,7 @@ class Estimator:
         for picture in pictures:
             size += picture.pixels.nbytes
             full = len(in_batches([*waiting, picture], self.batch_size, self.method.paradigm)) > 1
-            if waiting and (full or size > _WAITING_BYTES):
+            if waiting and (full or size > self.waiting_bytes):
                 yield waiting
                 waiting, size = [], picture.pixels.nbytes
             waiting.append(picture)
