@@ -85,6 +85,8 @@ class Differences:
 def interval(matches: Matches, resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL) -> Interval:
     """The AP of a results file, and its bounds.
 
+    They are too narrow on few images, and on fewer than 10 they mean nothing.
+
     Args:
         matches: of the file.
         resamples: how many times images are drawn.
@@ -120,8 +122,11 @@ def differences(
 
     Raises:
         SettingsError: too few resamples, or a level that is none.
+        ValueError: the two are not of the same images.
     """
     _check(resamples, level)
+    if first.image_ids != second.image_ids:
+        raise ValueError("the two results are of different images, which cannot be drawn for both at once")
     found = _distributions([first, second], resamples, seed, first.levels)
     overall = _difference(first, second, found[None], level)
     levels = {
@@ -228,13 +233,14 @@ def stored_interval(run: Run, compute: bool = True) -> Interval | None:
             takes long.
 
     Returns:
-        None if there is none and none can be made: the run is not done, or has no scores.
+        None if there is none and none can be made: the run is not done, has no scores, or is on fewer than
+        10 images.
 
     Raises:
         InputError: it has to be computed, and the dataset is not there or is another one.
     """
     scored = (run.scores or {}).get("AP")
-    if run.record.state != "done" or scored is None:
+    if run.record.state != "done" or scored is None or run.record.protocol.images < FEWEST_IMAGES:
         return None
     stored = _read(run)
     if stored is not None and abs(stored.AP - scored) > 1e-9:

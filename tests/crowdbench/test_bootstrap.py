@@ -209,6 +209,11 @@ def test_draws_without_an_image_of_a_level_are_left_out_of_it(small: Matches, be
     assert np.isfinite([found.low, found.high, found.p]).all()  # type: ignore[list-item]
 
 
+def test_results_of_different_images_are_not_drawn_together(small: Matches) -> None:
+    with pytest.raises(ValueError, match="different images"):
+        differences(small, small.of_level("hard"))
+
+
 def test_a_level_without_images_is_not_compared(small: Matches) -> None:
     easy = small.of_level("easy")
     assert differences(easy, easy, 100).levels["hard"] == Difference(-1, -1, None, None, None, None)
@@ -297,8 +302,9 @@ def test_an_interval_of_tomorrow_is_read_as_far_as_it_is_understood(at_home: Run
     assert stored_interval(at_home, compute=False) == found
 
 
-def test_a_run_that_is_not_done_or_not_scored_has_no_interval(at_home: Run) -> None:
-    for change in ({"state": "running"}, {"scores": None}):
+def test_a_run_that_is_not_done_not_scored_or_on_a_handful_of_images_has_no_interval(at_home: Run) -> None:
+    few = dataclasses.replace(at_home.record.protocol, images=9, complete=False)
+    for change in ({"state": "running"}, {"scores": None}, {"protocol": few}):
         other = Run(at_home.directory, dataclasses.replace(at_home.record, **change))  # type: ignore[arg-type]
         assert stored_interval(other) is None
 
