@@ -3,18 +3,20 @@
 import logging
 import math
 import os
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from crowdbench.deltas import averaging, kind_of
-from crowdbench.errors import InputError
+from crowdbench.errors import CrowdbenchError
 from crowdbench.published import PublishedResult
 from crowdbench.record import Record
 from crowdbench.run_directory import Run
 from crowdbench.standings_table import CHANGED, DELTA, INTERVAL, Column, Standing, Value
 from crowdbench.stored_complexity import FILE as COMPLEXITY
 from crowdbench.stored_complexity import stored_complexity
+from crowdbench.table_formats import plain
 
 log = logging.getLogger("crowdbench")
 INTERVAL_FILE = "interval.json"
@@ -50,12 +52,8 @@ COLUMNS = (
     Column("GFLOPs/person", "of one pass, two for a multiply-add, without flip test", 1, better="lowest"),
     Column("GFLOPs/image", "of one pass, two for a multiply-add, without flip test", 1, better="lowest"),
     Column("GFLOPs as printed", "by the source; most sources print multiply-adds", 1, better="lowest"),
-    Column(
-        "persons/s",
-        "predicted persons per second of the whole run, images read included",
-        1,
-        better="highest",
-    ),
+    Column("persons/s", "of the whole run, reading images included", 1, better="highest"),
+    Column("images/s", "the same, of methods that find the persons themselves", 1, better="highest"),
     Column("machine", "on which the speed was measured"),
     Column("paradigm", "how persons are found"),
     Column("input", "height x width of the network's input"),
@@ -101,8 +99,7 @@ def standing_of_run(
         **percent,
         DELTA: delta,
         **_cost(run, complexity),
-        "persons/s": record.timings.get("persons_per_s"),
-        "machine": _machine(record) if "persons_per_s" in record.timings else None,
+        **_speed(record),
         "paradigm": record.paradigm,
         "input": "x".join(map(str, protocol.input_size)) if protocol.input_size else "",
         "trained on": protocol.training_data,
@@ -112,7 +109,7 @@ def standing_of_run(
         "weights": "random" if record.weights.source == "none" else record.weights.source.rsplit("/", 1)[-1],
         "run": record.id,
         "images": protocol.images,
-        "directory": str(run.directory),
+        "directory": _said(run.directory),
     }
     compared = None
     if protocol.training_data is not None and test_time is not None:
@@ -153,8 +150,8 @@ def standing_of_figure(row: PublishedResult, footnote: int) -> Standing:
         "source": row.source,
         "note": row.note,
     }
-    # A statistic that a source leaves out is no statistic without persons.
-    values = {name: value for name, value in values.items() if value is not None}
+    # A statistic that a source leaves out is no statistic without persons; AP every table has.
+    values = {name: value for name, value in values.items() if value is not None or name == "AP"}
     compared = None
     if row.train is not None and row.tta is not None:
         compared = (kind_of(row), row.train, row.tta)
@@ -175,8 +172,8 @@ def _interval(run: Run, compute: bool) -> dict[str, Value]:
 
     try:
         found = stored_interval(run, compute=compute)
-    except InputError as error:
-        log.warning("%s: no interval: %s", run.directory, str(error).splitlines()[0])
+    except CrowdbenchError as error:
+        log.warning("%s", plain(f"{run.directory}: no interval: {str(error).splitlines()[0]}"))
         return {}
     if found is None or found.level != LEVEL or found.low < 0:
         return {}
@@ -193,6 +190,13 @@ def _cost(run: Run, compute: bool) -> dict[str, Value]:
     return {"params (M)": found.parameters / 1e6, f"GFLOPs/{found.per}": found.flops / 1e9}
 
 
+def _speed(record: Record) -> dict[str, Value]:
+    # What a method finds by itself are not all persons: of those that find, images tell how fast they are.
+    unit = "persons" if record.paradigm == "top-down" else "images"
+    speed = record.timings.get(f"{unit}_per_s")
+    return {} if speed is None else {f"{unit}/s": speed, "machine": _machine(record)}
+
+
 def _machine(record: Record) -> str:
     """The device, how many of them, and what else decides how fast it is."""
     host = record.host
@@ -202,6 +206,12 @@ def _machine(record: Record) -> str:
     name = host.get("gpu") or f"{host.get('name', 'unknown')}, {threads} thread{'' if threads == 1 else 's'}"
     manner = (record.precision if record.precision != "fp32" else "", "compiled" if record.compiled else "")
     return ", ".join((f"{many}{name}", *filter(None, manner)))
+
+
+def _said(path: Path) -> str:
+    """A path as text; names of files need not be any."""
+    text = str(path)
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def _json(value: Any) -> str:

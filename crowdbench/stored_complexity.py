@@ -13,6 +13,7 @@ import msgspec
 from crowdbench.errors import CrowdbenchError
 from crowdbench.files import write_whole
 from crowdbench.run_directory import Run
+from crowdbench.table_formats import plain
 
 log = logging.getLogger("crowdbench")
 FILE = "complexity.json"
@@ -48,20 +49,21 @@ def stored_complexity(run: Run, *, compute: bool = False) -> StoredComplexity | 
         try:
             return msgspec.json.decode(path.read_bytes(), type=StoredComplexity)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            log.warning("%s: passed over: %s", path, error)
+            log.warning("%s", plain(f"{path}: passed over: {error}"))
     if not compute:
         return None
     record = run.record
     try:
         found = _counted(record.method, record.protocol.dataset, msgspec.json.encode(record.settings))
     except CrowdbenchError as error:
-        log.warning("%s: its network cannot be counted here: %s", run.directory, str(error).splitlines()[0])
+        reason = str(error).splitlines()[0]
+        log.warning("%s", plain(f"{run.directory}: its network cannot be counted here: {reason}"))
         return None
     if found is not None:
         try:
             write_whole(path, msgspec.json.encode(found) + b"\n")
         except OSError as error:
-            log.warning("%s: not kept: %s", path, error.strerror)
+            log.warning("%s", plain(f"{path}: not kept: {error.strerror}"))
     return found
 
 

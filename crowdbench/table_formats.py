@@ -20,7 +20,7 @@ MISSING = "-"
 # Left out first where a terminal is too narrow for a table; each stands in --format csv.
 _NARROW = (
     *("weights", "machine", "provenance", "GFLOPs as printed", "GFLOPs/image", "GFLOPs/person", "params (M)"),
-    *("trained on", "test time", "paradigm", "persons/s", "input", "AR", "AP75", "AP50"),
+    *("trained on", "test time", "paradigm", "persons/s", "images/s", "input", "AR", "AP75", "AP50"),
     *("AP_medium_area", "AP_large_area", "AP_easy", "AP_medium", "AP_hard", "95 % interval"),
 )
 _LATEX = {

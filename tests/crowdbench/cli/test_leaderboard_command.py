@@ -1,6 +1,7 @@
 """The command: filters, order, formats, and what it says of directories that are no runs."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,3 +129,29 @@ def test_an_interval_that_cannot_be_computed_costs_nobody_the_table(
     assert status == 0
     assert "net-large" in out
     assert "no interval" in caplog.text
+
+
+@pytest.mark.parametrize("style", ["text", "markdown", "csv", "json", "latex", "html"])
+def test_a_folder_whose_name_is_no_text_spoils_no_format(crowdbench: Command, kept: Path, style: str) -> None:
+    strange = kept / "crowdpose-test" / os.fsdecode(b"\xff\x1b")
+    (kept / "crowdpose-test" / "net-large").rename(strange)
+    (strange / "half").mkdir()
+    status, out, err = crowdbench("leaderboard", kept, "--format", style)
+    assert status == 0
+    assert "net-large" in out
+    (line,) = err.splitlines()
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize("content", ['{"parameters": "many"}', "{", "[]", ""])
+def test_a_count_that_cannot_be_read_is_named_and_passed_over(
+    crowdbench: Command, kept: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = next((kept / "crowdpose-test" / "net-large").iterdir())
+    for name in ("complexity.json", "interval.json"):
+        (folder / name).write_text(content)
+    status, out, _ = crowdbench("leaderboard", kept)
+    assert status == 0
+    assert "net-large" in out
+    assert "params (M)" not in out
+    assert "complexity.json: passed over" in caplog.text
