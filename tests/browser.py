@@ -166,6 +166,8 @@ class Browser:
 
     def picture(self, path: Path, *, whole: bool = False) -> None:
         """Write a PNG of what is seen, or of the whole page."""
+        # What was scrolled to is laid out in the next frame, and painted in the one after.
+        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         found = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         path.write_bytes(base64.b64decode(found["data"]))
 

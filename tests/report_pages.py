@@ -121,6 +121,7 @@ def hostile_data() -> PageData:
             part.errors,
             by_keypoint=dict.fromkeys(layout.keypoints, part.errors.keypoints),
             alone={HOSTILE: 1.0},
+            advice=HOSTILE,
         )
         return replace(
             part,

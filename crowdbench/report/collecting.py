@@ -190,6 +190,7 @@ def _errors(analysis: "Analysis") -> Errors:
         },
         false_positives=whole.background,
         false_negatives=whole.not_found,
+        advice=analysis.advice,
     )
 
 

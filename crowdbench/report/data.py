@@ -64,6 +64,7 @@ class Errors:
         together: AP gained if a kind were corrected after those before it; in their order.
         false_positives: predictions that match nobody.
         false_negatives: persons whom no prediction matches.
+        advice: what there is most to gain from, in a sentence.
     """
 
     keypoints: Mapping[str, int]
@@ -72,6 +73,7 @@ class Errors:
     together: Mapping[str, float] = field(default_factory=dict)
     false_positives: int | None = None
     false_negatives: int | None = None
+    advice: str = ""
 
 
 @dataclass(frozen=True)

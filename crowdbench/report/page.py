@@ -262,8 +262,9 @@ def _tiles(run: RunPart) -> list[tuple[str, str, str]]:
         for name, value in run.scores.items()
     ]
     speed = dict(run.speed)
-    if "persons a second" in speed:
-        tiles.append(("persons a second", speed["persons a second"], speed.get("machine", "")))
+    pace = next((name for name in ("persons a second", "images a second") if name in speed), None)
+    if pace:
+        tiles.append((pace, speed[pace], speed.get("machine", "")))
     return tiles
 
 
@@ -284,6 +285,7 @@ def _drawn_errors(run: int, errors: Errors) -> dict[str, Any]:
         "false": "–" if errors.false_positives is None else errors.false_positives,
         "alone": [_points(errors.alone.get(kind)) for kind in kinds],
         "together": [_points(errors.together.get(kind)) for kind in kinds],
+        "advice": errors.advice,
         "any_together": bool(errors.together),
         "rows": rows,
         "good_by_keypoint": {row["name"]: row["shares"][0] for row in rows},

@@ -59,9 +59,11 @@ def speed(run: Run) -> tuple[tuple[str, str], ...]:
     """What was timed, and on what."""
     record = run.record
     timings = record.timings
+    # Not all that is found without boxes is a person.
+    persons = timings.get("persons_per_s") if record.paradigm == "top-down" else None
     rows = [
         ("images a second", _number(timings.get("images_per_s"))),
-        ("persons a second", _number(timings.get("persons_per_s"))),
+        ("persons a second", _number(persons)),
         ("seconds", _number(timings.get("predict_s"))),
         ("processes", _number(timings.get("processes"))),
         ("batch size", str(record.batch_size)),

@@ -125,7 +125,7 @@ if (dialog) {
     copy.removeAttribute("role");
     place.replaceChildren(copy);
     const caption = view.closest(".picture").querySelector("figcaption").textContent;
-    told.textContent = `${view.closest(".panel").querySelector("p")?.textContent ?? ""} ${caption}`.trim();
+    told.textContent = `${view.closest(".panel").querySelector("p").textContent} · ${caption}`;
     if (!dialog.open) dialog.showModal();
   };
   const go = (step) => {
