@@ -1,10 +1,10 @@
 """Look at pictures and videos, draw what is found, write it down."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import msgspec
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from crowdbench import __version__
 from crowdbench.drawing import draw_on, person_colours
-from crowdbench.errors import DataError, InputError, MachineError, RunError, SettingsError
+from crowdbench.errors import DataError, InputError, RunError, SettingsError
 from crowdbench.evaluation import Progress
 from crowdbench.files import write_whole
 from crowdbench.method import Method
@@ -29,7 +29,8 @@ from crowdbench.predicting.results import (
     named_results,
 )
 from crowdbench.predicting.sources import Source, drawn_names
-from crowdbench.predicting.videos import Frame, Video, lines_whole, video_whole
+from crowdbench.predicting.videos import Frame, Video, video_whole
+from crowdbench.predicting.writing import growing, named_errors
 from crowdbench.prediction import as_results
 from crowdbench.types import Pose, Sample
 
@@ -48,7 +49,7 @@ class Output:
 
     Attributes:
         folder: of all files; None writes none.
-        drawn: draw copies of pictures and videos.
+        drawn: draw copies of pictures and videos; otherwise the frames of videos are kept in the result.
         threshold: keypoints with less confidence are not drawn.
         min_score: poses of a lower score are not drawn.
         overwrite: replace files that are there.
@@ -94,10 +95,7 @@ def predict(
     if every < 1:
         raise SettingsError(f"every must be at least 1, got {every}.")
     work = _Work(estimator, boxes, ids, output, every, upright, on_progress)
-    try:
-        return work.of(sources)
-    except OSError as error:
-        raise MachineError(f"cannot write the results: {error}.") from error
+    return work.of(sources)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -148,8 +146,8 @@ class _Work:
         folder = self.output.folder
         if folder is not None:
             if pictures:
-                write_whole(folder / PREDICTIONS, msgspec.json.encode(self.found.predictions))
-            write_whole(folder / IMAGES, msgspec.json.encode(self.found.listing()))
+                self._write(folder / PREDICTIONS, msgspec.json.encode(self.found.predictions))
+            self._write(folder / IMAGES, msgspec.json.encode(self.found.listing()))
         return self.found
 
     def _info(self) -> dict[str, Any]:
@@ -237,7 +235,7 @@ class _Work:
         drawn = None
         if self.output.folder is not None and self.output.drawn:
             drawn = name
-            write_whole(self.output.folder / name, _encoded(self._drawn(picture, poses, []), name))
+            self._write(self.output.folder / name, _encoded(self._drawn(picture, poses, []), name))
         file_name = picture.path.as_posix()
         entry = PictureEntry(picture.image_id, file_name, picture.width, picture.height, len(poses), drawn)
         self.found.images.append(entry)
@@ -245,6 +243,10 @@ class _Work:
             picture, poses, file_name, with_boxes=self.method.writes_boxes
         )
         self._tell(len(poses))
+
+    def _write(self, path: Path, content: bytes) -> None:
+        with named_errors():
+            write_whole(path, content)
 
     def _drawn(
         self, picture: Picture, poses: Sequence[Pose], before: list[tuple[Pose, str]]
@@ -270,7 +272,7 @@ class _Work:
                 self.turned.append(path)
             self.expected += -(-video.announced // self.every)
             rate = video.frames_per_s / self.every
-            lines = files.enter_context(lines_whole(folder / _lines_name(name))) if folder else None
+            lines = files.enter_context(_lines(folder / _lines_name(name))) if folder else None
             copy = (
                 files.enter_context(video_whole(folder / name, rate))
                 if folder and self.output.drawn
@@ -282,10 +284,11 @@ class _Work:
             size = (0, 0)
             for shown, poses in self.estimator.poses(self._frames(video)):
                 entry = _frame_entry(shown, poses, self.method.writes_boxes)
-                if lines is None:
+                if copy is None:
                     frames.append(entry)
-                else:
-                    lines.write(msgspec.json.encode(entry) + b"\n")
+                if lines is not None:
+                    with named_errors():
+                        lines.write(msgspec.json.encode(entry) + b"\n")
                 if copy is not None:
                     copy.write(self._drawn(shown, poses, before))
                 looked_at += 1
@@ -346,6 +349,18 @@ class _Work:
 def _frame_entry(shown: Picture, poses: list[Pose], with_boxes: bool) -> FrameEntry:
     assert isinstance(shown, _ShownFrame)
     return FrameEntry(shown.frame.number, shown.frame.time_s, as_results(shown, poses, with_boxes=with_boxes))
+
+
+@contextmanager
+def _lines(path: Path) -> Iterator[BinaryIO]:
+    """A file of lines that appears when it is finished."""
+    with growing(path) as temporary:
+        with named_errors():
+            file = temporary.open("xb")
+        with file:
+            yield file
+            with named_errors():
+                file.flush()
 
 
 def _lines_name(name: str) -> str:

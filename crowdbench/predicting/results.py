@@ -90,7 +90,7 @@ class Predicted:
         layout: the keypoints.
         images, videos, failed: what was looked at.
         predictions: of the pictures, in COCO results format and with ``file_name``.
-        frames: of each video, if they are kept.
+        frames: of each video; empty where it was drawn.
         notes: what the user may want to know, in sentences.
         poses_drawn: how many had the score to be drawn.
     """

@@ -1,20 +1,19 @@
 """Videos: frames in order, and a drawn copy of them."""
 
 import math
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.errors import ImageError, RunError
+from crowdbench.predicting.writing import growing
 
 # Where a file does not say.
 _FRAMES_PER_S = 25.0
@@ -47,6 +46,7 @@ class Video:
         frames_per_s: when it is shown.
         announced: about how many frames there are, as the file says; 0 if it does not.
         turned: the file says that its frames are to be turned.
+        read: how many frames `frames` has come to the end of.
 
     Raises:
         ImageError: OpenCV cannot open it.
@@ -64,6 +64,7 @@ class Video:
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.announced = int(count) if math.isfinite(count) and count > 0 else 0
         self.turned = self._capture.get(cv2.CAP_PROP_ORIENTATION_META) % 360 != 0
+        self.read = 0
 
     def __enter__(self) -> Self:
         return self
@@ -79,8 +80,8 @@ class Video:
         Raises:
             ImageError: not even the first can be read.
         """
-        number = 0
         while self._capture.grab():
+            number = self.read
             if number % every == 0:
                 done, image = self._capture.retrieve()
                 if not done:
@@ -91,10 +92,9 @@ class Video:
                 yield Frame(
                     number, time_s, cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
                 )
-            number += 1
-        if number == 0:
+            self.read += 1
+        if self.read == 0:
             raise ImageError(f"{self.path}: OpenCV opens the video and can read no frame of it.")
-        self.read = number
 
 
 class VideoWriter:
@@ -135,36 +135,9 @@ class VideoWriter:
 @contextmanager
 def video_whole(path: Path, frames_per_s: float) -> Iterator[VideoWriter]:
     """A video that appears under its name when it is finished, or not at all."""
-    temporary = _beside(path)
-    writer = VideoWriter(temporary, frames_per_s)
-    try:
-        yield writer
-        writer.close()
-        _put(temporary, path)
-    finally:
-        writer.close()
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def lines_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file, written as it grows, that appears under its name when it is finished, or not at all."""
-    temporary = _beside(path)
-    try:
-        with temporary.open("xb") as file:
-            yield file
-        _put(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _beside(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # With the same ending, by which OpenCV chooses the format.
-    return path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}{path.suffix}")
-
-
-def _put(temporary: Path, path: Path) -> None:
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with growing(path) as temporary:
+        writer = VideoWriter(temporary, frames_per_s)
+        try:
+            yield writer
+        finally:
+            writer.close()

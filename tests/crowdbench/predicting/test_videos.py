@@ -145,6 +145,17 @@ def test_json_holds_the_frames_of_videos(predict: Predict, machine: Path) -> Non
     assert [frame["frame"] for frame in video["frames"]] == [0, 1, 2]
     assert video["drawn"] is None
     assert not (machine / "poses").exists()
+    said = predict("toy-brightest", "walk.mp4", "--json", "--out", "poses")
+    assert json.loads(said.out)["videos"][0]["frames"] == lines(machine / "poses" / "walk.mp4.jsonl")
+
+
+def test_a_video_whose_copy_cannot_be_written_leaves_nothing(predict: Predict, machine: Path) -> None:
+    film(machine / "walk.mp4", frames=3)
+    (machine / "poses").write_text("a file, not a folder")
+    said = predict("toy-brightest", "walk.mp4", out="elsewhere")
+    assert said.status == 1
+    assert "cannot write the results" in said.err
+    assert sorted(p.name for p in machine.iterdir()) == ["poses", "walk.mp4"]
 
 
 def test_a_name_that_looks_like_a_pattern_or_a_protocol_is_a_file(predict: Predict, machine: Path) -> None:
