@@ -67,21 +67,18 @@ def test_intervals_of_ap_contain_the_truth_as_often_as_they_say(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        pytest.param(MIDDLING, dataclasses.replace(MIDDLING, error=0.062, invented=0.4), id="nearly equal"),
-        pytest.param(MIDDLING, dataclasses.replace(MIDDLING, error=0.055), id="one is better"),
-    ],
-)
 def test_intervals_of_differences_contain_the_truth_as_often_as_they_say(
-    first: Skill, second: Skill, everybody: Callable[[Skill, int], Matches]
+    everybody: Callable[[Skill, int], Matches],
 ) -> None:
-    pair = everybody(first, 1), everybody(second, 2)
+    # Nearly equal, so that what is left of a pair is mostly luck.
+    pair = [everybody(MIDDLING, 1), everybody(dataclasses.replace(MIDDLING, error=0.062, invented=0.4), 2)]
     truth = pair[0].average_precision() - pair[1].average_precision()
     held = []
     for trial in range(TRIALS):
-        one, other = (sample(of, IMAGES, np.random.default_rng([7, trial])) for of in pair)
+        one, other = (
+            dataclasses.replace(sample(of, IMAGES, np.random.default_rng([7, trial])), levels=())
+            for of in pair
+        )
         found = differences(one, other, DRAWS, trial).overall
         assert found.low is not None
         assert found.high is not None
