@@ -76,13 +76,13 @@ def refusal(message: str, profile: str) -> str:
     said = "\n".join(line.removeprefix("sbatch: error: ") for line in lines) or message.strip()
     low = said.lower()
     where = f"in the profile {profile}"
-    named = next((name for name in HOPELESS | _PATIENT if name.lower() in low.replace(" ", "")), None)
-    if named is not None and named != "None":
-        hint = f"{named}: {(HOPELESS | _PATIENT)[named]} {where}."
-    elif "violates" in low:
+    if "violates" in low:
+        named = next((name for name in HOPELESS if name in said), None)
         hint = (
-            "The account, the partition or the quality of service has a limit that the job exceeds: of jobs, "
-            f"GPUs, nodes or time. `sacctmgr show qos,assoc` lists them; see {where}."
+            f"{HOPELESS[named].capitalize()} {where}."
+            if named
+            else "The account, the partition or the quality of service has a limit that the job exceeds: of jobs, "
+            f"GPUs, nodes or time. `sacctmgr show qos,assoc` lists them; ask for less, or set another {where}."
         )
     elif "invalid partition" in low:
         known = ", ".join(partitions()) or "ask `sinfo`"

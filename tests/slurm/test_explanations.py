@@ -63,6 +63,18 @@ def no_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             id="no controller",
         ),
         pytest.param(
+            "sbatch: error: QOSMaxGRESPerJob\nsbatch: error: Batch job submission failed: Job violates "
+            "accounting/QOS policy (job submit limit, user's size and/or time limits)",
+            "ask for fewer --gpus",
+            id="a limit with its name",
+        ),
+        pytest.param(
+            "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit "
+            "limit, user's size and/or time limits)",
+            "has a limit that the job exceeds",
+            id="some limit",
+        ),
+        pytest.param(
             "sbatch: error: Batch job submission failed: The moon is full",
             "docs/slurm.md",
             id="anything else",
