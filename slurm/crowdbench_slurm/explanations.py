@@ -39,6 +39,10 @@ _PATIENT = {
     "JobHeldAdmin": "held by an administrator",
     "None": "just arrived",
 }
+_SOME_LIMIT = (
+    "The account, the partition or the quality of service has a limit that the job exceeds: of jobs, GPUs, "
+    "nodes or time. `sacctmgr show qos,assoc` lists them. Ask for less, or set another {}."
+)
 DISK_IS_FULL = (
     "the disk, or the quota, is full; make room and give the same command again: it goes on where it was"
 )
@@ -73,17 +77,12 @@ def seen(line: Line) -> Seen:
 def refusal(message: str, profile: str) -> str:
     """What `sbatch` said, and what it means."""
     lines = [line for line in message.strip().splitlines() if "sbatch: error" in line]
-    said = "\n".join(line.removeprefix("sbatch: error: ") for line in lines) or message.strip()
+    said = "; ".join(line.removeprefix("sbatch: error: ") for line in lines) or message.strip()
     low = said.lower()
     where = f"in the profile {profile}"
     if "violates" in low:
-        named = next((name for name in HOPELESS if name in said), None)
-        hint = (
-            f"{HOPELESS[named].capitalize()} {where}."
-            if named
-            else "The account, the partition or the quality of service has a limit that the job exceeds: of jobs, "
-            f"GPUs, nodes or time. `sacctmgr show qos,assoc` lists them; ask for less, or set another {where}."
-        )
+        limit = next((meaning for name, meaning in HOPELESS.items() if name in said), None)
+        hint = f"It asks for {limit} {where}." if limit else _SOME_LIMIT.format(where)
     elif "invalid partition" in low:
         known = ", ".join(partitions()) or "ask `sinfo`"
         hint = f"There are: {known}. Set `partition` {where}."

@@ -84,7 +84,8 @@ def no_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_refusal_has_slurms_words_and_what_to_do(said: str, advice: str) -> None:
     text = refusal(f"Traceback of somebody\n{said}\n", "mine")
     first, *rest = text.splitlines()
-    assert first == f"Slurm does not take the job: {said.removeprefix('sbatch: error: ')}"
+    words = "; ".join(line.removeprefix("sbatch: error: ") for line in said.splitlines())
+    assert first == f"Slurm does not take the job: {words}"
     assert advice in "\n".join(rest)
     assert "Traceback" not in text
 
