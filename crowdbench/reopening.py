@@ -1,5 +1,6 @@
 """What a run was measured on, opened again from its record."""
 
+import re
 from pathlib import Path
 
 from crowdbench.boxes import NoBoxes
@@ -9,6 +10,9 @@ from crowdbench.hashing import file_digest
 from crowdbench.record import Protocol
 from crowdbench.run_directory import Run
 from crowdbench.scoring.problem import Problem, read_problem
+
+# Scenes that were drawn at a level of crowding (`crowdbench.dataset.split_at_crowding`).
+_DRAWN = re.compile(r"(?P<split>.+)-crowding-(?P<level>[0-9]+(\.[0-9]+)?(e-[0-9]+)?)")
 
 
 def reopened(protocol: Protocol, root: Path | None = None, annotations: Path | None = None) -> Dataset:
@@ -25,13 +29,13 @@ def reopened(protocol: Protocol, root: Path | None = None, annotations: Path | N
         InputError: its annotations are not those of the run.
     """
     cls = dataset_class(protocol.dataset)
-    base, found, level = protocol.split.rpartition("-crowding-")
-    if found and protocol.split not in cls.splits and root is None and annotations is None:
-        # Scenes that were drawn at a level of crowding (`crowdbench.dataset.split_at_crowding`).
-        dataset = cls.at_crowding(float(level), base, NoBoxes())
+    drawn = None if protocol.split in cls.splits else _DRAWN.fullmatch(protocol.split)
+    split = drawn["split"] if drawn else protocol.split
+    if drawn and split in cls.splits and root is None and annotations is None:
+        dataset = cls.at_crowding(float(drawn["level"]), split, NoBoxes())
     else:
         dataset = load_dataset(
-            protocol.dataset, split=protocol.split, root=root, boxes=NoBoxes(), annotations=annotations
+            protocol.dataset, split=split, root=root, boxes=NoBoxes(), annotations=annotations
         )
     require_annotations(protocol, dataset)
     return dataset

@@ -244,6 +244,18 @@ def test_what_is_not_there_is_named(bench: Bench, crowdbench: Command, tmp_path:
         assert message in said.err
 
 
+def test_datasets_without_crowding_levels_are_compared_over_all_images(
+    reference: Path, crowdbench: Command
+) -> None:
+    folder = reference / "metrics"
+    arguments = ("--dataset", "coco", "--annotations", folder / "coco_small_gt.json", "--json")
+    files = (folder / "coco_small_preds.json", folder / "coco_small_ties_preds.json")
+    found = json.loads(crowdbench("compare", *files, *arguments).out)
+    assert found["levels"] == {}
+    assert found["overall"]["result"]["p"] > 0
+    assert "crowding" not in found["conclusion"]
+
+
 def test_files_alone_need_a_dataset(bench: Bench, crowdbench: Command) -> None:
     said = crowdbench("compare", "sharp.json", "blunt.json")
     assert said.status == 2
