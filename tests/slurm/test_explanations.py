@@ -98,7 +98,7 @@ def test_an_unknown_partition_is_answered_with_those_that_there_are(no_slurm: Pa
     assert "There are: ask `sinfo`. Set `partition` in the profile mine." in refusal(said, "mine")
     programs(no_slurm, partitions=r"gpu\ncpu\ngpu\n")
     text = refusal(said, "mine")
-    assert "invalid partition specified: nope\nBatch job submission failed" in text
+    assert "invalid partition specified: nope; Batch job submission failed" in text
     assert text.endswith("There are: cpu, gpu. Set `partition` in the profile mine.")
 
 
