@@ -114,10 +114,16 @@ def report_html(data: PageData, most_bytes: int = MOST_BYTES) -> bytes:
     packed = _packed(kept, shown, labels_of(data.runs))
     bare = _page(data, kept, shown, packed)
     pictures = [picture for section in kept for picture in section.pictures]
-    # A little less than all: problems are told in words, which count as well.
-    room = most_bytes - len(bare) - 300 * len(pictures) - 1000
-    found = encode_all([picture.picture for picture in pictures], len(pictures), room)
-    return _page(data, _with_images(kept, found), shown, packed)
+    room = most_bytes - len(bare) - 1000
+    page = b""
+    for _ in range(2):
+        found = encode_all([picture.picture for picture in pictures], len(pictures), room)
+        page = _page(data, _with_images(kept, found), shown, packed)
+        if len(page) <= most_bytes:
+            break
+        # Images that cannot be read are told in words, whose length nobody knew.
+        room -= len(page) - most_bytes
+    return page
 
 
 def _shown_first(data: PageData) -> frozenset[int]:

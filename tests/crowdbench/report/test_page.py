@@ -4,9 +4,12 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from report_pages import hostile_data, page_data, run_part
 
+from crowdbench.errors import ImageError
 from crowdbench.report.page import report_html
 
 
@@ -109,6 +112,19 @@ def test_pictures_that_do_not_fit_are_left_out_and_counted() -> None:
     found = re.search(rb"(\d+) pictures are left out", page)
     assert found is not None
     assert page.count(b'class="picture"') == 60 - int(found.group(1))
+
+
+def test_long_words_about_images_that_are_gone_leave_less_room_for_the_others() -> None:
+    def gone() -> NDArray[np.uint8]:
+        raise ImageError("/<long>" * 500)
+
+    data = page_data(1, 6)
+    lost = tuple(replace(picture, read=gone) for picture in data.gallery[0].pictures)
+    data = replace(data, gallery=(replace(data.gallery[0], pictures=lost), data.gallery[1]))
+    page = report_html(data, most_bytes=300_000)
+    assert len(page) <= 300_000
+    assert page.count(b"No picture:") == 6
+    assert page.count(b"data:image/jpeg") == 6
 
 
 @pytest.mark.slow
