@@ -90,7 +90,9 @@ def test_a_thousand_paired_draws_are_thirty_times_faster_than_evaluating_each(be
         seconds, aps = timed(plain, [drawn(problem, weights) for problem in problems])
         one_draw_s.append(seconds)
         theirs.append(aps)
-    ours_s = min(timed(ours)[0] for _ in range(2))
+    busy_s = time.process_time()
+    ours_s = timed(ours)[0]
+    busy_s = time.process_time() - busy_s
     benchmark.pedantic(ours, rounds=1)
 
     for row, problem in zip(np.transpose(theirs), problems, strict=True):
@@ -98,8 +100,9 @@ def test_a_thousand_paired_draws_are_thirty_times_faster_than_evaluating_each(be
         assert [found.average_precision(weights) for weights in some] == pytest.approx(list(row), abs=1e-9)
     plain_s = statistics.median(one_draw_s) * RESAMPLES
     ratio = plain_s / ours_s
-    benchmark.extra_info.update(ratio=ratio, plain_s=plain_s, crowdbench_s=ours_s)
-    told = f"{RESAMPLES} paired draws, 3 levels too: {ours_s:.1f} s; by the engine, AP alone: {plain_s:.0f} s"
+    benchmark.extra_info.update(ratio=ratio, plain_s=plain_s, crowdbench_s=ours_s, crowdbench_busy_s=busy_s)
+    told = f"{RESAMPLES} paired draws, 3 levels too: {ours_s:.1f} s ({busy_s:.1f} of a core); by the engine, AP alone: {plain_s:.0f} s"
     print(f"\n{told} ({ratio:.0f} times)")  # noqa: T201
-    assert ours_s < 20
+    # Of a core, not of the clock: others may be at work on the machine.
+    assert busy_s < 20
     assert ratio >= 30
