@@ -283,6 +283,8 @@ def _print_summary(done: "Run") -> None:
         click.echo(f"{record.counts['predictions']} predictions, not scored.")
     else:
         click.echo(to_text(board([done])))
-    if "persons_per_s" in record.timings:
-        click.echo(f"{record.timings['persons_per_s']:.1f} persons/s on {record.device}.")
+    # A method that finds people itself proposes many that are none: its speed is in images.
+    unit = "persons" if record.paradigm == "top-down" else "images"
+    if f"{unit}_per_s" in record.timings:
+        click.echo(f"{record.timings[f'{unit}_per_s']:.1f} {unit}/s on {record.device}.")
     click.echo(f"Run: {done.directory}")

@@ -110,7 +110,9 @@ def test_two_suites_of_one_name_are_told_apart_by_their_paths(site: Path) -> Non
         pytest.param(('method = "m"', ""), "missing required field `method`", id="no method"),
         pytest.param(('"m"', "3"), "Expected `str`, got `int`", id="wrong kind"),
         pytest.param(("[[run]]", "[[run"), "not a suite", id="no TOML"),
-        pytest.param((GOOD, 'name = "mine"\ndescription = "none"\nrun = []'), "it names no run", id="no runs"),
+        pytest.param(
+            (GOOD, 'name = "mine"\ndescription = "none"\nrun = []'), "it names no run", id="no runs"
+        ),
     ],
 )
 def test_a_faulty_suite_is_refused_with_its_place(

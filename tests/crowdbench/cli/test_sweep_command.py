@@ -107,7 +107,9 @@ def test_a_sweep_of_which_all_is_done_ends_well(tmp_path: Path, machine: dict[st
         pytest.param(["mine.toml", "--root", "crowdpose"], "is not NAME=PATH", id="root without a name"),
         pytest.param(["mine.toml", "--root", "coco=x"], "no dataset of the suite mine", id="another's root"),
         pytest.param(["mine.toml", "--only", "x"], "no run of the suite mine matches 'x'", id="no match"),
-        pytest.param(["mine.toml", "--on", "moon"], "no launcher or profile is called 'moon'", id="unknown launcher"),
+        pytest.param(
+            ["mine.toml", "--on", "moon"], "no launcher or profile is called 'moon'", id="unknown launcher"
+        ),
     ],
 )
 def test_wrong_input_is_answered_with_what_to_do(
