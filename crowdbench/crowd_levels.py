@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from crowdbench.entries import COLUMNS, LEVELS, statistic
 from crowdbench.record import Record
 from crowdbench.run_directory import Run
-from crowdbench.standings import COLUMNS, LEVELS, statistic
-from crowdbench.standings_table import Column, Standing, Table, Value, marked, used
+from crowdbench.tables import Column, Entry, Table, Value, marked, used
 
 DROP = "hard - easy"
 _LEVEL_SPLIT = re.compile(r"(.+)-crowding-(\d+(?:\.\d+)?(?:e-\d+)?)")
@@ -33,22 +33,20 @@ def by_crowding(tables: Sequence[Table], runs: Sequence[Run]) -> list[Table]:
     for table in tables:
         if _LEVEL_SPLIT.fullmatch(table.split):
             continue
-        standings = tuple(
-            _with_drop(s) for s in table.standings if any(s.number(n) is not None for n in LEVELS)
-        )
-        if not standings:
+        entries = tuple(_with_drop(s) for s in table.entries if any(s.number(n) is not None for n in LEVELS))
+        if not entries:
             continue
         known = {column.name: column for column in (*COLUMNS, _DROP_COLUMN)}
-        columns = used((known[name] for name in (*_KEPT, "run")), standings)
-        best = marked(columns, standings, is_ranked=table.is_ranked)
-        found.append(replace(table, columns=columns, standings=standings, best=best))
+        columns = used((known[name] for name in (*_KEPT, "run")), entries)
+        best = marked(columns, entries, is_ranked=table.is_ranked)
+        found.append(replace(table, columns=columns, entries=entries, best=best))
     return found + _drawn(runs)
 
 
-def _with_drop(standing: Standing) -> Standing:
-    easy, hard = standing.number("AP_easy"), standing.number("AP_hard")
+def _with_drop(entry: Entry) -> Entry:
+    easy, hard = entry.number("AP_easy"), entry.number("AP_hard")
     drop = None if easy is None or hard is None else hard - easy
-    return replace(standing, values={**standing.values, DROP: drop})
+    return replace(entry, values={**entry.values, DROP: drop})
 
 
 @dataclass
@@ -105,8 +103,8 @@ def _curve_table(place: tuple[str, str, str, str], curves: Sequence[_Curve]) -> 
     dataset, split, boxes, part = place
     levels = sorted({level for curve in curves for level in curve.runs})
     names = {level: f"AP at {level:g}" for level in levels}
-    standings = [_curve_standing(curve, names) for curve in curves]
-    standings.sort(key=lambda s: (-_mean(s, list(names.values())), str(s.values["method"])))
+    entries = [_curve_entry(curve, names) for curve in curves]
+    entries.sort(key=lambda s: (-_mean(s, list(names.values())), str(s.values["method"])))
     told = {"gt": "ground-truth boxes", "none": "no boxes"}
     known = {column.name: column for column in COLUMNS}
     kept = ("input", "not as published", "provenance", "weights")
@@ -116,23 +114,23 @@ def _curve_table(place: tuple[str, str, str, str], curves: Sequence[_Curve]) -> 
             *(statistic(name, f"AP on scenes drawn at crowding {level:g}") for level, name in names.items()),
             *(known[name] for name in kept),
         ),
-        standings,
+        entries,
     )
     return Table(
         title=f"{dataset} {split} by crowding, {told.get(boxes, f'boxes of {boxes}')}{part}",
         columns=columns,
-        standings=tuple(standings),
+        entries=tuple(entries),
         dataset=dataset,
         split=split,
         boxes=boxes,
-        best=marked(columns, standings, is_ranked=True),
+        best=marked(columns, entries, is_ranked=True),
     )
 
 
-def _curve_standing(curve: _Curve, names: dict[float, str]) -> Standing:
-    from crowdbench.standings import standing_of_run
+def _curve_entry(curve: _Curve, names: dict[float, str]) -> Entry:
+    from crowdbench.entries import entry_of_run
 
-    whole = standing_of_run(next(iter(curve.runs.values())))
+    whole = entry_of_run(next(iter(curve.runs.values())))
     values: dict[str, Value] = {"method": curve.first.method}
     for level, name in names.items():
         run = curve.runs.get(level)
@@ -142,9 +140,9 @@ def _curve_standing(curve: _Curve, names: dict[float, str]) -> Standing:
         n: whole.values[n] for n in ("input", "not as published", "provenance", "weights", "trained on")
     }
     values["runs"] = " ".join(run.record.id for _, run in sorted(curve.runs.items()))
-    return Standing(values, whole.provenance)
+    return Entry(values, whole.provenance)
 
 
-def _mean(standing: Standing, names: Sequence[str]) -> float:
-    numbers = [number for name in names if (number := standing.number(name)) is not None]
+def _mean(entry: Entry, names: Sequence[str]) -> float:
+    numbers = [number for name in names if (number := entry.number(name)) is not None]
     return sum(numbers) / len(numbers) if numbers else -1.0

@@ -13,13 +13,13 @@ from crowdbench.deltas import (
     covers_published_split,
     published_figure,
 )
+from crowdbench.entries import COLUMNS, ONLY_WITH_PUBLISHED, entry_of_figure, entry_of_run
 from crowdbench.errors import PluginError
 from crowdbench.published import PublishedResult, all_published
 from crowdbench.record import Protocol
 from crowdbench.run_directory import Run
-from crowdbench.standings import COLUMNS, ONLY_WITH_PUBLISHED, standing_of_figure, standing_of_run
-from crowdbench.standings_table import Column, Standing, Table, marked, tie_note, used
 from crowdbench.table_formats import to_markdown, to_text
+from crowdbench.tables import Column, Entry, Table, marked, tie_note, used
 
 __all__ = ["Table", "board", "comparable", "to_markdown", "to_text"]
 
@@ -90,8 +90,8 @@ def board(
             of_method.setdefault(row.name, []).append(row)
     tables = []
     for _, group in sorted(groups.items(), key=lambda item: [str(part) for part in item[0]]):
-        standings = [
-            standing_of_run(
+        entries = [
+            entry_of_run(
                 run,
                 published_figure(run.record, of_method.get(run.record.method, ()), claims),
                 intervals=intervals,
@@ -100,7 +100,7 @@ def board(
             for run in group.runs
         ]
         assert group.protocol is not None
-        tables.append(_measured_table(group, group.protocol, standings, claims))
+        tables.append(_measured_table(group, group.protocol, entries, claims))
     tables += [
         _published_table(place, group)
         for place, group in sorted(apart.items(), key=lambda item: str(item[0]))
@@ -159,8 +159,8 @@ def _placed(
     return apart
 
 
-def _measured_table(group: _Group, protocol: Protocol, standings: list[Standing], claims: Claims) -> Table:
-    notes = list(filter(None, [tie_note(standings)]))
+def _measured_table(group: _Group, protocol: Protocol, entries: list[Entry], claims: Claims) -> Table:
+    notes = list(filter(None, [tie_note(entries)]))
     if group.rows:
         notes.append(
             "Published figures are marked so. Their sources do not say on which annotation file they were "
@@ -171,7 +171,7 @@ def _measured_table(group: _Group, protocol: Protocol, standings: list[Standing]
         notes.append(f"That these boxes are those of {claimed} is what --detector said.")
     return _table(
         _title(protocol),
-        standings,
+        entries,
         group,
         (protocol.dataset, protocol.split, protocol.boxes),
         annotations=protocol.annotations,
@@ -202,7 +202,7 @@ def _published_table(place: _Place, group: _Group) -> Table:
 
 def _table(
     title: str,
-    standings: list[Standing],
+    entries: list[Entry],
     group: _Group,
     place: tuple[str, str, str],
     *,
@@ -213,33 +213,33 @@ def _table(
     sources: dict[str, int] = {}
     for row in group.rows:
         said = row.source if row.note is None else f"{row.source}. {row.note}"
-        standings.append(standing_of_figure(row, sources.setdefault(said, len(sources) + 1)))
+        entries.append(entry_of_figure(row, sources.setdefault(said, len(sources) + 1)))
     if is_ranked:
-        standings.sort(key=_by_ap)
+        entries.sort(key=_by_ap)
     else:
-        standings.sort(key=lambda standing: str(standing.values["method"]).casefold())
-    columns = used(_columns(standings), standings)
-    notes = (*notes, *group.notes, *_difference_notes(standings, is_ranked))
+        entries.sort(key=lambda entry: str(entry.values["method"]).casefold())
+    columns = used(_columns(entries), entries)
+    notes = (*notes, *group.notes, *_difference_notes(entries, is_ranked))
     return Table(
         title=title,
         columns=columns,
-        standings=tuple(standings),
+        entries=tuple(entries),
         dataset=place[0],
         split=place[1],
         boxes=place[2],
         annotations=annotations,
         is_ranked=is_ranked,
-        best=marked(columns, standings, is_ranked=is_ranked),
+        best=marked(columns, entries, is_ranked=is_ranked),
         notes=notes,
         sources=tuple(sources),
     )
 
 
-def _difference_notes(standings: Sequence[Standing], is_ranked: bool) -> list[str]:
+def _difference_notes(entries: Sequence[Entry], is_ranked: bool) -> list[str]:
     """What order does not mean, where published rows differ in more than the boxes."""
-    if not is_ranked or not any(standing.is_published for standing in standings):
+    if not is_ranked or not any(entry.is_published for entry in entries):
         return []
-    kinds = {standing.compared for standing in standings}
+    kinds = {entry.compared for entry in entries}
     if len(kinds) == 1 and None not in kinds:
         return []
     return [
@@ -248,19 +248,17 @@ def _difference_notes(standings: Sequence[Standing], is_ranked: bool) -> list[st
     ]
 
 
-def _by_ap(standing: Standing) -> tuple[float, str, str]:
-    ap = standing.number("AP")
-    return (1.0 if ap is None else -ap, str(standing.values["method"]), str(standing.values.get("run", "")))
+def _by_ap(entry: Entry) -> tuple[float, str, str]:
+    ap = entry.number("AP")
+    return (1.0 if ap is None else -ap, str(entry.values["method"]), str(entry.values.get("run", "")))
 
 
-def _columns(standings: Sequence[Standing]) -> list[Column]:
+def _columns(entries: Sequence[Entry]) -> list[Column]:
     """All, but those that say the same of every run."""
-    if any(standing.is_published for standing in standings):
+    if any(entry.is_published for entry in entries):
         return list(COLUMNS)
     same = {
-        name
-        for name in ONLY_WITH_PUBLISHED
-        if len(Counter(standing.values.get(name) for standing in standings)) < 2
+        name for name in ONLY_WITH_PUBLISHED if len(Counter(entry.values.get(name) for entry in entries)) < 2
     }
     return [column for column in COLUMNS if column.name not in same]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from crowdbench.standings_table import Column, Standing, Table, Value, cell
+from crowdbench.tables import Column, Entry, Table, Value, cell
 
 BOLD, ROMAN = "\x1b[1m", "\x1b[0m"
 MISSING = "-"
@@ -65,7 +65,7 @@ def to_text(tables: Sequence[Table], *, styled: bool = False, width: int | None 
 
 
 def _text(table: Table, styled: bool, width: int | None) -> str:
-    grid = [[plain(cell(column, standing)) for column in table.columns] for standing in table.standings]
+    grid = [[plain(cell(column, entry)) for column in table.columns] for entry in table.entries]
     heads = [plain(column.name) for column in table.columns]
     widths = [max(map(_width, (head, MISSING, *column))) for head, *column in zip(heads, *grid, strict=True)]
     shown = _fitting(table.columns, widths, width)
@@ -124,7 +124,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
 
 def _markdown(table: Table) -> str:
     def text(index: int, column: Column) -> str:
-        content = _for_markdown(cell(column, table.standings[index]))
+        content = _for_markdown(cell(column, table.entries[index]))
         if not content:
             return "" if column.is_text else MISSING
         return f"**{content}**" if (index, column.name) in table.best else content
@@ -136,7 +136,7 @@ def _markdown(table: Table) -> str:
         _markdown_row("---" if column.is_text else "--:" for column in table.columns),
         *(
             _markdown_row(text(index, column) for column in table.columns)
-            for index in range(len(table.standings))
+            for index in range(len(table.entries))
         ),
     ]
     for remark in _remarks(table, has_bold=True):
@@ -162,7 +162,7 @@ def to_latex(tables: Sequence[Table]) -> str:
 
 def _latex(table: Table) -> str:
     def text(index: int, column: Column) -> str:
-        content = _for_latex(cell(column, table.standings[index]))
+        content = _for_latex(cell(column, table.entries[index]))
         if not content:
             return "" if column.is_text else "--"
         if not column.is_text:
@@ -179,7 +179,7 @@ def _latex(table: Table) -> str:
         r"    \midrule",
         *(
             _latex_row([text(index, column) for column in table.columns])
-            for index in range(len(table.standings))
+            for index in range(len(table.entries))
         ),
         r"    \bottomrule",
         r"  \end{tabular}",
@@ -209,8 +209,8 @@ def to_csv(tables: Sequence[Table]) -> str:
     for table in tables:
         place = (table.title, table.dataset, table.split, table.boxes, table.annotations)
         first = [_for_csv(value) for value in place]
-        for standing in table.standings:
-            writer.writerow([*first, *(_for_csv(standing.values.get(name)) for name in names)])
+        for entry in table.entries:
+            writer.writerow([*first, *(_for_csv(entry.values.get(name)) for name in names)])
     return file.getvalue().rstrip("\n")
 
 
@@ -231,8 +231,8 @@ def to_json(tables: Sequence[Table]) -> str:
 def _for_json(table: Table) -> dict[str, Any]:
     fields = table.fields
 
-    def row(standing: Standing) -> dict[str, Value]:
-        return {name: standing.values.get(name) for name in fields}
+    def row(entry: Entry) -> dict[str, Value]:
+        return {name: entry.values.get(name) for name in fields}
 
     return {
         "title": table.title,
@@ -241,7 +241,7 @@ def _for_json(table: Table) -> dict[str, Any]:
         "boxes": table.boxes,
         "annotations": table.annotations,
         "ranked": table.is_ranked,
-        "rows": [row(standing) for standing in table.standings],
+        "rows": [row(entry) for entry in table.entries],
         "notes": table.notes,
     }
 

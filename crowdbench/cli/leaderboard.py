@@ -8,7 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from crowdbench.run_directory import Oddity
-    from crowdbench.standings_table import Table
+    from crowdbench.tables import Table
 
 STYLES = ("text", "markdown", "csv", "json", "latex", "html")
 
@@ -97,7 +97,7 @@ def _report(oddities: "Sequence[Oddity]") -> None:
 def _sorted(tables: "list[Table]", name: str | None) -> "list[Table]":
     """Each table by a column, which at least one of them must have."""
     from crowdbench.errors import UnknownNameError
-    from crowdbench.standings_table import sorted_by
+    from crowdbench.tables import sorted_by
 
     if name is None or not tables:
         return tables

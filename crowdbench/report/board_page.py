@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from crowdbench import __version__
 from crowdbench.report.rendering import rendered
-from crowdbench.standings_table import Column, Standing, Table, cell
+from crowdbench.tables import Column, Entry, Table, cell
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,9 @@ def _board(table: Table) -> _Board:
         tuple(_Head(column.name, column.description, _head_classes(column)) for column in table.columns),
         tuple(
             tuple(
-                _cell(column, standing, is_best=(index, column.name) in table.best)
-                for column in table.columns
+                _cell(column, entry, is_best=(index, column.name) in table.best) for column in table.columns
             )
-            for index, standing in enumerate(table.standings)
+            for index, entry in enumerate(table.entries)
         ),
         notes,
         table.sources,
@@ -72,10 +71,10 @@ def _head_classes(column: Column) -> str:
     return "n low" if column.better == "lowest" else "n"
 
 
-def _cell(column: Column, standing: Standing, *, is_best: bool) -> _Cell:
-    text = cell(column, standing)
+def _cell(column: Column, entry: Entry, *, is_best: bool) -> _Cell:
+    text = cell(column, entry)
     classes = " ".join(filter(None, ("" if column.is_text else "n", "best" if is_best else "")))
     if column.is_text:
         return _Cell(text, classes, None)
-    value = standing.number(column.name)
+    value = entry.number(column.name)
     return _Cell(text or "–", classes, "" if value is None else value)

@@ -8,7 +8,7 @@ from made_runs import make_run, published_row
 from crowdbench.crowd_levels import by_crowding
 from crowdbench.leaderboard import board
 from crowdbench.run_directory import Run
-from crowdbench.standings_table import Table
+from crowdbench.tables import Table
 
 LEVELS = {"AP_easy": 0.8, "AP_medium": 0.7, "AP_hard": 0.55}
 
@@ -22,7 +22,7 @@ def names(table: Table) -> list[str]:
 
 
 def values(table: Table, *columns: str) -> list[tuple[Any, ...]]:
-    return [tuple(standing.values.get(name) for name in columns) for standing in table.standings]
+    return [tuple(entry.values.get(name) for name in columns) for entry in table.entries]
 
 
 def drawn(root: Path, number: int, ap: float, level: float, **changes: Any) -> Run:
@@ -80,7 +80,7 @@ def test_other_boxes_images_or_scenes_make_another_table(tmp_path: Path) -> None
         drawn(tmp_path, 3, 0.9, 0.5, method="c", complete=False),
         drawn(tmp_path, 4, 0.9, 0.5, method="d", annotations="f" * 64),
     ]
-    assert [len(table.standings) for table in shown(runs)] == [1, 1, 1, 1]
+    assert [len(table.entries) for table in shown(runs)] == [1, 1, 1, 1]
 
 
 def test_of_two_runs_of_one_level_the_later_stands_for_both(tmp_path: Path) -> None:
@@ -99,4 +99,4 @@ def test_settings_and_weights_make_rows_of_their_own(tmp_path: Path) -> None:
         drawn(tmp_path, 3, 0.7, 0.5, method="a", seed=1),
     ]
     (table,) = shown(runs)
-    assert len(table.standings) == 3
+    assert len(table.entries) == 3

@@ -14,7 +14,7 @@ from crowdbench.errors import MissingDataError, SettingsError
 from crowdbench.leaderboard import Table, board, to_markdown, to_text
 from crowdbench.published import all_published
 from crowdbench.run_directory import Run, find_runs, runs
-from crowdbench.standings_table import cell
+from crowdbench.tables import cell
 
 
 def test_a_record_survives_writing_and_reading(tmp_path: Path) -> None:
@@ -141,35 +141,35 @@ I2RNET_AND_PINET = {
 
 
 def column(table: Table, name: str) -> list[Any]:
-    return [standing.values.get(name) for standing in table.standings]
+    return [entry.values.get(name) for entry in table.entries]
 
 
 def test_the_ten_rows_of_i2rnet_and_the_three_of_pinet_stand_under_their_protocol() -> None:
     found: dict[tuple[Any, ...], list[Any]] = {}
     for table in board([], all_published()):
         assert table.is_ranked or not any(
-            s.values.get("name") in ("pinet", "i2rnet-hrformer") for s in table.standings
+            s.values.get("name") in ("pinet", "i2rnet-hrformer") for s in table.entries
         )
-        for standing in table.standings:
-            name = str(standing.values.get("name"))
+        for entry in table.entries:
+            name = str(entry.values.get("name"))
             if name.startswith("i2rnet-") or name == "pinet":
                 key = (name, table.dataset, table.split, table.boxes)
-                found[key] = sorted([*found.get(key, []), standing.values["AP"]])
+                found[key] = sorted([*found.get(key, []), entry.values["AP"]])
     assert found == I2RNET_AND_PINET
     assert sum(map(len, found.values())) == 13
 
 
 def test_every_published_row_is_shown_once_with_its_source_and_note() -> None:
     tables = board([], all_published())
-    shown = [standing for table in tables for standing in table.standings]
+    shown = [entry for table in tables for entry in table.entries]
     assert len(shown) == len(all_published())
     assert sorted(str(s.values["source"]) for s in shown) == sorted(row.source for row in all_published())
     for table in tables:
-        for standing in table.standings:
-            assert standing.footnote is not None
-            said = table.sources[standing.footnote - 1]
-            assert said.startswith(str(standing.values["source"]))
-            assert said.endswith(str(standing.values.get("note", "")))
+        for entry in table.entries:
+            assert entry.footnote is not None
+            said = table.sources[entry.footnote - 1]
+            assert said.startswith(str(entry.values["source"]))
+            assert said.endswith(str(entry.values.get("note", "")))
 
 
 def test_rows_that_leave_their_boxes_open_are_in_no_ranking() -> None:
@@ -263,13 +263,13 @@ def test_published_rows_stand_apart_from_runs_of_another_protocol(
 def test_published_rows_join_neither_of_two_annotation_files(tmp_path: Path) -> None:
     kept = [make_run(tmp_path, 1, 0.71), make_run(tmp_path, 2, 0.72, annotations="b" * 64)]
     tables = board(kept, [published_row()])
-    assert [len(table.standings) for table in tables] == [1, 1, 1]
+    assert [len(table.entries) for table in tables] == [1, 1, 1]
     assert "more than one annotation file" in tables[2].notes[0]
 
 
 def test_rows_with_boxes_of_different_detectors_stand_in_different_tables() -> None:
     rows = [published_row(protocol="detector", detector=name) for name in ("YOLOv3", "YOLOv3", "YOLOX")]
-    assert [len(table.standings) for table in board([], rows)] == [1, 2]
+    assert [len(table.entries) for table in board([], rows)] == [1, 2]
 
 
 def test_a_detectors_rows_join_a_run_only_if_somebody_says_that_it_is_the_same(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_a_detectors_rows_join_a_run_only_if_somebody_says_that_it_is_the_same(t
     rows = [published_row(protocol="detector", detector="YOLOv3 (608)")]
     measured, apart = board(kept, rows)
     assert "--detector HASH=NAME" in apart.notes[0]
-    assert len(measured.standings) == 1
+    assert len(measured.entries) == 1
     (joined,) = board(kept, rows, claims=Claims.read(["0123=YOLOv3*"], rows))
     assert column(joined, "provenance") == ["published", "complete"]
     assert any("is what --detector said" in note for note in joined.notes)
@@ -313,9 +313,7 @@ def test_the_difference_to_the_methods_own_published_figure_is_signed_and_in_poi
     ]
     table = board(kept, all_published() if shown else ())[0]
     place = table_columns(table).index("vs published")
-    deltas = [
-        cell(table.columns[place], standing) for standing in table.standings if not standing.is_published
-    ]
+    deltas = [cell(table.columns[place], entry) for entry in table.entries if not entry.is_published]
     assert deltas == ["-0.5", "0.0", "+0.7", ""]
 
 
@@ -392,10 +390,10 @@ def test_a_published_row_is_best_only_of_rows_that_it_may_be_compared_with(tmp_p
     ]
     run = make_run(tmp_path, 1, 0.70, **AS_PUBLISHED)
     (table,) = board([run], rows)
-    assert [s.values["AP"] for i, s in enumerate(table.standings) if (i, "AP") in table.best] == [75.0]
+    assert [s.values["AP"] for i, s in enumerate(table.entries) if (i, "AP") in table.best] == [75.0]
     better = make_run(tmp_path, 2, 0.76, **AS_PUBLISHED)
     (table,) = board([run, better], rows)
-    assert [s.values["AP"] for i, s in enumerate(table.standings) if (i, "AP") in table.best] == [76.0]
+    assert [s.values["AP"] for i, s in enumerate(table.entries) if (i, "AP") in table.best] == [76.0]
     assert any("not ranked against each other" in note for note in table.notes)
 
 
@@ -447,10 +445,10 @@ def test_parameters_and_operations_are_counted_once_and_read_ever_after(tmp_path
     assert "params (M)" not in table_columns(board([run])[0])
     (table,) = board([run], complexity=True)
     assert {"params (M)", "GFLOPs/person"} <= set(table_columns(table))
-    again = board([run])[0].standings[0].values
+    again = board([run])[0].entries[0].values
     assert (again["params (M)"], again["GFLOPs/person"]) == (
-        table.standings[0].values["params (M)"],
-        table.standings[0].values["GFLOPs/person"],
+        table.entries[0].values["params (M)"],
+        table.entries[0].values["GFLOPs/person"],
     )
 
 

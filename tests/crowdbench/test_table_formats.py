@@ -44,7 +44,7 @@ def renamed(record: Record, name: str) -> Record:
 
 
 def methods(table: Table) -> list[str]:
-    return [plain(str(standing.values["method"])) for standing in table.standings]
+    return [plain(str(entry.values["method"])) for entry in table.entries]
 
 
 def simple(tmp_path: Path) -> Table:
@@ -158,7 +158,7 @@ def test_latex_prints_every_name_as_it_is_and_nothing_else(hostile: Table) -> No
     text = to_latex([hostile])
     body = text.partition("\\midrule\n")[2].partition("\n    \\bottomrule")[0]
     rows = [re.fullmatch(r" *(.*) \\\\", line) for line in body.splitlines()]
-    assert len(rows) == len(hostile.standings)
+    assert len(rows) == len(hostile.entries)
     for row, name in zip(rows, methods(hostile), strict=True):
         assert row is not None
         found = re.split(r"(?<!\\)&", row[1])
@@ -197,7 +197,7 @@ def test_csv_is_one_table_of_all_with_full_precision(tmp_path: Path) -> None:
 
 def test_csv_keeps_names_apart_and_gives_spreadsheets_no_formula(hostile: Table) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv([hostile]))))
-    assert len(rows) == len(hostile.standings)
+    assert len(rows) == len(hostile.entries)
     for row, name in zip(rows, methods(hostile), strict=True):
         assert row["method"] == (f"'{name}" if name[0] in "=+-@" else name)
         assert None not in row
@@ -208,7 +208,7 @@ def test_csv_keeps_names_apart_and_gives_spreadsheets_no_formula(hostile: Table)
 
 def test_json_has_every_value_by_name_and_null_for_none(hostile: Table) -> None:
     (table,) = json.loads(to_json([hostile]))
-    assert [row["method"] for row in table["rows"]] == [s.values["method"] for s in hostile.standings]
+    assert [row["method"] for row in table["rows"]] == [s.values["method"] for s in hostile.entries]
     assert {row["AP75"] for row in table["rows"]} == {None}
     assert (table["dataset"], table["split"], table["boxes"], table["ranked"]) == (
         "crowdpose",

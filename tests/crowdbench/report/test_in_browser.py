@@ -241,11 +241,11 @@ def test_the_leaderboard_sorts_from_the_better_end_and_back(leaderboard: Path, c
 def test_numbers_are_sorted_as_numbers_and_what_is_missing_comes_last(
     tmp_path: Path, chromium: Browser
 ) -> None:
-    from crowdbench.standings_table import Column, Standing, Table
+    from crowdbench.tables import Column, Entry, Table
 
     columns = (Column("method", "", None), Column("latency", "", 1, better="lowest"))
     values = [("a", 9.0), ("b", None), ("c", 10.0), ("d", -3.5), ("e", 1e-9)]
-    rows = tuple(Standing({"method": m, "latency": v}, "complete") for m, v in values)
+    rows = tuple(Entry({"method": m, "latency": v}, "complete") for m, v in values)
     page = tmp_path / "page.html"
     page.write_text(leaderboard_html([Table("t", columns, rows, "d", "s", "gt")]))
     chromium.open(page)

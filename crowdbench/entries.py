@@ -13,10 +13,10 @@ from crowdbench.errors import CrowdbenchError
 from crowdbench.published import PublishedResult
 from crowdbench.record import Record
 from crowdbench.run_directory import Run
-from crowdbench.standings_table import CHANGED, DELTA, INTERVAL, Column, Standing, Value
 from crowdbench.stored_complexity import FILE as COMPLEXITY
 from crowdbench.stored_complexity import stored_complexity
 from crowdbench.table_formats import plain
+from crowdbench.tables import CHANGED, DELTA, INTERVAL, Column, Entry, Value
 
 log = logging.getLogger("crowdbench")
 INTERVAL_FILE = "interval.json"
@@ -70,13 +70,13 @@ LEVELS = ("AP_easy", "AP_medium", "AP_hard")
 ONLY_WITH_PUBLISHED = frozenset({"paradigm", "trained on", "test time"})
 
 
-def standing_of_run(
+def entry_of_run(
     run: Run,
     figure: PublishedResult | None = None,
     *,
     intervals: bool = False,
     complexity: bool = False,
-) -> Standing:
+) -> Entry:
     """A run's row.
 
     Args:
@@ -114,10 +114,10 @@ def standing_of_run(
     compared = None
     if protocol.training_data is not None and test_time is not None:
         compared = (record.paradigm, protocol.training_data, test_time)
-    return Standing(values, "complete" if protocol.complete else "partial", compared)
+    return Entry(values, "complete" if protocol.complete else "partial", compared)
 
 
-def standing_of_figure(row: PublishedResult, footnote: int) -> Standing:
+def entry_of_figure(row: PublishedResult, footnote: int) -> Entry:
     """A published row's row.
 
     Args:
@@ -155,7 +155,7 @@ def standing_of_figure(row: PublishedResult, footnote: int) -> Standing:
     compared = None
     if row.train is not None and row.tta is not None:
         compared = (kind_of(row), row.train, row.tta)
-    return Standing(values, "published", compared, footnote)
+    return Entry(values, "published", compared, footnote)
 
 
 def _called(row: PublishedResult) -> str:

@@ -48,7 +48,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Entry:
     """A row: a run, or a published figure.
 
     Attributes:
@@ -90,7 +90,7 @@ class Table:
     Attributes:
         title: says what the rows have in common.
         columns: for people; those in which no row has anything are left out.
-        standings: the rows.
+        entries: the rows.
         dataset, split, boxes: what they have in common: boxes are ``"gt"``, ``"none"``,
             ``"detector:<which>"`` or what else a source says.
         annotations: SHA-256 of the annotation file; None if only published rows stand here.
@@ -103,7 +103,7 @@ class Table:
 
     title: str
     columns: tuple[Column, ...]
-    standings: tuple[Standing, ...]
+    entries: tuple[Entry, ...]
     dataset: str
     split: str
     boxes: str
@@ -117,8 +117,8 @@ class Table:
     def fields(self) -> tuple[str, ...]:
         """The names of all values, those of the columns first: what machine-readable formats have."""
         names = dict.fromkeys(column.name for column in self.columns)
-        for standing in self.standings:
-            names |= dict.fromkeys(standing.values)
+        for entry in self.entries:
+            names |= dict.fromkeys(entry.values)
         names.pop(INTERVAL, None)  # AP_low and AP_high have it as numbers
         return tuple(names)
 
@@ -129,7 +129,7 @@ class Table:
 
         data = {}
         for name in self.fields:
-            values = [standing.values.get(name) for standing in self.standings]
+            values = [entry.values.get(name) for entry in self.entries]
             if all(value is None or isinstance(value, int | float) for value in values):
                 data[name] = pd.Series([math.nan if v is None else v for v in values], dtype=float)
             else:
@@ -141,7 +141,7 @@ class Table:
         """What the marked values mean; empty if none is marked. For formats that can mark them."""
         if not self.best:
             return ""
-        if not any(standing.is_published for standing in self.standings):
+        if not any(entry.is_published for entry in self.entries):
             return "Bold: the best of a column."
         return (
             "Bold: no row that it may be compared with is better. A published row may be compared with rows "
@@ -149,32 +149,32 @@ class Table:
         )
 
 
-def cell(column: Column, standing: Standing) -> str:
+def cell(column: Column, entry: Entry) -> str:
     """What stands in a cell, as plain text; empty if there is nothing."""
-    value = standing.values.get(column.name)
+    value = entry.values.get(column.name)
     if value is None:
         return ""
     if column.decimals is None:
-        return f"[{standing.footnote}]" if column.name == "source" else str(value)
+        return f"[{entry.footnote}]" if column.name == "source" else str(value)
     text = f"{float(value):{'+' if column.signed else ''}.{column.decimals}f}"
     return text[1:] if column.signed and not text.strip("+-0.") else text
 
 
-def used(columns: Iterable[Column], standings: Sequence[Standing]) -> tuple[Column, ...]:
+def used(columns: Iterable[Column], entries: Sequence[Entry]) -> tuple[Column, ...]:
     """The columns in which some row has something; a statistic stays where no image has persons for it."""
     return tuple(
         column
         for column in columns
         if any(
-            standing.values.get(column.name) not in (None, "")
-            or (column.is_statistic and column.name in standing.values)
-            for standing in standings
+            entry.values.get(column.name) not in (None, "")
+            or (column.is_statistic and column.name in entry.values)
+            for entry in entries
         )
     )
 
 
 def marked(
-    columns: Iterable[Column], standings: Sequence[Standing], *, is_ranked: bool
+    columns: Iterable[Column], entries: Sequence[Entry], *, is_ranked: bool
 ) -> frozenset[tuple[int, str]]:
     """The best values of every statistic.
 
@@ -187,36 +187,36 @@ def marked(
     found: set[tuple[int, str]] = set()
     for column in columns:
         if column.is_statistic:
-            found |= {(index, column.name) for index in _best_of(column.name, standings)}
+            found |= {(index, column.name) for index in _best_of(column.name, entries)}
     return frozenset(found)
 
 
-def _best_of(name: str, standings: Sequence[Standing]) -> list[int]:
+def _best_of(name: str, entries: Sequence[Entry]) -> list[int]:
     # What is printed decides: figures are published with one decimal.
     numbered = [
-        (index, standing, round(number, 1))
-        for index, standing in enumerate(standings)
-        if (number := standing.number(name)) is not None
+        (index, entry, round(number, 1))
+        for index, entry in enumerate(entries)
+        if (number := entry.number(name)) is not None
     ]
-    runs = [number for _, standing, number in numbered if not standing.is_published]
+    runs = [number for _, entry, number in numbered if not entry.is_published]
     best_run = max(runs, default=-math.inf)
     if len(runs) == len(numbered):
         return [index for index, _, number in numbered if number == best_run] if len(runs) > 1 else []
     of_kind: dict[tuple[str, ...], list[float]] = {}
     published_of_kind: dict[tuple[str, ...], float] = {}
-    for _, standing, number in numbered:
-        kind = standing.compared
+    for _, entry, number in numbered:
+        kind = entry.compared
         if kind is None:
             continue
         of_kind.setdefault(kind, []).append(number)
-        if standing.is_published:
+        if entry.is_published:
             published_of_kind[kind] = max(number, published_of_kind.get(kind, -math.inf))
     best_of_kind = {kind: max(numbers) for kind, numbers in of_kind.items()}
     best = []
-    for index, standing, number in numbered:
-        kind = standing.compared
+    for index, entry, number in numbered:
+        kind = entry.compared
         rivals = of_kind[kind] if kind is not None else []
-        if standing.is_published:
+        if entry.is_published:
             is_best = len(rivals) > 1 and number == best_of_kind[kind or ()]
         else:
             beaten = kind is not None and number < published_of_kind.get(kind, -math.inf)
@@ -226,12 +226,12 @@ def _best_of(name: str, standings: Sequence[Standing]) -> list[int]:
     return best
 
 
-def tie_note(standings: Sequence[Standing]) -> str | None:
+def tie_note(entries: Sequence[Entry]) -> str | None:
     """A sentence on the runs whose intervals overlap with the best run's; None if there are none."""
-    measured = [s for s in standings if not s.is_published and s.number("AP") is not None]
+    measured = [s for s in entries if not s.is_published and s.number("AP") is not None]
     if not measured:
         return None
-    best = max(measured, key=lambda standing: standing.number("AP") or 0.0)
+    best = max(measured, key=lambda entry: entry.number("AP") or 0.0)
     low = best.number("AP_low")
     if low is None:
         return None
@@ -261,19 +261,19 @@ def sorted_by(table: Table, name: str) -> Table:
         return table
 
     def key(index: int) -> tuple[bool, float, str]:
-        standing = table.standings[index]
-        number = standing.number(name)
+        entry = table.entries[index]
+        number = entry.number(name)
         if column.is_text:
-            text = cell(column, standing)
+            text = cell(column, entry)
             return not text, 0.0, text.casefold()
         if number is None:
             return True, 0.0, ""
         return False, number if column.better == "lowest" else -number, ""
 
-    order = sorted(range(len(table.standings)), key=key)
+    order = sorted(range(len(table.entries)), key=key)
     place = {old: new for new, old in enumerate(order)}
     return replace(
         table,
-        standings=tuple(table.standings[index] for index in order),
+        entries=tuple(table.entries[index] for index in order),
         best=frozenset((place[index], column_name) for index, column_name in table.best),
     )
