@@ -198,11 +198,11 @@ def test_a_process_that_fails_ends_the_others_and_has_the_last_word(
 @pytest.mark.parametrize(
     ("arguments", "status", "complaint"),
     [
-        pytest.param(["--gpus", "2"], 2, "--gpus go with --on slurm, or a profile", id="gpus here"),
+        pytest.param(["--gpus", "2"], 2, "--gpus goes with --on slurm, or a profile", id="gpus here"),
         pytest.param(
             ["--nodes", "2", "--wait"], 2, "--nodes and --wait go with --on", id="nodes and wait here"
         ),
-        pytest.param(["--on", "local", "--wait"], 2, "--wait go with --on", id="wait for this process"),
+        pytest.param(["--on", "local", "--wait"], 2, "--wait goes with --on", id="wait for this process"),
         pytest.param(["--on", "toy"], 2, "Did you mean 'toys'", id="unknown profile"),
         pytest.param(
             ["--on", "nowhere"], 1, "does not say where the queue's folder is", id="refused by the queue"
@@ -333,7 +333,7 @@ def test_a_training_that_is_cancelled_writes_a_checkpoint_and_goes_on(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        pytest.param(["--gpus", "2"], "--gpus go with --on slurm", id="gpus here"),
+        pytest.param(["--gpus", "2"], "--gpus goes with --on slurm", id="gpus here"),
         pytest.param(["--on", "toys", "--epochs", "x"], "epochs", id="no number"),
         pytest.param(
             ["--on", "toys", "--validate-on", "test"], "--select-on-test", id="choosing by the test set"
@@ -437,7 +437,7 @@ def test_options_of_a_queue_mean_nothing_here(
 ) -> None:
     status, _, err = crowdbench(*sweep, *arguments)
     assert status == 2
-    assert "go with --on slurm, or a profile" in err
+    assert "goes with --on slurm, or a profile" in err
 
 
 def test_a_dry_run_hands_nothing_over(toys: QueueMachine, sweep: list[object], crowdbench: Command) -> None:
