@@ -437,7 +437,7 @@ def test_options_of_a_queue_mean_nothing_here(
 ) -> None:
     status, _, err = crowdbench(*sweep, *arguments)
     assert status == 2
-    assert "goes with --on slurm, or a profile" in err
+    assert "with --on slurm, or a profile" in err
 
 
 def test_a_dry_run_hands_nothing_over(toys: QueueMachine, sweep: list[object], crowdbench: Command) -> None:
