@@ -33,6 +33,7 @@ FINE, COARSE, MANY_RUNS = 500, 320, 12
 
 # What poses and tables may take of a page; the rest is for pictures.
 _MOST_TEXT = 0.75
+_ATTEMPTS = 6
 
 MEANINGS = {
     "good": "where it belongs",
@@ -116,13 +117,14 @@ def report_html(data: PageData, most_bytes: int = MOST_BYTES) -> bytes:
     pictures = [picture for section in kept for picture in section.pictures]
     room = most_bytes - len(bare) - 1000
     page = b""
-    for _ in range(2):
+    for _ in range(_ATTEMPTS):
         found = encode_all([picture.picture for picture in pictures], len(pictures), room)
         page = _page(data, _with_images(kept, found), shown, packed)
         if len(page) <= most_bytes:
             break
-        # Images that cannot be read are told in words, whose length nobody knew.
-        room -= len(page) - most_bytes
+        # Images that cannot be read are told in words, whose length nobody knew; and a smaller image does not
+        # always make a smaller file.
+        room -= 2 * (len(page) - most_bytes)
     return page
 
 
