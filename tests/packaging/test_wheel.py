@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = {".py", ".toml", ".yaml", ".safetensors", ".html", ".css", ".js"}
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +84,7 @@ def test_the_wheel_holds_every_package_with_its_data_and_nothing_else(wheel: Pat
         parts = Path(name).parts
         start = next((i for i, part in enumerate(parts[:2]) if part.startswith("crowdbench")), None)
         suffix = Path(name).suffix
-        if (
-            parts[0] != "tests"
-            and start is not None
-            and (suffix in {".py", ".toml", ".yaml", ".safetensors"} or parts[-1] == "py.typed")
-        ):
+        if parts[0] != "tests" and start is not None and (suffix in SHIPPED or parts[-1] == "py.typed"):
             expected.add("/".join(parts[start:]))
     inside = {name for name in names if ".dist-info/" not in name}
     assert inside == expected

@@ -133,7 +133,7 @@ def test_the_same_training_twice_at_once_is_refused(start_training: Start, tmp_p
         os.killpg(first.pid, signal.SIGKILL)
         first.communicate()
     assert second.returncode == 1
-    assert "another process is at this very training" in errors
+    assert "another process is at this very work" in errors
 
 
 def test_a_loss_that_is_no_number_stops_with_the_images_of_its_batch(
@@ -161,7 +161,7 @@ def test_an_unwritable_place_is_an_error_before_anything_is_trained(
     with start_training(tmp_path / "runs") as process:
         _, errors = process.communicate()
     assert process.returncode == 1
-    assert "RunError" in errors
+    assert "MachineError" in errors
     assert "cannot be written" in errors
 
 
