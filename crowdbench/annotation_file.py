@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.errors import AnnotationError, MissingDataError
-from crowdbench.files import read_maybe_gzipped
+from crowdbench.errors import AnnotationError
+from crowdbench.system.reading import not_json, read_bytes
 from crowdbench.types import FloatArray
 
 T = TypeVar("T", bound=Hashable)
@@ -139,16 +139,15 @@ def leads_out(file_name: str) -> bool:
 
 def _parse(path: Path) -> tuple[list[ImageEntry], list[_Person[float]] | None, int]:
     """Images, persons, and of how many persons the keypoints had to be read from strings."""
-    try:
-        data = read_maybe_gzipped(path)
-    except (OSError, EOFError) as error:
-        raise MissingDataError(f"{path}: cannot read the annotations ({error}).") from error
+    data = read_bytes(path, "annotations", error=AnnotationError)
     try:
         images, persons, strings = _decoded(data, path)
     except msgspec.ValidationError as error:
         raise AnnotationError(f"{path}: {error}. `crowdbench data check` lists all faults.") from error
+    except RecursionError as error:
+        raise AnnotationError(f"{path}: lists or objects are nested too deeply.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise AnnotationError(f"{path}: not whole JSON ({error}). Fetch the file again.") from error
+        raise AnnotationError(f"{path}: not annotations: {not_json(data, error)}") from error
     for person in persons or ():
         person.segmentation = _needed_segmentation(person)
     return images, persons, strings

@@ -15,7 +15,7 @@ from crowdbench.record import Record
 from crowdbench.run_directory import Run
 from crowdbench.stored_complexity import FILE as COMPLEXITY
 from crowdbench.stored_complexity import stored_complexity
-from crowdbench.table_formats import plain
+from crowdbench.system.text import plain
 from crowdbench.tables import CHANGED, DELTA, INTERVAL, Column, Entry, Value
 
 log = logging.getLogger("crowdbench")

@@ -13,7 +13,7 @@ import msgspec
 from crowdbench.errors import CrowdbenchError
 from crowdbench.files import write_whole
 from crowdbench.run_directory import Run
-from crowdbench.table_formats import plain
+from crowdbench.system.text import plain
 
 log = logging.getLogger("crowdbench")
 FILE = "complexity.json"

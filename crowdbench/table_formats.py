@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from crowdbench.system.text import plain
 from crowdbench.tables import Column, Entry, Table, Value, cell
 
 BOLD, ROMAN = "\x1b[1m", "\x1b[0m"
@@ -43,13 +44,6 @@ _LATEX = {
     "]": "{]}",
     "²": r"\textsuperscript{2}",
 }
-
-
-def plain(text: str) -> str:
-    """Text in which nothing moves the cursor, changes colours or turns the writing around."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def to_text(tables: Sequence[Table], *, styled: bool = False, width: int | None = None) -> str:

@@ -379,7 +379,7 @@ def _(files: Files) -> None:
         one.update(ignore=1, comment={"text": "extra"})
 
 
-@case("gt: UTF-16", r"byte 0 is not UTF-8")
+@case("gt: UTF-16", r"UTF-16 text")
 def _(files: Files) -> None:
     files.truth = json.dumps(files.truth).encode("utf-16")
 

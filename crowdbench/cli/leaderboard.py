@@ -88,7 +88,7 @@ def leaderboard(
 
 
 def _report(oddities: "Sequence[Oddity]") -> None:
-    from crowdbench.table_formats import plain
+    from crowdbench.system.text import plain
 
     for oddity in oddities:
         click.echo(plain(f"{oddity.path}: {oddity.reason}"), err=True)

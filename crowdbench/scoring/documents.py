@@ -1,17 +1,13 @@
 """JSON files as plain data, gzipped or not, with errors that say where the file breaks."""
 
-import gzip
 import json
-import zlib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from crowdbench.errors import DataError, MissingDataError
-from crowdbench.files import read_maybe_gzipped
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+from crowdbench.errors import DataError
+from crowdbench.system.reading import not_json, read_bytes, recognise
 
 
 def read_document(path: Path, error: type[DataError], typed: "msgspec.json.Decoder[Any]") -> Any:
@@ -31,7 +27,7 @@ def read_document(path: Path, error: type[DataError], typed: "msgspec.json.Decod
         MissingDataError: there is no such file, or it cannot be read.
         DataError: of the given kind; the content is no JSON. The message gives line and column.
     """
-    data = _content(path, error).removeprefix(_BYTE_ORDER_MARK)
+    data = _content(path, error)
     try:
         return typed.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -40,24 +36,15 @@ def read_document(path: Path, error: type[DataError], typed: "msgspec.json.Decod
 
 
 def _content(path: Path, error: type[DataError]) -> bytes:
-    try:
-        data = read_maybe_gzipped(path)
-    except FileNotFoundError:
-        raise MissingDataError(f"{path}: there is no such file. Check the path.") from None
-    except IsADirectoryError:
-        raise MissingDataError(f"{path}: this is a folder; give a .json or .json.gz file in it.") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as broken:
-        raise error(
-            f"{path}: the gzipped file is truncated or damaged ({broken}).\nCopy or write it again."
-        ) from None
-    except OSError as failure:
-        raise MissingDataError(f"{path}: cannot read the file ({failure.strerror}).") from failure
+    data = read_bytes(path, "JSON", error=error)
     if not data.strip():
         raise error(f"{path}: the file is empty.\nWhat wrote it was probably interrupted; write it again.")
     return data
 
 
 def _read_again(data: bytes, path: Path, error: type[DataError]) -> Any:
+    if recognise(data) is not None:
+        raise error(f"{path}: {not_json(data, ValueError())}")
     try:
         return json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as broken:

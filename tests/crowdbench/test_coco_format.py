@@ -158,11 +158,11 @@ def test_a_damaged_gzip_file_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "json/crowdpose_test.json"
     packed = bytearray(gzip.compress(path.read_bytes()))
     path.write_bytes(packed[:-20])
-    with pytest.raises(MissingDataError, match=r"crowdpose_test\.json"):
+    with pytest.raises(AnnotationError, match=r"crowdpose_test\.json"):
         load_dataset("crowdpose", root=tmp_path)
     packed[30:60] = b"\xff" * 30
     path.write_bytes(packed)
-    with pytest.raises(MissingDataError, match=r"crowdpose_test\.json"):
+    with pytest.raises(AnnotationError, match=r"crowdpose_test\.json"):
         load_dataset("crowdpose", root=tmp_path)
 
 

@@ -15,7 +15,8 @@ from markdown_it.tree import SyntaxTreeNode
 from crowdbench.leaderboard import Table, board
 from crowdbench.record import Record
 from crowdbench.run_directory import Run
-from crowdbench.table_formats import plain, to_csv, to_json, to_latex, to_markdown, to_text
+from crowdbench.system.text import plain
+from crowdbench.table_formats import to_csv, to_json, to_latex, to_markdown, to_text
 
 STATISTICS = {"AP50": 0.9, "AP75": -1.0}
 
