@@ -7,23 +7,18 @@ the directory's name is computed from everything that decides the predictions, a
 import dataclasses
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from crowdbench import machine, plugins
+from crowdbench import machine
 from crowdbench.allocation import keep_freed_memory
 from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.checkpoints import load_weights, read_state_dict
 from crowdbench.dataset import Dataset
 from crowdbench.errors import CrowdbenchError, InputError, MachineError, RunError, SettingsError
-from crowdbench.hashing import file_digest
 from crowdbench.loading import refuse_unguarded_scripts
 from crowdbench.logfile import log_file
 from crowdbench.method import Method, NetworkMethod
@@ -31,7 +26,7 @@ from crowdbench.parts import Parts
 from crowdbench.place import Place, device_of, place_in, processors
 from crowdbench.precision import Precision
 from crowdbench.prediction import as_results, predict_batches
-from crowdbench.record import Protocol, Record, Weights, identity
+from crowdbench.provenance import Execution, new_record, now
 from crowdbench.run_directory import Run
 from crowdbench.sharing import clear, remove_marks, wait_for_others, wait_until_cleared
 from crowdbench.types import Sample
@@ -124,8 +119,8 @@ def evaluate(
         log.warning("this processor has no units for %s: it will be slower than fp32, not faster", precision)
     count = len(dataset) if limit is None else min(limit, len(dataset))
     found = weights_of(method, dataset.name, weights, on_progress)
-    execution = _Execution(size, seed, precision, compiled, target)
-    record = _new_record(method, dataset, found, count, execution, command)
+    execution = Execution(size, seed, precision, compiled, target)
+    record = new_record(method, dataset, found, count, execution, command)
     run = Run(Run.place(Path(out), record), record)
     if on_start is not None and place.is_first:
         on_start(run.directory)
@@ -187,17 +182,6 @@ def _finished(run: Run) -> Run | None:
     return found if found.record.state == "done" and found.predictions_file.is_file() else None
 
 
-@dataclass(frozen=True)
-class _Execution:
-    """How a network is run; all of it can change the last bits of a number."""
-
-    batch_size: int
-    seed: int
-    precision: Precision
-    compiled: bool
-    device: "torch.device"
-
-
 def weights_of(
     method: Method,
     dataset: str,
@@ -228,72 +212,6 @@ def weights_of(
     if weights not in ("published", "none"):
         raise SettingsError(f"{method.name} takes no weights; leave --weights out.")
     return ResolvedWeights("none needed", None, None, None)
-
-
-def _new_record(
-    method: Method,
-    dataset: Dataset,
-    weights: ResolvedWeights,
-    count: int,
-    execution: _Execution,
-    command: Sequence[str] | None,
-) -> Record:
-    settings = msgspec.to_builtins(method.settings)
-    published = msgspec.to_builtins(method.published_settings(dataset.name, dataset.keypoints))
-    origin = Weights(weights.source, weights.sha256)
-    protocol = Protocol(
-        dataset=dataset.name,
-        split=dataset.split,
-        annotations=file_digest(dataset.annotation_file),
-        boxes=dataset.boxes.label if method.paradigm == "top-down" else "none",
-        images=count,
-        complete=count == len(dataset),
-        flip_test=getattr(method.settings, "flip_test", None),
-        input_size=getattr(method.settings, "input_size", None),
-        training_data=weights.training_data,
-        changed_settings={name: value for name, value in settings.items() if value != published.get(name)},
-    )
-    protocol = dataclasses.replace(protocol, **method.known_protocol())
-    versions = machine.versions(method.computed_with)
-    facts = {
-        "batch_size": execution.batch_size,
-        "seed": execution.seed if weights.sha256 is None else None,
-        "precision": execution.precision,
-        "compiled": execution.compiled,
-        "device": execution.device.type,
-        "versions": versions,
-        "origin": _origin(method),
-    }
-    return Record(
-        id=identity(method.name, protocol, settings, origin, facts),
-        method=method.name,
-        method_origin=_origin(method),
-        paradigm=method.paradigm,
-        state="running",
-        protocol=protocol,
-        settings=settings,
-        weights=origin,
-        precision=execution.precision,
-        compiled=execution.compiled,
-        device=str(execution.device),
-        batch_size=execution.batch_size,
-        seed=execution.seed,
-        versions=versions,
-        host=machine.host(execution.device),
-        command=list(command if command is not None else sys.argv),
-        started=_now(),
-        corrections=list(getattr(dataset, "corrections", ())),
-    )
-
-
-def _origin(method: Method) -> str:
-    """The distribution and version that declare the method; the module of one that is built by hand."""
-    plugin = plugins.installed("method").get(method.name)
-    return plugin.origin if isinstance(plugin, plugins.Plugin) else type(method).__module__
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def build_network(
@@ -363,7 +281,7 @@ def _compute(
     dataset: Dataset,
     weights: Path | None,
     count: int,
-    execution: _Execution,
+    execution: Execution,
     place: Place,
     workers: int,
     save_every_s: float,
@@ -452,7 +370,7 @@ def _carry_out(
     dataset: Dataset,
     weights: Path | None,
     count: int,
-    execution: _Execution,
+    execution: Execution,
     place: Place,
     workers: int,
     save_every_s: float,
@@ -479,7 +397,7 @@ def _carry_out(
     record = dataclasses.replace(
         run.record,
         state="done",
-        finished=_now(),
+        finished=now(),
         timings=timings,
         counts={
             "images": count,
@@ -520,7 +438,7 @@ def _close(run: Run, error: BaseException) -> None:
         state, reason = "interrupted", type(error).__name__
     if _finished(run) is not None:
         return  # another process finished this very run meanwhile; its result stands
-    closed = dataclasses.replace(run.record, state=state, reason=reason, finished=_now())  # type: ignore[arg-type]
+    closed = dataclasses.replace(run.record, state=state, reason=reason, finished=now())  # type: ignore[arg-type]
     try:
         Run(run.directory, closed).write_record()
     except OSError as failure:
