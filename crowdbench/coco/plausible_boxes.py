@@ -1,0 +1,147 @@
+"""Are boxes what COCO's format says: x, y, width, height, in pixels of their images?
+
+One set of rules for boxes of annotations, of detectors, of predictions and of ``predict --boxes``. None of
+the rules looks at one box alone: detectors and annotators do reach over an edge now and then.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdbench.types import FloatArray
+
+# A box reaches beyond its image if it ends this share of the image's side outside: none of CrowdPose's,
+# COCO's or OCHuman's boxes does, nor do those of the detectors whose results are published with them.
+REACH = 0.05
+# More boxes than these are no slip of a detector or an annotator.
+MANY_BEYOND = 0.1
+MANY_OUTSIDE = 0.05
+MANY_WITHOUT_AREA = 0.1
+# Two corners read as x, y, width, height reach beyond the image on most boxes right of or below its middle.
+CORNERS_BEYOND = 0.25
+NEARLY_ALL = 0.98
+# So many boxes cannot look like corners, or like shares of a side, by chance.
+CERTAIN = 10
+
+
+@dataclass(frozen=True)
+class BoxFinding:
+    """What is implausible about boxes.
+
+    Attributes:
+        kind: the same for findings of one sort.
+        severity: ``error`` where the boxes are certainly not x, y, width, height in pixels.
+        what: one sentence without a full stop, with the figures.
+        remedy: what to do.
+    """
+
+    kind: Literal["corners", "normalized", "beyond", "outside", "no area"]
+    severity: Literal["error", "warning"]
+    what: str
+    remedy: str
+
+    @property
+    def sentence(self) -> str:
+        """Both, for a warning."""
+        return f"{self.what}. {self.remedy}"
+
+
+def implausible_boxes(
+    boxes: FloatArray, widths: FloatArray, heights: FloatArray, noun: str = "boxes"
+) -> list[BoxFinding]:
+    """What many boxes together cannot be.
+
+    Args:
+        boxes: ``(n, 4)`` float64, all finite, x, y, width, height as they are given, in image pixels.
+        widths, heights: ``(n,)``, of the image of each box, in pixels.
+        noun: what the boxes are called.
+
+    Returns:
+        At most one finding of each kind; boxes as corners or as shares of a side get that finding only.
+    """
+    count = len(boxes)
+    if not count:
+        return []
+    sizes = np.stack([widths, heights], axis=1).astype(np.float64)
+    if _are_normalized(boxes, sizes):
+        return [_normalized(count, noun)]
+    first, ends = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    beyond = ((ends > (1 + REACH) * sizes) | (first < -REACH * sizes)).any(axis=1)
+    no_area = (boxes[:, 2:] <= 0).any(axis=1)
+    outside = ((first >= sizes) | (ends <= 0)).any(axis=1) & ~no_area
+    found = []
+    as_corners = _fit_as_corners(boxes, sizes)
+    share = float(beyond.mean())
+    if share > CORNERS_BEYOND and as_corners.mean() >= NEARLY_ALL:
+        return [_corners(int(beyond.sum()), count, noun)]
+    if outside.mean() > MANY_OUTSIDE:
+        found.append(_outside(int(outside.sum()), count, noun))
+    if share > MANY_BEYOND and (beyond & ~outside).any():
+        found.append(_beyond(int(beyond.sum()), count, noun))
+    if no_area.mean() > MANY_WITHOUT_AREA:
+        found.append(_without_area(int(no_area.sum()), count, noun))
+    return found
+
+
+def _fit_as_corners(boxes: FloatArray, sizes: FloatArray) -> NDArray[np.bool_]:
+    first, last = boxes[:, :2], boxes[:, 2:]
+    fits: NDArray[np.bool_] = np.all(
+        (last > first) & (last <= (1 + REACH) * sizes) & (first > -REACH * sizes), axis=1
+    )
+    return fits
+
+
+def _are_normalized(boxes: FloatArray, sizes: FloatArray) -> bool:
+    """Whether no number is larger than a side counted as 1; boxes of all zeros are something else."""
+    if sizes.min() < 8 or not (boxes[:, 2:] > 0).any():
+        return False
+    return bool((np.abs(boxes).max(axis=1) <= 1.5).mean() >= NEARLY_ALL)
+
+
+def _normalized(count: int, noun: str) -> BoxFinding:
+    return BoxFinding(
+        "normalized",
+        "error" if count >= CERTAIN else "warning",
+        f"the {count} {noun} are of numbers between 0 and 1: they seem to be normalized by the image's size",
+        "Multiply x and width by the image's width, y and height by its height.",
+    )
+
+
+def _corners(beyond: int, count: int, noun: str) -> BoxFinding:
+    return BoxFinding(
+        "corners",
+        "error" if count >= CERTAIN else "warning",
+        f"{beyond} of {count} {noun} reach beyond their images, and all fit as two corners: they seem to be "
+        "x1, y1, x2, y2, corners instead of width and height",
+        "Write [x1, y1, x2 - x1, y2 - y1].",
+    )
+
+
+def _outside(outside: int, count: int, noun: str) -> BoxFinding:
+    return BoxFinding(
+        "outside",
+        "warning",
+        f"{outside} of {count} {noun} lie outside their images",
+        "Are they of other images, or of images of another size?",
+    )
+
+
+def _beyond(beyond: int, count: int, noun: str) -> BoxFinding:
+    return BoxFinding(
+        "beyond",
+        "warning",
+        f"{beyond} of {count} {noun} reach beyond their images",
+        "A box is x, y of its top left corner, width, height, in pixels of the image as annotated; are these "
+        "corners, centers, or of images of another size?",
+    )
+
+
+def _without_area(empty: int, count: int, noun: str) -> BoxFinding:
+    return BoxFinding(
+        "no area",
+        "warning",
+        f"{empty} of {count} {noun} have no area",
+        "Nobody can be found in a box whose width or height is 0.",
+    )
