@@ -6,7 +6,10 @@ READY := $(VENV)/.ready
 TEST_READY := $(VENV)/.ready-test
 WORKERS ?= 2
 
-.PHONY: run test test-fast bench lint format xtcocotools clean
+MINUTES ?= 10
+SEED ?= 1
+
+.PHONY: run test test-fast fuzz bench lint format xtcocotools clean
 
 run: $(READY)  ## a trained network on the built-in data: run, score, table
 	$(BIN)/crowdbench run i2rnet-tiny synthcrowd
@@ -17,6 +20,9 @@ test: $(TEST_READY)  ## the whole suite
 
 test-fast: $(TEST_READY)  ## what takes seconds
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" $(ARGS)
+
+fuzz: $(TEST_READY)  ## damaged files of every kind, for MINUTES; what goes wrong is kept in findings/
+	PYTHONPATH=$(CURDIR):tests $(BIN)/python -m fuzzing --minutes $(MINUTES) --seed $(SEED) --keep findings
 
 bench: $(TEST_READY)  ## speed promises, each against a baseline measured beside it
 	$(BIN)/python -m pytest benchmarks/speed $(ARGS)
