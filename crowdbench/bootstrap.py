@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.errors import MissingDataError, SettingsError
+from crowdbench.errors import MachineError, MissingDataError, SettingsError
 from crowdbench.files import write_whole
 from crowdbench.hashing import file_digest
 from crowdbench.run_directory import Run
@@ -259,8 +259,8 @@ def stored_interval(run: Run, compute: bool = True) -> Interval | None:
     stored = _Stored(found.point, found.low, found.high, found.level, RESAMPLES, 0, digest)
     try:
         write_whole(run.directory / FILE, msgspec.json.format(msgspec.json.encode(stored)) + b"\n")
-    except OSError as error:
-        log.warning("%s: the interval is not kept: %s", run.directory / FILE, error.strerror)
+    except MachineError as error:
+        log.warning("the interval is not kept: %s", error)
     return found
 
 

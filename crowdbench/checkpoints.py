@@ -207,7 +207,8 @@ def convert(source: Path, target: Path, network: "nn.Module | None" = None) -> N
 
     Raises:
         WeightsError: the source is refused or does not fit, or the target is there or has another ending.
-        MissingDataError: the source is not there, or the target cannot be written.
+        MissingDataError: the source is not there.
+        MachineError: the target cannot be written.
     """
     from safetensors.torch import save
 
@@ -221,10 +222,7 @@ def convert(source: Path, target: Path, network: "nn.Module | None" = None) -> N
     # One entry only: safetensors writes several in an order that changes from run to run.
     header = {"source": json.dumps({"file": source.name, "sha256": file_digest(source)})}
     data = save({name: _own(tensor, name, source) for name, tensor in state.items()}, header)
-    try:
-        write_whole(target, data)
-    except OSError as error:
-        raise MissingDataError(f"{target}: cannot be written ({error.strerror}).") from error
+    write_whole(target, data)
 
 
 def _own(tensor: "Tensor", name: str, source: Path) -> "Tensor":

@@ -441,7 +441,7 @@ def _close(run: Run, error: BaseException) -> None:
     closed = dataclasses.replace(run.record, state=state, reason=reason, finished=now())  # type: ignore[arg-type]
     try:
         Run(run.directory, closed).write_record()
-    except OSError as failure:
+    except MachineError as failure:
         raise MachineError(
-            f"{run.directory}: the run stopped ({reason}) and its record cannot be written."
+            f"{run.directory}: the run stopped ({reason}) and its record cannot be written.\n{failure}"
         ) from failure

@@ -4,26 +4,44 @@ import gzip
 import os
 import secrets
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from crowdbench.system.failures import writing
+
+# Names have 255 bytes on nearly all file systems, and a temporary name is longer than its file's.
+_LONGEST_STEM = 200
 
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write beside, flush to disk, rename: a reader sees the old file or the new one, never a half.
 
     Folders are made as needed. Safe when several processes write the same path: the last one wins.
+
+    Raises:
+        MachineError: it cannot be written: a full disk, no permission, an impossible name. What was there
+            stays, and nothing is left beside it.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        with _new_file(temporary) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _flush_folder(path.parent)
+    with writing(path):
+        temporary = _beside(path)
+        try:
+            with _new_file(temporary) as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with suppress(OSError, ValueError):  # what is wrong with the place is being told
+                temporary.unlink(missing_ok=True)
+            raise
+        _flush_folder(path.parent)
+
+
+def _beside(path: Path) -> Path:
+    # The name is cut where it would be too long with what is added; the system says when it is by itself.
+    stem = os.fsdecode(os.fsencode(path.name)[:_LONGEST_STEM])
+    return path.with_name(f".{stem}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
 
 
 def _new_file(path: Path) -> BinaryIO:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from crowdbench.errors import CrowdbenchError
+from crowdbench.errors import CrowdbenchError, MachineError
 from crowdbench.files import write_whole
 from crowdbench.run_directory import Run
 from crowdbench.system.text import plain
@@ -62,8 +62,8 @@ def stored_complexity(run: Run, *, compute: bool = False) -> StoredComplexity | 
     if found is not None:
         try:
             write_whole(path, msgspec.json.encode(found) + b"\n")
-        except OSError as error:
-            log.warning("%s", plain(f"{path}: not kept: {error.strerror}"))
+        except MachineError as error:
+            log.warning("%s", plain(f"not kept: {error}"))
     return found
 
 

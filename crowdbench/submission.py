@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from crowdbench.errors import LaunchError
+from crowdbench.errors import LaunchError, MachineError
 from crowdbench.jobs import Job, Order, Resources, job_for, jobs_folder, new_order
 from crowdbench.launch import Queue, Seen
 from crowdbench.requests import AnyRequest, Request
+from crowdbench.system.failures import writing
 
 _LOCK_PATIENCE_S = 120.0
 _ALIVE = ("waiting", "running")
@@ -148,8 +149,9 @@ def _write_anew(job: Job, order: Order) -> None:
         LaunchError: the disk is full, or the folder is not one's own.
     """
     try:
-        for name in ("ticket.json", "state.json"):
-            (job.folder / name).unlink(missing_ok=True)
-        job.write(order)
-    except OSError as error:
-        raise LaunchError(f"{job.folder}: cannot be written ({error.strerror}).") from error
+        with writing(job.folder):
+            for name in ("ticket.json", "state.json"):
+                (job.folder / name).unlink(missing_ok=True)
+            job.write(order)
+    except MachineError as error:
+        raise LaunchError(str(error)) from error

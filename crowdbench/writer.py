@@ -27,6 +27,7 @@ import msgspec
 from crowdbench.current_job import current_job
 from crowdbench.errors import MachineError, SupersededError
 from crowdbench.files import write_whole
+from crowdbench.system.failures import writing
 
 log = logging.getLogger("crowdbench")
 
@@ -155,11 +156,8 @@ class Writer:
         Raises:
             MachineError: it cannot be written to.
         """
-        try:
-            write_whole(self.folder / CLAIM, msgspec.json.encode(self.claim))
-            self._sign()
-        except OSError as error:
-            raise MachineError(f"{self.folder}: cannot be written ({error.strerror}).") from error
+        write_whole(self.folder / CLAIM, msgspec.json.encode(self.claim))
+        self._sign()
         self._beats.start()
 
     def end(self) -> None:
@@ -185,7 +183,7 @@ class Writer:
                 if self._on_lost is not None:
                     self._on_lost()
                 return
-            except OSError as error:
+            except MachineError as error:
                 # Who works here will notice a full disk itself, and say more about it.
                 log.debug("%s: no sign of life could be written (%s)", self.folder, error)
 
@@ -219,11 +217,9 @@ def only_writer(folder: Path, on_lost: Callable[[], None] | None = None) -> Iter
     writer = Writer(folder, _new_claim(), on_lost)
     lock = _Lock(folder / LOCK)
     try:
-        try:
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             _take(folder, writer, lock)
-        except OSError as error:
-            raise MachineError(f"{folder}: cannot be written ({error.strerror}).") from error
         writer.begin()
         try:
             yield writer

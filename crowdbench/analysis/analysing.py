@@ -17,7 +17,7 @@ from crowdbench.analysis.kinds import KINDS, kinds_of
 from crowdbench.analysis.pairing import NOBODY, paired
 from crowdbench.analysis.result import RULES, Analysis, Outcome, Part, PredictedPerson, read_analysis
 from crowdbench.dataset import Dataset
-from crowdbench.errors import AnnotationError, InputError, MissingDataError
+from crowdbench.errors import AnnotationError, InputError, MachineError, MissingDataError
 from crowdbench.hashing import file_digest
 from crowdbench.reopening import problem_of, reopened
 from crowdbench.run_directory import Run
@@ -61,9 +61,9 @@ def analyse(run: Run, dataset: Dataset | None = None) -> Analysis:
     found = _analysed(problem_of(run, dataset), dataset.annotation_file, digest)
     try:
         found.write(place)
-    except OSError as error:
+    except MachineError as error:
         # Other people's runs can be analysed too.
-        log.warning("%s: not kept (%s)", place, error.strerror)
+        log.warning("not kept: %s", error)
     return found
 
 

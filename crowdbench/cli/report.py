@@ -43,7 +43,6 @@ def report(
     import shlex
     import sys
 
-    from crowdbench.errors import RunError
     from crowdbench.files import write_whole
     from crowdbench.reopening import reopened
     from crowdbench.report import report_data, report_html
@@ -60,8 +59,5 @@ def report(
         on_progress=lambda words: click.echo(words, err=True),
     )
     page = report_html(data)
-    try:
-        write_whole(out, page)
-    except OSError as error:
-        raise RunError(f"{out}: the page cannot be written ({error.strerror}).") from error
+    write_whole(out, page)
     click.echo(f"{out}: {len(found)} run{'s' if len(found) > 1 else ''}, {len(page) / 1e6:.1f} MB")

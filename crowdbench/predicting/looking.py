@@ -245,8 +245,7 @@ class _Work:
         self._tell(len(poses))
 
     def _write(self, path: Path, content: bytes) -> None:
-        with named_errors():
-            write_whole(path, content)
+        write_whole(path, content)
 
     def _drawn(
         self, picture: Picture, poses: Sequence[Pose], before: list[tuple[Pose, str]]

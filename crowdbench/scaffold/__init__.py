@@ -8,10 +8,11 @@ from pathlib import Path
 from string import Template
 from typing import Literal, get_args
 
-from crowdbench.errors import DataError
+from crowdbench.errors import DataError, MachineError
 from crowdbench.files import write_whole
 from crowdbench.scaffold.names import Names, names_of
 from crowdbench.scaffold.texts import PYPROJECT, README
+from crowdbench.system.failures import cannot_write
 
 Beginning = Literal["top-down", "bottom-up", "wrapper"]
 BEGINNINGS: tuple[Beginning, ...] = get_args(Beginning)
@@ -114,7 +115,8 @@ def new_method(name: str, beginning: Beginning = "top-down", into: Path = Path()
 
     Raises:
         InputError: the name will not do.
-        DataError: there is such a folder already, or none can be made.
+        DataError: there is such a folder already.
+        MachineError: it cannot be written.
     """
     code = {path.name: path.read_text("utf-8") for path in _code(beginning)}
     names = names_of(name, taken={word for text in code.values() for word in re.findall(r"\w+", text)})
@@ -166,7 +168,7 @@ def _write_together(folder: Path, files: dict[str, str]) -> None:
         for file, text in files.items():
             write_whole(temporary / file, text.encode())
         temporary.rename(folder)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror}).") from error
+    except (OSError, MachineError) as failure:
+        raise cannot_write(folder, failure.__cause__ or failure) from failure
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -19,6 +19,7 @@ import msgspec
 
 from crowdbench.errors import MachineError
 from crowdbench.files import write_whole
+from crowdbench.system.failures import reason
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,7 +115,7 @@ class Checkpoints:
                 write_whole(self.folder / file, data)
             digests = {file: hashlib.sha256(data).hexdigest() for file, data in contents.items()}
             self._write_manifest(checkpoint.position, digests)
-        except OSError as error:
+        except MachineError as error:
             self._remove_unfinished(name)
             raise self._cannot_write(error) from error
         self._remove_others(name)
@@ -137,7 +138,7 @@ class Checkpoints:
         try:
             known = msgspec.json.decode(path.read_bytes(), type=_Manifest)
             self._write_manifest(position, known.sha256)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, MachineError, msgspec.DecodeError) as error:
             raise self._cannot_write(error) from error
 
     def newest(self) -> Checkpoint | None:
@@ -182,7 +183,7 @@ class Checkpoints:
         header = {"crowdbench": msgspec.json.encode(facts, order="sorted").decode()}
         try:
             write_whole(path, save(_plain(weights), header))
-        except OSError as error:
+        except MachineError as error:
             raise self._cannot_write(error) from error
         return path
 
@@ -198,9 +199,9 @@ class Checkpoints:
     def _cannot_write(self, error: Exception) -> MachineError:
         newest = max(self.folder.glob("step-*.json"), default=None)
         kept = f"The last whole checkpoint is {newest}" if newest else "There is no whole checkpoint yet"
-        reason = getattr(error, "strerror", None) or error
+        why = reason(error.__cause__ or error)
         return MachineError(
-            f"{self.folder}: the checkpoint cannot be written ({reason}).\n{kept}. Make room, or make the "
+            f"{self.folder}: the checkpoint cannot be written ({why}).\n{kept}. Make room, or make the "
             "folder writable, and give the same command again: it goes on from there."
         )
 

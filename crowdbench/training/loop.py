@@ -417,7 +417,7 @@ class _Training:
     def _write_record(self) -> None:
         if self.writer is not None:
             self.writer.require()
-            _written(self.run)
+            self.run.write_record()
 
     def _close(self, state: str, reason: str | None, seconds: float) -> None:
         earlier = self.run.record.seconds
@@ -430,10 +430,10 @@ class _Training:
             log.error("%s: %s", state, reason)
         try:
             self.run.write_record()
-        except OSError as error:
+        except MachineError as error:
             if state == "done":
-                raise MachineError(f"{self.run.directory}: cannot be written ({error.strerror}).") from error
-            log.error("%s: the record cannot be written (%s)", self.run.directory, error.strerror)
+                raise
+            log.error("the record of the training: %s", error)
 
 
 def _told(
@@ -459,16 +459,6 @@ def _finished(run: TrainingRun) -> TrainingRecord | None:
     except MissingDataError:
         return None
     return found.record if found.record.state == "done" and found.weights.is_file() else None
-
-
-def _written(run: TrainingRun) -> None:
-    try:
-        run.write_record()
-    except OSError as error:
-        raise MachineError(
-            f"{run.directory}: the training's record cannot be written ({error.strerror}).\n"
-            "Choose another folder with --out, or make this one writable."
-        ) from error
 
 
 @contextmanager

@@ -52,10 +52,7 @@ def _listening(path: Path, place: Place) -> "TCPStore":
     store = TCPStore(
         host, 0, place.count, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=PATIENCE_S)
     )
-    try:
-        write_whole(path, msgspec.json.encode(_Address(host, store.port)))
-    except OSError as error:
-        raise MachineError(f"{path}: cannot be written ({error.strerror}).") from error
+    write_whole(path, msgspec.json.encode(_Address(host, store.port)))
     store.set("first", "here")
     deadline = time.monotonic() + PATIENCE_S
     while store.add("met", 0) < place.count - 1:

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from crowdbench.errors import InputError, MachineError, UnknownNameError
+from crowdbench.errors import InputError, UnknownNameError
 from crowdbench.files import write_whole
+from crowdbench.system.failures import writing
 
 Line = dict[str, Any]
 
@@ -47,11 +48,8 @@ class MetricsFile:
         if line["kind"] == "validation" and (line["kind"], line["step"]) in told:
             return  # made again after a restart
         self.lines.append(line)
-        try:
-            with self.path.open("ab") as file:
-                file.write(msgspec.json.encode(line) + b"\n")
-        except OSError as error:
-            raise MachineError(f"{self.path}: cannot be written ({error.strerror}).") from error
+        with writing(self.path), self.path.open("ab") as file:
+            file.write(msgspec.json.encode(line) + b"\n")
 
     def of_kind(self, kind: str) -> list[Line]:
         """The lines of a kind, in order."""

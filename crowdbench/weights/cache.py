@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from crowdbench.checkpoints import looks_like_weights
-from crowdbench.errors import MissingDataError, WeightsError
+from crowdbench.errors import MachineError, MissingDataError, WeightsError
 from crowdbench.files import write_whole
 from crowdbench.hashing import file_digest
 from crowdbench.weights.table import WeightsEntry
@@ -169,10 +169,9 @@ def read_lock(wanted: Wanted) -> Locked | None:
 def _write_lock(wanted: Wanted, locked: Locked) -> None:
     try:
         write_whole(wanted.lock_file, msgspec.json.format(msgspec.json.encode(locked), indent=2) + b"\n")
-    except OSError as error:
+    except MachineError as error:
         raise MissingDataError(
-            f"{wanted.lock_file}: cannot be written ({error.strerror}), and without it nobody knows later "
-            "whether the file is still the same.\n"
+            f"{error} Without it nobody knows later whether the file is still the same.\n"
             f"Let somebody who may write there run: crowdbench weights fetch {wanted.name}"
         ) from error
 

@@ -1,0 +1,80 @@
+"""What the operating system refuses, in words: why a file cannot be read or written, and what to do."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from crowdbench.errors import MachineError
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_REMEDIES = {
+    errno.EFBIG: "A limit on the size of files (`ulimit -f`), or the file system, does not allow more.",
+    errno.ENAMETOOLONG: "Give a shorter name.",
+    errno.ENOTDIR: "A part of the path is a file, not a folder.",
+    errno.EISDIR: "Give the name of a file.",
+    errno.ELOOP: "Links on the path lead around in a circle.",
+    errno.EMFILE: "Too many files are open at once: raise `ulimit -n`, or use fewer workers.",
+    errno.ENFILE: "Too many files are open on this machine.",
+    errno.EIO: "The disk reports an error.",
+    errno.ESTALE: "The network file system has lost the file; try again.",
+}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """For a block that writes to a path and does nothing else.
+
+    Raises:
+        MachineError: it failed; says where, why, and what to do.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as failure:
+        raise cannot_write(path, failure) from failure
+
+
+def cannot_write(path: Path | str, failure: BaseException) -> MachineError:
+    """The error for a path that cannot be written."""
+    remedy = _remedy_of_writing(path, failure)
+    return MachineError(f"{path}: cannot be written ({reason(failure)})." + (f" {remedy}" if remedy else ""))
+
+
+def reason(failure: BaseException) -> str:
+    """Why, in a few words: what the system says of an OSError, without number and path."""
+    if isinstance(failure, UnicodeError):
+        return "the name has characters that this machine's encoding of file names lacks"
+    if isinstance(failure, OSError):
+        return failure.strerror or str(failure) or type(failure).__name__
+    return str(failure) or type(failure).__name__
+
+
+def remedy(failure: BaseException) -> str:
+    """What to do about an OSError, whatever was being done; empty where nothing general can be said."""
+    return _REMEDIES.get(failure.errno or 0, "") if isinstance(failure, OSError) else ""
+
+
+def _remedy_of_writing(path: Path | str, failure: BaseException) -> str:
+    if not isinstance(failure, OSError):
+        return ""
+    elsewhere = (
+        "set CROWDBENCH_CACHE to another folder"
+        if is_in_cache(path)
+        else "choose another place (--out; CROWDBENCH_CACHE for the cache)"
+    )
+    if failure.errno in _FULL:
+        return f"Make room on that disk, or {elsewhere}."
+    if failure.errno in _FORBIDDEN:
+        return f"Make it writable, or {elsewhere}."
+    return remedy(failure)
+
+
+def is_in_cache(path: Path | str) -> bool:
+    """Whether a path lies in the folder of weights and drawn datasets."""
+    import platformdirs
+
+    chosen = os.environ.get("CROWDBENCH_CACHE")
+    cache = Path(chosen) if chosen else platformdirs.user_cache_path("crowdbench")
+    return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(cache))  # noqa: PTH100
