@@ -21,7 +21,7 @@ from torch import nn
 
 from crowdbench import Dataset, evaluate, load_dataset, scaffold
 from crowdbench.dataset import dataset_class
-from crowdbench.errors import DataError, InputError, SettingsError
+from crowdbench.errors import DataError, InputError, MachineError, SettingsError
 from crowdbench.files import write_whole
 from crowdbench.method import override
 from crowdbench.scaffold import BEGINNINGS, Beginning, new_method
@@ -181,7 +181,7 @@ def test_where_the_disk_is_full_nothing_is_left(tmp_path: Path, monkeypatch: pyt
         write_whole(path, data)
 
     monkeypatch.setattr(scaffold, "write_whole", until_full)
-    with pytest.raises(DataError, match="No space left"):
+    with pytest.raises(MachineError, match="my-pose: cannot be written .No space left"):
         new_method("my-pose", into=tmp_path)
     assert len(written) == 3
     assert not list(tmp_path.iterdir())
