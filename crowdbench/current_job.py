@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from crowdbench.errors import SettingsError
+
 VARIABLE = "CROWDBENCH_JOB"
 
 
@@ -33,9 +35,21 @@ class CurrentJob(msgspec.Struct, frozen=True):
 
 
 def current_job() -> CurrentJob | None:
-    """This process's job; None outside."""
+    """This process's job; None outside.
+
+    Raises:
+        SettingsError: the variable says nothing that a launcher would.
+    """
     text = os.environ.get(VARIABLE)
-    return msgspec.json.decode(text, type=CurrentJob) if text else None
+    if not text:
+        return None
+    try:
+        return msgspec.json.decode(text, type=CurrentJob)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise SettingsError(
+            f"the environment variable {VARIABLE} does not describe a job ({error}).\n"
+            f"Launchers set it for the processes they start; elsewhere, `unset {VARIABLE}`."
+        ) from None
 
 
 def enter(job: CurrentJob) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from crowdbench import machine
 from crowdbench.current_job import current_job
 from crowdbench.errors import MachineError, SettingsError
+from crowdbench.system.counts import count_in
 
 if TYPE_CHECKING:
     import torch
@@ -33,24 +34,44 @@ class Place:
         return self.rank == 0
 
 
+TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+SRUN = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
+
+
 def place_in(environment: Mapping[str, str]) -> Place:
     """Read the variables that launchers set: torchrun's, else those of a Slurm step with several tasks.
 
     Raises:
-        SettingsError: they contradict each other.
+        SettingsError: they are not numbers, or contradict each other.
     """
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-    if "WORLD_SIZE" not in environment and int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
-    if names[1] not in environment:
-        return Place()
-    try:
-        rank, count, local = (int(environment[name]) for name in names)
-        if not 0 <= local <= rank < count:
-            raise ValueError(f"{rank} of {count}, {local} on this machine")
-    except (KeyError, ValueError) as error:
+    step = _place_said_by(SRUN, environment) if _tasks(environment) > 1 else None
+    if "WORLD_SIZE" not in environment:
+        return step or Place()
+    place = _place_said_by(TORCHRUN, environment)
+    # torchrun sets this one too. Without it, the variables may be left over from elsewhere, and each
+    # task of a step would take itself for the same process.
+    if step is not None and step != place and "TORCHELASTIC_RUN_ID" not in environment:
         raise SettingsError(
-            f"the launcher's variables {', '.join(names)} do not say which process this is ({error}).\n"
+            f"WORLD_SIZE says that this is process {place.rank + 1} of {place.count}, Slurm that it is task "
+            f"{step.rank + 1} of {step.count}.\n"
+            f"Unless both are set to the same, unset {', '.join(TORCHRUN)}, or start with torchrun."
+        )
+    return place
+
+
+def _tasks(environment: Mapping[str, str]) -> int:
+    return count_in(environment, "SLURM_STEP_NUM_TASKS", 1, least=1)
+
+
+def _place_said_by(names: tuple[str, str, str], environment: Mapping[str, str]) -> Place:
+    try:
+        rank, count, local = (count_in(environment, name) for name in names)
+        if not local <= rank < count:
+            raise SettingsError(f"{names[0]}={rank}, {names[1]}={count}, {names[2]}={local}")
+    except SettingsError as error:
+        said = str(error).splitlines()[0].removesuffix(".")
+        raise SettingsError(
+            f"the launcher's variables {', '.join(names)} do not say which process this is ({said}).\n"
             "Start with torchrun or srun, or unset them to compute in one process."
         ) from None
     return Place(rank, count, local)
@@ -74,16 +95,17 @@ def processors(environment: Mapping[str, str], place: Place) -> int:
     if place.count == 1:
         return available
     if "SLURM_CPUS_PER_TASK" in environment and "LOCAL_WORLD_SIZE" not in environment:
-        return max(1, min(available, int(environment["SLURM_CPUS_PER_TASK"])))
+        return min(available, count_in(environment, "SLURM_CPUS_PER_TASK", least=1))
     return max(1, available // _processes_here(environment))
 
 
 def _processes_here(environment: Mapping[str, str]) -> int:
     if "LOCAL_WORLD_SIZE" in environment:
-        return int(environment["LOCAL_WORLD_SIZE"])
+        return count_in(environment, "LOCAL_WORLD_SIZE", least=1)
     # As in "2(x3),1": tasks on each node; nodes have equally many unless somebody asked otherwise.
-    tasks = environment.get("SLURM_STEP_TASKS_PER_NODE", "1")
-    return max(1, int(tasks.split(",", maxsplit=1)[0].split("(", maxsplit=1)[0]))
+    name = "SLURM_STEP_TASKS_PER_NODE"
+    first = environment.get(name, "").split(",", maxsplit=1)[0].split("(", maxsplit=1)[0]
+    return count_in({name: first}, name, 1, least=1)
 
 
 def device_of(name: str, place: Place) -> "torch.device":

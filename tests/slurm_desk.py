@@ -18,6 +18,7 @@ cpus_per_gpu = 2
 device = "cpu"
 time = 60
 """
+RUN = ("run", "hrnet-tiny", "synthcrowd", "--limit", 4)
 
 
 @dataclass
@@ -88,3 +89,23 @@ def until(holds: Callable[[], object], seconds: float = 120, pause: float = 0.2)
     while not holds():
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(pause)
+
+
+def add_profile(desk: Desk, name: str, **options: object) -> str:
+    """Like the profile that works, but for these options."""
+    path = desk.folder / "config" / "crowdbench" / "profiles.toml"
+    values = {"launcher": "slurm", "gpus_per_node": 2, "cpus_per_gpu": 2, "device": "cpu", **options}
+    lines = [f"{option} = {json.dumps(value)}" for option, value in values.items()]
+    path.write_text("\n".join([path.read_text(), f"[profile.{name}]", *lines, ""]))
+    return name
+
+
+def lost(desk: Desk, out: str, *arguments: object) -> dict[str, str]:
+    """The row of a job that was handed over, and came to nothing."""
+    name = desk.submitted(*RUN, "--out", out, *arguments)["name"]
+    waited = desk.crowdbench("wait", name, "--out", out)
+    assert waited.returncode == 1
+    row = desk.job(name, out)
+    assert row["reason"] in waited.stdout
+    assert "\n" not in row["reason"]
+    return row

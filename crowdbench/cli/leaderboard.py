@@ -37,7 +37,7 @@ STYLES = ("text", "markdown", "csv", "json", "latex", "html")
     help="Say that the boxes of detector:HASH are those of a published detector; NAME may be a pattern.",
 )
 @click.option("--format", "style", type=click.Choice(STYLES), default="text", show_default=True)
-@click.option("--json", "style", flag_value="json", help="The same as --format json.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def leaderboard(
     runs: Path | None,
     published: bool,
@@ -52,6 +52,7 @@ def leaderboard(
     complexity: bool,
     detectors: tuple[str, ...],
     style: str,
+    as_json: bool,
 ) -> None:
     """Show the finished runs under RUNS (default: runs) as tables.
 
@@ -66,6 +67,7 @@ def leaderboard(
     from crowdbench.run_directory import scan_runs
     from crowdbench.selection import Selection
 
+    style = "json" if as_json else style
     root = Path("runs") if runs is None else runs
     if not root.is_dir() and not (published and runs is None):
         raise MissingDataError(

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from crowdbench.errors import LaunchError
 from crowdbench.jobs import Job, Resources, Ticket, now, whoever
 from crowdbench.launch import Queue, Seen
+from crowdbench.system.job_environment import outside_any_job
+from crowdbench.system.text import plain
 from crowdbench_slurm import commands, explanations
 from crowdbench_slurm.options import read_options
 from crowdbench_slurm.statuses import DISK_FULL
@@ -78,7 +80,7 @@ class SlurmQueue(Queue):
         task = Task()
         try:
             # What sbatch says is said below, explained.
-            with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            with outside_any_job(), warnings.catch_warnings(), redirect_stderr(io.StringIO()):
                 # That it has not been told the accounting's opinion of a job that was just handed over.
                 warnings.simplefilter("ignore")
                 if len(jobs) == 1:
@@ -167,10 +169,11 @@ class SlurmQueue(Queue):
         logs = self.logs(ticket)
         if seen.status == DISK_FULL:
             return explanations.DISK_IS_FULL
-        for path in logs:
-            told = _told_by(path)
-            if told:
-                return told
+        for words in (_told_by, _said_by_slurm):
+            for path in logs:
+                told = words(path)
+                if told:
+                    return told
         node = f" on {seen.node}" if seen.node else ""
         if not logs:
             return (
@@ -183,13 +186,34 @@ class SlurmQueue(Queue):
 _END_BYTES = 65536
 
 
-def _told_by(log: Path) -> str:
-    """A line at the end of a log that says what went wrong, if there is one, and what it means."""
+def _last_lines(log: Path) -> list[str]:
     with log.open("rb") as file:
         file.seek(0, 2)
         file.seek(max(0, file.tell() - _END_BYTES))
-        lines = file.read().decode(errors="replace").splitlines()
-    for line in reversed(lines):
+        return file.read().decode(errors="replace").splitlines()
+
+
+def _said_by_slurm(log: Path) -> str:
+    """What Slurm's own programs complain of at the end of a log, as they say it."""
+    lines = _last_lines(log)
+    for kind in _COMPLAINTS:
+        for line in lines:
+            found = re.match(kind, line)
+            if found and not _FOLLOWS.search(line):
+                return f"Slurm says: {plain(found.group())[:300].rstrip('. ')}"
+    return ""
+
+
+# The graver first. That a task ended is what followed, not what went wrong.
+_COMPLAINTS = (r"(?:srun|slurmstepd|sbatch): fatal: .+", r"(?:srun|slurmstepd|sbatch): error: .+")
+_FOLLOWS = re.compile(
+    r"error: \S+: tasks? [-\d,\s]+: (?:Exited|Terminated|Killed)|\*\*\* (?:STEP|JOB)|Terminating|step killed"
+)
+
+
+def _told_by(log: Path) -> str:
+    """A line at the end of a log that says what went wrong, if there is one, and what it means."""
+    for line in reversed(_last_lines(log)):
         for pattern, meaning in _MEANINGS:
             found = re.search(pattern, line)
             if found:

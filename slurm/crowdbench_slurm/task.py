@@ -19,8 +19,9 @@ from submitit.helpers import Checkpointable
 from crowdbench.current_job import CurrentJob, enter
 from crowdbench.errors import CrowdbenchError, LaunchError
 from crowdbench.jobs import Job
-from crowdbench.place import place_in
+from crowdbench.place import TORCHRUN, place_in
 from crowdbench.stopping import STATUS, Stop
+from crowdbench.system.counts import count_in
 from crowdbench_slurm.statuses import BUSY, DISK_FULL, FAILED
 
 log = logging.getLogger("crowdbench")
@@ -41,6 +42,7 @@ class Task(Checkpointable):
             How it ended; if it did not end well, this process ends instead.
         """
         _speak_up()
+        _forget_torchrun()
         _use_own_processors()
         job = Job(Path(folder))
         enter(_this_job(job))
@@ -53,6 +55,14 @@ def _speak_up() -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
+
+
+def _forget_torchrun() -> None:
+    # Slurm started this process, and says which it is. Variables of torchrun come from the profile's `setup`
+    # or a node's shell, and would make every task the same one.
+    for name in (*TORCHRUN, "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        if os.environ.pop(name, None) is not None:
+            log.warning("%s is ignored: srun started this process", name)
 
 
 def _use_own_processors() -> None:
@@ -72,7 +82,7 @@ def _this_job(job: Job) -> CurrentJob:
     return CurrentJob(
         launcher="slurm",
         job=described.job_id,
-        start=int(environment.get("SLURM_RESTART_COUNT", "0")),
+        start=count_in(environment, "SLURM_RESTART_COUNT", 0),
         # Several nodes may have one host name.
         node=environment.get("SLURMD_NODENAME", described.hostname),
         nodes=tuple(described.hostnames),

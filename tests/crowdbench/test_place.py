@@ -18,10 +18,38 @@ HERE = len(os.sched_getaffinity(0))
 
 
 def test_torchrun_is_believed_inside_a_step_of_several_tasks() -> None:
-    assert place_in({**SRUN, **TORCHRUN}) == Place(1, 2, 1)
+    assert place_in({**SRUN, **TORCHRUN, "TORCHELASTIC_RUN_ID": "a"}) == Place(1, 2, 1)
     assert place_in(SRUN) == Place(3, 4, 1)
     assert not place_in(SRUN).is_first
     assert place_in({}).is_first
+
+
+def test_variables_copied_from_the_step_by_hand_are_believed() -> None:
+    copied = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}
+    assert place_in({**SRUN, **copied}) == Place(3, 4, 1)
+
+
+@pytest.mark.parametrize("left_over", [TORCHRUN, {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}])
+def test_left_over_variables_do_not_make_every_task_the_same_process(left_over: dict[str, str]) -> None:
+    with pytest.raises(
+        SettingsError, match=r"(?s)Slurm that it is task 4 of 4.*unset RANK, WORLD_SIZE, LOCAL"
+    ):
+        place_in({**SRUN, **left_over})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("SLURM_CPUS_PER_TASK", "many"),
+        ("SLURM_CPUS_PER_TASK", "0"),
+        ("LOCAL_WORLD_SIZE", "0"),
+        ("LOCAL_WORLD_SIZE", "two"),
+        ("SLURM_STEP_TASKS_PER_NODE", "x(2)"),
+    ],
+)
+def test_a_malformed_number_of_processes_is_named(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        processors({name: text}, Place(0, 2, 0))
 
 
 @given(st.integers(-2, 5), st.integers(-2, 5), st.integers(-2, 5))

@@ -1,6 +1,5 @@
 """What goes wrong on a cluster ends in one clear message."""
 
-import json
 import os
 import shutil
 import signal
@@ -11,19 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from slurm_desk import Desk, until
+from slurm_desk import RUN, Desk, add_profile, lost, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
-RUN = ("run", "hrnet-tiny", "synthcrowd", "--limit", 4)
-
-
-def add_profile(desk: Desk, name: str, **options: str | int) -> str:
-    """Like the profile that works, but for these options."""
-    path = desk.folder / "config" / "crowdbench" / "profiles.toml"
-    values = {"launcher": "slurm", "gpus_per_node": 2, "cpus_per_gpu": 2, "device": "cpu", **options}
-    lines = [f"{option} = {json.dumps(value)}" for option, value in values.items()]
-    path.write_text("\n".join([path.read_text(), f"[profile.{name}]", *lines, ""]))
-    return name
 
 
 def refused(desk: Desk, *arguments: object) -> str:
@@ -33,17 +22,6 @@ def refused(desk: Desk, *arguments: object) -> str:
     assert not done.stdout
     assert not [row for row in desk.status("refused") if row["state"] in ("waiting", "running")]
     return done.stderr
-
-
-def lost(desk: Desk, out: str, *arguments: object) -> dict[str, str]:
-    """The row of a job that was handed over, and came to nothing."""
-    name = desk.submitted(*RUN, "--out", out, *arguments)["name"]
-    waited = desk.crowdbench("wait", name, "--out", out)
-    assert waited.returncode == 1
-    row = desk.job(name, out)
-    assert row["reason"] in waited.stdout
-    assert "\n" not in row["reason"]
-    return row
 
 
 def test_a_machine_without_slurm(tmp_path: Path) -> None:
