@@ -198,7 +198,7 @@ def _(files: Files) -> None:
     files.predictions = [entry for one in files.predictions for entry in (one, dict(one))]
 
 
-@case("preds: object not list", r"must be a list of predictions, found an object.*'annotations'")
+@case("preds: object not list")
 def _(files: Files) -> None:
     files.predictions = {"annotations": files.predictions}
 
@@ -414,7 +414,7 @@ def _(files: Files) -> None:
     files.predictions[3]["keypoints"][0] = True
 
 
-@case("preds: keypoints nested", r"predictions\[0\].*a list of lists; it must be flat")
+@case("preds: keypoints nested")
 def _(files: Files) -> None:
     for one in files.predictions:
         flat = one["keypoints"]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from crowdbench.errors import AnnotationError, InputError
 from crowdbench.scoring import columns
 from crowdbench.scoring.documents import read_document
+from crowdbench.scoring.image_names import ImageNames
 from crowdbench.scoring.protocol import ScoringProtocol
 from crowdbench.types import FloatArray
 
@@ -55,10 +56,13 @@ class Images:
     Attributes:
         ids: M ids, as the file has them.
         crowd_index: ``(M,)`` float64; None where the protocol has no crowding splits.
+        sizes: ``(M, 2)`` float64, width and height in pixels as the file has them, NaN where it has none;
+            None if not even that is known.
     """
 
     ids: list[int | str]
     crowd_index: FloatArray | None
+    sizes: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +109,7 @@ class GroundTruth:
         persons: the persons on them.
         category_id: the file's one category.
         warnings: what is legal but probably not meant.
+        names: the file names of all images of the file.
     """
 
     source: str
@@ -113,6 +118,7 @@ class GroundTruth:
     persons: Persons
     category_id: int
     warnings: tuple[str, ...]
+    names: ImageNames
 
 
 def read_annotations(
@@ -140,12 +146,14 @@ def read_annotations(
             "A list is a results file; were the two files exchanged?"
         )
     category_id = _category(_part(document, "categories", source, "name"), protocol)
-    images, warnings = _images(_part(document, "images", source, "id"), protocol)
+    table = _part(document, "images", source, "id")
+    images, warnings = _images(table, protocol)
+    names = ImageNames(tuple(zip(table.column("id"), table.column("file_name"), strict=True)))
     listed = frozenset(images.ids)
     persons, more = _persons(_part(document, "annotations", source, "id"), protocol, category_id, listed)
     if image_ids is not None:
         images, persons = _restricted(images, persons, frozenset(image_ids), source)
-    return GroundTruth(source, listed, images, persons, category_id, (*warnings, *more))
+    return GroundTruth(source, listed, images, persons, category_id, (*warnings, *more), names)
 
 
 def _part(document: Mapping[str, Any], name: str, source: str, identity: str) -> columns.Table:
@@ -194,7 +202,19 @@ def _images(table: columns.Table, protocol: ScoringProtocol) -> tuple[Images, li
     crowd_index = None
     if protocol.crowding_splits:
         crowd_index = _crowd_index(table)[[position for _, position in order]]
-    return Images([image_id for image_id, _ in order], crowd_index), warnings
+    sizes = _sizes(table)[[position for _, position in order]]
+    return Images([image_id for image_id, _ in order], crowd_index, sizes), warnings
+
+
+def _sizes(table: columns.Table) -> FloatArray:
+    """``(n, 2)``, NaN where a size is missing or no number: scores do not depend on it."""
+    pairs = zip(table.column("width"), table.column("height"), strict=True)
+    return np.array([[_size(w), _size(h)] for w, h in pairs], dtype=np.float64).reshape(-1, 2)
+
+
+def _size(value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 < value < 1e9 else np.nan
 
 
 def _crowd_index(table: columns.Table) -> FloatArray:
@@ -308,5 +328,6 @@ def _restricted(
     kept = Images(
         [image_id for image_id, is_kept in zip(images.ids, keep, strict=True) if is_kept],
         None if images.crowd_index is None else images.crowd_index[np.array(keep, dtype=bool)],
+        None if images.sizes is None else images.sizes[np.array(keep, dtype=bool)],
     )
     return kept, persons.of([image_id in wanted for image_id in persons.image_ids])

@@ -10,7 +10,9 @@ from crowdbench.errors import DataError
 from crowdbench.system.reading import not_json, read_bytes, recognise
 
 
-def read_document(path: Path, error: type[DataError], typed: "msgspec.json.Decoder[Any]") -> Any:
+def read_document(
+    path: Path, error: type[DataError], typed: "msgspec.json.Decoder[Any]", *, lines: bool = False
+) -> Any:
     """Decode a JSON file, to typed records if all is as it should be, else to plain data.
 
     The literals NaN and Infinity, which are no JSON but which Python writes, are read as floats, so that
@@ -22,6 +24,7 @@ def read_document(path: Path, error: type[DataError], typed: "msgspec.json.Decod
         error: the kind of error to raise for content that cannot be decoded.
         typed: decodes a file without faults, fast; what it refuses is decoded to dicts, lists, strings,
             numbers, booleans and None, for the checks that say what is wrong.
+        lines: JSON lines, one document a line, are read too, as the list of these documents.
 
     Raises:
         MissingDataError: there is no such file, or it cannot be read.
@@ -32,7 +35,7 @@ def read_document(path: Path, error: type[DataError], typed: "msgspec.json.Decod
         return typed.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # The standard reader is slower, reads NaN, and knows line and column of what it cannot read.
-        return _read_again(data, path, error)
+        return _read_again(data, path, error, lines)
 
 
 def _content(path: Path, error: type[DataError]) -> bytes:
@@ -42,24 +45,86 @@ def _content(path: Path, error: type[DataError]) -> bytes:
     return data
 
 
-def _read_again(data: bytes, path: Path, error: type[DataError]) -> Any:
+def _read_again(data: bytes, path: Path, error: type[DataError], lines: bool) -> Any:
     if recognise(data) is not None:
         raise error(f"{path}: {not_json(data, ValueError())}")
     try:
-        return json.loads(data.decode("utf-8"))
+        text = data.decode("utf-8")
     except UnicodeDecodeError as broken:
         raise error(
             f"{path}: byte {broken.start} is not UTF-8, the encoding of JSON.\n"
             "Write the file again with encoding='utf-8'."
         ) from None
-    except json.JSONDecodeError as broken:
-        at_end = broken.pos >= len(data.decode("utf-8").rstrip()) - 1
-        reason = "the file ends too early: it is truncated" if at_end else f"no valid JSON: {broken.msg}"
+    if _is_table(text):
         raise error(
-            f"{path}: {reason}, at line {broken.lineno}, column {broken.colno} (character {broken.pos}).\n"
-            "Write or copy the file again; `python -m json.tool FILE` finds the same place."
-        ) from None
+            f"{path}: this is a table (CSV or the like), not JSON.\n"
+            "Write its rows as a list of objects; docs/metrics.md describes the format."
+        )
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as broken:
+        if lines and _begins_second_line(text, broken):
+            return [
+                _line(line, number, path, error)
+                for number, line in enumerate(text.split("\n"), 1)
+                if line.strip()
+            ]
+        raise error(f"{path}: {_fault(text, broken)}") from None
     except RecursionError:
         raise error(f"{path}: lists or objects are nested too deeply for a file of this kind.") from None
     except ValueError as broken:  # an integer of more digits than Python converts
         raise error(f"{path}: a number cannot be read ({broken}).") from None
+
+
+def _begins_second_line(text: str, broken: json.JSONDecodeError) -> bool:
+    """Whether a whole document stands on the first line, and the next one begins where reading stopped."""
+    first = text[: broken.pos]
+    return (
+        broken.msg == "Extra data"
+        and text[broken.pos] in "{["
+        and sum(bool(line.strip()) for line in first.split("\n")) == 1
+        and first.rstrip(" \t\r").endswith("\n")
+    )
+
+
+def _line(line: str, number: int, path: Path, error: type[DataError]) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as broken:
+        raise error(f"{path}: {_fault(line, broken, number)}") from None
+    except (RecursionError, ValueError) as broken:
+        raise error(f"{path}: line {number} cannot be read ({broken}).") from None
+
+
+def _fault(text: str, broken: json.JSONDecodeError, line: int | None = None) -> str:
+    """What is wrong with JSON, where, and what to do.
+
+    Args:
+        text: what could not be read.
+        broken: as the parser has it.
+        line: that the text is, of JSON lines.
+    """
+    before = text[: broken.pos].rstrip()
+    here = text[broken.pos : broken.pos + 1]
+    remedy = "Write or copy the file again; `python -m json.tool FILE` finds the same place."
+    if broken.pos >= len(text.rstrip()) or broken.msg.startswith("Unterminated string"):
+        reason = "the file ends too early: it is truncated"
+    elif "trailing comma" in broken.msg or (here in ("]", "}") and before.endswith(",")):
+        reason = "no valid JSON: a comma stands before a closing bracket"
+        remedy = "Take the comma away, or write the file with a JSON library."
+    elif here == "'":
+        reason = "no valid JSON: names and texts stand in single quotes, as Python prints them"
+        remedy = "Write the file with json.dump, not with print or str."
+    else:
+        reason = f"no valid JSON: {broken.msg}"
+    number = broken.lineno if line is None else line
+    character = f" (character {broken.pos})" if line is None else ""
+    return f"{reason}, at line {number}, column {broken.colno}{character}.\n{remedy}"
+
+
+def _is_table(text: str) -> bool:
+    """Whether the first lines are rows of equally many cells."""
+    rows = [line for line in text[:100_000].split("\n")[:3] if line.strip()]
+    if len(rows) < 2 or rows[0].lstrip()[:1] in ("{", "[", '"'):
+        return False
+    return any(rows[0].count(mark) == rows[1].count(mark) > 0 for mark in (",", ";", "\t"))

@@ -11,6 +11,7 @@ import numpy as np
 from crowdbench.errors import PredictionError
 from crowdbench.scoring import columns
 from crowdbench.scoring.documents import read_document
+from crowdbench.scoring.result_styles import Restyled, plain_data, which_may_be_meant
 from crowdbench.types import FloatArray, KeypointSet
 
 _ENTRY = "Each prediction needs image_id, category_id, keypoints [x1, y1, c1, ...] and score."
@@ -22,6 +23,7 @@ class _Entry(msgspec.Struct, gc=False):
     keypoints: list[float]
     score: float
     bbox: list[float] | None = None
+    file_name: str | None = None
 
 
 _DECODER = msgspec.json.Decoder(list[_Entry])
@@ -33,7 +35,9 @@ class Predictions:
 
     Attributes:
         table: the records, for messages.
-        image_ids: P ids as the file has them.
+        image_ids: P ids as the file has them; where it names images instead, their names.
+        image_names: P file names that stand beside an id, None where there is none; or empty.
+        ids_are_keys: some ids were keys of an object, where numbers cannot stand without quotes.
         category_ids: P ids.
         keypoints: P rows of 3 K numbers, x, y in image pixels and a confidence that OKS does not use.
         scores: ``(P,)`` float64, rank the predictions.
@@ -48,13 +52,17 @@ class Predictions:
     scores: FloatArray
     boxes: columns.Rows | None
     warnings: tuple[str, ...]
+    image_names: Sequence[str | None] = ()
+    ids_are_keys: bool = False
 
 
 def read_predictions(given: Path | Sequence[Mapping[str, Any]], keypoints: KeypointSet) -> Predictions:
-    """Read and check predictions in COCO results format.
+    """Read and check predictions in COCO results format, or in a style that is the same in other words.
+
+    Images may be given by name; `crowdbench.scoring.locating.located` finds their ids.
 
     Args:
-        given: a ``.json`` or ``.json.gz`` file, or the entries themselves.
+        given: a file of JSON or JSON lines, gzipped or not, or the entries themselves.
         keypoints: the set that the predictions must follow.
 
     Raises:
@@ -62,26 +70,49 @@ def read_predictions(given: Path | Sequence[Mapping[str, Any]], keypoints: Keypo
         PredictionError: an entry cannot be scored; names the file, the entry and the remedy.
     """
     if isinstance(given, Path):
-        document, source = read_document(given, PredictionError, _DECODER), str(given)
+        document, source = read_document(given, PredictionError, _DECODER, lines=True), str(given)
+        if _is_typed(document) and not _is_typed(document, 3 * keypoints.count):
+            # Fields that the typed decoder passes over may have the rest of the numbers.
+            document = read_document(given, PredictionError, msgspec.json.Decoder(), lines=True)
     else:
-        document, source = given, "the given list"
-    if isinstance(document, Mapping):
-        held = " In it, 'annotations' looks like the list." if "annotations" in document else ""
-        raise PredictionError(
-            f"{source}: the file must be a list of predictions, found an object.{held}\n"
-            'Write the list itself: [{"image_id": ..., "category_id": 1, ...}, ...].'
-        )
+        document, source = _from_memory(given), "the given list"
+    style = None
+    if not _is_typed(document, 3 * keypoints.count):
+        style = Restyled(document, source)
+        document = style.entries
     table = columns.table(document, source, "predictions", PredictionError, "image_id")
     if not table.records:
         return _none(table)
-    image_ids = columns.identifiers(table, "image_id", _ENTRY)
-    category_ids = columns.integers(table, "category_id", _ENTRY)
+    entry = _ENTRY if style is None else _ENTRY + which_may_be_meant(table.records[0])
+    image_ids = columns.identifiers(table, "image_id", entry)
+    category_ids = columns.integers(table, "category_id", entry)
     poses = columns.rows(table, "keypoints", *_layout(table, keypoints))
-    scores = columns.numbers(table, "score", _ENTRY)
+    scores = columns.numbers(table, "score", entry)
     boxes = _boxes(table)
+    warnings = _warnings(image_ids, poses, scores)
+    names = table.column("file_name") if style is None else style.names
     return Predictions(
-        table, image_ids, category_ids, poses, scores, boxes, _warnings(image_ids, poses, scores)
+        *(table, image_ids, category_ids, poses, scores, boxes),
+        warnings=warnings if style is None else (*style.notes, *warnings),
+        image_names=names if any(names) else (),
+        ids_are_keys=style is not None and style.by_key,
     )
+
+
+def _is_typed(document: Any, length: int | None = None) -> bool:
+    """Whether a document is in the results format, its lists of keypoints as long as they must be."""
+    if not isinstance(document, list) or (document and type(document[0]) is not _Entry):
+        return False
+    return length is None or all(len(entry.keypoints) == length for entry in document)
+
+
+def _from_memory(given: object) -> Any:
+    try:
+        return plain_data(given)
+    except RecursionError:
+        raise PredictionError(
+            "the given list: lists or objects are nested too deeply for predictions."
+        ) from None
 
 
 def _none(table: columns.Table) -> Predictions:
@@ -92,6 +123,8 @@ def _none(table: columns.Table) -> Predictions:
 def _layout(table: columns.Table, keypoints: KeypointSet) -> tuple[int, str, str]:
     needed = 3 * keypoints.count
     found = table.column("keypoints")[0]
+    if found is None:
+        return needed, "", _ENTRY + ("" if table.is_typed else which_may_be_meant(table.records[0]))
     length = len(found) if isinstance(found, list | tuple) else needed
     remedy = f"Write all {keypoints.count} keypoints of every prediction, those that were not found too."
     if length == 2 * keypoints.count:

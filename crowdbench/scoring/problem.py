@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from crowdbench.scoring.annotations import GroundTruth, Images, Persons, read_annotations
 from crowdbench.scoring.columns import Rows
+from crowdbench.scoring.locating import located
 from crowdbench.scoring.predictions import Predictions, read_predictions
 from crowdbench.scoring.protocol import ScoringProtocol
 from crowdbench.types import FloatArray
@@ -73,7 +74,8 @@ def read_problem(
     """
     truth = read_annotations(annotations, protocol, image_ids)
     found = read_predictions(predictions, protocol.keypoints)
-    _check_fit(found, truth)
+    found = located(found, truth.listed, truth.names, truth.source)
+    _check_category(found, truth)
     numbers = {image_id: number for number, image_id in enumerate(truth.images.ids, start=1)}
     places = np.array([numbers.get(image_id, 0) for image_id in found.image_ids], dtype=np.int64)
     inside = places > 0  # all, unless the ground truth was restricted
@@ -97,19 +99,7 @@ def read_problem(
     return problem
 
 
-def _check_fit(found: Predictions, truth: GroundTruth) -> None:
-    numeric = all(isinstance(image_id, int) for image_id in truth.listed)
-    quoted = any(isinstance(image_id, str) for image_id in found.image_ids)
-    remedy = (
-        "Its ids are numbers: write image_id without quotes."
-        if numeric and quoted
-        else "Was the file made for another split or dataset? Engines drop such predictions or stop."
-    )
-    found.table.require(
-        [image_id in truth.listed for image_id in found.image_ids],
-        lambda i: f"image_id {found.image_ids[i]!r} is not an image of {truth.source}",
-        remedy,
-    )
+def _check_category(found: Predictions, truth: GroundTruth) -> None:
     ids = found.category_ids
     found.table.require(
         [category_id == truth.category_id for category_id in ids],

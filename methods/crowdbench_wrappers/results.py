@@ -5,6 +5,7 @@ the boxes came from and what the network was trained on, the user has to say; it
 so that the run is ranked with its like only.
 """
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,8 +18,13 @@ from numpy.typing import NDArray
 
 from crowdbench import Method
 from crowdbench.errors import PredictionError, SettingsError
-from crowdbench.scoring.predictions import read_predictions
+from crowdbench.scoring.image_names import ImageNames
+from crowdbench.scoring.locating import ids_of
+from crowdbench.scoring.predictions import Predictions, read_predictions
+from crowdbench.system.text import plain
 from crowdbench.types import FloatArray, KeypointSet, Pose, Sample
+
+log = logging.getLogger("crowdbench")
 
 _SYSTEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _BOXES = re.compile(r"gt|none|unknown|detector:\S+")
@@ -65,6 +71,7 @@ class Results(Method):
     def __init__(self, keypoints: KeypointSet, settings: ResultsSettings, name: str | None = None) -> None:
         super().__init__(keypoints, settings, f"{name or 'results'}-{settings.system}")
         self.file: Path | None = None
+        self.found: Predictions | None = None
         self.poses: dict[int | str, list[Pose]] = {}
 
     def known_protocol(self) -> dict[str, Any]:
@@ -91,14 +98,10 @@ class Results(Method):
         Raises:
             PredictionError: it cannot be scored; names the entry and the remedy.
         """
-        found = read_predictions(weights, self.keypoints)
-        poses = defaultdict(list)
-        boxes = [None] * len(found.image_ids) if found.boxes is None else map(np.asarray, found.boxes)
-        for image_id, keypoints, score, box in zip(
-            found.image_ids, found.keypoints, found.scores.tolist(), boxes, strict=True
-        ):
-            poses[image_id].append(Pose(np.reshape(keypoints, (-1, 3)), score, box))
-        self.file, self.poses = weights, dict(poses)
+        self.file, self.found = weights, read_predictions(weights, self.keypoints)
+        self.poses = _by_image(self.found, self.found.image_ids)
+        for note in self.found.warnings:
+            log.warning("%s", plain(f"{weights}: {note}"))
 
     def begin(self, samples: Sequence[Sample], complete: bool) -> None:
         """See that the file is of this split.
@@ -107,6 +110,9 @@ class Results(Method):
             PredictionError: it has other images.
         """
         known = {sample.image_id for sample in samples}
+        if self.found is not None:
+            names = ImageNames([(sample.image_id, sample.path.as_posix()) for sample in samples])
+            self.poses = _by_image(self.found, ids_of(self.found, known, names))
         others = [image_id for image_id in self.poses if image_id not in known]
         if others and (complete or len(others) == len(self.poses)):
             raise PredictionError(
@@ -125,3 +131,13 @@ class Results(Method):
             SettingsError: always.
         """
         raise SettingsError("a results file has poses of a dataset's images, and none of other pictures.")
+
+
+def _by_image(found: Predictions, image_ids: Sequence[int | str]) -> dict[int | str, list[Pose]]:
+    poses = defaultdict(list)
+    boxes = [None] * len(image_ids) if found.boxes is None else map(np.asarray, found.boxes)
+    for image_id, keypoints, score, box in zip(
+        image_ids, found.keypoints, found.scores.tolist(), boxes, strict=True
+    ):
+        poses[image_id].append(Pose(np.reshape(keypoints, (-1, 3)), score, box))
+    return dict(poses)

@@ -23,6 +23,7 @@ from crowdbench.errors import (
     EngineUnavailableError,
     InputError,
     MissingDataError,
+    PredictionError,
     RunError,
     UnknownNameError,
 )
@@ -327,3 +328,35 @@ def test_extra_fields_do_not_matter(
     path = tmp_path_factory.mktemp("extra") / "predictions.json"
     path.write_text(json.dumps(entries))
     assert score_files(path, truth, CROWD).values == score_files(predictions, truth, CROWD).values
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 3)])
+def test_arrays_and_numbers_of_numpy_are_taken_like_lists(
+    truth: Path, predictions: Path, shape: tuple[int, ...]
+) -> None:
+    entries = json.loads(predictions.read_text())
+    given = [
+        {
+            "image_id": np.int64(entry["image_id"]),
+            "category_id": np.uint8(1),
+            "keypoints": np.array(entry["keypoints"]).reshape(shape),
+            "score": np.array(entry["score"]),
+            "bbox": None,
+        }
+        for entry in entries
+    ]
+    assert score_files(given, truth, CROWD).values == score_files(predictions, truth, CROWD).values
+
+
+def test_tensors_are_taken_unless_they_have_no_numbers(truth: Path, predictions: Path) -> None:
+    import torch
+
+    entries = json.loads(predictions.read_text())
+    given = [
+        {**e, "keypoints": torch.tensor(e["keypoints"], dtype=torch.float64, requires_grad=True)}
+        for e in entries
+    ]
+    assert score_files(given, truth, CROWD).values == score_files(predictions, truth, CROWD).values
+    given[3]["keypoints"] = torch.empty(42, device="meta")
+    with pytest.raises(PredictionError, match="cannot be turned into numbers"):
+        score_files(given, truth, CROWD)
