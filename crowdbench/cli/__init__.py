@@ -1,14 +1,16 @@
 """The command line. Each command group has a file; commands import what they need when they run."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from crowdbench import __version__, plugins
-from crowdbench.errors import CrowdbenchError, PluginError
+from crowdbench.cli.ending import DEBUG, status_of
+from crowdbench.errors import PluginError, RunError
 
 # name -> module:attribute; read when the command is asked for, so that --help stays fast.
 COMMANDS = {
@@ -80,6 +82,13 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command. click ends quietly on any broken pipe; only standard output's may be."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise RunError("another process that this one talks to has gone (broken pipe).") from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List names and summaries without importing the commands."""
         rows = [(name, self.summaries[name]) for name in self.commands_at]
@@ -115,6 +124,11 @@ class PluginGroup(click.Group):
         return command
 
 
+def _debug(_: click.Context, __: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        os.environ[DEBUG] = "1"  # also for the processes that are started
+
+
 @click.group(
     cls=LazyGroup,
     commands_at=COMMANDS,
@@ -122,21 +136,19 @@ class PluginGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="crowdbench")
+@click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_debug,
+    help=f"Show the trace of an error; as {DEBUG}=1 does.",
+)
 def cli() -> None:
     """Measure crowded-scene human-pose methods: one data path, one scorer, one record."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; errors of the product's own are printed, never traced."""
-    try:
-        status = cli.main(args=arguments, prog_name="crowdbench", standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("Interrupted.", err=True)
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except CrowdbenchError as error:
-        click.echo(f"{type(error).__name__}: {error}", err=True)
-        sys.exit(error.exit_status)
-    sys.exit(status if isinstance(status, int) else 0)
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit. Whatever goes wrong is a line on standard error, never a trace."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(status_of(lambda: cli.main(args=given, prog_name="crowdbench", standalone_mode=False), given))

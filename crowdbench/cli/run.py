@@ -226,8 +226,11 @@ def _progress_shown(title: str) -> "Iterator[OnProgress]":
     )
     from rich.progress import Progress as Bar
 
+    from crowdbench.logfile import PlainFormatter
+
     console = Console(stderr=True)
     handler = RichHandler(console=console, show_path=False, show_time=False, markup=False)
+    handler.setFormatter(PlainFormatter())
     handler.setLevel(logging.INFO)
     logger = logging.getLogger("crowdbench")
     logger.addHandler(handler)

@@ -182,8 +182,11 @@ def _shown(title: str) -> "Iterator[OnProgress]":
     from rich.logging import RichHandler
     from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+    from crowdbench.logfile import PlainFormatter
+
     console = Console(stderr=True)
     handler = RichHandler(console=console, show_path=False, show_time=False, markup=False)
+    handler.setFormatter(PlainFormatter())
     handler.setLevel(logging.INFO)
     logger = logging.getLogger("crowdbench")
     logger.addHandler(handler)

@@ -137,8 +137,11 @@ def _progress(title: str) -> "Iterator[Callable[[Transfer], None]]":
     from rich.logging import RichHandler
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
+    from crowdbench.logfile import PlainFormatter
+
     console = Console(stderr=True)
     handler = RichHandler(console=console, show_path=False, show_time=False, show_level=False, markup=False)
+    handler.setFormatter(PlainFormatter())
     logger = logging.getLogger("crowdbench")
     before = logger.level
     logger.addHandler(handler)

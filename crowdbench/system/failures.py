@@ -14,7 +14,7 @@ _REMEDIES = {
     errno.EFBIG: "A limit on the size of files (`ulimit -f`), or the file system, does not allow more.",
     errno.ENAMETOOLONG: "Give a shorter name.",
     errno.ENOTDIR: "A part of the path is a file, not a folder.",
-    errno.EEXIST: "A part of the path is a file, not a folder.",
+    errno.EEXIST: "Something on the path is there already, and is not a folder.",
     errno.EISDIR: "Give the name of a file.",
     errno.ELOOP: "Links on the path lead around in a circle.",
     errno.EMFILE: "Too many files are open at once: raise `ulimit -n`, or use fewer workers.",

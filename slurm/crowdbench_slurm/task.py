@@ -19,6 +19,7 @@ from submitit.helpers import Checkpointable
 from crowdbench.current_job import CurrentJob, enter
 from crowdbench.errors import CrowdbenchError, LaunchError
 from crowdbench.jobs import Job
+from crowdbench.logfile import LINES, PlainFormatter
 from crowdbench.place import TORCHRUN, place_in
 from crowdbench.stopping import STATUS, Stop
 from crowdbench.system.counts import count_in
@@ -52,7 +53,7 @@ class Task(Checkpointable):
 def _speak_up() -> None:
     """All that crowdbench says goes into the task's log."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(PlainFormatter(LINES))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
 
@@ -111,9 +112,9 @@ def _carry_out(job: Job) -> str:
     except CrowdbenchError as error:
         log.error("%s", error)
         _leave(DISK_FULL if is_full_disk(error) else FAILED)
-    except OSError as error:
+    except Exception as error:
         # Not even the state can be written; the exit status says what the log may not.
-        log.error("%s: %s", job.folder, error)
+        log.error("%s: %s", job.folder, error, exc_info=None if isinstance(error, OSError) else error)
         _leave(DISK_FULL if is_full_disk(error) else FAILED)
     if outcome is Outcome.DONE:
         return str(outcome.value)

@@ -56,9 +56,9 @@ def place_in_a_circle(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        (place_below_a_file, ". A part of the path is a file, not a folder"),
+        (place_below_a_file, "is not a folder"),
         (place_of_a_folder, "Is a directory). Give the name of a file"),
-        (place_in_a_circle, "around in a circle"),
+        (place_in_a_circle, "is there already"),
         (lambda folder: folder / ("n" * 300), "File name too long). Give a shorter name"),
         (lambda folder: folder / "a\0b", "null"),
         (lambda folder: Path("/proc/nothing/can/be/made/here"), "cannot be written"),
