@@ -1,10 +1,12 @@
 """Evaluate: dataset → network → poses → predictions file → scores → record.
 
 A run can be killed at any moment. Started again with the same arguments it finds its own directory, because
-the directory's name is computed from everything that decides the predictions, and goes on from its parts.
+the directory's name is computed from everything that decides the predictions, and goes on from its parts. Of
+several starts one computes; the others wait until it has ended, or died, and show the result.
 """
 
 import dataclasses
+import functools
 import logging
 import os
 import time
@@ -17,8 +19,12 @@ from crowdbench import machine
 from crowdbench.allocation import keep_freed_memory
 from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.checkpoints import load_weights, read_state_dict
+from crowdbench.current_job import current_job
 from crowdbench.dataset import Dataset
-from crowdbench.errors import CrowdbenchError, InputError, MachineError, RunError, SettingsError
+from crowdbench.engine import recomputation
+from crowdbench.engine.tidying import tidy, tidy_finished
+from crowdbench.engine.turns import Telling
+from crowdbench.errors import CrowdbenchError, InputError, MachineError, SettingsError, SupersededError
 from crowdbench.loading import refuse_unguarded_scripts
 from crowdbench.logfile import log_file
 from crowdbench.method import Method, NetworkMethod
@@ -28,10 +34,12 @@ from crowdbench.precision import Precision
 from crowdbench.prediction import as_results, predict_batches
 from crowdbench.provenance import Execution, new_record, now
 from crowdbench.run_directory import Run
-from crowdbench.sharing import clear, remove_marks, wait_for_others, wait_until_cleared
+from crowdbench.sharing import Others, begin, present, require_first, wait_for_others, wait_until_begun
+from crowdbench.system.text import plain
 from crowdbench.types import Sample
 from crowdbench.weights import ResolvedWeights, Transfer, resolve_weights
-from crowdbench.writer import at_work
+from crowdbench.writer import Progress as WritersProgress
+from crowdbench.writer import Waiting, Writer, in_turn
 
 if TYPE_CHECKING:
     import torch
@@ -72,6 +80,7 @@ def evaluate(
 ) -> Run:
     """Run a method on a dataset and score it.
 
+    If another process is at this very run, this one waits for its result, and takes over if it dies.
     In several processes, started by torchrun or srun, each calls this with equal arguments and computes its
     share of the batches; the first one merges and scores them.
 
@@ -90,7 +99,7 @@ def evaluate(
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         precision: ``"fp32"`` (no TF32 either), ``"bf16"`` or ``"fp16"``.
         compiled: use `torch.compile`, which takes a minute or two to start.
-        again: compute anew even if this very run is done.
+        again: compute anew even if this very run is done. The old result stands until the new one is whole.
         save_every_s: predictions are written to disk when this many seconds have passed since the last time;
             a run that is killed loses no more than that.
         command: for the record; None takes this process's.
@@ -122,34 +131,129 @@ def evaluate(
     execution = Execution(size, seed, precision, compiled, target)
     record = new_record(method, dataset, found, count, execution, command)
     run = Run(Run.place(Path(out), record), record)
-    if on_start is not None and place.is_first:
-        on_start(run.directory)
-    previous = _finished(run)
-    if previous is not None and not again:
-        log.info("done before: %s", run.directory)
-        return previous
+    old = _finished(run) if again else None
+
+    def settled() -> Run | None:
+        """The result where nothing is left to compute: it was there, or another process has finished."""
+        result = _finished(run)
+        return None if result is None or (old is not None and result.record == old.record) else result
+
+    if not recomputation.is_whole(run.directory) and (result := settled()) is not None:
+        if place.is_first:
+            _show(result, on_start)
+        return result
     if workers is None:
         workers = min(8, max(1, processors(os.environ, place) // 2))
-    if not place.is_first:
-        if again:
-            wait_until_cleared(run.directory)
-        _compute(
-            run, method, dataset, found.path, count, execution, place, workers, save_every_s, on_progress
+    work = dataclasses.replace(
+        run, directory=recomputation.place_of(run.directory) if again else run.directory
+    )
+    asked = (method, dataset, found.path, count, execution, place, workers, save_every_s)
+    if place.is_first:
+        return _in_turn(run, work, asked, place, settled, on_progress, on_start)
+    return _share(run, work, asked, place, settled, on_progress)
+
+
+# Method, data, weights, number of images, how a network is run, which process this is, loader processes, and
+# the seconds between writes.
+_Asked = tuple[Method, Dataset, Path | None, int, Execution, Place, int, float]
+
+
+def _show(result: Run, on_start: Callable[[Path], None] | None) -> None:
+    """Say that a run was done before."""
+    if on_start is not None:
+        on_start(result.directory)
+    tidy_finished(result.directory)
+    log.info("done before: %s", result.directory)
+    if recomputation.is_unfinished(result.directory):
+        log.warning(
+            "an unfinished recomputation lies in %s; this is the result before it. --again goes on with it.",
+            plain(str(recomputation.place_of(result.directory))),
         )
-        return run
-    if again:
-        clear(run.directory, Parts(run.directory / "parts", record.id), place)
-    run.write_record()
-    with log_file(run.directory / "log.txt"):
+
+
+def _in_turn(
+    run: Run,
+    work: Run,
+    asked: _Asked,
+    place: Place,
+    settled: Callable[[], Run | None],
+    on_progress: Callable[[Progress | Transfer], None] | None,
+    on_start: Callable[[Path], None] | None,
+) -> Run:
+    """What the first process does: all of it, unless another process is at this very run already."""
+
+    def needless() -> bool:
+        return settled() is not None
+
+    def waiting(told: WritersProgress) -> None:
+        if on_progress is not None:
+            on_progress(Progress(told.done, told.of, 0))
+
+    while True:
+        with in_turn(run.directory, Waiting(needless, Telling("run", waiting))) as writer:
+            if writer is not None:
+                recomputation.put_in_place(run.directory)
+                tidy(run.directory)
+            result = settled()
+            if result is not None:
+                _show(result, on_start)
+                return result
+            if writer is None:
+                continue  # the result that was there is gone
+            work.write_record()
+            if on_start is not None:
+                on_start(run.directory)
+            if place.count > 1:
+                begin(run.directory, writer)
+            with log_file(run.directory / "log.txt"):
+                try:
+                    return _carried_out(run, work, asked, writer, on_progress)
+                except SupersededError as error:
+                    if not writer.lost or writer.has_successor:
+                        raise
+                    log.warning("%s", error)
+                except BaseException as error:
+                    _close(work, error)
+                    raise
+
+
+def _carried_out(
+    run: Run,
+    work: Run,
+    asked: _Asked,
+    writer: Writer,
+    on_progress: Callable[[Progress | Transfer], None] | None,
+) -> Run:
+    done = _carry_out(work, *asked, writer.require, _told(on_progress, writer.report))
+    writer.require()
+    recomputation.put_in_place(run.directory)
+    tidy(run.directory)
+    return dataclasses.replace(done, directory=run.directory)
+
+
+def _share(
+    run: Run,
+    work: Run,
+    asked: _Asked,
+    place: Place,
+    settled: Callable[[], Run | None],
+    on_progress: Callable[[Progress | Transfer], None] | None,
+) -> Run:
+    """What a process does that is not the first: its share, when the first one says so."""
+    token: str | None = None
+    while True:
+        token = wait_until_begun(run.directory, lambda: settled() is not None, token)
+        if token is None:
+            return settled() or run
+        require = functools.partial(require_first, run.directory, token)
         try:
-            with at_work(run.directory) as tell:
-                return _carry_out(
-                    *(run, method, dataset, found.path, count, execution, place, workers, save_every_s),
-                    _told(on_progress, tell),
-                )
-        except BaseException as error:
-            _close(run, error)
-            raise
+            with present(run.directory, place):
+                _compute(work, *asked, require, on_progress)
+            return run
+        except SupersededError as error:
+            if current_job() is not None:
+                raise
+            log.warning("%s", error)
 
 
 def _told(
@@ -285,9 +389,13 @@ def _compute(
     place: Place,
     workers: int,
     save_every_s: float,
+    require: Callable[[], None],
     on_progress: Callable[[Progress | Transfer], None] | None,
 ) -> _Computed:
-    """Predict what is not done and is this process's share; the first process waits for the others."""
+    """Predict what is not done and is this process's share; the first process waits for the others.
+
+    `require` is asked before anything is written: whether this process's work still counts.
+    """
     if weights is not None and not isinstance(method, NetworkMethod):
         method.load(weights)
     network = (
@@ -307,7 +415,8 @@ def _compute(
     # A top-down method has nothing to do where there is no box.
     asked = [s for s in samples if s.instances] if method.paradigm == "top-down" else samples
     batches = in_batches(asked, execution.batch_size, method.paradigm)
-    parts = Parts(run.directory / "parts", run.record.id, save_every_s)
+    parts = Parts(run.directory / "parts", run.record.id, save_every_s, before_write=require)
+    others = Others(_home(run), place)
     before = dict(parts.done)
     # Whose a batch is does not depend on what is done: processes may look at different moments.
     share = range(place.rank, len(batches), place.count)
@@ -351,7 +460,7 @@ def _compute(
     finally:
         parts.flush()
     if place.is_first and place.count > 1:
-        wait_for_others(parts, len(batches), lambda: _finished(run) is not None)
+        wait_for_others(parts, len(batches), lambda: _finished(run) is not None, others)
     fresh = [index for index in range(len(batches)) if index not in before and index in parts.done]
     return _Computed(
         samples,
@@ -364,6 +473,12 @@ def _compute(
     )
 
 
+def _home(work: Run) -> Path:
+    """The run's directory, where it is computed there or anew."""
+    directory = work.directory
+    return directory.parent if directory.name == recomputation.FOLDER else directory
+
+
 def _carry_out(
     run: Run,
     method: Method,
@@ -374,21 +489,15 @@ def _carry_out(
     place: Place,
     workers: int,
     save_every_s: float,
+    require: Callable[[], None],
     on_progress: Callable[[Progress | Transfer], None],
 ) -> Run:
     computed = _compute(
-        run, method, dataset, weights, count, execution, place, workers, save_every_s, on_progress
+        run, method, dataset, weights, count, execution, place, workers, save_every_s, require, on_progress
     )
     parts, seconds = computed.parts, computed.seconds
-    try:
-        run.write_predictions(parts.merged(range(computed.batches)))
-    except RunError:
-        # Another process on this very run was quicker, and has put the parts away.
-        finished = _finished(run)
-        if finished is None:
-            raise
-        parts.remove()
-        return finished
+    require()
+    run.write_predictions(parts.merged(range(computed.batches)))
     scores = _score(run, dataset, computed.samples) if dataset.has_annotations else None
     timings = {"predict_s": seconds, "processes": float(place.count)}
     if computed.fresh_images:
@@ -413,9 +522,9 @@ def _carry_out(
     )
     log.info("%d images, %d predictions in %.1f s", computed.fresh_images, computed.fresh_persons, seconds)
     run = Run(run.directory, record)
+    require()
     run.write_record()
     parts.remove()
-    remove_marks(run.directory)
     return run
 
 
@@ -436,8 +545,6 @@ def _close(run: Run, error: BaseException) -> None:
     else:
         log.warning("interrupted by %s", type(error).__name__)
         state, reason = "interrupted", type(error).__name__
-    if _finished(run) is not None:
-        return  # another process finished this very run meanwhile; its result stands
     closed = dataclasses.replace(run.record, state=state, reason=reason, finished=now())  # type: ignore[arg-type]
     try:
         Run(run.directory, closed).write_record()

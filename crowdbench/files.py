@@ -1,14 +1,17 @@
 """Files that appear whole or not at all, on local disks and on shared file systems."""
 
 import gzip
+import hashlib
 import os
 import secrets
 import zlib
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from crowdbench.system.failures import writing
+from crowdbench.system.processes import this_machine
 
 # Names have 255 bytes on nearly all file systems, and a temporary name is longer than its file's.
 _LONGEST_STEM = 200
@@ -24,7 +27,7 @@ def write_whole(path: Path, data: bytes) -> None:
             stays, and nothing is left beside it.
     """
     with writing(path):
-        temporary = _beside(path)
+        temporary = temporary_beside(path)
         try:
             with _new_file(temporary) as file:
                 file.write(data)
@@ -38,10 +41,17 @@ def write_whole(path: Path, data: bytes) -> None:
         _flush_folder(path.parent)
 
 
-def _beside(path: Path) -> Path:
+def temporary_beside(path: Path) -> Path:
+    """A name for what will be at a path when it is whole; `crowdbench.system.leftovers` knows it again."""
     # The name is cut where it would be too long with what is added; the system says when it is by itself.
     stem = os.fsdecode(os.fsencode(path.name)[:_LONGEST_STEM])
-    return path.with_name(f".{stem}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    return path.with_name(f".{stem}.{os.getpid()}.{machine_mark()}{secrets.token_hex(2)}.tmp")
+
+
+@cache
+def machine_mark() -> str:
+    """Tells temporary files of this machine from others', in four digits."""
+    return hashlib.sha256(this_machine().encode()).hexdigest()[:4]
 
 
 def _new_file(path: Path) -> BinaryIO:

@@ -15,6 +15,7 @@ from itertools import accumulate, pairwise
 from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any
 
+from crowdbench.engine.loaders import Watch, hand_over_errors, without_workers
 from crowdbench.errors import CrowdbenchError, MachineError, RunError
 from crowdbench.method import Batch, NetworkMethod
 from crowdbench.randomness import example_generator
@@ -154,6 +155,7 @@ def _start_worker(_: int) -> None:
     # A signal to the whole process group is the main process's to handle: it ends its workers itself.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    hand_over_errors()
     threading.Thread(target=_die_with_main_process, daemon=True).start()
 
 
@@ -169,14 +171,28 @@ def _unless_workers_die(loader: "DataLoader[Batch]") -> Iterator[Batch]:
     try:
         with _children_do_not_hear(signal.SIGUSR2):
             batches = iter(loader)
-        yield from batches
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise MachineError(
-            f"a loader process died: {str(error).splitlines()[0]}\n"
-            "It may have run out of memory. --workers 0 prepares in the main process and shows what happens."
-        ) from error
+    except OSError as error:
+        raise without_workers(error) from error
+    watch = Watch(getattr(batches, "_workers", ()))
+    try:
+        with watch.watching(getattr(batches, "_worker_result_queue", None)):
+            yield from batches
+    except (RuntimeError, OSError, EOFError) as error:
+        death = watch.death()
+        if death is not None:
+            raise MachineError(death) from error
+        if "DataLoader worker" in str(error) or "Pin memory thread" in str(error):
+            raise MachineError(
+                f"a loader process died: {str(error).splitlines()[0]}\n"
+                "It may have run out of memory. --workers 0 prepares in the main process and shows what "
+                "happens."
+            ) from error
+        if "Too many open files" in str(error) or "ancdata" in str(error):
+            raise MachineError(
+                "too many files are open at once for loader processes to hand over batches.\n"
+                "Raise the limit (ulimit -n 65536), or say --workers 0."
+            ) from error
+        raise
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 The images of a run are cut into batches once and for all, before anything is known of deaths and restarts:
 the numbers of a batch then never depend on where an earlier process stopped. A part file holds the
-predictions of some batches; a restart computes the batches that no part holds. When two processes work on one
-run, both write whole parts with equal content, and each batch is taken once; that is also how several
-processes share a run, each with its own batches.
+predictions of some batches; a restart computes the batches that no part holds. Several processes of one start
+share a run, each with its own batches. Should one compute a batch that another has computed before it died,
+both wrote equal content, and each batch is taken once.
 
 What is written is not kept in memory, which therefore does not grow with the run.
 """
@@ -12,7 +12,7 @@ What is written is not kept in memory, which therefore does not grow with the ru
 import logging
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -37,16 +37,24 @@ class Parts:
         folder: ``parts/`` in the run directory.
         run: the run's id; parts of other runs are ignored.
         every_s: predictions are written when this many seconds have passed since the last write.
+        before_write: called before every write; what it raises keeps it from happening.
 
     Attributes:
         done: how many predictions each batch has that is done.
         warnings: what is worth knowing of how they came about.
     """
 
-    def __init__(self, folder: Path, run: str, every_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        run: str,
+        every_s: float = 5.0,
+        before_write: Callable[[], None] = lambda: None,
+    ) -> None:
         self.folder = folder
         self.run = run
         self.every_s = every_s
+        self.before_write = before_write
         self.done: dict[int, int] = {}
         self.warnings: list[str] = []
         self._seen: set[Path] = set()
@@ -88,6 +96,7 @@ class Parts:
     def flush(self) -> None:
         """Write what is not yet on disk."""
         if self._pending:
+            self.before_write()
             name = f"{min(self._pending):06d}-{max(self._pending):06d}.json"
             part = _PartFile(self.run, self._pending, self._new_warnings)
             write_whole(self.folder / name, msgspec.json.encode(part))

@@ -1,70 +1,163 @@
-"""How the processes that share an evaluation take turns: through the run's folder, and nothing else.
+"""How the processes that share an evaluation or a job find out about each other: through a folder.
 
-None of them has to find the others, and none is missed for long: whatever a process has finished lies in the
-folder as a whole part.
+The first of them keeps the folder for all (`crowdbench.writer`), and tells the others when to begin. Each of
+the others shows signs of life in ``ranks/``, so that one that is killed is not waited for.
 """
 
+import logging
 import os
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from crowdbench.errors import MachineError
+from crowdbench.errors import MachineError, SupersededError
 from crowdbench.files import write_whole
 from crowdbench.parts import Parts
 from crowdbench.place import Place, start_name
+from crowdbench.writer import SILENT_S, Silence, Writer, has_ended, is_alive, new_claim, read_claim
+
+log = logging.getLogger("crowdbench")
 
 PATIENCE_S = 1800.0  # so long nothing may come from the others
 _POLL_S = 0.2
-_MARKS = ".cleared-*"
+_BEGUN = ".begun-*"
+_RANKS = "ranks"
 
 
-def clear(directory: Path, parts: Parts, place: Place) -> None:
-    """Forget the predictions of an earlier time, and tell the other processes."""
-    parts.remove()
-    remove_marks(directory)
-    if place.count > 1:
-        write_whole(_mark(directory), b"")
+def begin(directory: Path, writer: Writer) -> None:
+    """Tell the other processes of this start that they may compute, and forget those of earlier ones."""
+    forget(directory, but=f"{start_name(os.environ)}.")
+    write_whole(_mark(directory), writer.claim.token.encode())
 
 
-def remove_marks(directory: Path) -> None:
-    """What `clear` has told is of no use to the processes of another start."""
-    for mark in directory.glob(_MARKS):
+def forget(directory: Path, but: str | None = None) -> None:
+    """Remove what the processes of a start, or of all but one, have told each other."""
+    for mark in directory.glob(_BEGUN):
         mark.unlink(missing_ok=True)
+    for rank in directory.glob(f"{_RANKS}/*"):
+        if but is None or not rank.name.startswith(but):
+            shutil.rmtree(rank, ignore_errors=True)
+    with suppress(OSError):
+        (directory / _RANKS).rmdir()
 
 
-def wait_until_cleared(directory: Path) -> None:
-    """Predictions of an earlier time would be taken for this one's.
+def wait_until_begun(directory: Path, needless: Callable[[], bool], lost: str | None = None) -> str | None:
+    """Wait for the first process: it may have to wait for others that are at this very run.
+
+    Args:
+        directory: of the run.
+        needless: whether there is nothing left to do.
+        lost: a claim of the first process that counts no more.
+
+    Returns:
+        The token of the first process's claim; None if there is nothing left to do.
 
     Raises:
-        MachineError: the first process has not begun for a long time.
+        MachineError: the first process has not begun for a long time, and nobody else is at it.
     """
     deadline = time.monotonic() + PATIENCE_S
-    while not _mark(directory).exists():
-        if time.monotonic() > deadline:
+    while True:
+        token = _told(directory)
+        if token is not None and token != lost:
+            return token
+        if needless():
+            return None
+        if is_alive(directory):
+            deadline = time.monotonic() + PATIENCE_S
+        elif time.monotonic() > deadline:
             raise MachineError(f"{directory}: the first process has not begun. See its log.")
         time.sleep(_POLL_S)
 
 
-def wait_for_others(parts: Parts, batches: int, is_finished: Callable[[], bool]) -> None:
+def require_first(directory: Path, token: str) -> None:
+    """Make sure that the first process is still at it; for the others, before they write.
+
+    Raises:
+        SupersededError: processes of another start have taken over.
+        MachineError: the first process has died.
+    """
+    claim = read_claim(directory)
+    if claim is not None and claim.token != token:
+        raise SupersededError(f"{directory}: taken over by {claim}; nothing more is written here.")
+    if claim is not None and has_ended(claim):
+        raise MachineError(
+            f"the first process (number {claim.pid} on {claim.host}) has died.\n"
+            "What is finished is kept; give the same command again to go on."
+        )
+
+
+@contextmanager
+def present(directory: Path, place: Place) -> Iterator[None]:
+    """Show signs of life to the first process, in another one."""
+    folder = _rank_folder(directory, place.rank)
+    writer = Writer(folder, new_claim())
+    writer.begin()
+    try:
+        yield
+    finally:
+        writer.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Others:
+    """The other processes of this start, as the first one sees them.
+
+    Args:
+        directory: where they show signs of life.
+        place: of this process.
+    """
+
+    def __init__(self, directory: Path, place: Place) -> None:
+        self._folders = {rank: _rank_folder(directory, rank) for rank in range(1, place.count)}
+        self._silences = {rank: Silence(folder) for rank, folder in self._folders.items()}
+
+    def dead(self, silent_s: float = SILENT_S) -> str | None:
+        """Which one has died, in words; None if all live, have ended in order, or have not come yet.
+
+        Args:
+            silent_s: so long without a sign of life, one on another machine is dead.
+        """
+        for rank, folder in self._folders.items():
+            claim = read_claim(folder)
+            if claim is not None and (has_ended(claim) or self._silences[rank].seconds() > silent_s):
+                return f"process {rank} (number {claim.pid} on {claim.host})"
+        return None
+
+    def are_left(self) -> bool:
+        """Whether any of them has come, and has not ended in order."""
+        return any(read_claim(folder) is not None for folder in self._folders.values())
+
+
+def wait_for_others(parts: Parts, batches: int, is_finished: Callable[[], bool], others: Others) -> None:
     """Until all batches are done.
 
     Args:
         parts: of the run.
         batches: how many it has.
         is_finished: whether somebody else has finished this very run, and put the parts away.
+        others: the processes from which they come.
 
     Raises:
-        MachineError: nothing has come for a long time.
+        MachineError: one of the others has died, or nothing has come for a long time.
     """
     deadline = time.monotonic() + PATIENCE_S
     while len(parts.done) < batches:
         before = len(parts.done)
+        # Asked first: what it wrote before it died is seen below.
+        dead = others.dead()
         parts.look()
         if len(parts.done) > before:
             deadline = time.monotonic() + PATIENCE_S
         elif is_finished():
             return
+        elif dead is not None:
+            raise MachineError(
+                f"{dead} has died; {batches - len(parts.done)} of {batches} batches are missing.\n"
+                "What is finished is kept; give the same command again to go on. It may have run out of "
+                "memory: see its log."
+            )
         elif time.monotonic() > deadline:
             raise MachineError(
                 f"{parts.folder}: {batches - len(parts.done)} of {batches} batches are missing, and nothing "
@@ -75,4 +168,15 @@ def wait_for_others(parts: Parts, batches: int, is_finished: Callable[[], bool])
 
 
 def _mark(directory: Path) -> Path:
-    return directory / _MARKS.replace("*", start_name(os.environ))
+    return directory / _BEGUN.replace("*", start_name(os.environ))
+
+
+def _told(directory: Path) -> str | None:
+    try:
+        return _mark(directory).read_text("utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def _rank_folder(directory: Path, rank: int) -> Path:
+    return directory / _RANKS / f"{start_name(os.environ)}.{rank}"

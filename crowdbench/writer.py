@@ -4,10 +4,11 @@ writer.json     who is at it; gone when it has ended in order
 progress.json   a sign of life every few seconds, and how far the work is
 writer.lock     locked while it works, where the file system knows locks
 
-A process that is killed leaves its claim behind, without a sign of life. A cluster may start a job again
-while the processes of its first start, on a node it has lost sight of, still work: the new start then takes
-the claim over, and waits until the old one has noticed and ended. Before every write that matters a writer
-makes sure that the claim is still its own.
+A process that is killed leaves its claim behind, without a sign of life: on the same machine the next one
+notices at once, elsewhere when there has been none for 30 s. Others are refused (`only_writer`), or wait for
+their turn (`in_turn`). A cluster may start a job again while the processes of its first start, on a node it
+has lost sight of, still work: the new start then takes the claim over, and waits until the old one has
+noticed and ended. Before every write that matters a writer makes sure that the claim is still its own.
 """
 
 import logging
@@ -18,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +30,8 @@ from crowdbench.current_job import current_job
 from crowdbench.errors import MachineError, SupersededError
 from crowdbench.files import write_whole
 from crowdbench.system.failures import writing
+from crowdbench.system.locks import FileLock
+from crowdbench.system.processes import is_gone, this_machine
 
 log = logging.getLogger("crowdbench")
 
@@ -35,6 +39,8 @@ CLAIM, PROGRESS, LOCK = "writer.json", "progress.json", "writer.lock"
 BEAT_S = 5.0
 SILENT_S = 30.0  # no sign of life for so long: it is dead
 _GIVE_UP_S = 180.0
+_POLL_S = 0.3
+_SETTLE_S = 1.0  # without a lock, so long until all see the same claim
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -43,7 +49,7 @@ class Claim(msgspec.Struct, frozen=True):
     Attributes:
         token: drawn for this claim.
         host, pid: the process, and its machine (a cluster's name of the node, if there is one).
-        machine: the machine's own name, which several nodes may share.
+        machine: as `crowdbench.system.processes.this_machine` has it; several nodes may share it.
         since: when it began, UTC.
         job, start: the cluster's job, and how often that was started before.
     """
@@ -102,7 +108,7 @@ def read_progress(folder: Path) -> tuple[Progress, float] | None:
 def is_alive(folder: Path) -> bool:
     """Whether the process that works in a folder lives, as far as can be told from here."""
     claim, told = read_claim(folder), read_progress(folder)
-    if claim is None or told is None or _has_ended(claim):
+    if claim is None or told is None or has_ended(claim):
         return False
     return time.time() - told[1] < 2 * SILENT_S  # by two machines' clocks
 
@@ -124,12 +130,16 @@ class Writer:
         folder: of the work.
         claim: this process's.
         on_lost: called, in a thread of its own, when another process has taken over.
+
+    Attributes:
+        lost: whether another process has taken over; has_successor: and it is a later start of this job.
     """
 
     def __init__(self, folder: Path, claim: Claim, on_lost: Callable[[], None] | None = None) -> None:
         self.folder = folder
         self.claim = claim
         self.lost = False
+        self.has_successor = False
         self._on_lost = on_lost
         self._progress = Progress(claim.token)
         self._ended = threading.Event()
@@ -146,7 +156,9 @@ class Writer:
             SupersededError: another process has taken over.
         """
         found = read_claim(self.folder)
-        self.lost = self.lost or (found is not None and found.token != self.claim.token)
+        if found is not None and found.token != self.claim.token:
+            self.lost = True
+            self.has_successor = found.succeeds(self.claim)
         if self.lost:
             raise SupersededError(f"{self.folder}: taken over by {found}; nothing more is written here.")
 
@@ -188,14 +200,14 @@ class Writer:
                 log.debug("%s: no sign of life could be written (%s)", self.folder, error)
 
 
-def _new_claim() -> Claim:
+def new_claim() -> Claim:
+    """One of this process's."""
     job = current_job()
-    machine = socket.gethostname()
     return Claim(
         token=secrets.token_hex(8),
-        host=job.node if job and job.node else machine,
+        host=job.node if job and job.node else socket.gethostname(),
         pid=os.getpid(),
-        machine=machine,
+        machine=this_machine(),
         since=datetime.now(UTC).isoformat(timespec="seconds"),
         job=f"{job.launcher} {job.job}" if job else None,
         start=job.start if job else 0,
@@ -204,7 +216,7 @@ def _new_claim() -> Claim:
 
 @contextmanager
 def only_writer(folder: Path, on_lost: Callable[[], None] | None = None) -> Iterator[Writer]:
-    """Be the only one whose work in a folder counts.
+    """Be the only one whose work in a folder counts; who comes second is refused.
 
     Args:
         folder: made if need be.
@@ -214,13 +226,62 @@ def only_writer(folder: Path, on_lost: Callable[[], None] | None = None) -> Iter
         SupersededError: somebody else is at it.
         MachineError: the folder cannot be written to.
     """
-    writer = Writer(folder, _new_claim(), on_lost)
-    lock = _Lock(folder / LOCK)
+    with _entered(folder, on_lost, None) as writer:
+        assert writer is not None
+        yield writer
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a process does while another one works.
+
+    Attributes:
+        needless: asked now and then: whether there is nothing left to do.
+        told: who is at it, and how far; called now and then.
+    """
+
+    needless: Callable[[], bool]
+    told: Callable[[Claim | None, Progress | None], None]
+
+
+@contextmanager
+def in_turn(folder: Path, waiting: Waiting) -> Iterator[Writer | None]:
+    """Be the only one whose work in a folder counts; who comes second waits for the first one's end or death.
+
+    Args:
+        folder: made if need be.
+        waiting: what to do meanwhile.
+
+    Yields:
+        The writer; None if there was nothing left to do.
+
+    Raises:
+        MachineError: the folder cannot be written to.
+    """
+    with _entered(folder, None, waiting) as writer:
+        yield writer
+
+
+@contextmanager
+def _entered(
+    folder: Path, on_lost: Callable[[], None] | None, waiting: Waiting | None
+) -> Iterator[Writer | None]:
+    lock = FileLock(folder / LOCK)
     try:
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            _take(folder, writer, lock)
-        writer.begin()
+        while True:
+            writer = Writer(folder, new_claim(), on_lost)
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                is_mine = _take(folder, writer, lock, waiting)
+            if not is_mine:
+                yield None
+                return
+            try:
+                _begin(writer, lock)
+                break
+            except SupersededError:
+                if waiting is None:
+                    raise
         try:
             yield writer
         finally:
@@ -229,77 +290,59 @@ def only_writer(folder: Path, on_lost: Callable[[], None] | None = None) -> Iter
         lock.release()
 
 
-class _Lock:
-    """A lock on a file, as far as the file system knows locks; where it does not, claims have to do."""
-
-    def __init__(self, path: Path) -> None:
-        from filelock import FileLock
-
-        self._lock = FileLock(path)
-
-    def taken(self) -> bool:
-        """Try to take it; True if this process has it."""
-        from filelock import Timeout
-
+def _begin(writer: Writer, lock: FileLock) -> None:
+    writer.begin()
+    if not lock.is_held:
+        # Others may have come to the same conclusion: the last claim is the one that counts.
+        time.sleep(_SETTLE_S)
         try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            return False
-        except NotImplementedError:
-            return True
-        return True
-
-    def release(self) -> None:
-        """Leave it to others."""
-        self._lock.release()
+            writer.require()
+        except SupersededError:
+            writer.end()
+            raise
 
 
-def _take(folder: Path, writer: Writer, lock: _Lock) -> None:
+def _take(folder: Path, writer: Writer, lock: FileLock, waiting: Waiting | None) -> bool:
     """Wait until nobody else works here, if that is worth waiting for.
+
+    Returns:
+        Whether the folder is this writer's; False if there is nothing left to do.
 
     Raises:
         SupersededError: somebody else does, and will go on.
     """
-    is_locked = lock.taken()
-    held = read_claim(folder)
-    if is_locked and (held is None or _has_ended(held)):
-        return
-    mine = writer.claim
-    later = held is not None and mine.succeeds(held)
-    if not is_locked and not later:
-        raise _refusal(folder, held)
-    if later:
-        log.warning("%s: takes over from an earlier start (%s)", folder, held)
-        write_whole(folder / CLAIM, msgspec.json.encode(mine))
-    silence = _Silence(folder)
+    mine, silence = writer.claim, Silence(folder)
     deadline = time.monotonic() + _GIVE_UP_S
+    is_later = was_locked = False
     while True:
-        if not is_locked and lock.taken():
-            return
-        if silence.seconds() > SILENT_S:
-            return  # it is dead, or its node is cut off; a lock it may still hold says nothing more
-        if is_locked and not later and silence.was_broken:
-            raise _refusal(folder, held)  # alive, where the file system's locks do not reach
-        if time.monotonic() > deadline:
+        is_free = lock.taken()
+        was_locked = was_locked or not is_free
+        held = read_claim(folder)
+        if is_free and (held is None or has_ended(held) or (is_later and was_locked)):
+            return True
+        if held is not None and mine.succeeds(held):
+            log.warning("%s: takes over from an earlier start (%s)", folder, held)
+            write_whole(folder / CLAIM, msgspec.json.encode(mine))
+            is_later = True
+        elif silence.seconds() > SILENT_S:
+            return True  # it is dead, or its node is cut off; a lock it may still hold says nothing more
+        elif waiting is not None:
+            if waiting.needless():
+                return False
+            found = read_progress(folder)
+            waiting.told(held, found[0] if found is not None else None)
+            time.sleep(_POLL_S)
+        elif not is_later and (not is_free or silence.was_broken):
+            raise _refusal(folder, held)  # alive, perhaps where the file system's locks do not reach
+        elif time.monotonic() > deadline:
             raise _refusal(folder, held)
-        time.sleep(0.5)
+        else:
+            time.sleep(_POLL_S)
 
 
-def _has_ended(claim: Claim) -> bool:
+def has_ended(claim: Claim) -> bool:
     """Whether the process of a claim on this very machine is gone; False if that cannot be known."""
-    if claim.machine != socket.gethostname():
-        return False
-    try:
-        os.kill(claim.pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    try:
-        state = Path(f"/proc/{claim.pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return False
-    return state in ("Z", "X")  # it has ended, and its parent has not looked yet
+    return claim.machine == this_machine() and is_gone(claim.pid)
 
 
 def _refusal(folder: Path, held: Claim | None) -> SupersededError:
@@ -309,8 +352,15 @@ def _refusal(folder: Path, held: Claim | None) -> SupersededError:
     )
 
 
-class _Silence:
-    """For how long a folder's writer has shown no sign of life, by this machine's clock alone."""
+class Silence:
+    """For how long a folder's writer has shown no sign of life, by this machine's clock alone.
+
+    Args:
+        folder: in which it works.
+
+    Attributes:
+        was_broken: whether there has been a sign of life since this was made.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / PROGRESS
@@ -325,29 +375,9 @@ class _Silence:
             return None
 
     def seconds(self) -> float:
+        """Since the last sign of life, or since this was made."""
         stamp = self._stamp()
         if stamp != self._last:
             self._last, self._since = stamp, time.monotonic()
             self.was_broken = self.was_broken or stamp is not None
         return time.monotonic() - self._since
-
-
-@contextmanager
-def at_work(folder: Path) -> Iterator[Callable[..., None]]:
-    """Say how far the work in a folder is, where several processes may do it without harm.
-
-    Yields:
-        `Writer.report`; it does nothing if another process says it already.
-    """
-    held = read_claim(folder)
-    if held is not None and not _has_ended(held):
-        progress = read_progress(folder)
-        if progress is not None and time.time() - progress[1] < SILENT_S:
-            yield lambda *_, **__: None
-            return
-    writer = Writer(folder, _new_claim())
-    writer.begin()
-    try:
-        yield writer.report
-    finally:
-        writer.end()

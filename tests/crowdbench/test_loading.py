@@ -2,9 +2,12 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +19,37 @@ import torch
 from toy_method import ToyNetwork, ToySettings
 
 from crowdbench import evaluate, load_dataset
-from crowdbench.errors import ImageError, RunError
+from crowdbench.engine import loaders
+from crowdbench.errors import ImageError, MachineError, PluginError
 from crowdbench.loading import load_batches
 from crowdbench.types import Sample
 
 
 class DiesWhilePreparing(ToyNetwork):
+    dies = "status"
+
     def prepare(self, sample: Sample, rng: Any = None) -> Any:
-        os._exit(9)
+        if self.dies == "status":
+            os._exit(9)
+        os.kill(os.getpid(), signal.Signals[self.dies])
+        time.sleep(60)
+
+
+class DiesWhileSending(ToyNetwork):
+    """Is killed when half of a message is through."""
+
+    def collate(self, examples: Sequence[Any]) -> Any:
+        def send_half(connection: Any, content: Any, *_: Any) -> None:
+            os.write(connection.fileno(), bytes(content)[: max(1, len(content) // 2)])
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        Connection._send = send_half  # type: ignore[attr-defined]
+        return bytes(1000)
+
+
+class CannotBeSent(ToyNetwork):
+    def collate(self, examples: Sequence[Any]) -> Any:
+        return lambda: examples
 
 
 class HasABug(ToyNetwork):
@@ -65,10 +91,54 @@ def test_a_broken_image_is_the_products_own_error_from_a_worker_too(
     assert "Traceback" not in str(caught.value)
 
 
-def test_a_worker_that_dies_is_an_error_that_says_what_to_try(dataset: Any) -> None:
+@pytest.mark.parametrize(
+    ("dies", "words"),
+    [
+        ("status", "ended with status 9"),
+        ("SIGKILL", "was killed, perhaps because memory ran out"),
+        ("SIGSEGV", "crashed (SIGSEGV)"),
+        ("SIGBUS", "--shm-size"),
+    ],
+)
+def test_a_worker_that_dies_is_named_and_the_error_says_what_to_try(
+    dataset: Any, dies: str, words: str
+) -> None:
     method = DiesWhilePreparing(dataset.keypoints, ToySettings())
-    with pytest.raises(RunError, match="--workers 0"):
+    method.dies = dies  # type: ignore[attr-defined]
+    with pytest.raises(MachineError, match=r"a loader process \(number \d+\)") as caught:
         list(load_batches(method, batches(dataset), workers=1, pin_memory=False))
+    assert words in str(caught.value)
+    assert "--workers 0" in str(caught.value)
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_message_is_noticed(
+    dataset: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaders, "_PATIENCE_S", 0.5)
+    method = DiesWhileSending(dataset.keypoints, ToySettings())
+    with pytest.raises(MachineError, match="was killed"):
+        for _ in load_batches(method, batches(dataset), workers=2, pin_memory=False):
+            pass
+
+
+def test_what_cannot_be_sent_is_an_error_and_not_a_wait_without_end(dataset: Any) -> None:
+    method = CannotBeSent(dataset.keypoints, ToySettings())
+    with pytest.raises(PluginError, match=r"must be something that can be pickled[^$]*--workers 0"):
+        list(load_batches(method, batches(dataset), workers=1, pin_memory=False))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError(
+            "unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)"
+        ),
+        OSError(28, "No space left on device"),
+    ],
+)
+def test_little_shared_memory_is_recognized(error: Exception) -> None:
+    assert loaders.is_little_shared_memory(error)
+    assert "--shm-size" in str(loaders.without_workers(error))
 
 
 def test_a_bug_in_a_method_keeps_its_traceback(dataset: Any) -> None:

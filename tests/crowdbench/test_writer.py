@@ -19,7 +19,16 @@ from hypothesis import strategies as st
 from crowdbench import writer
 from crowdbench.current_job import VARIABLE, CurrentJob
 from crowdbench.errors import MachineError, SupersededError
-from crowdbench.writer import Claim, Progress, at_work, only_writer, read_claim, read_progress
+from crowdbench.system.locks import FileLock
+from crowdbench.writer import (
+    Claim,
+    Progress,
+    Waiting,
+    in_turn,
+    only_writer,
+    read_claim,
+    read_progress,
+)
 
 WORKER = """\
 import sys
@@ -166,8 +175,7 @@ def test_a_process_that_ends_in_order_leaves_nothing_in_the_way(tmp_path: Path, 
     first = start()
     assert first.says() == "working"
     assert first.leave() == "left"
-    left = {path.name for path in (tmp_path / "work").iterdir()}
-    assert left <= {writer.LOCK}
+    assert list((tmp_path / "work").iterdir()) == []
     with only_writer(tmp_path / "work"):
         assert read_claim(tmp_path / "work") is not None
 
@@ -175,7 +183,7 @@ def test_a_process_that_ends_in_order_leaves_nothing_in_the_way(tmp_path: Path, 
 def test_a_process_that_fails_leaves_nothing_in_the_way(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), only_writer(tmp_path):
         raise ZeroDivisionError
-    assert {path.name for path in tmp_path.iterdir()} <= {writer.LOCK}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_on_one_machine_the_work_of_a_killed_process_is_taken_over_at_once(
@@ -307,29 +315,95 @@ def test_a_folder_that_cannot_be_made_is_the_machines_fault(tmp_path: Path) -> N
         only_writer(tmp_path / "file" / "work").__enter__()
 
 
-def test_processes_that_may_share_a_folder_let_one_speak(tmp_path: Path, impatient: None) -> None:
-    with at_work(tmp_path) as first:
-        claim = read_claim(tmp_path)
-        with at_work(tmp_path) as second:
-            second(9, 9, "images")
-            first(1, 9, "images")
-            deadline = time.monotonic() + 30
-            while (found := read_progress(tmp_path)) is None or found[0].done == 0:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            assert found[0].done == 1
-        assert read_claim(tmp_path) == claim
-    assert list(tmp_path.iterdir()) == []
+def working_in(folder: Path, done: threading.Event) -> list[str]:
+    """What is told to a process that waits for its turn in a folder, until it has it or has nothing to do."""
+    told: list[str] = []
+
+    def tell(claim: Claim | None, progress: Progress | None) -> None:
+        told.append(f"{claim and claim.pid} {progress and progress.done}")
+
+    with in_turn(folder, Waiting(done.is_set, tell)) as mine:
+        told.append("nothing to do" if mine is None else "mine")
+        if mine is not None:
+            mine.require()
+    return told
 
 
-def test_who_may_share_a_folder_speaks_for_one_that_was_killed(tmp_path: Path, start: Start) -> None:
-    killed = start()
-    assert killed.says() == "working"
-    killed.send(signal.SIGKILL)
-    with at_work(tmp_path / "work"):
-        claim = read_claim(tmp_path / "work")
-        assert claim is not None
-        assert claim.pid == os.getpid()
+def test_who_waits_is_told_who_is_at_it_and_takes_over_when_that_one_is_killed(
+    tmp_path: Path, start: Start
+) -> None:
+    first = start()
+    assert first.says() == "working"
+    killing = threading.Timer(1, first.send, [signal.SIGKILL])
+    killing.start()
+    clock = time.monotonic()
+    told = working_in(tmp_path / "work", threading.Event())
+    killing.join()
+    assert told[0] == f"{first.process.pid} 0"
+    assert told[-1] == "mine"
+    assert time.monotonic() - clock < writer.SILENT_S / 5
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_who_waits_goes_on_when_the_first_one_has_ended_in_order(tmp_path: Path, start: Start) -> None:
+    first = start()
+    assert first.says() == "working"
+    leaving = threading.Timer(0.5, first.leave)
+    leaving.start()
+    assert working_in(tmp_path / "work", threading.Event())[-1] == "mine"
+    leaving.join()
+
+
+def test_who_waits_ends_when_there_is_nothing_left_to_do(tmp_path: Path, start: Start) -> None:
+    first = start()
+    assert first.says() == "working"
+    done = threading.Event()
+    threading.Timer(0.5, done.set).start()
+    assert working_in(tmp_path / "work", done)[-1] == "nothing to do"
+    first.tell()
+    assert first.says() == "mine"
+
+
+def test_who_waits_takes_over_from_a_frozen_process_which_notices_when_it_thaws(
+    tmp_path: Path, start: Start, impatient: None
+) -> None:
+    first = start()
+    assert first.says() == "working"
+    first.send(signal.SIGSTOP)
+    told = working_in(tmp_path / "work", threading.Event())
+    assert told[-1] == "mine"
+    with only_writer(tmp_path / "elsewhere"):
+        pass
+    (tmp_path / "work" / writer.CLAIM).write_bytes(msgspec.json.encode(Claim("new", "node7", 7, "else", "")))
+    first.send(signal.SIGCONT)
+    assert first.says() == "lost"
+    first.tell()
+    assert first.says().startswith("SupersededError")
+
+
+def test_where_the_file_system_knows_no_locks_the_last_claim_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FileLock, "taken", lambda _: True)
+    both = threading.Barrier(2)
+    words: list[str] = []
+
+    def work() -> None:
+        both.wait()
+        try:
+            with only_writer(tmp_path) as mine:
+                mine.require()
+                words.append("mine")
+                time.sleep(1)
+        except SupersededError:
+            words.append("refused")
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(words) == ["mine", "refused"]
 
 
 claims = st.builds(

@@ -1,0 +1,1 @@
+"""What runs methods: calls into the code of plugins, and what they may be asked."""

@@ -1,0 +1,44 @@
+"""What a process says that waits for another one at the very same work."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from crowdbench.writer import Claim, Progress
+
+log = logging.getLogger("crowdbench")
+SAY_EVERY_S = 30.0
+
+
+class Telling:
+    """Says who is at a work, at once and then every half minute.
+
+    Args:
+        what: of the work, as in "run".
+        on_progress: told every time.
+    """
+
+    def __init__(self, what: str, on_progress: Callable[[Progress], None] = lambda _: None) -> None:
+        self._what = what
+        self._on_progress = on_progress
+        self._token: str | None = None
+        self._said: float | None = None
+
+    def __call__(self, claim: Claim | None, progress: Progress | None) -> None:
+        """Take note of who is at it, and how far."""
+        if claim is None:
+            return  # it has begun, or ended, just now
+        if progress is not None and progress.token == claim.token and progress.of:
+            self._on_progress(progress)
+            how_far = f": {progress.done} of {progress.of} {progress.unit}"
+        else:
+            how_far = ""
+        now = time.monotonic()
+        if claim.token != self._token or self._said is None or now - self._said > SAY_EVERY_S:
+            log.warning("%s is at this very %s%s. Waiting for it.", _named(claim), self._what, how_far)
+            self._token, self._said = claim.token, now
+
+
+def _named(claim: Claim) -> str:
+    job = f" (job {claim.job})" if claim.job else ""
+    return f"process {claim.pid} on {claim.host}{job}"

@@ -1,0 +1,44 @@
+"""What processes leave behind that were killed while they wrote a file."""
+
+import re
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from crowdbench.files import machine_mark
+from crowdbench.system.processes import is_gone
+
+_TEMPORARY = re.compile(r"\..+\.(\d+)\.([0-9a-f]{4})[0-9a-f]{4}\.tmp", re.DOTALL)
+OLD_S = 86400.0  # nothing takes so long to write
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a path is a temporary file or folder of a process that is gone.
+
+    One of another machine is taken for left behind when it is a day old.
+    """
+    named = _TEMPORARY.fullmatch(path.name)
+    if named is None:
+        return False
+    if named[2] == machine_mark() and is_gone(int(named[1])):
+        return True
+    with suppress(OSError):
+        return time.time() - path.lstat().st_mtime > OLD_S
+    return False
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove from a folder, not from those in it, what processes have left that were killed."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if is_leftover(path):
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # somebody else did, or may not be touched: it is in nobody's way
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

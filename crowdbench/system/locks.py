@@ -1,0 +1,78 @@
+"""Locks on files, which end with the process that holds them."""
+
+import errno
+import os
+from pathlib import Path
+
+_UNKNOWN = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK})
+
+
+class FileLock:
+    """A lock on a file, as far as the file system knows locks. The file is gone when nobody holds it.
+
+    Args:
+        path: of the file; nothing else may be there.
+
+    Attributes:
+        is_held: whether this process has the lock; False where the file system knows none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this process has it."""
+        return self._descriptor is not None
+
+    def taken(self) -> bool:
+        """Try to take it.
+
+        Returns:
+            False if another process has it. True if this one has, or if there are no locks here.
+
+        Raises:
+            OSError: the file cannot be made.
+        """
+        import fcntl
+
+        while self._descriptor is None:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+            descriptor = os.open(self._path, flags, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is_at(descriptor, self._path):
+                    self._descriptor, descriptor = descriptor, -1
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                if error.errno in _UNKNOWN:
+                    return True
+                raise
+            finally:
+                if descriptor >= 0:
+                    os.close(descriptor)  # its holder removed it just now: try the new one
+        return True
+
+    def release(self) -> None:
+        """Leave it to others."""
+        if self._descriptor is None:
+            return
+        descriptor, self._descriptor = self._descriptor, None
+        try:
+            # While it is held: whoever opened it meanwhile finds out that it is not there any more.
+            if _is_at(descriptor, self._path):
+                self._path.unlink(missing_ok=True)
+        except OSError:
+            pass  # a file that stays is in nobody's way
+        finally:
+            os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        there = os.stat(path, follow_symlinks=False)  # noqa: PTH116
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(descriptor), there)
