@@ -9,7 +9,7 @@ from crowdbench.boxes import box_source
 from crowdbench.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.errors import SettingsError, UnknownNameError
 from crowdbench.evaluation import Progress, evaluate, weights_of
-from crowdbench.method import NetworkMethod, load_method
+from crowdbench.method import NetworkMethod, load_method, refuse_network_options
 from crowdbench.readiness import find_annotations, find_split
 from crowdbench.requests import AnyRequest, Request, TrainingRequest
 from crowdbench.run_directory import Run
@@ -169,6 +169,7 @@ def prepare(request: AnyRequest, on_progress: OnProgress | None = None) -> None:
     find_annotations(request.dataset, find_split(request.dataset, request.split), request.root)
     if isinstance(request, Request):
         method = load_method(request.method, request.dataset, **request.settings)
+        refuse_network_options(type(method), method.name, request.precision, request.compiled)
         weights_of(method, request.dataset, request.weights, on_progress)
         return
     method, recipe = checked_training(request)

@@ -21,6 +21,7 @@ from crowdbench.swapped_sizes import swapped_sizes
 from crowdbench.types import FloatArray, Instance, Sample
 
 log = logging.getLogger("crowdbench")
+_WORTH_LISTING = 100  # so many images: listing their folder is cheaper than asking for each
 
 
 @dataclass(frozen=True)
@@ -229,6 +230,21 @@ class CocoFormatDataset(Dataset):
     def _place(self, image: ImageEntry) -> Path:
         return self.image_path(self.root, self.split, image.file_name)
 
+    def image_paths(self, count: int) -> list[str]:
+        """The files of the first `count` images, in order, as `image_path` finds them."""
+        names = [image.file_name for image in self._images[:count]]
+        if len(names) < _WORTH_LISTING:
+            return [str(self.image_path(self.root, self.split, name)) for name in names]
+        folders = [str(self.root / place.format(split=self.split)) for place in self.image_folders]
+        listed = [(folder, _files_in(folder)) for folder in folders]
+        found = (
+            next((f"{folder}/{name}" for folder, files in listed if name in files), None) for name in names
+        )
+        return [
+            path or str(self.image_path(self.root, self.split, name))
+            for name, path in zip(names, found, strict=True)
+        ]
+
     @classmethod
     def image_path(cls, root: Path, split: str, file_name: str) -> Path:
         """Where an image is: in the first of the split's folders that has it."""
@@ -237,3 +253,11 @@ class CocoFormatDataset(Dataset):
             if (folder / file_name).is_file():
                 return folder / file_name
         return next((folder for folder in folders if folder.is_dir()), folders[0]) / file_name
+
+
+def _files_in(folder: str) -> frozenset[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return frozenset(entry.name for entry in entries if entry.is_file())
+    except OSError:
+        return frozenset()

@@ -88,6 +88,10 @@ class Dataset(ABC):
     def __getitem__(self, index: int) -> Sample:
         """The sample of an image, by position in the annotation file."""
 
+    def image_paths(self, count: int) -> list[str]:
+        """The files of the first `count` images, in order; for datasets that have faster ways than this."""
+        return [str(self[index].path) for index in range(count)]
+
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
 

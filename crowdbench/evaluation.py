@@ -27,12 +27,12 @@ from crowdbench.engine.turns import Telling
 from crowdbench.errors import CrowdbenchError, InputError, MachineError, SettingsError, SupersededError
 from crowdbench.loading import refuse_unguarded_scripts
 from crowdbench.logfile import log_file
-from crowdbench.method import Method, NetworkMethod
+from crowdbench.method import Method, NetworkMethod, refuse_network_options
 from crowdbench.parts import Parts
 from crowdbench.place import Place, device_of, place_in, processors
 from crowdbench.precision import Precision
 from crowdbench.prediction import as_results, predict_batches
-from crowdbench.provenance import Execution, new_record, now
+from crowdbench.provenance import Execution, code_used, new_record, now, said_of_finished, with_commits
 from crowdbench.run_directory import Run
 from crowdbench.sharing import Others, begin, present, require_first, wait_for_others, wait_until_begun
 from crowdbench.system.text import plain
@@ -117,9 +117,11 @@ def evaluate(
     refuse_unguarded_scripts()
     if limit is not None and limit < 1:
         raise SettingsError(f"limit must be at least 1, got {limit}.")
+    refuse_network_options(type(method), method.name, precision, compiled)
     place = place_in(os.environ)
     target = device_of(device, place)
-    size = default_batch_size(method.paradigm, target.type) if batch_size is None else batch_size
+    kind = target.type if method.reads_images else "cpu"  # a file is as long wherever it is read
+    size = default_batch_size(method.paradigm, kind) if batch_size is None else batch_size
     if size < 1:
         raise SettingsError(f"batch size must be at least 1, got {size}.")
     if compiled:
@@ -129,7 +131,8 @@ def evaluate(
     count = len(dataset) if limit is None else min(limit, len(dataset))
     found = weights_of(method, dataset.name, weights, on_progress)
     execution = Execution(size, seed, precision, compiled, target)
-    record = new_record(method, dataset, found, count, execution, command)
+    code = code_used(method, type(dataset))
+    record = new_record(method, dataset, found, count, execution, code, command)
     run = Run(Run.place(Path(out), record), record)
     old = _finished(run) if again else None
 
@@ -139,14 +142,10 @@ def evaluate(
         return None if result is None or (old is not None and result.record == old.record) else result
 
     if not recomputation.is_whole(run.directory) and (result := settled()) is not None:
-        if place.is_first:
-            _show(result, on_start)
-        return result
+        return _shown(result, place, on_start)
     if workers is None:
         workers = min(8, max(1, processors(os.environ, place) // 2))
-    work = dataclasses.replace(
-        run, directory=recomputation.place_of(run.directory) if again else run.directory
-    )
+    work = Run(recomputation.place_of(run.directory) if again else run.directory, with_commits(record, code))
     asked = (method, dataset, found.path, count, execution, place, workers, save_every_s)
     if place.is_first:
         return _in_turn(run, work, asked, place, settled, on_progress, on_start)
@@ -158,17 +157,21 @@ def evaluate(
 _Asked = tuple[Method, Dataset, Path | None, int, Execution, Place, int, float]
 
 
-def _show(result: Run, on_start: Callable[[Path], None] | None) -> None:
-    """Say that a run was done before."""
+def _shown(result: Run, place: Place, on_start: Callable[[Path], None] | None) -> Run:
+    """A run that was done before; the first process says so."""
+    shown = dataclasses.replace(result, was_done_before=True)
+    if not place.is_first:
+        return shown
     if on_start is not None:
         on_start(result.directory)
     tidy_finished(result.directory)
-    log.info("done before: %s", result.directory)
+    log.info("%s", said_of_finished(result))
     if recomputation.is_unfinished(result.directory):
         log.warning(
             "an unfinished recomputation lies in %s; this is the result before it. --again goes on with it.",
             plain(str(recomputation.place_of(result.directory))),
         )
+    return shown
 
 
 def _in_turn(
@@ -196,8 +199,7 @@ def _in_turn(
                 tidy(run.directory)
             result = settled()
             if result is not None:
-                _show(result, on_start)
-                return result
+                return _shown(result, place, on_start)
             if writer is None:
                 continue  # the result that was there is gone
             work.write_record()
@@ -500,7 +502,9 @@ def _carry_out(
     run.write_predictions(parts.merged(range(computed.batches)))
     scores = _score(run, dataset, computed.samples) if dataset.has_annotations else None
     timings = {"predict_s": seconds, "processes": float(place.count)}
-    if computed.fresh_images:
+    if not method.reads_images:
+        timings = {}
+    elif computed.fresh_images:
         timings["images_per_s"] = computed.fresh_images / seconds
         timings["persons_per_s"] = computed.fresh_persons / seconds
     record = dataclasses.replace(

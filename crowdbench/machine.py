@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 # Packages whose version can change a prediction or a score.
 _RECORDED = ("crowdbench", "torch", "numpy", "opencv-python-headless", "hotcoco", "pycocotools")
 
+# Variables by which libraries choose other kernels, or another arithmetic.
+_DECIDING = re.compile(
+    r"NVIDIA_TF32_OVERRIDE|TORCH_ALLOW_TF32_CUBLAS_OVERRIDE|ATEN_CPU_CAPABILITY|MKL_CBWR|MKL_ENABLE_INSTRUCTIONS"
+    r"|MKL_DEBUG_CPU_TYPE|(CUBLAS|CUBLASLT|CUDNN|ONEDNN|DNNL|OPENCV|PYTORCH_TUNABLEOP|ORT)_\w+"
+)
+_TALKING = re.compile(r"VERBOSE|LOG|DEBUG(?!_CPU_TYPE)|PROFILE|TRACE|DUMP|NUM_THREADS")
+
 
 def versions(more: Iterable[str] = ()) -> dict[str, str]:
     """Versions of Python and of the packages that can change a number.
@@ -39,7 +46,47 @@ def versions(more: Iterable[str] = ()) -> dict[str, str]:
 
     # The import, not the metadata: a second OpenCV package may shadow the headless one.
     found["cv2"] = cv2.__version__
+    jpeg = re.search(r"^\s*JPEG:\s*(.+?)\s*$", cv2.getBuildInformation(), re.MULTILINE)
+    if jpeg:
+        found["cv2 JPEG"] = jpeg.group(1)
     return found
+
+
+def gpu_versions() -> dict[str, str]:
+    """Versions of the libraries that PyTorch computes with on a GPU."""
+    import torch
+
+    return {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}  # type: ignore[no-untyped-call]
+
+
+def environment() -> dict[str, str]:
+    """What is set, in variables or in PyTorch, that can change a number on one and the same machine.
+
+    How many threads there are is not in it, nor what a processor can do: they differ from node to node of a
+    cluster, whose runs must find each other. `kind` says them.
+    """
+    import torch
+
+    found = {name: value for name, value in sorted(os.environ.items()) if _DECIDING.fullmatch(name)}
+    found = {name: value for name, value in found.items() if not _TALKING.search(name)}
+    if torch.are_deterministic_algorithms_enabled():
+        found["deterministic algorithms"] = "yes"
+    if not torch.backends.mkldnn.enabled:
+        found["oneDNN"] = "off"
+    if torch.get_default_dtype() != torch.float32:
+        found["default dtype"] = str(torch.get_default_dtype())
+    return found
+
+
+def kind(device: "torch.device") -> str:
+    """The kind of machine, as far as it can change the last bits of a number."""
+    import torch
+
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    threads = torch.get_num_threads()
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()} {capability}, {threads} thread{'' if threads == 1 else 's'}"
 
 
 def host(device: "torch.device") -> dict[str, Any]:
@@ -51,6 +98,7 @@ def host(device: "torch.device") -> dict[str, Any]:
         "system": platform.platform(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
         "python": sys.executable,
     }
     if device.type == "cuda":

@@ -53,6 +53,8 @@ class Method(ABC):
         computed_with: installed packages, beside the bench's own, whose version can change a prediction; a
             run with another version is another run.
         writes_boxes: the boxes of poses are written beside them; scoring then takes areas from boxes.
+        reads_images: whether it can look at pictures. A method that cannot, because it repeats what a file
+            says, has no speed, and other pictures make no other run.
 
     Args:
         keypoints: the keypoints to predict, in this order.
@@ -65,6 +67,7 @@ class Method(ABC):
     takes_weights: ClassVar[bool] = False
     computed_with: ClassVar[tuple[str, ...]] = ()
     writes_boxes: ClassVar[bool] = False
+    reads_images: ClassVar[bool] = True
 
     def __init__(self, keypoints: KeypointSet, settings: Any, name: str | None = None) -> None:
         self.keypoints = keypoints
@@ -233,6 +236,20 @@ def method_class(name: str) -> type[Method]:
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise PluginError(f"method {name!r} stands for {found!r}, which is no subclass of crowdbench.Method.")
     return found
+
+
+def refuse_network_options(cls: type[Method], name: str, precision: Precision, compiled: bool) -> None:
+    """See that nobody asks a method without a network for what only a network has.
+
+    Raises:
+        SettingsError: a precision, or compilation, that would change nothing.
+    """
+    if issubclass(cls, NetworkMethod) or (precision == "fp32" and not compiled):
+        return
+    option = f"--precision {precision}" if precision != "fp32" else "--compile"
+    raise SettingsError(
+        f"{name} has no network that this bench runs, so {option} would change nothing. Leave it out."
+    )
 
 
 def load_method(name: str, dataset: "str | Dataset", **settings: Any) -> Method:

@@ -1,10 +1,16 @@
 """What a run is made from: the record that it begins with, and the id that names it."""
 
 import dataclasses
+import hashlib
+import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,7 +20,12 @@ from crowdbench.dataset import Dataset
 from crowdbench.hashing import file_digest
 from crowdbench.method import Method
 from crowdbench.precision import Precision
-from crowdbench.record import Protocol, Record, Weights, identity
+from crowdbench.record import Code, Protocol, Record, Weights, identity
+from crowdbench.run_directory import Run
+from crowdbench.system.code_digest import Code as CodeOnDisk
+from crowdbench.system.code_digest import code_of, combined
+from crowdbench.system.digests import FileDigests
+from crowdbench.system.git import revisions_of
 from crowdbench.weights import ResolvedWeights
 
 if TYPE_CHECKING:
@@ -38,9 +49,18 @@ def new_record(
     weights: ResolvedWeights,
     count: int,
     execution: Execution,
+    code: Mapping[str, CodeOnDisk],
     command: Sequence[str] | None,
 ) -> Record:
-    """The record of a run that begins, with the id that follows from it."""
+    """The record of a run that begins, with the id that follows from it.
+
+    Args:
+        method, dataset, weights: the run's.
+        count: of the dataset's images, from the first.
+        execution: how the network is run.
+        code: as `code_used` found it.
+        command: for the record; None takes this process's.
+    """
     settings = msgspec.to_builtins(method.settings)
     published = msgspec.to_builtins(method.published_settings(dataset.name, dataset.keypoints))
     origin = Weights(weights.source, weights.sha256)
@@ -57,15 +77,23 @@ def new_record(
         changed_settings={name: value for name, value in settings.items() if value != published.get(name)},
     )
     protocol = dataclasses.replace(protocol, **method.known_protocol())
+    replayed = not method.reads_images
     versions = machine.versions(method.computed_with)
+    if execution.device.type == "cuda" and not replayed:
+        versions |= machine.gpu_versions()
+    images = None if replayed else digest_of_images(dataset, count)
+    environment = {} if replayed else machine.environment()
     facts = {
         "batch_size": execution.batch_size,
         "seed": execution.seed if weights.sha256 is None else None,
         "precision": execution.precision,
         "compiled": execution.compiled,
-        "device": execution.device.type,
+        "device": "none" if replayed else execution.device.type,
         "versions": versions,
         "origin": origin_of(method),
+        "code": combined(code),
+        "images": images,
+        "environment": environment,
     }
     return Record(
         id=identity(method.name, protocol, settings, origin, facts),
@@ -78,15 +106,66 @@ def new_record(
         weights=origin,
         precision=execution.precision,
         compiled=execution.compiled,
-        device=str(execution.device),
+        device="none" if replayed else str(execution.device),
         batch_size=execution.batch_size,
         seed=execution.seed,
         versions=versions,
-        host=machine.host(execution.device),
+        host={} if replayed else machine.host(execution.device),
         command=list(command if command is not None else sys.argv),
         started=now(),
         corrections=list(getattr(dataset, "corrections", ())),
+        code={name: Code(found.digest) for name, found in code.items()},
+        images=images,
+        environment=environment,
     )
+
+
+def code_used(method: Method, dataset: type[Dataset]) -> dict[str, CodeOnDisk]:
+    """The code that decides a run's numbers: crowdbench's, the method's and the dataset's, by name."""
+    classes = [type(method), type(method.settings), dataset]
+    return code_of(
+        classes, _owners({base.__module__.partition(".")[0] for c in classes for base in c.__mro__})
+    )
+
+
+def _owners(packages: set[str]) -> list[Distribution]:
+    """Crowdbench's distribution, and those that declare a method or a dataset in some packages."""
+    owners: dict[int, Distribution] = {}
+    with suppress(PackageNotFoundError):  # on the path, but not installed
+        owners[0] = distribution("crowdbench")
+    kinds: tuple[plugins.Kind, ...] = ("method", "dataset")
+    for plugin in (plugin for kind in kinds for plugin in plugins.installed(kind).values()):
+        if isinstance(plugin, plugins.Plugin) and re.split("[.:]", plugin.target)[0] in packages:
+            owner = plugin.entry_point.dist
+            if owner is not None:
+                owners[id(owner)] = owner
+    return list(owners.values())
+
+
+def with_commits(record: Record, code: Mapping[str, CodeOnDisk]) -> Record:
+    """A record that says what git knows of the code, too."""
+    places = {name: found.place for name, found in code.items() if found.place is not None}
+    revisions = revisions_of(place for name, place in places.items() if not code[name].is_installed)
+    known = {name: revisions[place] for name, place in places.items() if place in revisions}
+    return dataclasses.replace(
+        record,
+        code={
+            name: Code(used.digest, known[name].commit, known[name].modified) if name in known else used
+            for name, used in record.code.items()
+        },
+    )
+
+
+def digest_of_images(dataset: Dataset, count: int) -> str:
+    """SHA-256 over the contents of the first `count` images, wherever they lie.
+
+    Contents are read once, and known again by their files' sizes, times and inodes.
+    """
+    paths = dataset.image_paths(count)
+    cached = FileDigests(f"images {Path(paths[0]).absolute().parent if paths else ''}")
+    seen = cached.of([os.path.abspath(path) for path in paths])  # noqa: PTH100  (thousands)
+    cached.save()
+    return hashlib.sha256("\n".join(found.digest for found in seen).encode()).hexdigest()
 
 
 def origin_of(method: Method) -> str:
@@ -98,3 +177,9 @@ def origin_of(method: Method) -> str:
 def now() -> str:
     """The time, in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def said_of_finished(run: Run) -> str:
+    """That a run which was asked for is shown as it was found."""
+    on = (run.record.finished or run.record.started).replace("T", " ")[:16]
+    return f"done before, on {on} UTC: nothing was computed; --again computes it anew ({run.directory})"

@@ -53,8 +53,44 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Code:
+    """A package or module whose code decides a run's numbers.
+
+    Attributes:
+        digest: of its files' names and contents.
+        commit: that was checked out; None without git.
+        modified: whether it differed from the commit; None if unknown.
+    """
+
+    digest: str
+    commit: str | None = None
+    modified: bool | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that a run wrote.
+
+    Attributes:
+        sha256: of its content.
+        bytes: its size.
+    """
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Record:
-    """All of ``run.json``. Unknown fields are ignored on reading, so that old readers survive new writers."""
+    """All of ``run.json``. Unknown fields are ignored on reading, so that old readers survive new writers.
+
+    Attributes:
+        code: whose files decide the numbers, by the name of the package or module; empty in records of
+            versions that did not write it.
+        images: a digest of the contents of the images; None for methods that look at none.
+        environment: variables and switches that can change a number, as far as they are set.
+        predictions: the file of predictions as the run wrote it.
+    """
 
     id: str
     method: str
@@ -82,6 +118,10 @@ class Record:
     scores: dict[str, float] | None = None
     scored_by: str | None = None
     warnings: list[str] = field(default_factory=list)
+    code: dict[str, Code] = field(default_factory=dict)
+    images: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    predictions: Written | None = None
 
 
 def identity(

@@ -12,7 +12,7 @@ import logging
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,10 +33,15 @@ JOBS = "jobs"  # the folder of jobs beside those of runs
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory and its record as last read or written."""
+    """A run directory and its record as last read or written.
+
+    Attributes:
+        was_done_before: whoever asked for it was shown what had been computed earlier.
+    """
 
     directory: Path
     record: Record
+    was_done_before: bool = field(default=False, compare=False)
 
     @property
     def predictions_file(self) -> Path:

@@ -8,27 +8,22 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
-
-from crowdbench.boxes import DetectorBoxes
-from crowdbench.errors import CrowdbenchError, InputError, MissingDataError, UnknownNameError
-from crowdbench.hashing import file_digest
+from crowdbench.asked import Asked
+from crowdbench.errors import CrowdbenchError, InputError, MissingDataError, PluginError, UnknownNameError
 from crowdbench.jobs import Job, Resources
 from crowdbench.launch import Queue
-from crowdbench.method import load_method
+from crowdbench.method import method_class, refuse_network_options
 from crowdbench.readiness import (
-    KnownWeights,
     find_annotations,
     find_detections,
     find_split,
     find_weights,
     require_method,
 )
-from crowdbench.record import Protocol, Record
 from crowdbench.requests import AnyRequest, Request, TrainingRequest
 from crowdbench.run_directory import Run, find_runs
 from crowdbench.submission import submit
-from crowdbench.suites import DETECTOR, Suite, SuiteRun
+from crowdbench.suites import Suite, SuiteRun
 
 log = logging.getLogger("crowdbench")
 
@@ -119,6 +114,7 @@ def plan(
     Raises:
         UnknownNameError: a root or boxes for a name that the suite does not have.
         InputError: the pattern matches no run.
+        SettingsError: a precision, or compilation, for a method without a network.
     """
     roots, boxes = roots or {}, boxes or {}
     _refuse_strangers("dataset", suite, roots, {row.dataset for row in suite.all_runs})
@@ -144,8 +140,18 @@ def plan(
             weights=weights or row.weights,
             **own,
         )
+        _refuse_what_only_networks_have(request)
         cells.append(_cell(suite, row, request, boxes, done))
     return cells
+
+
+def _refuse_what_only_networks_have(request: Request) -> None:
+    if request.precision == "fp32" and not request.compiled:
+        return
+    with suppress(UnknownNameError, PluginError):  # said of the run, beside what else it lacks
+        refuse_network_options(
+            method_class(request.method), request.method, request.precision, request.compiled
+        )
 
 
 def _training_cell(
@@ -202,8 +208,9 @@ def _cell(
         )
         if not weights.is_here:
             missing.append(Missing("weights", weights.how_to_get, fetched=weights.url is not None))
-    asked = _Asked(request, row.boxes, annotations, detections, weights)
-    return Cell(row, request, tuple(missing), next((run for run in done if asked.is_done_by(run)), None))
+    asked = Asked(request, row.boxes, annotations, detections, weights)
+    found = next((run for run in done if asked.is_done_by(run)), None)
+    return Cell(row, request, tuple(missing), found and replace(found, was_done_before=True))
 
 
 @contextmanager
@@ -222,68 +229,6 @@ def _detections(suite: Suite, name: str, request: Request, given: Mapping[str, P
     if not given[name].is_file():
         raise MissingDataError(f"{given[name]}: no such file of detections.")
     return given[name]
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What a finished run must agree with. What is not on this machine (None) is not compared."""
-
-    request: Request
-    boxes: str
-    annotations: Path | None
-    detections: Path | None
-    weights: KnownWeights | None
-
-    def is_done_by(self, run: Run) -> bool:
-        """Whether a run is the one that is asked for; the dearest questions come last."""
-        record, protocol, request = run.record, run.record.protocol, self.request
-        return (
-            record.state == "done"
-            and run.predictions_file.is_file()
-            and (record.method, protocol.dataset, protocol.split)
-            == (request.method, request.dataset, request.split)
-            and (record.precision, record.compiled) == (request.precision, request.compiled)
-            and self._same_images(protocol)
-            and self._same_weights(record)
-            and (record.paradigm != "top-down" or self._same_boxes(protocol))
-            and (self.annotations is None or protocol.annotations == file_digest(self.annotations))
-            and self._same_settings(record)
-        )
-
-    def _same_images(self, protocol: Protocol) -> bool:
-        limit = self.request.limit
-        if limit is None:
-            return protocol.complete
-        return protocol.images == limit or (protocol.complete and protocol.images < limit)
-
-    def _same_weights(self, record: Record) -> bool:
-        known = self.weights
-        if known is None:
-            return False
-        if known.path is None:
-            return record.weights.sha256 is None and record.seed == self.request.seed
-        if known.sha256 is not None:
-            return record.weights.sha256 == known.sha256
-        if known.path.is_file():
-            return record.weights.sha256 == file_digest(known.path)
-        return record.weights.source == known.source
-
-    def _same_boxes(self, protocol: Protocol) -> bool:
-        if self.boxes in ("gt", "none"):
-            return protocol.boxes == self.boxes
-        if self.detections is None:
-            return protocol.boxes.startswith(DETECTOR)
-        return protocol.boxes == DetectorBoxes(self.detections).label
-
-    def _same_settings(self, record: Record) -> bool:
-        # The record has all settings, the request only those that differ from the published ones.
-        try:
-            method = load_method(self.request.method, self.request.dataset, **self.request.settings)
-        except CrowdbenchError as error:
-            log.debug("%s: %s", self.request.method, error)
-            return False
-        # JSON has no tuples.
-        return bool(msgspec.json.decode(msgspec.json.encode(method.settings)) == record.settings)
 
 
 def carry_out(cells: Sequence[Cell], launch: Callable[[AnyRequest], Run | None]) -> Iterator[Outcome]:

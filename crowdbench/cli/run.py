@@ -186,6 +186,9 @@ def _print_curve(requests: "list[Request]", runs: "list[Run]", as_json: bool) ->
     if as_json:
         click.echo(curve.table.to_json(orient="records"))
         return
+    before = sum(done.was_done_before for done in runs)
+    if before:
+        click.echo(f"note: {before} of {len(runs)} levels were done before; --again computes anew.", err=True)
     for sentence in dict.fromkeys(s for done in runs for s in done.record.warnings):
         click.echo(f"note: {sentence}", err=True)
     shown = curve.table.drop(columns=["boxes", "annotations"])
@@ -272,14 +275,21 @@ def _shown(progress: "Progress | TrainingProgress | Transfer") -> tuple[str, int
 def _print_json(done: "Run") -> None:
     import msgspec
 
-    content = {"run": str(done.directory), **msgspec.to_builtins(done.record)}
+    content = {
+        "run": str(done.directory),
+        "computed": not done.was_done_before,
+        **msgspec.to_builtins(done.record),
+    }
     click.echo(msgspec.json.encode(content).decode())
 
 
 def _print_summary(done: "Run") -> None:
     from crowdbench.leaderboard import board, to_text
+    from crowdbench.provenance import said_of_finished
 
     record = done.record
+    if done.was_done_before:
+        click.echo(f"note: {said_of_finished(done)}", err=True)
     for sentence in (*record.corrections, *record.warnings):
         click.echo(f"note: {sentence}", err=True)
     if record.scores is None:

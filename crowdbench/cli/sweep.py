@@ -176,6 +176,7 @@ def _print_json(outcomes: "Sequence[Outcome]") -> None:
             "missing": outcome.cell.missing,
             "error": outcome.error,
             "run": str(outcome.run.directory) if outcome.run else None,
+            "computed": outcome.run is not None and not outcome.run.was_done_before,
         }
         for outcome in outcomes
     ]
@@ -214,6 +215,8 @@ def _print_table(outcomes: "Sequence[Outcome]", limit: int | None) -> None:
     for note, number in notes.items():
         click.echo(f"\n[{number}] " + note.replace("\n", "\n    "))
     click.echo(f"\n{_summary(outcomes)}")
+    if any(outcome.run is not None and outcome.run.was_done_before for outcome in outcomes):
+        click.echo("Of what was done before nothing was computed; --again computes it anew.")
 
 
 def _state(outcome: "Outcome", notes: dict[str, int]) -> str:
@@ -224,7 +227,10 @@ def _state(outcome: "Outcome", notes: dict[str, int]) -> str:
 
     cell = outcome.cell
     if outcome.run is not None:
-        return f"done: {outcome.run.record.id}"
+        record = outcome.run.record
+        if outcome.run.was_done_before:
+            return f"done before, {(record.finished or record.started)[:10]}: {record.id}"
+        return f"done: {record.id}"
     if outcome.how is not None and outcome.job is not None:
         return f"{_HOW[outcome.how]}: {outcome.job.name}"
     if outcome.error is not None and cell.state != "missing":

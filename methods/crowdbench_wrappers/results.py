@@ -67,6 +67,7 @@ class Results(Method):
     settings: ResultsSettings
     takes_weights = True
     writes_boxes = True
+    reads_images = False
 
     def __init__(self, keypoints: KeypointSet, settings: ResultsSettings, name: str | None = None) -> None:
         super().__init__(keypoints, settings, f"{name or 'results'}-{settings.system}")
