@@ -12,12 +12,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.errors import MachineError, MissingDataError, SettingsError
+from crowdbench.errors import DataError, MachineError, MissingDataError, SettingsError
 from crowdbench.files import write_whole
 from crowdbench.hashing import file_digest
 from crowdbench.run_directory import Run
 from crowdbench.scoring.averaging import average_precisions
 from crowdbench.scoring.matching import Matches, matches_of
+from crowdbench.system.reading import read_json
 from crowdbench.types import FloatArray
 
 log = logging.getLogger("crowdbench")
@@ -270,6 +271,6 @@ def _as_interval(stored: _Stored) -> Interval:
 
 def _read(run: Run) -> _Stored | None:
     try:
-        return msgspec.json.decode((run.directory / FILE).read_bytes(), type=_Stored)
-    except (OSError, msgspec.DecodeError):
+        return read_json(run.directory / FILE, _Stored, "an interval")
+    except DataError:
         return None  # not there, or damaged: as good as not there

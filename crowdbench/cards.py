@@ -11,6 +11,7 @@ import msgspec
 
 from crowdbench.errors import PluginError
 from crowdbench.shipped import ShippedFile, shipped_files
+from crowdbench.system.reading import read_toml_as
 
 FILE = "cards.toml"
 
@@ -82,16 +83,7 @@ def all_cards() -> dict[str, Card]:
 
 
 def _read(file: ShippedFile) -> dict[str, Card]:
-    try:
-        content = msgspec.toml.decode(file.path.read_bytes(), type=_File)
-    except OSError as error:
-        raise PluginError(
-            f"{file.path}: cannot read the cards of {file.origin} ({error.strerror})."
-        ) from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise PluginError(
-            f"{file.path}: the cards of {file.origin} are not as they must be: {error}."
-        ) from error
+    content = read_toml_as(file.path, _File, f"the cards of {file.origin}", error=PluginError)
     for name, entry in content.method.items():
         if entry.work not in content.work:
             raise PluginError(

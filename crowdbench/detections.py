@@ -8,8 +8,8 @@ from typing import Self
 import msgspec
 import numpy as np
 
-from crowdbench.errors import DataError, MissingDataError
-from crowdbench.files import read_maybe_gzipped
+from crowdbench.errors import DataError
+from crowdbench.system.reading import decode_json, read_bytes
 from crowdbench.types import Instance
 
 log = logging.getLogger("crowdbench")
@@ -58,15 +58,13 @@ class Detections:
             MissingDataError: the file cannot be read.
             DataError: it is not such a list, or no detection is on any image of the split.
         """
-        try:
-            entries = msgspec.json.decode(read_maybe_gzipped(path), type=list[DetectionEntry])
-        except (OSError, EOFError) as error:
-            raise MissingDataError(f"{path}: cannot read the detector's boxes ({error}).") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise DataError(
-                f"{path}: not a detector's results in COCO format ({error}).\n"
-                "Expected a JSON list of {image_id, category_id, bbox [x, y, width, height], score}."
-            ) from error
+        entries = decode_json(
+            read_bytes(path, "a detector's boxes"),
+            list[DetectionEntry],
+            path,
+            "a detector's results in COCO format",
+            hint="Expected a JSON list of {image_id, category_id, bbox [x, y, width, height], score}.",
+        )
         numbers = np.array([(*entry.bbox, entry.score) for entry in entries]).reshape(-1, 5)
         for position in (~np.isfinite(numbers).all(axis=1) | (numbers[:, 2:4] < 0).any(axis=1)).nonzero()[0]:
             raise DataError(

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import os
 import secrets
-import zlib
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -79,19 +78,3 @@ def _flush_folder(folder: Path) -> None:
 def gzipped(data: bytes) -> bytes:
     """Gzip without a time stamp: equal content gives equal bytes."""
     return gzip.compress(data, compresslevel=6, mtime=0)
-
-
-def read_maybe_gzipped(path: Path) -> bytes:
-    """The content of a file, unpacked if it is gzipped, whatever its name says.
-
-    Raises:
-        OSError: it cannot be read, or its gzip stream is damaged.
-        EOFError: its gzip stream is cut off.
-    """
-    data = path.read_bytes()
-    if data[:2] != b"\x1f\x8b":
-        return data
-    try:
-        return gzip.decompress(data)
-    except zlib.error as error:
-        raise gzip.BadGzipFile(str(error)) from error

@@ -18,9 +18,10 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from crowdbench.errors import LaunchError
+from crowdbench.errors import DataError, LaunchError, MissingDataError
 from crowdbench.files import write_whole
 from crowdbench.requests import AnyRequest, Request, absolute, decode, encode, key
+from crowdbench.system.reading import read_json
 
 FOLDER = "jobs"
 SCHEMA = 1
@@ -145,11 +146,9 @@ class Job:
         """
         path = self.folder / "job.json"
         try:
-            found = msgspec.json.decode(path.read_bytes(), type=Order)
-        except OSError as error:
-            raise LaunchError(f"{path}: no job here ({error.strerror}).") from error
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise LaunchError(f"{path}: not a job of this version of crowdbench ({error}).") from error
+            found = read_json(path, Order, "a job of this version of crowdbench", error=LaunchError)
+        except MissingDataError as error:
+            raise LaunchError(f"no job here: {error}") from error
         if found.schema > SCHEMA:
             raise LaunchError(f"{path}: a newer version of crowdbench wrote this job; use that one.")
         return found
@@ -184,8 +183,8 @@ class Job:
 
 def _read(path: Path, kind: type[T]) -> T | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return read_json(path, kind, "a note of a job")
+    except DataError:
         return None
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import msgspec
 
-from crowdbench.errors import RunError
+from crowdbench.errors import DataError, RunError
 from crowdbench.files import write_whole
+from crowdbench.system.reading import LARGEST_DATA, read_json
 
 log = logging.getLogger(__name__)
 Predictions = list[msgspec.Raw]  # each in COCO results format, as text
@@ -74,9 +75,9 @@ class Parts:
         for path in paths:
             self._seen.add(path)
             try:
-                part = msgspec.json.decode(path.read_bytes(), type=_PartFile)
-            except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
-                log.warning("%s cannot be read (%s); its images are computed again", path, error)
+                part = read_json(path, _PartFile, "predictions", limit=LARGEST_DATA)
+            except DataError as error:
+                log.warning("%s Its images are computed again.", error)
                 continue
             if part.run == self.run:
                 yield part

@@ -20,6 +20,7 @@ import msgspec
 from crowdbench import plugins
 from crowdbench.errors import InputError, UnknownNameError
 from crowdbench.shipped import shipped_files
+from crowdbench.system.reading import read_toml_as
 
 PROJECT_FILE = "crowdbench.toml"
 USER_FILE = "profiles.toml"
@@ -97,12 +98,7 @@ def find_profile(name: str) -> Profile:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        return msgspec.toml.decode(path.read_bytes(), type=_File).profile
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a file of profiles: {error}.") from error
+    return read_toml_as(path, _File, "a file of profiles", error=InputError).profile
 
 
 def _profile(name: str, table: Mapping[str, Any], path: Path | None) -> Profile:

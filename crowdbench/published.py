@@ -12,6 +12,7 @@ import msgspec
 
 from crowdbench.errors import PluginError
 from crowdbench.shipped import shipped_files
+from crowdbench.system.reading import read_yaml
 
 FILE = "published.yaml"
 
@@ -78,12 +79,7 @@ def read_published(path: Path) -> tuple[PublishedResult, ...]:
     Raises:
         PluginError: it cannot be read, is no YAML, or a row is not as `PublishedResult` has it; says where.
     """
-    try:
-        return msgspec.yaml.decode(path.read_bytes(), type=tuple[PublishedResult, ...])
-    except OSError as error:
-        raise PluginError(f"{path}: cannot read the published results ({error.strerror}).") from error
-    except msgspec.MsgspecError as error:
-        raise PluginError(f"{path}: not a list of published results: {error}.") from error
+    return read_yaml(path, tuple[PublishedResult, ...], "a list of published results", error=PluginError)
 
 
 @cache

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crowdbench.errors import MissingDataError
+from crowdbench.errors import DataError, MissingDataError
 from crowdbench.files import gzipped, write_whole
 from crowdbench.record import SCHEMA, Record
+from crowdbench.system.reading import LARGEST_NOTE, read_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,11 +69,11 @@ class Run:
         """
         path = directory / "run.json"
         try:
-            return cls(directory, msgspec.json.decode(path.read_bytes(), type=Record))
-        except OSError as error:
-            raise MissingDataError(f"{path}: no run here ({error.strerror}).") from error
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise MissingDataError(f"{path}: not the record of a run ({error}).") from error
+            return cls(directory, read_json(path, Record, "the record of a run"))
+        except MissingDataError as error:
+            raise MissingDataError(f"no run here: {error}") from error
+        except DataError as error:
+            raise MissingDataError(str(error)) from error
 
     def write_record(self) -> None:
         """Replace ``run.json``."""
@@ -170,7 +171,7 @@ def _content(path: str) -> bytes:
     with open(descriptor, "rb") as file:  # noqa: PTH123
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a file")
-        return file.read()
+        return file.read(LARGEST_NOTE)  # what is cut off is no record
 
 
 def _why_not(path: str, error: Exception) -> str:

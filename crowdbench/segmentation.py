@@ -16,6 +16,8 @@ class _RunLengths(msgspec.Struct):
     counts: list[int] | str
 
 
+_FARTHEST = 1e5
+_WIDEST_NUMBER = 60  # bits; no image has as many pixels
 _Content = list[list[float]] | _RunLengths
 
 
@@ -44,6 +46,9 @@ class Segmentation:
         content = self._content()
         if isinstance(content, _RunLengths):
             return self._of_runs(content, height, width)
+        # Beyond, the COCO API draws lines as long as the memory is large.
+        if not all(abs(number) <= _FARTHEST for polygon in content for number in polygon):
+            raise self._refused(f"a polygon with a point that is no number, or beyond {_FARTHEST:g} pixels")
         return _of_polygons(content, height, width)
 
     def _content(self) -> _Content:
@@ -60,7 +65,10 @@ class Segmentation:
                 f"but the image has {width}x{height}"
             )
         counts = runs.counts
-        lengths = _unpacked(counts.encode()) if isinstance(counts, str) else counts
+        try:
+            lengths = _unpacked(counts.encode()) if isinstance(counts, str) else counts
+        except ValueError as error:
+            raise self._refused(f"packed run lengths that cannot be read ({error})") from error
         if min(lengths, default=0) < 0 or sum(lengths) != height * width:
             raise self._refused(f"run lengths that do not add up to {width}x{height} pixels")
         return _pixels(lengths, height, width)
@@ -101,6 +109,8 @@ def _unpacked(packed: bytes) -> list[int]:
         bits = character - ord("0")
         value |= (bits & 0x1F) << shift
         shift += 5
+        if shift > _WIDEST_NUMBER:
+            raise ValueError("a number without an end")
         if bits & 0x20:
             continue
         if bits & 0x10:

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from crowdbench.errors import CrowdbenchError, LaunchError
+from crowdbench.errors import CrowdbenchError, DataError, LaunchError
 from crowdbench.jobs import Failure, Job, Order, State, Ticket, find_jobs
 from crowdbench.launch import Queue, Seen, load_queue
+from crowdbench.system.reading import read_json
 from crowdbench.writer import is_alive, read_progress
 
 log = logging.getLogger("crowdbench")
@@ -298,8 +299,8 @@ def _of_a_run(path: Path) -> Standing | None:
 
 def _read(path: Path) -> _Record | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Record)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return read_json(path, _Record, "a record")
+    except DataError:
         return None
 
 

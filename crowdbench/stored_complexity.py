@@ -10,9 +10,10 @@ from typing import Literal
 
 import msgspec
 
-from crowdbench.errors import CrowdbenchError, MachineError
+from crowdbench.errors import CrowdbenchError, DataError, MachineError
 from crowdbench.files import write_whole
 from crowdbench.run_directory import Run
+from crowdbench.system.reading import read_json
 from crowdbench.system.text import plain
 
 log = logging.getLogger("crowdbench")
@@ -47,9 +48,9 @@ def stored_complexity(run: Run, *, compute: bool = False) -> StoredComplexity | 
     path = run.directory / FILE
     if path.exists():
         try:
-            return msgspec.json.decode(path.read_bytes(), type=StoredComplexity)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            log.warning("%s", plain(f"{path}: passed over: {error}"))
+            return read_json(path, StoredComplexity, "what a network costs")
+        except DataError as error:
+            log.warning("%s", plain(f"passed over: {error}"))
     if not compute:
         return None
     record = run.record

@@ -13,6 +13,7 @@ import msgspec
 
 from crowdbench.errors import InputError, UnknownNameError
 from crowdbench.shipped import shipped_files
+from crowdbench.system.reading import read_toml_as
 
 PATTERN = "suites/*.toml"
 DETECTOR = "detector:"
@@ -149,12 +150,7 @@ def read_suite(path: Path) -> Suite:
     Raises:
         InputError: it cannot be read, is no TOML, or a field is not as `Suite` has it; says where.
     """
-    try:
-        return msgspec.toml.decode(path.read_bytes(), type=Suite)
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the suite ({error.strerror}).") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a suite: {error}.") from error
+    return read_toml_as(path, Suite, "a suite", error=InputError)
 
 
 def installed_suites() -> Mapping[str, tuple[Path, ...]]:

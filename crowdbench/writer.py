@@ -27,11 +27,12 @@ from typing import TypeVar
 import msgspec
 
 from crowdbench.current_job import current_job
-from crowdbench.errors import MachineError, SupersededError
+from crowdbench.errors import DataError, MachineError, SupersededError
 from crowdbench.files import write_whole
 from crowdbench.system.failures import writing
 from crowdbench.system.locks import FileLock
 from crowdbench.system.processes import is_gone, this_machine
+from crowdbench.system.reading import read_json
 
 log = logging.getLogger("crowdbench")
 
@@ -118,8 +119,8 @@ T = TypeVar("T", Claim, Progress)
 
 def _read(path: Path, kind: type[T]) -> T | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return read_json(path, kind, "a claim to a folder")
+    except DataError:
         return None
 
 

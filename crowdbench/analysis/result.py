@@ -6,7 +6,9 @@ from typing import Literal
 import msgspec
 
 from crowdbench.analysis.kinds import KINDS, LETTERS
+from crowdbench.errors import DataError
 from crowdbench.files import write_whole
+from crowdbench.system.reading import LARGEST_DATA, read_json
 
 RULES = 1
 """Goes up when the rules change, so that results by older ones are not believed."""
@@ -139,6 +141,6 @@ class Analysis(msgspec.Struct, frozen=True):
 def read_analysis(path: Path) -> Analysis | None:
     """Read what `Analysis.write` wrote; None if there is nothing that can be read."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Analysis)
-    except (OSError, msgspec.DecodeError):  # which a ValidationError is too
+        return read_json(path, Analysis, "an analysis", limit=LARGEST_DATA)
+    except DataError:
         return None

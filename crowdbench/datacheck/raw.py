@@ -10,8 +10,8 @@ from typing import Any, TypeGuard
 import msgspec
 
 from crowdbench.datacheck.finding import Finding
-from crowdbench.errors import MissingDataError
-from crowdbench.files import read_maybe_gzipped
+from crowdbench.errors import DataError, MissingDataError
+from crowdbench.system.reading import decode_json, read_bytes
 
 FETCH = "fetch the file again from the dataset's page"
 Entry = dict[str, Any]
@@ -51,7 +51,7 @@ class RawFile:
         for position, raw in enumerate(entries):
             try:
                 yield msgspec.json.decode(raw, type=Entry)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 where, what = f"{name}[{position}]", f"the entry cannot be read ({error})"
                 self.findings.append(Finding("error", "json", str(self.path), where, what, FETCH))
 
@@ -68,11 +68,12 @@ def read_raw(path: Path, *, annotated: bool = True) -> RawFile:
     """
     findings: list[Finding] = []
     try:
-        parts = msgspec.json.decode(read_maybe_gzipped(path), type=dict[str, msgspec.Raw])
-    except (OSError, EOFError) as error:
-        raise MissingDataError(f"{path}: cannot read the annotations ({error}).") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        what = f"not whole JSON of the COCO format ({error})"
+        data = read_bytes(path, "annotations")
+        parts = decode_json(data, dict[str, msgspec.Raw], path, "annotations in COCO format")
+    except MissingDataError:
+        raise
+    except DataError as error:
+        what = str(error).removeprefix(f"{path}: ").replace("\n", " ")
         return RawFile(path, [Finding("error", "json", str(path), "", what, FETCH)])
     lists: dict[str, list[msgspec.Raw]] = {"images": [], "annotations": []}
     for name in ("images", "annotations") if annotated or "annotations" in parts else ("images",):

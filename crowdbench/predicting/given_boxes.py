@@ -18,8 +18,8 @@ from crowdbench.boxes import GroundTruthBoxes
 from crowdbench.dataset import Dataset, dataset_class
 from crowdbench.detections import PERSON, Detections
 from crowdbench.errors import AnnotationError, DataError, ImageError, MissingDataError
-from crowdbench.files import read_maybe_gzipped
 from crowdbench.geometry import clean_boxes
+from crowdbench.system.reading import decode_json, read_bytes
 from crowdbench.types import Instance
 
 log = logging.getLogger("crowdbench")
@@ -356,13 +356,10 @@ def _document(path: Path) -> Any:
         MissingDataError, DataError: there is none.
     """
     try:
-        content = msgspec.json.decode(read_maybe_gzipped(path))
-    except (OSError, EOFError) as error:
-        raise MissingDataError(
-            f"{path}: cannot read the boxes ({error}). --boxes takes a file, or {WHOLE}."
-        ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not whole JSON ({error}).") from error
+        data = read_bytes(path, "boxes")
+    except MissingDataError as error:
+        raise MissingDataError(f"{error} --boxes takes a file, or {WHOLE}.") from error
+    content = decode_json(data, object, path, "boxes")
     if not isinstance(content, list | dict):
         raise DataError(f"{path}: neither a list of detections nor an object of boxes.")
     return content

@@ -1,56 +1,48 @@
 """Reading files that others wrote: bounded, never waiting, and with errors that say what was found instead.
 
 Everything that reads a file of a user, a plugin or another process goes through here, so that a pipe, a
-device, a gzip bomb, a web page or lists nested ten thousand deep are a line to read and never a traceback.
+device, a gzip bomb, a web page or lists nested ten thousand deep are a line to read and never a trace.
 """
 
-import errno
 import os
 import stat
 import tomllib
-import zlib
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from crowdbench.errors import CrowdbenchError, DataError, MissingDataError
+from crowdbench.system.content import not_json, recognise, remedy_of
+from crowdbench.system.failures import reason, remedy
+from crowdbench.system.packing import GZIP, unpacked
+from crowdbench.system.sizes import GIB, in_bytes
+from crowdbench.system.yaml_files import load_yaml
+
+__all__ = [
+    "LARGEST_DATA",
+    "LARGEST_NOTE",
+    "LARGEST_WEIGHTS",
+    "decode_json",
+    "in_bytes",
+    "not_json",
+    "read_bytes",
+    "read_json",
+    "read_text",
+    "read_toml",
+    "read_toml_as",
+    "read_yaml",
+    "recognise",
+]
 
 T = TypeVar("T")
 
-GIB = 1 << 30
-LARGEST_DATA = 4 * GIB  # annotations, predictions, boxes; COCO's largest has 0.25 GiB
+LARGEST_DATA = 2 * GIB  # annotations, predictions, boxes; COCO's largest has 0.5 GiB
+LARGEST_WEIGHTS = 64 * GIB  # of a network, with the optimizer's state
 LARGEST_NOTE = 64 << 20  # records, profiles, suites and tables
-_CHUNK = 1 << 20
-_GZIP = b"\x1f\x8b"
+_LONGEST_KEY = 100
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_SIGNATURES = (
-    (_GZIP, "gzip data inside gzip data: it was packed twice"),
-    (b"PK\x03\x04", "a zip archive"),
-    (b"BZh", "bzip2 data"),
-    (b"\xfd7zXZ\x00", "xz data"),
-    (b"\x28\xb5\x2f\xfd", "zstandard data"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (b"\x93NUMPY", "a NumPy array (.npy)"),
-    (b"\x89HDF", "an HDF5 file"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
-    (b"\xff\xfe", "UTF-16 text, not UTF-8"),
-    (b"\xfe\xff", "UTF-16 text, not UTF-8"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"\x89PNG", "a PNG image"),
-    (b"%PDF", "a PDF"),
-)
-_REMEDIES = {
-    "a zip archive": "Unpack it and give the file inside.",
-    "bzip2 data": "Unpack it first, or pack it with gzip.",
-    "xz data": "Unpack it first, or pack it with gzip.",
-    "zstandard data": "Unpack it first, or pack it with gzip.",
-    "a 7z archive": "Unpack it and give the file inside.",
-    "gzip data inside gzip data: it was packed twice": "Unpack it once.",
-    "a Git LFS pointer, not the file itself": "Fetch the file itself with `git lfs pull`.",
-    "a web page": "The download was answered with a page; fetch the file itself.",
-    "UTF-16 text, not UTF-8": "Save it as UTF-8.",
-}
 
 
 def read_bytes(
@@ -68,10 +60,27 @@ def read_bytes(
         MissingDataError: there is no such file, it is a folder, a pipe or a device, or cannot be read.
         CrowdbenchError: of the given kind.
     """
-    data = _read_regular(path, what, limit, error)
-    if data[:2] == _GZIP:
-        data = _unpacked(data, path, what, limit, error)
-    return data.removeprefix(_BYTE_ORDER_MARK)
+    try:
+        data = _read_regular(path, what, limit, error)
+        if data[:2] == GZIP:
+            data = unpacked(data, path, what, limit, error)
+        return data.removeprefix(_BYTE_ORDER_MARK)
+    except MemoryError as failure:
+        raise error(f"{path}: {what} that do not fit into this machine's memory.") from failure
+
+
+def read_text(path: Path, what: str, *, error: type[CrowdbenchError] = DataError) -> str:
+    """A short text file, with plain line ends.
+
+    Raises:
+        MissingDataError: as `read_bytes`.
+        CrowdbenchError: of the given kind; it is not UTF-8.
+    """
+    data = read_bytes(path, what, limit=LARGEST_NOTE, error=error)
+    try:
+        return data.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as fault:
+        raise error(f"{path}: not {what}: {_not_text(data, fault)}") from fault
 
 
 def read_json(
@@ -92,9 +101,22 @@ def read_json(
 
 
 def decode_json(
-    data: bytes, kind: type[T], path: Path, what: str, *, error: type[CrowdbenchError] = DataError
+    data: bytes,
+    kind: type[T],
+    path: Path,
+    what: str,
+    *,
+    hint: str = "",
+    error: type[CrowdbenchError] = DataError,
 ) -> T:
     """JSON that was read from a file, decoded to a type.
+
+    Args:
+        data: the content.
+        kind: what it must be.
+        path, what: for messages.
+        hint: what it should look like, said where it is JSON of another kind.
+        error: raised if it is anything else.
 
     Raises:
         CrowdbenchError: of the given kind; says what the content is, where that can be told.
@@ -102,9 +124,11 @@ def decode_json(
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as fault:
-        raise error(f"{path}: not {what}: {fault}.") from fault
+        raise error(f"{path}: not {what}: {fault}." + (f"\n{hint}" if hint else "")) from fault
     except RecursionError as fault:
         raise error(f"{path}: not {what}: lists or objects are nested too deeply.") from fault
+    except MemoryError as fault:
+        raise error(f"{path}: {what} that do not fit into this machine's memory.") from fault
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise error(f"{path}: not {what}: {not_json(data, fault)}") from fault
 
@@ -116,36 +140,67 @@ def read_toml(path: Path, what: str, *, error: type[CrowdbenchError] = DataError
         MissingDataError: as `read_bytes`.
         CrowdbenchError: of the given kind; it is not TOML. The message gives line and column.
     """
-    data = read_bytes(path, what, limit=LARGEST_NOTE, error=error)
+    text = read_text(path, what, error=error)
+    if any(_is_long_key(line) for line in text.split("\n")):
+        # The parser's time grows with the square of their number.
+        raise error(f"{path}: not {what}: a key has more than {_LONGEST_KEY} parts.")
     try:
-        return tomllib.loads(data.decode("utf-8").replace("\r\n", "\n"))
+        return tomllib.loads(text)
     except RecursionError as fault:
         raise error(f"{path}: not {what}: arrays or tables are nested too deeply.") from fault
-    except UnicodeDecodeError as fault:
-        raise error(f"{path}: not {what}: {not_json(data, fault)}") from fault
     except ValueError as fault:  # TOMLDecodeError, and integers of more digits than Python converts
+        found = recognise(text.encode("utf-8"))
+        words = str(fault) if found is None else f"this is {found}"
+        raise error(f"{path}: not {what}: {words.rstrip('.')}.") from fault
+
+
+def read_toml_as(path: Path, kind: type[T], what: str, *, error: type[CrowdbenchError] = DataError) -> T:
+    """A TOML file, converted strictly to a type.
+
+    Raises:
+        MissingDataError: as `read_bytes`.
+        CrowdbenchError: of the given kind; it is not TOML, or a field is not as the type has it.
+    """
+    return _converted(read_toml(path, what, error=error), kind, path, what, error)
+
+
+def read_yaml(path: Path, kind: type[T], what: str, *, error: type[CrowdbenchError] = DataError) -> T:
+    """A YAML file, converted strictly to a type. Nothing in it is executed, nor expanded.
+
+    Raises:
+        MissingDataError: as `read_bytes`.
+        CrowdbenchError: of the given kind; it is not YAML, uses aliases, or a field is not as the type
+            has it.
+    """
+    text = read_text(path, what, error=error)
+    try:
+        content = load_yaml(text)
+    except ValueError as fault:
         raise error(f"{path}: not {what}: {fault}.") from fault
+    return _converted(content, kind, path, what, error)
 
 
-def not_json(data: bytes, fault: Exception) -> str:
-    """What content that is not JSON seems to be instead, and what to do; the parser's words where unknown."""
+def _converted(content: Any, kind: type[T], path: Path, what: str, error: type[CrowdbenchError]) -> T:
+    try:
+        return msgspec.convert(content, kind, builtin_types=(datetime, date, time), str_keys=True)
+    except msgspec.ValidationError as fault:
+        raise error(f"{path}: not {what}: {fault}.") from fault
+    except RecursionError as fault:
+        raise error(f"{path}: not {what}: it is nested too deeply.") from fault
+
+
+def _is_long_key(line: str) -> bool:
+    if len(line) <= _LONGEST_KEY:
+        return False
+    key, equals, _ = line.partition("=")
+    return (bool(equals) or line.lstrip().startswith("[")) and key.count(".") > _LONGEST_KEY
+
+
+def _not_text(data: bytes, fault: UnicodeDecodeError) -> str:
     found = recognise(data)
     if found is None:
-        return f"not whole JSON ({fault}). Write or copy the file again."
-    return f"this is {found}. {_REMEDIES.get(found, 'Give the JSON file.')}"
-
-
-def recognise(data: bytes) -> str | None:
-    """What kind of file content is, by its first bytes; None where they tell nothing."""
-    for signature, name in _SIGNATURES:
-        if data.startswith(signature):
-            return name
-    if data[:1] == b"\x80" and data[1:2] in b"\x02\x03\x04\x05":
-        return "a Python pickle"
-    start = data[:512].lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
-        return "a web page"
-    return None
+        return f"byte {fault.start} is not UTF-8. Save it as UTF-8."
+    return f"this is {found}. {remedy_of(found) or 'Give the text file.'}"
 
 
 def _read_regular(path: Path, what: str, limit: int, error: type[CrowdbenchError]) -> bytes:
@@ -155,79 +210,31 @@ def _read_regular(path: Path, what: str, limit: int, error: type[CrowdbenchError
         with open(descriptor, "rb") as file:  # noqa: PTH123
             mode = os.fstat(descriptor).st_mode
             if not stat.S_ISREG(mode):
-                raise MissingDataError(f"{path}: {_kind_of(mode)}, not a file with {what}.")
+                raise MissingDataError(f"{path}: {kind_of(mode)}, not a file with {what}.")
             size = os.fstat(descriptor).st_size
             if size > limit:
                 raise error(f"{path}: {in_bytes(size)}; {what} of more than {in_bytes(limit)} are not read.")
             data = file.read(limit + 1)
-    except OSError as failure:
-        raise MissingDataError(f"{path}: {_reason(failure, what)}") from failure
-    except (ValueError, RuntimeError) as failure:  # a null byte in the name; a loop of links in old Pythons
-        raise MissingDataError(f"{path!r}: cannot be opened ({failure}).") from failure
+    except FileNotFoundError as failure:
+        raise MissingDataError(f"{path}: there is no such file ({what}). Check the path.") from failure
+    except IsADirectoryError as failure:
+        raise MissingDataError(f"{path}: this is a folder, not a file with {what}.") from failure
+    except (OSError, ValueError, RuntimeError) as failure:  # also a null byte in the name
+        words = f"{path}: cannot read {what} ({reason(failure)}). {remedy(failure)}"
+        raise MissingDataError(words.rstrip()) from failure
     if len(data) > limit:
         raise error(f"{path}: {what} of more than {in_bytes(limit)} are not read.")
     return data
 
 
-def _reason(failure: OSError, what: str) -> str:
-    if failure.errno == errno.ENOENT:
-        return f"there is no such file ({what}). Check the path."
-    if failure.errno == errno.EISDIR:
-        return f"this is a folder, not a file with {what}."
-    return f"cannot read {what} ({failure.strerror or failure})."
-
-
-def _kind_of(mode: int) -> str:
-    if stat.S_ISDIR(mode):
-        return "this is a folder"
-    if stat.S_ISFIFO(mode):
-        return "this is a pipe"
-    return "this is a device or socket"
-
-
-def _unpacked(data: bytes, path: Path, what: str, limit: int, error: type[CrowdbenchError]) -> bytes:
-    """All members of a gzip file, as gzip itself reads them."""
-    pieces: list[bytes] = []
-    total = 0
-    view = memoryview(data)
-    try:
-        while view:
-            stream = zlib.decompressobj(wbits=31)
-            fed = bytes(view[:_CHUNK])
-            position = len(fed)
-            while not stream.eof:
-                piece = stream.decompress(fed, _CHUNK)
-                total += len(piece)
-                if total > limit:
-                    raise error(
-                        f"{path}: unpacks to more than {in_bytes(limit)}; {what} as large are not read."
-                    )
-                pieces.append(piece)
-                if stream.eof:
-                    break
-                fed = stream.unconsumed_tail
-                if not fed:
-                    fed = bytes(view[position : position + _CHUNK])
-                    position += len(fed)
-                    if not fed and not piece:
-                        raise error(
-                            f"{path}: the gzipped file is truncated or damaged (it ends early).\n"
-                            "Copy or write it again."
-                        )
-            rest = len(stream.unused_data)
-            view = view[position - rest :]
-            while len(view) and view[0] == 0:  # padding, which gzip skips too
-                view = view[1:]
-    except zlib.error as fault:
-        raise error(
-            f"{path}: the gzipped file is truncated or damaged ({fault}).\nCopy or write it again."
-        ) from fault
-    return b"".join(pieces)
-
-
-def in_bytes(count: int) -> str:
-    """A number of bytes in the unit that suits it."""
-    for unit, size in (("GiB", GIB), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count} bytes"
+def kind_of(mode: int) -> str:
+    """What something that is not a file is, as in ``"this is a pipe"``, by its mode."""
+    for is_kind, name in (
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISFIFO, "a pipe"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISLNK, "a link"),
+    ):
+        if is_kind(mode):
+            return f"this is {name}"
+    return "this is a device"

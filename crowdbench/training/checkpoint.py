@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crowdbench.errors import MachineError
+from crowdbench.errors import DataError, MachineError
 from crowdbench.files import write_whole
 from crowdbench.system.failures import reason
+from crowdbench.system.reading import LARGEST_WEIGHTS, read_bytes, read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -136,9 +137,9 @@ class Checkpoints:
         """
         path = self.folder / f"{self._name(position)}.json"
         try:
-            known = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+            known = read_json(path, _Manifest, "a checkpoint's list of files")
             self._write_manifest(position, known.sha256)
-        except (OSError, MachineError, msgspec.DecodeError) as error:
+        except (DataError, MachineError) as error:
             raise self._cannot_write(error) from error
 
     def newest(self) -> Checkpoint | None:
@@ -210,16 +211,16 @@ class Checkpoints:
         from safetensors.torch import load
 
         try:
-            manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+            manifest = read_json(path, _Manifest, "a checkpoint's list of files")
             if manifest.training != self.training:
                 raise _DamagedError("of another training")
             found = {}
             for file, digest in manifest.sha256.items():
-                data = (self.folder / Path(file).name).read_bytes()
+                data = read_bytes(self.folder / Path(file).name, "a checkpoint", limit=LARGEST_WEIGHTS)
                 if hashlib.sha256(data).hexdigest() != digest:
                     raise _DamagedError(f"{file} is not what was written")
                 found[file] = load(data)
-        except (OSError, msgspec.DecodeError, SafetensorError) as error:
+        except (DataError, SafetensorError) as error:
             raise _DamagedError(str(error)) from error
         weights = [tensors for file, tensors in found.items() if file.endswith(".weights.safetensors")]
         state = [tensors for file, tensors in found.items() if file.endswith(".state.safetensors")]

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crowdbench.errors import MachineError
+from crowdbench.errors import DataError, MachineError
 from crowdbench.files import write_whole
 from crowdbench.place import Place, start_name
+from crowdbench.system.reading import read_json
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import TCPStore
@@ -73,7 +74,7 @@ def _found(path: Path, place: Place) -> "TCPStore":
     problem = "the file did not appear"
     while time.monotonic() < deadline:
         try:
-            address = msgspec.json.decode(path.read_bytes(), type=_Address)
+            address = read_json(path, _Address, "an address")
             store = TCPStore(
                 address.host,
                 address.port,
@@ -86,10 +87,8 @@ def _found(path: Path, place: Place) -> "TCPStore":
             store.add("met", 1)
             store.set_timeout(timedelta(seconds=PATIENCE_S))
             return store
-        except FileNotFoundError:
-            pass
-        # An address that an earlier job of the same number left behind: look again.
-        except (OSError, msgspec.DecodeError, RuntimeError) as error:
+        # It is not there yet, or is one that an earlier job of the same number left behind: look again.
+        except (DataError, OSError, RuntimeError) as error:
             problem = str(error)
         time.sleep(_POLL_S)
     raise MachineError(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ import msgspec
 from crowdbench.errors import InputError, UnknownNameError
 from crowdbench.files import write_whole
 from crowdbench.system.failures import writing
+from crowdbench.system.reading import read_bytes
 
 Line = dict[str, Any]
 
@@ -58,14 +60,12 @@ class MetricsFile:
 
 def _read(path: Path) -> list[Line]:
     """The whole lines of a file; the last one may have been cut off by a kill."""
-    if not path.is_file():
+    if not path.exists():
         return []
     lines = []
-    for text in path.read_bytes().splitlines():
-        try:
+    for text in read_bytes(path, "what was measured").splitlines():
+        with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             lines.append(msgspec.json.decode(text, type=dict[str, Any]))
-        except (msgspec.DecodeError, msgspec.ValidationError):
-            continue
     return lines
 
 

@@ -17,6 +17,7 @@ import msgspec
 from crowdbench.errors import MissingDataError
 from crowdbench.files import write_whole
 from crowdbench.record import State, Weights
+from crowdbench.system.reading import read_json
 from crowdbench.training.checkpoint import Best
 
 SCHEMA = 1
@@ -115,12 +116,8 @@ class TrainingRun:
             MissingDataError: there is no record that can be read.
         """
         path = directory / "training.json"
-        try:
-            return cls(directory, msgspec.json.decode(path.read_bytes(), type=TrainingRecord))
-        except OSError as error:
-            raise MissingDataError(f"{path}: no training here ({error.strerror}).") from error
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise MissingDataError(f"{path}: not the record of a training ({error}).") from error
+        record = read_json(path, TrainingRecord, "the record of a training", error=MissingDataError)
+        return cls(directory, record)
 
     @property
     def checkpoints(self) -> Path:

@@ -13,8 +13,8 @@ from toy_method import BoxCentre, ToyNetwork, ToySettings, WrongCount
 from crowdbench import evaluate, load_dataset
 from crowdbench.dataset import Dataset
 from crowdbench.errors import MissingDataError, RunError, SettingsError, ShapeError, WeightsError
-from crowdbench.files import read_maybe_gzipped
 from crowdbench.run_directory import Run, find_runs
+from crowdbench.system.reading import read_bytes
 from crowdbench.types import Pose
 
 
@@ -28,7 +28,7 @@ def toy(dataset: Dataset, **settings: Any) -> ToyNetwork:
 
 
 def predictions(run: Run) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(read_maybe_gzipped(run.predictions_file))
+    found: list[dict[str, Any]] = json.loads(read_bytes(run.predictions_file, "predictions"))
     return found
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from crowdbench.files import gzipped, read_maybe_gzipped, write_whole
+from crowdbench.files import gzipped, write_whole
+from crowdbench.system.reading import read_bytes
 
 
 def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -59,5 +60,5 @@ def test_equal_content_packs_to_equal_bytes_and_unpacks_whatever_the_name(tmp_pa
     assert gzip.decompress(packed) == b"content"
     (tmp_path / "plain.json.gz").write_bytes(b"content")
     (tmp_path / "packed.json").write_bytes(packed)
-    assert read_maybe_gzipped(tmp_path / "plain.json.gz") == b"content"
-    assert read_maybe_gzipped(tmp_path / "packed.json") == b"content"
+    assert read_bytes(tmp_path / "plain.json.gz", "content") == b"content"
+    assert read_bytes(tmp_path / "packed.json", "content") == b"content"

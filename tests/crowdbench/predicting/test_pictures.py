@@ -280,7 +280,11 @@ def test_keypoints_and_poses_below_what_is_asked_for_are_not_drawn(predict: Pred
     [
         (("toy-brightest", "a.png", "--boxes", "whole"), "crowdpose", "finds the persons itself"),
         (("toy-diagonal", "a.png"), "crowdpose", "needs the boxes of the persons"),
-        (("toy-diagonal", "a.png", "--boxes", "no.json"), "crowdpose", "no.json: cannot read the boxes"),
+        (
+            ("toy-diagonal", "a.png", "--boxes", "no.json"),
+            "crowdpose",
+            "no.json: there is no such file (boxes)",
+        ),
         (("toy-brightest", "a.png"), None, "say for which, with --dataset NAME"),
         (("hrformer-b", "a.png", "--boxes", "whole"), None, "Weights are published for c"),
         (("toy-brightes", "a.png"), None, "Did you mean 'toy-brightest'"),

@@ -23,8 +23,8 @@ from plain_path import LAYOUTS, FloatArray, PlainPose
 from torch import nn
 
 from crowdbench import evaluate, load_dataset
-from crowdbench.files import read_maybe_gzipped
 from crowdbench.method import NetworkMethod, load_method
+from crowdbench.system.reading import read_bytes
 from crowdbench_backbones.top_down import TopDownMethod
 
 SIZE = (256, 192)
@@ -244,7 +244,7 @@ def test_predictions_are_those_of_the_plainest_path(
     )
     computed = watched_heatmaps(monkeypatch)
     run = evaluate(loaded.method, opened, weights=loaded.checkpoint, out=tmp_path / "runs", workers=0)
-    predictions = json.loads(read_maybe_gzipped(run.predictions_file))
+    predictions = json.loads(read_bytes(run.predictions_file, "predictions"))
     (fast,) = computed  # both images in one batch
 
     pictures = list(

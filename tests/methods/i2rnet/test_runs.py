@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from crowdbench.files import read_maybe_gzipped
 from crowdbench.run_directory import find_runs
+from crowdbench.system.reading import read_bytes
 
 DETECTIONS = {
     "crowdpose": "json/det_for_crowd_test_0.1_0.5.json",
@@ -51,7 +51,7 @@ def test_it_runs_end_to_end_with_ground_truth_boxes(
     assert record["counts"]["images"] == images
     assert 0 < record["counts"]["predictions"] <= persons
     assert 0 <= record["scores"]["AP"] < 0.5
-    predictions = json.loads(read_maybe_gzipped(Path(record["run"]) / "predictions.json.gz"))
+    predictions = json.loads(read_bytes(Path(record["run"]) / "predictions.json.gz", "predictions"))
     assert len(predictions) == record["counts"]["predictions"]
     assert {len(p["keypoints"]) for p in predictions} == {42 if dataset == "crowdpose" else 51}
 
