@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from crowdbench.errors import DataError, LaunchError, MissingDataError
+from crowdbench.errors import DataError, LaunchError
 from crowdbench.files import write_whole
 from crowdbench.requests import AnyRequest, Request, absolute, decode, encode, key
 from crowdbench.system.reading import read_json
@@ -145,10 +145,9 @@ class Job:
             LaunchError: it cannot be read.
         """
         path = self.folder / "job.json"
-        try:
-            found = read_json(path, Order, "a job of this version of crowdbench", error=LaunchError)
-        except MissingDataError as error:
-            raise LaunchError(f"no job here: {error}") from error
+        if not path.exists():
+            raise LaunchError(f"{path}: no job here. Check the name and the folder of runs.")
+        found = read_json(path, Order, "a job of this version of crowdbench", error=LaunchError)
         if found.schema > SCHEMA:
             raise LaunchError(f"{path}: a newer version of crowdbench wrote this job; use that one.")
         return found

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from crowdbench.errors import CrowdbenchError, DataError, MissingDataError
+from crowdbench.errors import CrowdbenchError, DataError, InputError, MissingDataError
 from crowdbench.system.content import not_json, recognise, remedy_of
 from crowdbench.system.failures import reason, remedy
 from crowdbench.system.packing import GZIP, unpacked
@@ -42,6 +42,7 @@ LARGEST_DATA = 2 * GIB  # annotations, predictions, boxes; COCO's largest has 0.
 LARGEST_WEIGHTS = 64 * GIB  # of a network, with the optimizer's state
 LARGEST_NOTE = 64 << 20  # records, profiles, suites and tables
 _LONGEST_KEY = 100
+_PIECE = 1 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -54,7 +55,7 @@ def read_bytes(
         path: the file.
         what: it should be, for messages: ``"annotations"``, ``"the record of a run"``.
         limit: the most bytes that are taken into memory, packed and unpacked.
-        error: raised for content that is damaged or too large.
+        error: raised for content that is damaged or too large, and if it is no `InputError` for all else too.
 
     Raises:
         MissingDataError: there is no such file, it is a folder, a pipe or a device, or cannot be read.
@@ -204,24 +205,31 @@ def _not_text(data: bytes, fault: UnicodeDecodeError) -> str:
 
 
 def _read_regular(path: Path, what: str, limit: int, error: type[CrowdbenchError]) -> bytes:
+    # What is not there is an error of its own, unless the file is a plugin's or a cluster's.
+    missing = MissingDataError if issubclass(error, InputError) else error
     try:
         # Not to wait: opening a pipe that somebody left there would last for ever.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
         with open(descriptor, "rb") as file:  # noqa: PTH123
             mode = os.fstat(descriptor).st_mode
             if not stat.S_ISREG(mode):
-                raise MissingDataError(f"{path}: {kind_of(mode)}, not a file with {what}.")
+                raise missing(f"{path}: {kind_of(mode)}, not a file with {what}.")
             size = os.fstat(descriptor).st_size
             if size > limit:
                 raise error(f"{path}: {in_bytes(size)}; {what} of more than {in_bytes(limit)} are not read.")
-            data = file.read(limit + 1)
+            data = file.read(min(size, limit) + 1)
+            if len(data) > size:  # it grows, or the system does not know its size, as in /proc
+                pieces = [data]
+                while pieces[-1] and sum(map(len, pieces)) <= limit:
+                    pieces.append(file.read(_PIECE))
+                data = b"".join(pieces)
     except FileNotFoundError as failure:
-        raise MissingDataError(f"{path}: there is no such file ({what}). Check the path.") from failure
+        raise missing(f"{path}: there is no such file ({what}). Check the path.") from failure
     except IsADirectoryError as failure:
-        raise MissingDataError(f"{path}: this is a folder, not a file with {what}.") from failure
+        raise missing(f"{path}: this is a folder, not a file with {what}.") from failure
     except (OSError, ValueError, RuntimeError) as failure:  # also a null byte in the name
         words = f"{path}: cannot read {what} ({reason(failure)}). {remedy(failure)}"
-        raise MissingDataError(words.rstrip()) from failure
+        raise missing(words.rstrip()) from failure
     if len(data) > limit:
         raise error(f"{path}: {what} of more than {in_bytes(limit)} are not read.")
     return data

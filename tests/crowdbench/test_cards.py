@@ -82,7 +82,7 @@ def test_two_cards_of_one_method_are_refused_and_both_named(cards: Path) -> None
         pytest.param(('work = "mine"', 'work = "yours"'), r"there is no \[work\.yours\]", id="no such work"),
         pytest.param(("venue", "venu"), "unknown field `venu`", id="misspelled field"),
         pytest.param(('title = "Mine"\n', ""), "missing required field `title`", id="no title"),
-        pytest.param(("[method", "[[method"), "not as they must be", id="no TOML"),
+        pytest.param(("[method", "[[method"), "not the cards of stranger", id="no TOML"),
         pytest.param(('["Somebody"]', "[]"), "length >= 1", id="no authors"),
         pytest.param(("venue", 'code = "ftp://x"\nvenue'), "matching regex", id="no page"),
     ],

@@ -100,5 +100,5 @@ def test_a_faulty_file_is_refused_with_its_place(
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match=r"published\.yaml: cannot read"):
+    with pytest.raises(PluginError, match=r"published\.yaml: there is no such file"):
         read_published(tmp_path / FILE)

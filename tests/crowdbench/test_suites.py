@@ -125,7 +125,7 @@ def test_a_faulty_suite_is_refused_with_its_place(
 
 
 def test_a_suite_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.toml: cannot read the suite"):
+    with pytest.raises(InputError, match=r"none\.toml: there is no such file \(a suite\)"):
         load_suite(tmp_path / "none.toml")
 
 

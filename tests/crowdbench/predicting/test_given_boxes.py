@@ -195,4 +195,4 @@ def test_half_a_file_of_boxes_is_not_believed(predict: Predict, machine: Path) -
     (machine / "boxes.json").write_text('{"a.png": [[1, 2,')
     said = predict("toy-diagonal", "a.png", "--boxes", "boxes.json")
     assert said.status == 2
-    assert "boxes.json: not whole JSON" in said.err
+    assert "boxes.json: not boxes: not whole JSON" in said.err
