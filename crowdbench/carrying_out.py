@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from crowdbench.boxes import box_source
 from crowdbench.dataset import Dataset, dataset_class, load_dataset
+from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.errors import SettingsError, UnknownNameError
 from crowdbench.evaluation import Progress, evaluate, weights_of
 from crowdbench.method import NetworkMethod, load_method, refuse_network_options
@@ -170,6 +171,7 @@ def prepare(request: AnyRequest, on_progress: OnProgress | None = None) -> None:
     if isinstance(request, Request):
         method = load_method(request.method, request.dataset, **request.settings)
         refuse_network_options(type(method), method.name, request.precision, request.compiled)
+        require_boxes_fit(method.name, method.paradigm, box_source(request.boxes))
         weights_of(method, request.dataset, request.weights, on_progress)
         return
     method, recipe = checked_training(request)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from crowdbench.engine import hooks
 from crowdbench.method import Method, NetworkMethod, override
 from crowdbench.types import Instance, Sample
 
@@ -61,12 +62,12 @@ def complexity(method: NetworkMethod) -> Complexity:
     size = _image_size(single)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = single.network().eval()
+        network = hooks.build(single).eval()
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         sample = _drawn_sample(single, size, Path(folder) / "person.png")
-        batch = single.collate([single.prepare(sample)])
+        batch = hooks.collate(single, [hooks.prepare(single, sample)])
         with _every_product_counted() as counted:
-            single.predict(network, batch)
+            hooks.predict(single, network, batch, [sample])
     return Complexity(
         parameters=_count(network),
         trainable=_count(network, trainable=True),

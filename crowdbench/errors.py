@@ -12,7 +12,8 @@
     │   │   └── ImageError            an image that cannot be read, or is not what was promised
     │   ├── WeightsError              a checkpoint that is unsafe, unreadable or does not fit
     │   └── EngineUnavailableError    a scoring engine that is not installed
-    ├── PluginError                   an installed plugin that does not load, or two of one name
+    ├── PluginError                   an installed plugin that does not load or breaks its contract, or two of
+    │                                 one name; exit status 1
     ├── LaunchError                   a job that a cluster does not take, or that is not there; exit status 1
     └── RunError                      a run that could not go on; exit status 1
         ├── StoppedError              somebody stopped it; it can be continued
@@ -90,7 +91,15 @@ class EngineUnavailableError(InputError):
 
 
 class PluginError(CrowdbenchError):
-    """An installed plugin does not load, or two plugins claim one name."""
+    """An installed plugin does not load or breaks its contract, or two plugins claim one name.
+
+    Attributes:
+        raised: where the plugin's code raised something, the name of its class and those of its bases.
+        trace: where in the plugin's code that was, as Python prints it; for logs.
+    """
+
+    raised: tuple[str, ...] = ()
+    trace: str = ""
 
 
 class RunError(CrowdbenchError):

@@ -21,13 +21,15 @@ from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.checkpoints import load_weights, read_state_dict
 from crowdbench.current_job import current_job
 from crowdbench.dataset import Dataset
-from crowdbench.engine import recomputation
+from crowdbench.engine import hooks, recomputation
+from crowdbench.engine.box_use import require_boxes_fit
+from crowdbench.engine.calling import log_trace
 from crowdbench.engine.tidying import tidy, tidy_finished
 from crowdbench.engine.turns import Telling
 from crowdbench.errors import CrowdbenchError, InputError, MachineError, SettingsError, SupersededError
 from crowdbench.loading import refuse_unguarded_scripts
 from crowdbench.logfile import log_file
-from crowdbench.method import Method, NetworkMethod, refuse_network_options
+from crowdbench.method import Method, NetworkMethod, refuse_network_options, require_whole
 from crowdbench.parts import Parts
 from crowdbench.place import Place, device_of, place_in, processors
 from crowdbench.precision import Precision
@@ -115,6 +117,8 @@ def evaluate(
         RunError: the run could not go on; its parts are kept.
     """
     refuse_unguarded_scripts()
+    require_whole(method)
+    require_boxes_fit(method.name, method.paradigm, dataset.boxes)
     if limit is not None and limit < 1:
         raise SettingsError(f"limit must be at least 1, got {limit}.")
     refuse_network_options(type(method), method.name, precision, compiled)
@@ -346,9 +350,9 @@ def build_network(
     import torch
 
     torch.manual_seed(seed)
-    network = method.network()
+    network = hooks.build(method)
     if weights is not None:
-        load_weights(network, method.released_weights(read_state_dict(weights)), str(weights))
+        load_weights(network, hooks.released_weights(method, read_state_dict(weights)), str(weights))
     # Full float32 where float32 is asked for, and the same algorithm for the same shape every time.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
@@ -356,7 +360,7 @@ def build_network(
     if device.type == "cpu":
         keep_freed_memory()
     network = network.to(device).eval()
-    return method.for_inference(network, precision=precision, compiled=compiled)
+    return hooks.for_inference(method, network, precision=precision, compiled=compiled)
 
 
 @dataclass(frozen=True)
@@ -399,7 +403,7 @@ def _compute(
     `require` is asked before anything is written: whether this process's work still counts.
     """
     if weights is not None and not isinstance(method, NetworkMethod):
-        method.load(weights)
+        hooks.load(method, weights)
     network = (
         build_network(
             method,
@@ -413,7 +417,7 @@ def _compute(
         else None
     )
     samples = [dataset[index] for index in range(count)]
-    method.begin(samples, run.record.protocol.complete)
+    hooks.begin(method, samples, run.record.protocol.complete)
     # A top-down method has nothing to do where there is no box.
     asked = [s for s in samples if s.instances] if method.paradigm == "top-down" else samples
     batches = in_batches(asked, execution.batch_size, method.paradigm)
@@ -545,6 +549,7 @@ def _close(run: Run, error: BaseException) -> None:
     """Leave a record that says why the run stopped."""
     if isinstance(error, Exception):
         log.error("failed: %s", error, exc_info=None if isinstance(error, CrowdbenchError) else error)
+        log_trace(error)
         state, reason = "failed", f"{type(error).__name__}: {error}"
     else:
         log.warning("interrupted by %s", type(error).__name__)

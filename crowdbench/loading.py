@@ -15,6 +15,7 @@ from itertools import accumulate, pairwise
 from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any
 
+from crowdbench.engine import hooks
 from crowdbench.engine.loaders import Watch, hand_over_errors, without_workers
 from crowdbench.errors import CrowdbenchError, MachineError, RunError
 from crowdbench.method import Batch, NetworkMethod
@@ -48,14 +49,17 @@ class _Prepared:
 
     def prepared(self, asked: Any) -> Any:
         """The example of an image, by its position."""
-        return self.method.prepare(self.samples[asked])
+        return hooks.prepare(self.method, self.samples[asked])
 
     def collate(self, examples: list[Any]) -> Any:
         """The method's batch, or the first error."""
         for example in examples:
             if isinstance(example, CrowdbenchError):
                 return example
-        return self.method.collate(examples)
+        try:
+            return hooks.collate(self.method, examples)
+        except CrowdbenchError as error:
+            return error
 
 
 class _Augmented(_Prepared):
@@ -68,7 +72,8 @@ class _Augmented(_Prepared):
     def prepared(self, asked: Any) -> Any:
         """The example of an image in an epoch."""
         epoch, position = asked
-        return self.method.prepare(self.samples[position], example_generator(self.seed, epoch, position))
+        rng = example_generator(self.seed, epoch, position)
+        return hooks.prepare(self.method, self.samples[position], rng)
 
 
 def load_batches(

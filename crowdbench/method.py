@@ -13,7 +13,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_type_hints
 
 import msgspec
 import numpy as np
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from crowdbench import plugins
 from crowdbench.checkpoints import load_weights
+from crowdbench.engine.calling import calling
 from crowdbench.errors import PluginError, SettingsError, UnknownNameError
 from crowdbench.precision import Precision
 from crowdbench.recipe import Recipe
@@ -235,6 +236,7 @@ def method_class(name: str) -> type[Method]:
     found = plugins.load("method", name)
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise PluginError(f"method {name!r} stands for {found!r}, which is no subclass of crowdbench.Method.")
+    require_contract(found, name)
     return found
 
 
@@ -250,6 +252,29 @@ def refuse_network_options(cls: type[Method], name: str, precision: Precision, c
     raise SettingsError(
         f"{name} has no network that this bench runs, so {option} would change nothing. Leave it out."
     )
+
+
+def require_contract(cls: type[Method], name: str) -> None:
+    """See that a method's class says what the bench has to know of it.
+
+    Raises:
+        PluginError: its paradigm is none, or its settings are no dataclass.
+    """
+    paradigm = getattr(cls, "paradigm", None)
+    known = get_args(Paradigm)
+    if not (isinstance(paradigm, str) and paradigm in known):
+        raise PluginError(
+            f"method {name!r}: {cls.__name__}.paradigm must be one of {', '.join(map(repr, known))}, "
+            + ("and is not set." if paradigm is None else f"and is {paradigm!r}.")
+        )
+    if not (isinstance(cls.Settings, type) and dataclasses.is_dataclass(cls.Settings)):
+        raise PluginError(
+            f"method {name!r}: {cls.__name__}.Settings must be a dataclass, as in @dataclass(frozen=True), "
+            f"and is {cls.Settings!r}."
+        )
+    missing = sorted(getattr(cls, "__abstractmethods__", ()))
+    if missing:
+        raise PluginError(f"method {name!r}: {cls.__name__} does not define {', '.join(missing)}.")
 
 
 def load_method(name: str, dataset: "str | Dataset", **settings: Any) -> Method:
@@ -268,8 +293,73 @@ def load_method(name: str, dataset: "str | Dataset", **settings: Any) -> Method:
 
     cls = method_class(name)
     opened = dataset_class(dataset) if isinstance(dataset, str) else dataset
-    published = cls.published_settings(opened.name, opened.keypoints)
-    return cls(opened.keypoints, override(published, settings, of=name), name)
+    published = published_settings(cls, name, opened.name, opened.keypoints)
+    configured = override(published, settings, of=name)
+    with calling(name, "__init__"):
+        method = cls(opened.keypoints, configured, name)
+    require_whole(method)
+    return method
+
+
+def published_settings(cls: type[Method], name: str, dataset: str, keypoints: KeypointSet) -> Any:
+    """`Method.published_settings`.
+
+    Raises:
+        PluginError: it raised something, or did not return an instance of a dataclass.
+    """
+    with calling(name, "published_settings"):
+        found = cls.published_settings(dataset, keypoints)
+    settings_as_values(found, f"{name}: published_settings")
+    return found
+
+
+def require_whole(method: Method) -> None:
+    """See that a method is what the bench takes it for, whoever has built it.
+
+    Raises:
+        PluginError: it is no method, its class breaks the contract, or it lacks keypoints, settings or name.
+    """
+    if not isinstance(method, Method):
+        raise PluginError(f"{method!r} is no instance of crowdbench.Method.")
+    name = getattr(method, "name", None)
+    if not (isinstance(name, str) and name):
+        raise PluginError(
+            f"{type(method).__name__} has no name; its __init__ must call that of crowdbench.Method, which "
+            "sets keypoints, settings and name."
+        )
+    require_contract(type(method), name)
+    if not isinstance(getattr(method, "keypoints", None), KeypointSet) or not hasattr(method, "settings"):
+        raise PluginError(
+            f"{name}: {type(method).__name__}.__init__ must call that of crowdbench.Method, which sets "
+            "keypoints, settings and name."
+        )
+    settings_as_values(method.settings, f"{name}: settings")
+
+
+def settings_as_values(settings: Any, whose: str) -> dict[str, Any]:
+    """Settings as they are written into records.
+
+    Args:
+        settings: an instance of a dataclass.
+        whose: names it in messages.
+
+    Raises:
+        PluginError: it is none, has values that JSON has not, or a ``flip_test`` or ``input_size`` of another
+            kind than protocols have.
+    """
+    if not dataclasses.is_dataclass(settings) or isinstance(settings, type):
+        raise PluginError(f"{whose} must be an instance of a dataclass, not {settings!r}.")
+    try:
+        values: dict[str, Any] = msgspec.to_builtins(settings, str_keys=True)
+        msgspec.json.encode(values)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise PluginError(f"{whose}: a value cannot be written into a record ({error}).") from error
+    for name, kind in (("flip_test", bool | None), ("input_size", tuple[int, int] | None)):
+        try:
+            msgspec.convert(values.get(name), kind)
+        except msgspec.ValidationError as error:
+            raise PluginError(f"{whose}: {name} is {values[name]!r}: {error}.") from error
+    return values
 
 
 def override(settings: Any, changes: Mapping[str, Any], *, of: str) -> Any:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crowdbench.batching import in_batches
-from crowdbench.errors import RunError, ShapeError
+from crowdbench.engine import hooks
+from crowdbench.errors import RunError
 from crowdbench.loading import load_batches
 from crowdbench.method import Method, NetworkMethod
 from crowdbench.precision import Precision, autocast
@@ -50,7 +51,7 @@ def predict_batches(
         For each batch, the poses of each of its images.
 
     Raises:
-        ShapeError: the method broke its contract: poses of another number of images or keypoints.
+        PluginError: the method raised something, or broke its contract.
         RunError: memory ran out twice.
     """
     if isinstance(method, NetworkMethod):
@@ -59,10 +60,8 @@ def predict_batches(
         predicting = _Predicting(method, network, device, precision, workers)
         found = predicting.within_memory(batches, batch_size, on_halved)
     else:
-        found = ([method.estimate_sample(sample) for sample in batch] for batch in batches)
-    for batch, poses in zip(batches, found, strict=True):
-        _check(method, batch, poses)
-        yield poses
+        found = ([hooks.estimate(method, sample) for sample in batch] for batch in batches)
+    yield from found
 
 
 class _Predicting:
@@ -86,7 +85,7 @@ class _Predicting:
         self, batches: Sequence[Sequence[Sample]], size: int, on_halved: Callable[[int], None]
     ) -> Iterator[list[list[Pose]]]:
         """The poses of each batch; from where memory runs out on, batches are cut to half their size."""
-        self.method.at_once(size)
+        hooks.at_once(self.method, size)
         done = 0
         try:
             for poses in self.all_of(batches):
@@ -94,7 +93,7 @@ class _Predicting:
                 done += 1
             return
         except Exception as error:
-            if not _is_out_of_memory(error):
+            if not hooks.is_out_of_memory(error):
                 raise
             reason = _first_line(error)
         # Outside the except block: the traceback held on to everything that was in memory.
@@ -102,14 +101,14 @@ class _Predicting:
         half = max(1, size // 2)
         log.warning("out of memory with batches of %d; going on with batches of %d. (%s)", size, half, reason)
         on_halved(half)
-        self.method.at_once(half)
+        hooks.at_once(self.method, half)
         remaining = [in_batches(batch, half, self.method.paradigm) for batch in batches[done:]]
         try:
             found = self.all_of([part for parts in remaining for part in parts])
             for parts in remaining:
                 yield [poses for _ in parts for poses in next(found)]
         except Exception as error:
-            if not _is_out_of_memory(error):
+            if not hooks.is_out_of_memory(error):
                 raise
             raise RunError(
                 f"out of memory with batches of {size}, and again with batches of {half}: "
@@ -123,9 +122,11 @@ class _Predicting:
         import torch
 
         pin = self.device.type == "cuda"
-        for batch in load_batches(self.method, batches, workers=self.workers, pin_memory=pin):
+        loaded = load_batches(self.method, batches, workers=self.workers, pin_memory=pin)
+        for samples, batch in zip(batches, loaded, strict=True):
             with torch.inference_mode(), autocast(self.device, self.precision):
-                yield self.method.predict(self.network, batch)
+                found = hooks.predict(self.method, self.network, batch, samples)
+            yield found
 
     def _free(self) -> None:
         import torch
@@ -134,31 +135,8 @@ class _Predicting:
             torch.cuda.empty_cache()
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    import torch
-
-    # PyTorch has a class of its own for accelerators only.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
-
-
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _check(method: Method, batch: Sequence[Sample], poses: Sequence[Sequence[Pose]]) -> None:
-    if len(poses) != len(batch):
-        raise ShapeError(
-            f"{type(method).__name__} returned poses of {len(poses)} images for {len(batch)} images."
-        )
-    for sample, found in zip(batch, poses, strict=True):
-        for pose in found:
-            if len(pose.keypoints) != method.keypoints.count:
-                raise ShapeError(
-                    f"{type(method).__name__} returned {len(pose.keypoints)} keypoints on image "
-                    f"{sample.image_id}; {method.keypoints.name} has {method.keypoints.count}."
-                )
 
 
 def as_results(sample: Sample, poses: Sequence[Pose], *, with_boxes: bool = False) -> list[msgspec.Raw]:

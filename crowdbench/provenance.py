@@ -17,8 +17,9 @@ import msgspec
 
 from crowdbench import machine, plugins
 from crowdbench.dataset import Dataset
+from crowdbench.engine import hooks
 from crowdbench.hashing import file_digest
-from crowdbench.method import Method
+from crowdbench.method import Method, published_settings, settings_as_values
 from crowdbench.precision import Precision
 from crowdbench.record import Code, Protocol, Record, Weights, identity
 from crowdbench.run_directory import Run
@@ -61,8 +62,10 @@ def new_record(
         code: as `code_used` found it.
         command: for the record; None takes this process's.
     """
-    settings = msgspec.to_builtins(method.settings)
-    published = msgspec.to_builtins(method.published_settings(dataset.name, dataset.keypoints))
+    settings = settings_as_values(method.settings, f"{method.name}: settings")
+    published = msgspec.to_builtins(
+        published_settings(type(method), method.name, dataset.name, dataset.keypoints)
+    )
     origin = Weights(weights.source, weights.sha256)
     protocol = Protocol(
         dataset=dataset.name,
@@ -76,7 +79,7 @@ def new_record(
         training_data=weights.training_data,
         changed_settings={name: value for name, value in settings.items() if value != published.get(name)},
     )
-    protocol = dataclasses.replace(protocol, **method.known_protocol())
+    protocol = hooks.known_protocol(method, protocol)
     replayed = not method.reads_images
     versions = machine.versions(method.computed_with)
     if execution.device.type == "cuda" and not replayed:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from crowdbench.asked import Asked
+from crowdbench.boxes import box_source
+from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.errors import CrowdbenchError, InputError, MissingDataError, PluginError, UnknownNameError
 from crowdbench.jobs import Job, Resources
 from crowdbench.launch import Queue
@@ -240,7 +242,11 @@ def carry_out(cells: Sequence[Cell], launch: Callable[[AnyRequest], Run | None])
 
     Yields:
         What became of each cell, when it is known.
+
+    Raises:
+        SettingsError: a run's boxes do not go with its method; nothing is computed then.
     """
+    _require_boxes_fit(cells)
     for cell in cells:
         if cell.state in ("done", "missing"):
             yield _passed_over(cell)
@@ -253,6 +259,17 @@ def carry_out(cells: Sequence[Cell], launch: Callable[[AnyRequest], Run | None])
             title = f"{cell.request.method} on {cell.request.dataset}"
             log.error("%s failed: %s", title, error, exc_info=None if known else error)
             yield Outcome(cell, error=str(error) if known else f"{type(error).__name__}: {error}")
+
+
+def _require_boxes_fit(cells: Sequence[Cell]) -> None:
+    """Refuse a sweep that would run a method with boxes which it does not take."""
+    for cell in cells:
+        asked = cell.request
+        # Annotated boxes go with every method; only for others is a method worth importing here.
+        if cell.run is not None or not isinstance(asked, Request) or asked.boxes == "gt":
+            continue
+        with suppress(PluginError, UnknownNameError):  # a method that is missing is the cell's own matter
+            require_boxes_fit(asked.method, method_class(asked.method).paradigm, box_source(asked.boxes))
 
 
 def _passed_over(cell: Cell) -> Outcome:
@@ -282,7 +299,9 @@ def hand_over(
 
     Raises:
         LaunchError: the queue does not take them.
+        SettingsError: a run's boxes do not go with its method.
     """
+    _require_boxes_fit(cells)
     ready = [cell for cell in cells if cell.state not in ("done", "missing")]
     requests = [cell.request for cell in ready]
     submitted = iter(submit(queue, requests, resources, at_once=at_once, retry=retry) if ready else [])

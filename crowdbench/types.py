@@ -4,8 +4,10 @@ All are frozen and check their shapes on entry. Image coordinates are float pixe
 x right, y down, with (0, 0) at the centre of the top left pixel. Boxes are (x, y, width, height).
 """
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +22,7 @@ FloatArray = NDArray[np.float64]
 
 
 def _frozen_array(value: object, shape: tuple[int | None, ...], what: str) -> FloatArray:
-    array = np.array(value, dtype=np.float64)
+    array = _numbers(value, what)
     fits = array.ndim == len(shape) and all(
         want is None or want == have for want, have in zip(shape, array.shape, strict=True)
     )
@@ -29,6 +31,20 @@ def _frozen_array(value: object, shape: tuple[int | None, ...], what: str) -> Fl
         raise ShapeError(f"{what} must have shape {wanted}, got {array.shape}.")
     array.flags.writeable = False
     return array
+
+
+def _numbers(value: object, what: str) -> FloatArray:
+    """A new array of what is given; strings, complex numbers, objects and ragged lists are no numbers."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "fiu":
+            return array.astype(np.float64)
+        if not array.size:
+            return np.zeros(array.shape)
+        found = f"values of the type {array.dtype}"
+    except Exception as error:  # of NumPy, or of whatever is asked to be an array
+        found = f"a {type(value).__name__} that NumPy cannot make an array of ({error})"
+    raise ShapeError(f"{what} must be an array of real numbers, got {found}.")
 
 
 @dataclass(frozen=True)
@@ -181,9 +197,21 @@ class Pose:
 
     def __post_init__(self) -> None:
         keypoints = _frozen_array(self.keypoints, (None, 3), "keypoints of a pose")
-        if not (np.isfinite(keypoints).all() and np.isfinite(self.score)):
+        if not isinstance(self.score, Real):
+            raise ShapeError(
+                f"the score of a pose must be a number, got {type(self.score).__name__}. "
+                "Write float(score) where it is the one number of an array or tensor."
+            )
+        try:
+            score = float(self.score)
+        except OverflowError:
+            score = math.inf
+        if not (np.isfinite(keypoints).all() and math.isfinite(score)):
             raise ShapeError("a pose must be finite: NaN or infinity in its keypoints or its score.")
         object.__setattr__(self, "keypoints", keypoints)
-        object.__setattr__(self, "score", float(self.score))
+        object.__setattr__(self, "score", score)
         if self.box_xywh is not None:
-            object.__setattr__(self, "box_xywh", _frozen_array(self.box_xywh, (4,), "box of a pose"))
+            box = _frozen_array(self.box_xywh, (4,), "box of a pose")
+            if not np.isfinite(box).all():
+                raise ShapeError("a pose must be finite: NaN or infinity in its box.")
+            object.__setattr__(self, "box_xywh", box)

@@ -18,6 +18,7 @@ import msgspec
 
 from crowdbench.carrying_out import evaluate_as_asked, train_as_asked
 from crowdbench.current_job import current_job
+from crowdbench.engine.calling import log_trace
 from crowdbench.errors import (
     CrowdbenchError,
     InputError,
@@ -178,6 +179,7 @@ def _failed(keeper: "_StateKeeper", reason: str, cause: Cause) -> Outcome:
 def _report(error: Exception) -> None:
     known = isinstance(error, CrowdbenchError)
     log.error("failed: %s", error, exc_info=None if known else error)
+    log_trace(error)
 
 
 def first_line(error: BaseException) -> str:
@@ -194,10 +196,15 @@ def cause_of(error: BaseException) -> Cause:
     """Whether a failure lies in the machine, in what was asked for, or in the code."""
     if isinstance(error, MachineError | OSError | MemoryError):
         return "machine"
-    if isinstance(error, InputError | PluginError | RunError):
+    raised = error.raised if isinstance(error, PluginError) else ()
+    if {"OSError", "MemoryError"} & set(raised):
+        return "machine"
+    if not raised and isinstance(error, InputError | PluginError | RunError):
         return "input"
     text = str(error)
-    if isinstance(error, RuntimeError) and any(sign in text for sign in _SIGNS_OF_A_BROKEN_MACHINE):
+    if (isinstance(error, RuntimeError) or "RuntimeError" in raised) and any(
+        sign in text for sign in _SIGNS_OF_A_BROKEN_MACHINE
+    ):
         return "machine"
     return "bug"
 

@@ -117,13 +117,14 @@ def convert(file: Path, out: Path, method: str | None, dataset: str | None) -> N
         raise click.UsageError("--method and --dataset belong together.")
     network = None
     if method is not None and dataset is not None:
+        from crowdbench.engine import hooks
         from crowdbench.errors import SettingsError
         from crowdbench.method import NetworkMethod, load_method
 
         loaded = load_method(method, dataset)
         if not isinstance(loaded, NetworkMethod):
             raise SettingsError(f"{method} has no network that weights could fit.")
-        network = loaded.network()
+        network = hooks.build(loaded)
     rewrite(file, out, network)
     click.echo(out)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crowdbench.batching import default_batch_size, in_batches
+from crowdbench.engine import hooks
 from crowdbench.errors import SettingsError
 from crowdbench.evaluation import build_network, weights_of
 from crowdbench.machine import emulates, pick_device
@@ -78,7 +79,7 @@ class Estimator:
         if isinstance(method, NetworkMethod):
             network = build_network(method, found.path, seed=seed, device=target, precision=precision)
         elif found.path is not None:
-            method.load(found.path)
+            hooks.load(method, found.path)
         return cls(method, network, size, target, precision, found)
 
     def poses(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, list[Pose]]]:
@@ -87,7 +88,7 @@ class Estimator:
         Pictures are batched as a run batches its images, and are asked for only as they are needed.
 
         Raises:
-            ShapeError: the method broke its contract.
+            PluginError: the method broke its contract.
             RunError: memory ran out with the smallest batches.
         """
         for waiting in self._batched(pictures):

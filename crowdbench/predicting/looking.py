@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from crowdbench import __version__
 from crowdbench.drawing import draw_on, person_colours
+from crowdbench.engine import hooks
 from crowdbench.errors import DataError, InputError, RunError, SettingsError
 from crowdbench.evaluation import Progress
 from crowdbench.files import write_whole
@@ -204,7 +205,7 @@ class _Work:
                     Sample(p.image_id, p.path, p.width, p.height, p.instances, box_source=p.box_source)
                 )
         self.turned.clear()
-        self.method.begin(told, complete=False)
+        hooks.begin(self.method, told, complete=False)
 
     def _pictures(self, paths: Sequence[Path]) -> Iterator[Picture]:
         """Those that can be read."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from crowdbench.errors import CrowdbenchError
+from crowdbench.errors import CrowdbenchError, PluginError, ShapeError
 
 SubjectT = TypeVar("SubjectT")
 
@@ -94,6 +94,11 @@ def carry_out_all(
 ) -> Iterator[Finding]:
     """Ask all questions, or one."""
     return (carry_out(check, subject) for check in checks if only in (None, check.name))
+
+
+def is_not_finite(error: BaseException) -> bool:
+    """Whether a method was stopped because a pose of it has NaN or infinity in it."""
+    return isinstance(error, PluginError | ShapeError) and "must be finite" in str(error)
 
 
 def described(error: BaseException) -> str:

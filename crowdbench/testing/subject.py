@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.batching import default_batch_size
-from crowdbench.errors import ShapeError
 from crowdbench.evaluation import build_network
 from crowdbench.method import Method, NetworkMethod
 from crowdbench.precision import Precision
 from crowdbench.prediction import predict_batches
 from crowdbench.testing.agreement import by_box
-from crowdbench.testing.outcome import Unanswerable, described
+from crowdbench.testing.outcome import Unanswerable, described, is_not_finite
 from crowdbench.testing.pictures import write_image
 from crowdbench.testing.scenes import Scene, draw_crowd
 from crowdbench.types import FloatArray, Instance, Pose, Sample
@@ -230,7 +229,7 @@ class MethodSubject:
             Unanswerable: it does not.
         """
         error = self.first_answer
-        if isinstance(error, ShapeError) and "finite" in str(error):
+        if isinstance(error, Exception) and is_not_finite(error):
             raise Unanswerable("there are no poses to compare; see the check finite")
         if isinstance(error, Exception):
             raise Unanswerable("the method does not run on an ordinary image; see the check ordinary")

@@ -19,6 +19,7 @@ from crowdbench import machine
 from crowdbench.allocation import keep_freed_memory
 from crowdbench.checkpoints import read_state_dict
 from crowdbench.dataset import Dataset
+from crowdbench.engine import hooks
 from crowdbench.errors import CrowdbenchError, MachineError, MissingDataError, StoppedError, SupersededError
 from crowdbench.loading import load_training_batches, refuse_unguarded_scripts
 from crowdbench.logfile import log_file
@@ -108,8 +109,8 @@ def train(
     target = device_of(device, place)
     if compiled:
         machine.require_compiler(target)
-    recipe = recipe or type(method).published_recipe(dataset.name, dataset.keypoints)
-    method.train_with(recipe)
+    recipe = recipe or hooks.published_recipe(method, dataset.name, dataset.keypoints)
+    hooks.train_with(method, recipe)
     samples = worth_training_on(dataset, limit, recipe.least_keypoints)
     found = resolve_weights(
         start if start is not None else recipe.start or "none",
@@ -253,10 +254,10 @@ class _Training:
         device = self.way.device
         if device.type == "cpu":
             keep_freed_memory()
-        network = self.method.network()
+        network = hooks.build(self.method)
         set_names: list[str] = []
         if self.start is not None:
-            set_names = self.method.start_from(network, read_state_dict(self.start), str(self.start))
+            set_names = hooks.start_from(self.method, network, read_state_dict(self.start), str(self.start))
             log.info("begins with %d tensors of %s", len(set_names), self.start)
         parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)
         self._note(started_tensors=len(set_names), parameters=parameters)
@@ -486,6 +487,6 @@ def recipe_with(method: NetworkMethod, dataset: str, changes: Mapping[str, Any])
     Raises:
         SettingsError: no such value, with the nearest names; or one of the wrong kind.
     """
-    published = type(method).published_recipe(dataset, method.keypoints)
+    published = hooks.published_recipe(method, dataset, method.keypoints)
     changed: Recipe = override(published, changes, of=f"the recipe of {method.name}")
     return changed

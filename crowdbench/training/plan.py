@@ -12,9 +12,10 @@ import numpy as np
 
 from crowdbench import machine, plugins
 from crowdbench.dataset import Dataset
+from crowdbench.engine import hooks
 from crowdbench.errors import SettingsError
 from crowdbench.hashing import file_digest
-from crowdbench.method import NetworkMethod
+from crowdbench.method import NetworkMethod, settings_as_values
 from crowdbench.place import Place, processors
 from crowdbench.precision import Precision
 from crowdbench.recipe import Recipe
@@ -86,10 +87,10 @@ def new_record(
 ) -> TrainingRecord:
     applied = msgspec.to_builtins(recipe)
     not_applied = applied.pop("not_applied")
-    published = msgspec.to_builtins(type(method).published_recipe(dataset.name, dataset.keypoints))
+    published = msgspec.to_builtins(hooks.published_recipe(method, dataset.name, dataset.keypoints))
     plugin = plugins.installed("method").get(method.name)
     origin = plugin.origin if isinstance(plugin, plugins.Plugin) else type(method).__module__
-    settings = msgspec.to_builtins(method.settings)
+    settings = settings_as_values(method.settings, f"{method.name}: settings")
     annotations = file_digest(dataset.annotation_file)
     facts = {
         "method": method.name,

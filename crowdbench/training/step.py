@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from crowdbench.engine import hooks
 from crowdbench.errors import RunError, SettingsError
 from crowdbench.method import Batch, NetworkMethod
 from crowdbench.precision import Precision, autocast
@@ -102,7 +103,7 @@ class Trainer:
         rate = self.recipe.rate(epoch) * min(1.0, (step + 1) / max(1, self.recipe.warmup_steps))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        persons = [self.method.counted(batch) for batch in batches]
+        persons = [hooks.counted(self.method, batch) for batch in batches]
         try:
             found = [
                 self._backward(batch, weight, last=index == len(batches) - 1)
@@ -137,7 +138,7 @@ class Trainer:
         quiet = nullcontext() if last or self._called is self.network else self._called.no_sync()  # type: ignore[operator]
         with quiet:
             with autocast(self.processes.device, self.precision):
-                losses = self.method.loss(self._called, batch)
+                losses = hooks.loss(self.method, self._called, batch)
             total = torch.stack([loss.float() for loss in losses.values()]).sum()
             self.scaler.scale(total * weight).backward()  # type: ignore[no-untyped-call]
         return {name: loss.detach() for name, loss in losses.items()}

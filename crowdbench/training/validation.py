@@ -9,6 +9,7 @@ import msgspec
 
 from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.dataset import Dataset
+from crowdbench.engine import hooks
 from crowdbench.errors import StoppedError
 from crowdbench.files import gzipped, write_whole
 from crowdbench.method import NetworkMethod
@@ -58,7 +59,7 @@ def validate(
 
     device = processes.device
     copied = _fresh(method, network, weights).to(device).eval()
-    fast = method.for_inference(copied, precision=precision)
+    fast = hooks.for_inference(method, copied, precision=precision)
     count = len(dataset) if limit is None else min(limit, len(dataset))
     samples = [dataset[index] for index in range(count)]
     top_down = method.paradigm == "top-down"

@@ -12,7 +12,7 @@ from toy_method import BoxCentre, ToyNetwork, ToySettings, WrongCount
 
 from crowdbench import evaluate, load_dataset
 from crowdbench.dataset import Dataset
-from crowdbench.errors import MissingDataError, RunError, SettingsError, ShapeError, WeightsError
+from crowdbench.errors import MissingDataError, PluginError, RunError, SettingsError, WeightsError
 from crowdbench.run_directory import Run, find_runs
 from crowdbench.system.reading import read_bytes
 from crowdbench.types import Pose
@@ -181,7 +181,7 @@ def test_wrong_arguments_are_errors_before_anything_is_written(
 def test_a_method_that_returns_the_wrong_number_of_keypoints_is_stopped(
     dataset: Dataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(ShapeError, match="13 keypoints"):
+    with pytest.raises(PluginError, match=r"WrongCount: estimate returned 13 keypoints for image 100001"):
         evaluate(WrongCount(dataset.keypoints, WrongCount.Settings()), dataset, out=tmp_path, limit=2)
 
 
@@ -197,11 +197,11 @@ def test_a_crash_in_a_method_keeps_finished_batches(dataset: Dataset, tmp_path: 
 
     arguments: dict[str, Any] = {"out": tmp_path, "limit": 6, "batch_size": 1}
     method = Crashes(dataset.keypoints, Crashes.Settings())
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(PluginError, match="estimate raised ZeroDivisionError on image"):
         evaluate(method, dataset, **arguments)
     (run,) = find_runs(tmp_path)
     assert run.record.state == "failed"
-    assert "ZeroDivisionError: broken" in (run.record.reason or "")
+    assert "ZeroDivisionError on image 100004 (100004.jpg): broken" in (run.record.reason or "")
     assert evaluate(method, dataset, **arguments).record.state == "done"
     assert Crashes.calls == 4 + 3
 
@@ -279,7 +279,7 @@ def test_an_error_that_is_not_about_memory_is_not_tried_again(
         raise RuntimeError("shapes do not fit")
 
     monkeypatch.setattr(Hungry, "predict", broken)
-    with pytest.raises(RuntimeError, match="shapes do not fit"):
+    with pytest.raises(PluginError, match="predict raised RuntimeError.*shapes do not fit"):
         hungry(dataset, tmp_path, batch_size=8)
     assert len(calls) == 1
 

@@ -141,10 +141,11 @@ def test_little_shared_memory_is_recognized(error: Exception) -> None:
     assert "--shm-size" in str(loaders.without_workers(error))
 
 
-def test_a_bug_in_a_method_keeps_its_traceback(dataset: Any) -> None:
+def test_a_bug_in_a_method_names_the_image_and_keeps_its_trace(dataset: Any) -> None:
     method = HasABug(dataset.keypoints, ToySettings())
-    with pytest.raises(KeyError, match="a bug"):
+    with pytest.raises(PluginError, match=r"prepare raised KeyError on image 1 .*a bug") as caught:
         list(load_batches(method, batches(dataset), workers=1, pin_memory=False))
+    assert "in prepare" in caught.value.trace
 
 
 def test_threads_of_this_process_do_not_hang_the_workers(dataset: Any) -> None:

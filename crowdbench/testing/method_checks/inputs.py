@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.errors import ShapeError
 from crowdbench.testing.comparison import changed, equal
-from crowdbench.testing.outcome import Check, Failed, Outcome, Passed, described
+from crowdbench.testing.outcome import Check, Failed, Outcome, Passed, described, is_not_finite
 from crowdbench.testing.pictures import write_image, write_palette_png
 from crowdbench.testing.scenes import Scene, background
 from crowdbench.testing.subject import MethodSubject
@@ -27,7 +26,7 @@ def check_ordinary(subject: MethodSubject) -> Outcome:
     """One drawn scene, through the bench's own loop, which checks numbers of images and keypoints."""
     found = subject.first_answer
     if isinstance(found, Exception):
-        if _is_not_finite(found):
+        if is_not_finite(found):
             return Passed("as far as the check finite lets it")
         return Failed(
             "poses of an ordinary image", subject.failure(), "nothing else can be said of the method."
@@ -45,7 +44,7 @@ def check_ordinary(subject: MethodSubject) -> Outcome:
 def check_finite(subject: MethodSubject) -> Outcome:
     """A drawn scene, and images that are black, white and grey all over, whose contrast is 0."""
     first = subject.first_answer
-    if isinstance(first, Exception) and _is_not_finite(first):
+    if isinstance(first, Exception) and is_not_finite(first):
         return _not_finite(first, "on an ordinary image")
     scene = subject.small[0]
     for level in (0, 128, 255):
@@ -53,14 +52,10 @@ def check_finite(subject: MethodSubject) -> Outcome:
         try:
             subject.answer(subject.sample(plain))
         except Exception as error:
-            if _is_not_finite(error):
+            if is_not_finite(error):
                 return _not_finite(error, f"on an image that is {level} everywhere")
             return Failed(f"poses of an image that is {level} everywhere", described(error), _WHY_CRASH)
     return Passed()
-
-
-def _is_not_finite(error: Exception) -> bool:
-    return isinstance(error, ShapeError) and "must be finite" in str(error)
 
 
 def _not_finite(error: Exception, where: str) -> Failed:

@@ -419,7 +419,7 @@ def test_a_cell_that_failed_by_its_own_fault_is_handed_over_again_only_with_retr
         status, out, err = crowdbench(*sweep, "--on", "toys", "--wait")
         assert status == 1
         assert "1 of 1 runs are not done: 1 failed, 0 lack something" in err
-        assert "[1] WrongCount returned 13 keypoints" in out
+        assert "[1] toy-wrong-count: estimate returned 13 keypoints" in out
         assert len(toys.handed_over()) == 1
     (toys.queue / "held").touch()
     status, out, _ = crowdbench(*sweep, "--on", "toys", "--retry")

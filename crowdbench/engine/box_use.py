@@ -1,0 +1,31 @@
+"""Do a run's boxes go with its method? Asked before anything is computed, wherever a run begins."""
+
+from crowdbench.boxes import BoxSource, DetectorBoxes, NoBoxes
+from crowdbench.errors import SettingsError
+from crowdbench.types import Paradigm
+
+
+def require_boxes_fit(method: str, paradigm: Paradigm, boxes: BoxSource) -> None:
+    """See that a method that works in boxes has some, and that nobody gives them to one that does not.
+
+    Ground-truth boxes are what a dataset is opened with where nothing else is said; methods that find
+    persons by themselves are not shown them.
+
+    Args:
+        method: its name.
+        paradigm: of the method.
+        boxes: of the run.
+
+    Raises:
+        SettingsError: they do not go together; says what to pass instead.
+    """
+    if paradigm == "top-down" and isinstance(boxes, NoBoxes):
+        raise SettingsError(
+            f"{method} is a top-down method: it looks for a person in each box, and without boxes it would "
+            "find nobody.\nPass --boxes gt, or a detector's results file."
+        )
+    if paradigm != "top-down" and isinstance(boxes, DetectorBoxes):
+        raise SettingsError(
+            f"{method} is a {paradigm} method: it finds the persons by itself and takes no boxes; those of "
+            f"{boxes.path} would change nothing.\nLeave --boxes out, or pass --boxes none."
+        )

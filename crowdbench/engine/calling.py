@@ -1,0 +1,142 @@
+"""Calls into the code of plugins: whatever happens in there is reported as the plugin's doing.
+
+Every call of a method's, a dataset's or a launcher's code goes through `calling`.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from crowdbench.errors import CrowdbenchError, PluginError, ShapeError
+from crowdbench.system.text import plain_lines
+
+log = logging.getLogger("crowdbench")
+
+# Those that people and schedulers stop a process with; their handlers raise KeyboardInterrupt or SystemExit.
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def calling(
+    plugin: str, hook: str, where: str = "", *, passing: Callable[[BaseException], bool] = lambda _: False
+) -> Iterator[None]:
+    """Run a plugin's code.
+
+    What it raises becomes a `PluginError`, also where it is no `Exception`: a `SystemExit` of a plugin would
+    end the command as if all were well. Two things pass unchanged: errors of the product's own, which plugins
+    raise on purpose (but for `ShapeError`: an array of a wrong shape is the plugin's), and a signal that asks
+    this process to stop. What the plugin prints goes to stderr, and the working directory stays what it was.
+
+    Args:
+        plugin: its name, for messages.
+        hook: the function of it that is called.
+        where: on what, as in ``"image 5"``.
+        passing: which other errors pass unchanged, because the caller knows what to do about them.
+
+    Raises:
+        PluginError: the code raised something.
+    """
+    with _signals_noted() as signals, _surroundings_kept(plugin, hook):
+        try:
+            yield
+        except BaseException as error:
+            if signals and not isinstance(error, Exception):
+                raise
+            if isinstance(error, CrowdbenchError) and not isinstance(error, ShapeError):
+                raise
+            if passing(error):
+                raise
+            raise _as_plugin_error(error, plugin, hook, where) from error
+
+
+def _as_plugin_error(error: BaseException, plugin: str, hook: str, where: str) -> PluginError:
+    on = f" on {where}" if where else ""
+    text = str(error).strip()
+    if isinstance(error, ShapeError):
+        said = f"{plugin}: {hook}{on}: {text}"
+    else:
+        said = f"{plugin}: {hook} raised {type(error).__name__}{on}" + (f": {text}" if text else ".")
+        said += _place_of(error)
+    found = PluginError(plain_lines(said))
+    found.raised = tuple(cls.__name__ for cls in type(error).__mro__)
+    found.trace = "".join(traceback.format_exception(error))
+    return found
+
+
+def _place_of(error: BaseException) -> str:
+    """The last line of the plugin's own code: neither the bench's nor that of libraries which it calls."""
+    bench = str(Path(__file__).parents[1]) + os.sep
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(bench) and not frame.filename.endswith("contextlib.py")
+    ]
+    if not frames:
+        return ""
+    folder = str(Path(frames[0].filename).parent)
+    last = [frame for frame in frames if frame.filename.startswith(folder)][-1]
+    return f"\nIt happened in {last.filename}:{last.lineno}, in {last.name}."
+
+
+def log_trace(error: BaseException) -> None:
+    """Write where a plugin's error came from into the log's file; terminals do not show it."""
+    trace = getattr(error, "trace", "")
+    if trace:
+        log.debug("the plugin's own trace:\n%s", trace)
+
+
+@contextmanager
+def _signals_noted() -> Iterator[list[int]]:
+    """The signals that come meanwhile and stop this process: they are no doing of the plugin."""
+    noted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted  # signals are handled in the main thread
+        return
+    before = {number: signal.getsignal(number) for number in _STOPPING}
+    handlers = {number: handler for number, handler in before.items() if callable(handler)}
+    noting = {number: _noting(handler, noted) for number, handler in handlers.items()}
+    for number, handler in noting.items():
+        signal.signal(number, handler)
+    try:
+        yield noted
+    finally:
+        for number, handler in noting.items():
+            if signal.getsignal(number) is handler:  # the plugin may have set its own
+                signal.signal(number, before[number])
+
+
+def _noting(handler: Callable[..., object], noted: list[int]) -> Callable[[int, FrameType | None], None]:
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        handler(number, frame)
+
+    return note
+
+
+@contextmanager
+def _surroundings_kept(plugin: str, hook: str) -> Iterator[None]:
+    folder = _working_directory()
+    try:
+        # What is printed must not get into a command's own output, which programs read.
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        now = _working_directory()
+        if folder is not None and now != folder:
+            os.chdir(folder)
+            log.warning("%s: %s changed the working directory to %s; it was changed back", plugin, hook, now)
+
+
+def _working_directory() -> str | None:
+    try:
+        return os.getcwd()  # noqa: PTH109  (as text, quickly)
+    except OSError:
+        return None
