@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -14,10 +14,10 @@ from crowdbench.annotation_file import ImageEntry, read_annotation_file
 from crowdbench.boxes import BoxSource, DetectorBoxes, GroundTruthBoxes
 from crowdbench.dataset import Dataset
 from crowdbench.detections import Detections
-from crowdbench.errors import AnnotationError, MissingDataError
+from crowdbench.errors import MissingDataError
 from crowdbench.geometry import clean_boxes
 from crowdbench.segmentation import Segmentation
-from crowdbench.swapped_sizes import swapped_sizes
+from crowdbench.swapped_sizes import SizesByImage
 from crowdbench.types import FloatArray, Instance, Sample
 
 log = logging.getLogger("crowdbench")
@@ -66,18 +66,33 @@ class CocoFormatDataset(Dataset):
         self.boxes = boxes
         self.has_annotations = split not in self.unannotated_splits
         self.keypoints = self.protocol.keypoints
-        content = read_annotation_file(annotation_file, self.keypoints.count, annotated=self.has_annotations)
+        content = read_annotation_file(annotation_file, self.protocol, annotated=self.has_annotations)
         self._images = content.images
         self._persons = content.persons
+        self.category_id = content.category_id
+        self._sizes = SizesByImage(self._images, self._persons, self._place)
         self._areas = self._counted_areas()
         self._predicted = self._which_are_predicted()
-        self.corrections = (*content.corrections, *self._mend_swapped_sizes())
-        for correction in self.corrections:
-            log.warning("%s", correction)
-        self._detections = (
-            Detections.read(boxes.path, {image.id for image in self._images})
-            if isinstance(boxes, DetectorBoxes)
-            else None
+        self._corrected_on_reading = content.corrections
+        self.corrections = content.corrections
+        self._detections = self.read_detections(boxes.path) if isinstance(boxes, DetectorBoxes) else None
+        self.warnings = (*content.warnings, *(self._detections.warnings if self._detections else ()))
+        for sentence in (*self.corrections, *self.warnings):
+            log.warning("%s", sentence)
+
+    def read_detections(self, path: Path) -> Detections:
+        """Read a detector's results file for this split.
+
+        Raises:
+            MissingDataError, DataError: see `Detections.read`.
+        """
+        persons = np.diff(self._persons.starts)
+        return Detections.read(
+            path,
+            {image.id for image in self._images},
+            category_id=self.category_id,
+            sizes={image.id: self._sizes.likely(at) for at, image in enumerate(self._images)},
+            with_persons=[i.id for i, count in zip(self._images, persons.tolist(), strict=True) if count],
         )
 
     @classmethod
@@ -157,22 +172,30 @@ class CocoFormatDataset(Dataset):
             instances, source = self._instances(index), "gt"
         else:
             instances, source = (), "none"
+        width, height = self._size(index)
         return Sample(
             image_id=image.id,
             path=self._place(image),
-            width=image.width,
-            height=image.height,
+            width=width,
+            height=height,
             instances=instances,
             crowd_index=image.crowd_index,
             box_source=source,  # type: ignore[arg-type]  # one of the three literals above
             ignored=self._ignored(index) if source == "gt" else (),
         )
 
+    def _size(self, index: int) -> tuple[int, int]:
+        size = self._sizes.of(index)
+        found = self._sizes.correction()
+        if found is not None:
+            self.corrections = (*self._corrected_on_reading, f"{self.annotation_file.name}: {found}.")
+        return size
+
     def _instances(self, index: int) -> tuple[Instance, ...]:
-        image, persons = self._images[index], self._persons
+        persons = self._persons
         rows = persons.of(index)
         annotated = persons.boxes_xywh[rows]
-        boxes, fits = clean_boxes(annotated, image.width, image.height)
+        boxes, fits = clean_boxes(annotated, *self._size(index))
         box_areas = annotated[:, 2] * annotated[:, 3]
         return tuple(
             Instance(
@@ -201,12 +224,6 @@ class CocoFormatDataset(Dataset):
         if factor is not None:
             areas: FloatArray = factor * persons.boxes_xywh[:, 2] * persons.boxes_xywh[:, 3]
             return areas
-        missing = np.isnan(persons.areas)
-        if missing.any():
-            raise AnnotationError(
-                f"{self.annotation_file}: annotation {persons.ids[missing.argmax()]} has no area, which "
-                f"scoring {self.name} needs. Use the dataset's own file, or add the field."
-            )
         return persons.areas
 
     def _which_are_predicted(self) -> NDArray[np.bool_]:
@@ -216,16 +233,6 @@ class CocoFormatDataset(Dataset):
             some & (self._areas > 0) if self.protocol.box_area_factor is None else some
         )
         return wanted
-
-    def _mend_swapped_sizes(self) -> Iterator[str]:
-        evidence = swapped_sizes(self._images, self._persons, self._place)
-        if evidence is not None:
-            for image in self._images:
-                image.width, image.height = image.height, image.width
-            yield (
-                f"{self.annotation_file.name}: width and height are swapped ({evidence}); "
-                "read the other way round."
-            )
 
     def _place(self, image: ImageEntry) -> Path:
         return self.image_path(self.root, self.split, image.file_name)

@@ -1,9 +1,9 @@
 """What a dataset is to the bench: a split's images, its keypoints, its rules of scoring."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from crowdbench import plugins
 from crowdbench.boxes import BoxSource, GroundTruthBoxes, box_source
@@ -26,7 +26,9 @@ class Dataset(ABC):
         annotation_file: the file that scores are computed from.
         has_annotations: false for splits whose ground truth is kept on a server.
         boxes: where the samples' boxes come from.
-        corrections: what was put right on reading, in sentences, for the record.
+        corrections: what was put right on reading, in sentences, for the record; grows as samples are made.
+        warnings: what is allowed and implausible in the files, in sentences, for the record.
+        category_id: of persons, in predictions and in a detector's results.
     """
 
     name: ClassVar[str]
@@ -40,6 +42,8 @@ class Dataset(ABC):
     has_annotations: bool
     boxes: BoxSource
     corrections: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    category_id: int = 1
 
     @classmethod
     @abstractmethod
@@ -79,6 +83,18 @@ class Dataset(ABC):
             f"{cls.name} has no controlled crowding; datasets that draw their own scenes have. "
             "Leave --crowding out."
         )
+
+    @classmethod
+    def explain_foreign_file(cls, content: Mapping[str, Any]) -> str | None:
+        """Recognise a file in a format of this dataset's own, given where an annotation file is expected.
+
+        Args:
+            content: the file's top level; its lists may be cut to the first entry.
+
+        Returns:
+            What the file is and which to use instead, in whole sentences; None if it is not known.
+        """
+        return None
 
     @abstractmethod
     def __len__(self) -> int:

@@ -1,27 +1,40 @@
 """A person detector's results file, in COCO detection format."""
 
 import logging
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Any, Self
 
 import msgspec
 import numpy as np
 
+from crowdbench.coco.entry_rules import box_fault, number_fault
+from crowdbench.coco.fault import Fault, refusal
+from crowdbench.coco.implausible import Implausible
+from crowdbench.coco.plausible_boxes import implausible_boxes
+from crowdbench.coco.raw import plain_json
+from crowdbench.coco.values import LARGEST_ID, LARGEST_PX, is_id, kind, shown
 from crowdbench.errors import DataError
-from crowdbench.system.reading import decode_json, read_bytes
+from crowdbench.system.reading import read_bytes
 from crowdbench.types import Instance
 
 log = logging.getLogger("crowdbench")
 
 PERSON = 1
+_FORMAT = "Expected a JSON list of {image_id, category_id, bbox [x, y, width, height], score}."
+_NO_IMAGES = "Were they made for another split?"
+# Boxes for fewer of the images with persons are of another split, or of a part of this one.
+FEW_IMAGES = 0.5
+Id = Annotated[int, msgspec.Meta(ge=-LARGEST_ID, le=LARGEST_ID)]
+Sizes = Mapping[int, tuple[int, int]]
 
 
 class DetectionEntry(msgspec.Struct):
     """An entry of the list."""
 
-    image_id: int
-    category_id: int
+    image_id: Id
+    category_id: Id
     bbox: tuple[float, float, float, float]
     score: float
 
@@ -32,11 +45,18 @@ class Detections:
     Args:
         by_image: positions in the file and entries, by image id.
         strangers: how many detections of the file are on images outside the split.
+        warnings: what is allowed and implausible, in sentences.
     """
 
-    def __init__(self, by_image: dict[int, list[tuple[int, DetectionEntry]]], strangers: int = 0) -> None:
+    def __init__(
+        self,
+        by_image: dict[int, list[tuple[int, DetectionEntry]]],
+        strangers: int = 0,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
         self._by_image = by_image
         self.strangers = strangers
+        self.warnings = warnings
 
     @property
     def count(self) -> int:
@@ -44,7 +64,15 @@ class Detections:
         return sum(map(len, self._by_image.values()))
 
     @classmethod
-    def read(cls, path: Path, images: Collection[int]) -> Self:
+    def read(
+        cls,
+        path: Path,
+        images: Collection[int],
+        *,
+        category_id: int = PERSON,
+        sizes: Sizes | None = None,
+        with_persons: Collection[int] = (),
+    ) -> Self:
         """Read a results file; plain or gzipped JSON.
 
         Detections of other categories and of images outside the split are left out, the latter with a
@@ -53,41 +81,32 @@ class Detections:
         Args:
             path: a list of ``{image_id, category_id, bbox [x, y, w, h], score}``.
             images: the ids of the split.
+            category_id: of persons.
+            sizes: width and height of the images in pixels, by id, as far as they are known: what boxes are
+                held against.
+            with_persons: the ids of the images with annotated persons, as far as they are known.
 
         Raises:
             MissingDataError: the file cannot be read.
-            DataError: it is not such a list, or no detection is on any image of the split.
+            DataError: it is not such a list, no detection is on any image of the split, or the boxes are
+                certainly not x, y, width, height in pixels. Names every fault.
         """
-        entries = decode_json(
-            read_bytes(path, "a detector's boxes"),
-            list[DetectionEntry],
-            path,
-            "a detector's results in COCO format",
-            hint="Expected a JSON list of {image_id, category_id, bbox [x, y, width, height], score}.",
-        )
-        numbers = np.array([(*entry.bbox, entry.score) for entry in entries]).reshape(-1, 5)
-        for position in (~np.isfinite(numbers).all(axis=1) | (numbers[:, 2:4] < 0).any(axis=1)).nonzero()[0]:
-            raise DataError(
-                f"{path}: detection {position} (image {entries[position].image_id}): its box or score is not "
-                f"finite, or its size is negative: {entries[position].bbox}."
-            )
+        entries = _entries(read_bytes(path, "a detector's boxes"), path)
         found: dict[int, list[tuple[int, DetectionEntry]]] = {}
         strangers = 0
         for position, entry in enumerate(entries):
             if entry.image_id not in images:
                 strangers += 1
-            elif entry.category_id == PERSON:
+            elif entry.category_id == category_id:
                 found.setdefault(entry.image_id, []).append((position, entry))
         if entries and not found:
-            raise DataError(
-                f"{path}: none of its {len(entries)} detections is a person (category 1) on an image of this "
-                "split. Were they made for another split?"
-            )
-        if strangers:
-            log.warning(
-                "%s: %d of %d detections are on images outside the split", path, strangers, len(entries)
-            )
-        return cls(found, strangers)
+            raise _nobody(path, entries, images, category_id)
+        warnings = [*_strangers(path, strangers, len(entries)), *_few(path, found, with_persons)]
+        for finding in _implausible(found, sizes or {}):
+            if finding.severity == "error":
+                raise DataError(f"{path}: {finding.what}.\n{finding.remedy}")
+            warnings.append(f"{path.name}: {finding.sentence}")
+        return cls(found, strangers, tuple(warnings))
 
     def of(self, image_id: int, keypoints: int) -> tuple[Instance, ...]:
         """The persons found on an image; their keypoints are unknown, all zero."""
@@ -101,3 +120,92 @@ class Detections:
             )
             for position, entry in self._by_image.get(image_id, ())
         )
+
+
+def _entries(data: bytes, path: Path) -> list[DetectionEntry]:
+    try:
+        entries = msgspec.json.decode(data, type=list[DetectionEntry])
+        numbers = np.array([(*entry.bbox, entry.score) for entry in entries], dtype=np.float64).reshape(-1, 5)
+        boxes = numbers[:, :4]
+        if np.isfinite(numbers).all() and (np.abs(boxes) <= LARGEST_PX).all() and (boxes[:, 2:] >= 0).all():
+            return entries
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    document = plain_json(data, path, "a detector's results in COCO format", DataError)
+    if not isinstance(document, list):
+        raise DataError(f"{path}: not a detector's results in COCO format, but {kind(document)}.\n{_FORMAT}")
+    error = refusal(path, _faults(document), DataError)
+    if error is not None:
+        raise error
+    return [
+        DetectionEntry(
+            int(entry["image_id"]),
+            int(entry["category_id"]),
+            tuple(map(float, entry["bbox"])),  # type: ignore[arg-type]  # four, or there would be faults
+            float(entry["score"]),
+        )
+        for entry in document
+    ]
+
+
+def _faults(entries: Sequence[Any]) -> Iterator[Fault]:
+    for position, entry in enumerate(entries):
+        place = f"detection {position}"
+        if not isinstance(entry, Mapping):
+            what = f"must be an object, found {kind(entry)}: not a detector's results in COCO format"
+            yield Fault("entry", place, what, _FORMAT)
+            continue
+        for field in ("image_id", "category_id"):
+            value = entry.get(field)
+            if not is_id(value):
+                found = "is missing" if value is None else f"must be a whole number, found {shown(value)}"
+                yield Fault(field, place, f"{field} {found}", _FORMAT)
+        for said in (
+            box_fault(entry.get("bbox"), _FORMAT),
+            number_fault("score", entry.get("score"), _FORMAT),
+        ):
+            if said is not None:
+                rule, what, remedy = said
+                image = "" if entry.get("image_id") is None else f"image {shown(entry['image_id'])}: "
+                yield Fault(rule, place, f"{image}{what}", remedy)
+
+
+def _nobody(
+    path: Path, entries: Sequence[DetectionEntry], images: Collection[int], category_id: int
+) -> DataError:
+    here = Counter(entry.category_id for entry in entries if entry.image_id in images)
+    if not here:
+        reason, remedy = "on an image of this split", _NO_IMAGES
+    else:
+        listed = ", ".join(f"{category} ({count})" for category, count in here.most_common(5))
+        reason = f"(category {category_id}) on an image of this split"
+        remedy = f"Those on its images are of category {listed}; give persons the annotation file's id."
+    return DataError(f"{path}: none of its {len(entries)} detections is a person {reason}.\n{remedy}")
+
+
+def _strangers(path: Path, strangers: int, count: int) -> Iterator[str]:
+    if strangers:
+        log.warning("%s: %d of %d detections are on images outside the split", path, strangers, count)
+        yield f"{path.name}: {strangers} of {count} detections are on images outside the split; left out."
+
+
+def _few(path: Path, found: Mapping[int, object], with_persons: Collection[int]) -> Iterator[str]:
+    boxed = sum(image in found for image in with_persons)
+    if boxed < FEW_IMAGES * len(with_persons):
+        yield (
+            f"{path.name}: there are boxes on {boxed} of the {len(with_persons)} images with annotated "
+            "persons. Nobody can be found on the others; are boxes missing?"
+        )
+
+
+def _implausible(
+    found: Mapping[int, Sequence[tuple[int, DetectionEntry]]], sizes: Sizes
+) -> list[Implausible]:
+    rows = [
+        (*entry.bbox, *sizes[image])
+        for image, entries in found.items()
+        if image in sizes
+        for _, entry in entries
+    ]
+    numbers = np.array(rows, dtype=np.float64).reshape(-1, 6)
+    return implausible_boxes(numbers[:, :4], numbers[:, 4], numbers[:, 5])

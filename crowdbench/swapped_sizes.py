@@ -1,71 +1,71 @@
-"""Are width and height of a file's images swapped?
+"""Which way round are the width and the height of each image?
 
-Some releases of CrowdPose's train and test files have them so. Extents of the labels tell, images decide.
+Some releases of CrowdPose's train and test files have them swapped, and files that are joined of several
+releases have some of them swapped. The image decides, by its header; where it is not there, labels do.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from crowdbench.annotation_file import ImageEntry, Persons
-from crowdbench.errors import ImageError
-from crowdbench.types import FloatArray
-
-# Enough to tell a slip of the annotator from a habit of the file.
-IMAGES_LOOKED_AT = 5
+from crowdbench.coco.sizes import extents, fit_only_swapped
+from crowdbench.system.image_header import size_in_header
 
 
-def swapped_sizes(
-    images: Sequence[ImageEntry], persons: Persons, place: Callable[[ImageEntry], Path]
-) -> str | None:
-    """Decide for a whole file.
-
-    A file is suspect if clearly more images have labelled keypoints outside their size as written than
-    outside the swapped size. Then a few of those images, if they are there, are opened: they have the say.
+class SizesByImage:
+    """The sizes of a split's images, decided one by one when they are asked for.
 
     Args:
         images: as the file lists them.
         persons: on these images.
         place: where an image's file is.
-
-    Returns:
-        The evidence, if the sizes are swapped; else None.
     """
-    sizes = np.array([(image.width, image.height) for image in images]).reshape(-1, 2)
-    extents = _extents(persons, len(images))
-    outside = (extents > sizes).any(axis=1) & (sizes[:, 0] != sizes[:, 1])
-    outside_swapped = (extents > sizes[:, ::-1]).any(axis=1) & (sizes[:, 0] != sizes[:, 1])
-    if outside.sum() <= 2 * outside_swapped.sum():
-        return None
-    suspects = (images[index] for index in outside.nonzero()[0])
-    if _written_sizes_hold(suspects, place):
-        return None
-    return f"{outside.sum()} images have keypoints outside as written, {outside_swapped.sum()} when swapped"
 
+    def __init__(
+        self, images: Sequence[ImageEntry], persons: Persons, place: Callable[[ImageEntry], Path]
+    ) -> None:
+        self._images = images
+        self._place = place
+        written = np.array([(image.width, image.height) for image in images], dtype=np.float64).reshape(-1, 2)
+        at = np.repeat(np.arange(len(images)), np.diff(persons.starts))
+        reach = extents(persons.keypoints, at, len(images))
+        self._square = (written[:, 0] == written[:, 1]).tolist()
+        swapped = fit_only_swapped(written, reach)
+        # A label outside its image may be a slip: without the image, the file's habit has to say so, too.
+        unswapped = fit_only_swapped(written[:, ::-1], reach)
+        self._labels_say_swapped = swapped & (swapped.sum() > 2 * unswapped.sum())
+        self._found: dict[int, bool] = {}
 
-def _extents(persons: Persons, images: int) -> FloatArray:
-    """``(images, 2)``, the largest x and y of a labelled keypoint; 0 where there is none."""
-    labelled = persons.keypoints[:, :, 2:] > 0
-    farthest = np.where(labelled, persons.keypoints[:, :, :2], 0.0).max(axis=1, initial=0.0)
-    extents = np.zeros((images, 2))
-    at = np.repeat(np.arange(images), np.diff(persons.starts))
-    np.maximum.at(extents, at, farthest)
-    return extents
+    def of(self, index: int) -> tuple[int, int]:
+        """Width and height of an image in pixels, by its position in the file."""
+        image = self._images[index]
+        if self._square[index]:
+            return image.width, image.height
+        if index not in self._found:
+            self._found[index] = self._is_swapped(index)
+        return (image.height, image.width) if self._found[index] else (image.width, image.height)
 
+    def likely(self, index: int) -> tuple[int, int]:
+        """The same by labels alone, without a look at the image."""
+        image = self._images[index]
+        return (image.height, image.width) if self._labels_say_swapped[index] else (image.width, image.height)
 
-def _written_sizes_hold(suspects: Iterable[ImageEntry], place: Callable[[ImageEntry], Path]) -> bool:
-    """Whether the first suspects that can be opened are mostly as the file says."""
-    from crowdbench.images import read_rgb
+    def correction(self) -> str | None:
+        """What was put right of the images that were asked for; None if nothing was."""
+        swapped = [self._images[index] for index, is_swapped in sorted(self._found.items()) if is_swapped]
+        if not swapped:
+            return None
+        return (
+            f"width and height of {len(swapped)} images are swapped (the first: image {swapped[0].id}); "
+            "read the other way round"
+        )
 
-    found = ((image, path) for image in suspects if (path := place(image)).is_file())
-    as_written = swapped = 0
-    for image, path in islice(found, IMAGES_LOOKED_AT):
-        try:
-            height, width = read_rgb(path).shape[:2]
-        except ImageError:
-            continue  # a broken image says nothing here; it is an error when its sample is read
-        as_written += (width, height) == (image.width, image.height)
-        swapped += (width, height) == (image.height, image.width)
-    return as_written > swapped
+    def _is_swapped(self, index: int) -> bool:
+        image = self._images[index]
+        size = size_in_header(self._place(image))
+        if size is None:
+            return bool(self._labels_say_swapped[index])
+        # An image of yet another size is an error when it is read, and then the file's own words are quoted.
+        return size == (image.height, image.width)

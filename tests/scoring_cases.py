@@ -347,9 +347,32 @@ def _(files: Files) -> None:
     files.truth["images"][0]["crowdIndex"] = -0.1
 
 
-@case("gt: two categories", r"must have one category, the person; it has 2")
+@case("gt: two categories")
 def _(files: Files) -> None:
     files.truth["categories"].append({"id": 2, "name": "dog"})
+
+
+@case("gt: two categories, none named person", r"must have one category, the person; it has 2.*'dog'")
+def _(files: Files) -> None:
+    files.truth["categories"][0]["name"] = "human"
+    files.truth["categories"].append({"id": 2, "name": "dog"})
+
+
+@case("gt: annotations of another category")
+def _(files: Files) -> None:
+    files.truth["categories"].append({"id": 2, "name": "dog"})
+    files.truth["annotations"].append({"id": 10**9, "image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4]})
+
+
+@case("gt: names of keypoints in another spelling")
+def _(files: Files) -> None:
+    names = files.truth["categories"][0]["keypoints"]
+    files.truth["categories"][0]["keypoints"] = [name.replace("_", " ").title() for name in names]
+
+
+@case("gt: other names of as many keypoints", r"the category's keypoints are .*thumb, .*but .* is scored on")
+def _(files: Files) -> None:
+    files.truth["categories"][0]["keypoints"][-1] = "thumb"
 
 
 @case("gt: category with other keypoints", r"the category has 5 keypoints")

@@ -3,10 +3,16 @@
 from crowdbench.scoring.protocol import ScoringProtocol
 from crowdbench.types import KeypointSet
 
+LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+BODY = tuple(f"{side}_{limb}" for limb in LIMBS for side in ("left", "right"))
+NAMES = {
+    "14": (*BODY, "head", "neck"),
+    "17": ("nose", "left_eye", "right_eye", "left_ear", "right_ear", *BODY),
+}
+
 
 def _keypoints(name: str, sigmas: tuple[float, ...]) -> KeypointSet:
-    names = tuple(f"keypoint_{index}" for index in range(len(sigmas)))
-    return KeypointSet(name, names, flip_pairs=(), skeleton=(), sigmas=sigmas, upper_body=())
+    return KeypointSet(name, NAMES[name], flip_pairs=(), skeleton=(), sigmas=sigmas, upper_body=())
 
 
 CROWD = ScoringProtocol(

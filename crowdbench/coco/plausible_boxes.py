@@ -4,12 +4,10 @@ One set of rules for boxes of annotations, of detectors, of predictions and of `
 the rules looks at one box alone: detectors and annotators do reach over an edge now and then.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.coco.implausible import Implausible
 from crowdbench.types import FloatArray
 
 # A box reaches beyond its image if it ends this share of the image's side outside: none of CrowdPose's,
@@ -26,31 +24,9 @@ NEARLY_ALL = 0.98
 CERTAIN = 10
 
 
-@dataclass(frozen=True)
-class BoxFinding:
-    """What is implausible about boxes.
-
-    Attributes:
-        kind: the same for findings of one sort.
-        severity: ``error`` where the boxes are certainly not x, y, width, height in pixels.
-        what: one sentence without a full stop, with the figures.
-        remedy: what to do.
-    """
-
-    kind: Literal["corners", "normalized", "beyond", "outside", "no area"]
-    severity: Literal["error", "warning"]
-    what: str
-    remedy: str
-
-    @property
-    def sentence(self) -> str:
-        """Both, for a warning."""
-        return f"{self.what}. {self.remedy}"
-
-
 def implausible_boxes(
     boxes: FloatArray, widths: FloatArray, heights: FloatArray, noun: str = "boxes"
-) -> list[BoxFinding]:
+) -> list[Implausible]:
     """What many boxes together cannot be.
 
     Args:
@@ -100,8 +76,8 @@ def _are_normalized(boxes: FloatArray, sizes: FloatArray) -> bool:
     return bool((np.abs(boxes).max(axis=1) <= 1.5).mean() >= NEARLY_ALL)
 
 
-def _normalized(count: int, noun: str) -> BoxFinding:
-    return BoxFinding(
+def _normalized(count: int, noun: str) -> Implausible:
+    return Implausible(
         "normalized",
         "error" if count >= CERTAIN else "warning",
         f"the {count} {noun} are of numbers between 0 and 1: they seem to be normalized by the image's size",
@@ -109,8 +85,8 @@ def _normalized(count: int, noun: str) -> BoxFinding:
     )
 
 
-def _corners(beyond: int, count: int, noun: str) -> BoxFinding:
-    return BoxFinding(
+def _corners(beyond: int, count: int, noun: str) -> Implausible:
+    return Implausible(
         "corners",
         "error" if count >= CERTAIN else "warning",
         f"{beyond} of {count} {noun} reach beyond their images, and all fit as two corners: they seem to be "
@@ -119,8 +95,8 @@ def _corners(beyond: int, count: int, noun: str) -> BoxFinding:
     )
 
 
-def _outside(outside: int, count: int, noun: str) -> BoxFinding:
-    return BoxFinding(
+def _outside(outside: int, count: int, noun: str) -> Implausible:
+    return Implausible(
         "outside",
         "warning",
         f"{outside} of {count} {noun} lie outside their images",
@@ -128,8 +104,8 @@ def _outside(outside: int, count: int, noun: str) -> BoxFinding:
     )
 
 
-def _beyond(beyond: int, count: int, noun: str) -> BoxFinding:
-    return BoxFinding(
+def _beyond(beyond: int, count: int, noun: str) -> Implausible:
+    return Implausible(
         "beyond",
         "warning",
         f"{beyond} of {count} {noun} reach beyond their images",
@@ -138,8 +114,8 @@ def _beyond(beyond: int, count: int, noun: str) -> BoxFinding:
     )
 
 
-def _without_area(empty: int, count: int, noun: str) -> BoxFinding:
-    return BoxFinding(
+def _without_area(empty: int, count: int, noun: str) -> Implausible:
+    return Implausible(
         "no area",
         "warning",
         f"{empty} of {count} {noun} have no area",

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from crowdbench.boxes import NoBoxes
+from crowdbench.coco.entry_rules import Rules
+from crowdbench.coco.raw import read_raw
 from crowdbench.coco_format import CocoFormatDataset, PublishedCounts
 from crowdbench.datacheck.annotations import check_annotations, compare_counts
 from crowdbench.datacheck.boxes import check_boxes
 from crowdbench.datacheck.finding import Finding, Severity
 from crowdbench.datacheck.images import check_images, digests_of, image_files, look_at_all
 from crowdbench.datacheck.places import SplitOnDisk, splits_on_disk
-from crowdbench.datacheck.raw import FETCH, read_raw
-from crowdbench.errors import DataError
+from crowdbench.errors import AnnotationError, DataError, MissingDataError
 from crowdbench.hashing import file_digest
 
 __all__ = [
@@ -52,21 +53,37 @@ def check_split(
     file = str(place.annotations)
     what = f"sha256 {file_digest(place.annotations)} (no hash is published to compare with)"
     yield Finding("note", "hash", file, "", what)
-    raw = read_raw(place.annotations, annotated=place.annotated)
+    try:
+        raw = read_raw(place.annotations)
+    except MissingDataError:
+        raise
+    except AnnotationError as error:
+        yield Finding("error", "json", file, "", *_without_place(error, file))
+        return
     loaded, refusal = _open(place)
     protocol = (loaded or place.dataset).protocol
     published = place.dataset.published.get(place.split, PublishedCounts())
+    sizes = {sample.image_id: (sample.width, sample.height) for sample in loaded} if loaded else None
     explained = False
-    for finding in check_annotations(raw, protocol, published, annotated=place.annotated):
+    rules = Rules(protocol, annotated=place.annotated)
+    for finding in check_annotations(raw, rules, published, sizes):
         explained |= finding.severity == "error" and finding.kind != "count"
         yield finding
-    # The check names every fault that it knows; what it does not know, the loader or the scorer may.
-    if not explained and (complaint := refusal or _scorers_refusal(place, loaded)):
-        yield Finding("error", "unusable", file, "", complaint.replace("\n", " "), FETCH)
+    # The check names every fault; what cannot be meant although nothing is wrong, the loader refuses.
+    if refusal is not None and not explained:
+        yield Finding("error", "unusable", file, "", *_without_place(refusal, file))
+    for sentence in loaded.warnings if loaded else ():
+        what = sentence.removeprefix(f"{place.annotations.name}: ")
+        yield Finding("warning", "implausible", file, "", what)
     if with_images:
-        sizes = {sample.image_id: (sample.width, sample.height) for sample in loaded} if loaded else {}
         files = image_files(raw, place)
-        yield from check_images(look_at_all(files, progress), sizes, shared or {})
+        yield from check_images(look_at_all(files, progress), sizes or {}, shared or {})
+
+
+def _without_place(error: DataError, file: str) -> tuple[str, str]:
+    """What and remedy of an error about a file."""
+    what, _, remedy = str(error).removeprefix(f"{file}: ").partition("\n")
+    return what, remedy.replace("\n", " ")
 
 
 def check_together(places: Sequence[SplitOnDisk]) -> Iterator[Finding]:
@@ -79,33 +96,20 @@ def check_together(places: Sequence[SplitOnDisk]) -> Iterator[Finding]:
     published = dataset.published_together
     if published.annotations is None or {place.split for place in places} != set(dataset.splits):
         return
-    persons = sum(sum(1 for _ in read_raw(place.annotations).annotations()) for place in places)
+    persons = sum(sum(1 for _ in read_raw(p.annotations).objects("annotations")) for p in places)
     what = f"annotated persons in {' and '.join(dataset.splits)} together"
     file = str(places[0].root)
     yield from compare_counts(file, what, persons, published.annotations, published.source)
 
 
-def _open(place: SplitOnDisk) -> tuple[CocoFormatDataset | None, str]:
+def _open(place: SplitOnDisk) -> tuple[CocoFormatDataset | None, DataError | None]:
     """The dataset, or what the loader says against it."""
     try:
-        return place.dataset.open(place.split, place.root, NoBoxes(), place.annotations), ""
+        return place.dataset.open(place.split, place.root, NoBoxes(), place.annotations), None
     except DataError as error:
-        return None, str(error)
-
-
-def _scorers_refusal(place: SplitOnDisk, loaded: CocoFormatDataset | None) -> str:
-    from crowdbench.scoring.annotations import read_annotations
-
-    if loaded is None or not place.annotated:
-        return ""
-    try:
-        read_annotations(place.annotations, loaded.protocol)
-    except DataError as error:
-        return str(error)
-    return ""
+        return None, error
 
 
 def digests(place: SplitOnDisk, progress: Progress = lambda _: None) -> dict[str, str]:
     """The images of a split by content: SHA-256 → file. Images that are not there are left out."""
-    raw = read_raw(place.annotations, annotated=place.annotated)
-    return digests_of(image_files(raw, place), progress)
+    return digests_of(image_files(read_raw(place.annotations), place), progress)

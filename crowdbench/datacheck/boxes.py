@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from crowdbench.boxes import NoBoxes
+from crowdbench.coco.raw import read_raw
 from crowdbench.datacheck.finding import Finding
 from crowdbench.datacheck.places import SplitOnDisk
-from crowdbench.datacheck.raw import read_raw
 from crowdbench.detections import Detections
 from crowdbench.errors import DataError, MissingDataError
 
@@ -18,20 +19,29 @@ def check_boxes(boxes: Path, places: Sequence[SplitOnDisk]) -> Iterator[Finding]
     """
     file, problems = str(boxes), []
     for place in places:
-        ids = read_raw(place.annotations, annotated=place.annotated).image_ids
+        ids = read_raw(place.annotations).image_ids
         try:
-            found = Detections.read(boxes, ids)
+            found = _read(boxes, place, ids)
         except MissingDataError:
             raise
         except DataError as error:
-            problems.append(str(error).replace("\n", " "))
+            problems.append(str(error).removeprefix(f"{file}: ").replace("\n", " "))
             continue
-        images = sum(bool(found.of(identity, 1)) for identity in ids)
+        images = sum(bool(found.of(identity, 1)) for identity in ids if not isinstance(identity, str))
         what = f"{found.count} boxes of persons on {images} of the {len(ids)} images of {place.split}"
         yield Finding("note", "detections", file, "", what)
-        if found.strangers:
-            what = f"{found.strangers} detections are on images outside {place.split}"
-            yield Finding("warning", "detections", file, "", what, "they are left out")
-    if problems and len(problems) == len(places):
-        remedy = "pass the file that was made for this split"
-        yield Finding("error", "detections", file, "", problems[0], remedy)
+        for sentence in found.warnings:
+            yield Finding("warning", "detections", file, "", sentence.removeprefix(f"{boxes.name}: "))
+    if len(problems) == len(places):
+        for problem in dict.fromkeys(problems):
+            remedy = "pass the file that was made for this split, in COCO's format"
+            yield Finding("error", "detections", file, "", problem, remedy)
+
+
+def _read(boxes: Path, place: SplitOnDisk, ids: set[int | str]) -> Detections:
+    """As a run would; against the ids only where the annotations cannot be used."""
+    try:
+        dataset = place.dataset.open(place.split, place.root, NoBoxes(), place.annotations)
+    except DataError:
+        return Detections.read(boxes, {identity for identity in ids if isinstance(identity, int)})
+    return dataset.read_detections(boxes)

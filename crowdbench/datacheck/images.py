@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from crowdbench.annotation_file import leads_out
+from crowdbench.coco.entry_rules import leads_out
+from crowdbench.coco.raw import RawFile
+from crowdbench.coco.values import is_number
 from crowdbench.datacheck.finding import Finding
 from crowdbench.datacheck.places import SplitOnDisk
-from crowdbench.datacheck.raw import RawFile, is_number
 from crowdbench.errors import ImageError
 
 AGAIN = "fetch the image again"
@@ -157,11 +158,7 @@ def _size(
         return
     swapped, mended = size == image.size[::-1], size == loaded
     what = f"is {size[0]}x{size[1]}, annotated as {image.size[0]}x{image.size[1]}"
-    if size == image.size:
-        what = (
-            f"is {size[0]}x{size[1]} as annotated, but most of the file is swapped, and so it is read wrongly"
-        )
-    elif swapped:
+    if swapped:
         what += " (width and height swapped)"
     yield Finding(
         "warning" if mended else "error",

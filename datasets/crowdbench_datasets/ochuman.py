@@ -1,5 +1,8 @@
 """OCHuman (Zhang et al., CVPR 2019): heavily occluded people, COCO's 17 keypoints."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from crowdbench.coco_format import CocoFormatDataset, PublishedCounts
 from crowdbench_datasets.keypoint_sets import COCO_17
 from crowdbench_datasets.protocols import coco_protocol
@@ -30,3 +33,19 @@ class OCHuman(CocoFormatDataset):
         "test": PublishedCounts(2231, None, "liruilong940607/OCHumanApi"),
     }
     published_together = PublishedCounts(4731, 8110, "liruilong940607/OCHumanApi")
+
+    @classmethod
+    def explain_foreign_file(cls, content: Mapping[str, Any]) -> str | None:
+        """OCHuman's own ``ochuman.json``: images that hold their annotations, with 19 keypoints."""
+        images = content.get("images")
+        first = images[0] if isinstance(images, list) and images else None
+        if not (isinstance(first, Mapping) and isinstance(first.get("annotations"), list)):
+            return None
+        if "keypoint_names" not in content and "keypoint_visible" not in content:
+            return None
+        return (
+            "this is OCHuman's own format (ochuman.json), not COCO's: its images hold their annotations, "
+            "with 19 keypoints each.\nUse ochuman_coco_format_val_range_0.00_1.00.json or "
+            "ochuman_coco_format_test_range_0.00_1.00.json, or make them of it with the converter of "
+            "OCHumanApi (github.com/liruilong940607/OCHumanApi)."
+        )

@@ -107,21 +107,52 @@ def test_boxes_are_cut_to_the_mended_size(tmp_path: Path) -> None:
     np.testing.assert_array_equal(crowdpose(tmp_path, wide)[0].boxes_xywh, [[45, 5, 15, 35]])
 
 
-def test_swapped_sizes_that_nothing_tells_are_an_error_on_reading(tmp_path: Path) -> None:
+def test_the_image_tells_which_way_round_its_size_is_where_labels_do_not(tmp_path: Path) -> None:
     dataset = crowdpose(tmp_path, swap)
-    with pytest.raises(ImageError, match="the image is 60x40 .* say 40x60"):
+    assert [sample.read().shape for sample in dataset] == [(40, 60, 3)] * 3
+    (said,) = dataset.corrections
+    assert "width and height of 3 images are swapped (the first: image 1)" in said
+
+
+def test_each_image_of_a_partly_swapped_file_is_read_its_own_way_round(tmp_path: Path) -> None:
+    def partly(content: dict[str, Any]) -> None:
+        swap(content)
+        content["images"][1].update(width=60, height=40)
+
+    dataset = crowdpose(tmp_path, partly)
+    assert [sample.read().shape for sample in dataset] == [(40, 60, 3)] * 3
+    assert "of 2 images" in dataset.corrections[0]
+
+
+def test_an_image_of_another_size_is_an_error_when_it_is_read(tmp_path: Path) -> None:
+    dataset = crowdpose(tmp_path, lambda c: c["images"][0].update(width=80, height=30))
+    with pytest.raises(ImageError, match="the image is 60x40 .* say 80x30"):
         dataset[0].read()
 
 
 @pytest.mark.parametrize(
     ("change", "sign"),
     [
-        pytest.param(lambda c: first(c).update(id=12), "annotation id 12 stands twice", id="annotation id"),
-        pytest.param(lambda c: c["images"][0].update(id=2), "image id 2 stands twice", id="image id"),
         pytest.param(
-            lambda c: first(c).update(keypoints=[1] * 39), "39 keypoint numbers, not 42", id="13 keypoints"
+            lambda c: first(c).update(id=12),
+            r"annotations\[1\]: id 12 stands already at annotations\[0\]",
+            id="annotation id",
         ),
-        pytest.param(lambda c: first(c).update(keypoints=["x"] * 42), "no number", id="words"),
+        pytest.param(
+            lambda c: c["images"][0].update(id=2),
+            r"images\[1\]: image id 2 stands already at images\[0\]",
+            id="image id",
+        ),
+        pytest.param(
+            lambda c: first(c).update(keypoints=[1] * 39),
+            "keypoints has 39 numbers, needs 42",
+            id="13 keypoints",
+        ),
+        pytest.param(
+            lambda c: first(c).update(keypoints=["x"] * 42),
+            r"keypoints\[0\] is 'x', which is not a number",
+            id="words",
+        ),
         pytest.param(lambda c: first(c).update(keypoints=["nan"] * 42), "NaN", id="NaN"),
         pytest.param(lambda c: first(c).pop("bbox"), "bbox", id="no box"),
         pytest.param(lambda c: first(c).update(bbox=[1, 2, 3]), "bbox", id="box of three"),
@@ -167,7 +198,7 @@ def test_a_damaged_gzip_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_dataset_without_an_area_that_scoring_needs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(AnnotationError, match="annotation 11 has no area"):
+    with pytest.raises(AnnotationError, match="id 11.*area is missing"):
         coco(tmp_path, lambda c: first(c).pop("area"))
 
 
@@ -213,9 +244,9 @@ def plain_persons(content: dict[str, Any]) -> list[list[int]]:
 PERSON = st.fixed_dictionaries(
     {
         "image_id": st.integers(1, 3),
-        "bbox": st.tuples(*[st.integers(-70, 70)] * 4),
+        "bbox": st.tuples(*[st.integers(-70, 70)] * 2, *[st.integers(0, 70)] * 2),
         "iscrowd": st.integers(0, 1),
-        "area": st.integers(-1, 2),
+        "area": st.integers(0, 2),
         "keypoints": st.sampled_from([[0] * 51, [0, 0, 2] + [0] * 48, [3, 4, 0] + [0] * 48, ["1"] * 51]),
         "num_keypoints": st.integers(0, 17),
     }

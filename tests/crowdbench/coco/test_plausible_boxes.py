@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crowdbench.coco.plausible_boxes import BoxFinding, implausible_boxes
+from crowdbench.coco.implausible import Implausible
+from crowdbench.coco.plausible_boxes import implausible_boxes
 from crowdbench.types import FloatArray
 
 WIDTH, HEIGHT = 640, 480
@@ -22,7 +23,7 @@ def as_corners(boxes: FloatArray) -> FloatArray:
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
 
 
-def findings(boxes: FloatArray) -> list[BoxFinding]:
+def findings(boxes: FloatArray) -> list[Implausible]:
     return implausible_boxes(boxes, np.full(len(boxes), WIDTH), np.full(len(boxes), HEIGHT))
 
 
@@ -62,8 +63,8 @@ def test_a_few_corners_are_a_warning() -> None:
 def test_what_is_not_certain_is_a_warning_with_its_figure(change: object, kind: str, words: str) -> None:
     assert callable(change)
     found = {finding.kind: finding for finding in findings(change(crowd(30)))}
-    assert found[kind].severity == "warning"  # type: ignore[index]
-    assert words in found[kind].sentence  # type: ignore[index]
+    assert found[kind].severity == "warning"
+    assert words in found[kind].sentence
 
 
 def test_a_detector_that_reaches_over_an_edge_now_and_then_is_plausible() -> None:

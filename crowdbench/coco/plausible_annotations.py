@@ -1,0 +1,286 @@
+"""Do annotations say what COCO's format says: pixels of their images, one person once, areas, crowding?
+
+Each rule looks at a whole file, for a slip of an annotator is no fault of a file. The real files and the
+reference sets of the tests break none of them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdbench.coco.implausible import Implausible
+from crowdbench.coco.plausible_boxes import implausible_boxes
+from crowdbench.coco.reading import CocoFile
+from crowdbench.coco.sizes import extents, fit_only_swapped
+from crowdbench.scoring.protocol import ScoringProtocol
+from crowdbench.types import FloatArray
+
+# Shares of persons, keypoints or images that are no slip.
+MANY_OUTSIDE = 0.2
+MANY_TWICE = 0.001
+MANY_ALIKE = 0.1
+MANY_WITHOUT_AREA = 0.1
+MANY_TOO_LARGE = 0.01
+MANY_TOO_CROWDED = 0.25
+NEARLY_ALL = 0.98
+MOST = 0.5
+# Fewer persons may look alike by chance, as in a file made for trying things out.
+ENOUGH = 10
+# A box holds its person's keypoints but for this share of its side, with this share of all keypoints.
+MARGIN = 0.1
+HELD = 0.5
+HELD_EXCHANGED = 0.8
+# CrowdPose's num_keypoints leaves out head and neck; a quarter of the keypoints is more than any count does.
+UNCOUNTED = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class _Persons:
+    """The persons on listed images of known size.
+
+    Attributes:
+        at: ``(n,)``, the position of the image.
+        sizes: ``(n, 2)``, of the image, the way round that keypoints fit better.
+        boxes: ``(n, 4)``.
+        keypoints: ``(n, K, 3)``.
+        labelled: ``(n, K)``.
+        areas: ``(n,)``, NaN where there is none.
+        counted: ``(n,)``, ``num_keypoints``.
+        single: ``(n,)``, no crowds.
+    """
+
+    at: NDArray[np.int64]
+    sizes: FloatArray
+    boxes: FloatArray
+    keypoints: FloatArray
+    labelled: NDArray[np.bool_]
+    areas: FloatArray
+    counted: NDArray[np.int64]
+    single: NDArray[np.bool_]
+
+
+def implausible_annotations(file: CocoFile, protocol: ScoringProtocol) -> list[Implausible]:
+    """What a file's annotations together can hardly mean.
+
+    Args:
+        file: without faults.
+        protocol: which fields matter.
+    """
+    found = list(_of_images(file, protocol))
+    persons = _persons(file)
+    if persons is None:
+        return found
+    single = persons.single
+    boxes = implausible_boxes(
+        persons.boxes[single], persons.sizes[single, 0], persons.sizes[single, 1], "annotated boxes"
+    )
+    found += boxes
+    normalized = _normalized(persons)
+    if normalized is not None:
+        found.append(normalized)
+    else:
+        found += _outside(persons)
+        if not boxes:
+            found += _not_in_their_boxes(persons)
+    found += _alike(persons)
+    found += _miscounted(persons)
+    if protocol.box_area_factor is None:
+        found += _areas(persons)
+    return found
+
+
+def _persons(file: CocoFile) -> _Persons | None:
+    positions = {image.id: at for at, image in enumerate(file.images)}
+    at = np.array([positions.get(entry.image_id, -1) for entry in file.entries], dtype=np.int64)
+    sizes = np.array(
+        [(image.width or np.nan, image.height or np.nan) for image in file.images], dtype=np.float64
+    ).reshape(-1, 2)
+    known = at >= 0
+    known[known] = np.isfinite(sizes[at[known]]).all(axis=1)
+    if not known.any():
+        return None
+    entries = [entry for entry, is_known in zip(file.entries, known.tolist(), strict=True) if is_known]
+    at, keypoints = at[known], file.keypoints[known]
+    swapped = fit_only_swapped(sizes, extents(keypoints, at, len(sizes)))
+    sizes[swapped] = sizes[swapped][:, ::-1]
+    return _Persons(
+        at,
+        sizes[at],
+        np.array([entry.bbox for entry in entries], dtype=np.float64),
+        keypoints,
+        keypoints[:, :, 2] > 0,
+        np.array([entry.area for entry in entries], dtype=np.float64),
+        np.array([entry.num_keypoints for entry in entries], dtype=np.int64),
+        np.array([not entry.iscrowd for entry in entries], dtype=np.bool_),
+    )
+
+
+def _warning(kind: str, what: str, remedy: str) -> Implausible:
+    return Implausible(kind, "warning", what, remedy)
+
+
+def _of_images(file: CocoFile, protocol: ScoringProtocol) -> Iterator[Implausible]:
+    if not protocol.crowding_splits or not file.images:
+        return
+    crowding = np.array([image.crowd_index for image in file.images], dtype=np.float64)
+    beyond = int((crowding > 1).sum())
+    if beyond > MANY_TOO_CROWDED * len(crowding):
+        yield _warning(
+            "crowdIndex",
+            f"crowdIndex is beyond 1 for {beyond} of {len(crowding)} images, up to {crowding.max():g}",
+            "It goes from 0 to 1, and decides which images are easy, medium and hard; is it in percent?",
+        )
+
+
+def _normalized(persons: _Persons) -> Implausible | None:
+    some = persons.labelled.any(axis=1)
+    if not some.any() or persons.sizes.min() < 8:
+        return None
+    farthest = np.where(persons.labelled[:, :, None], np.abs(persons.keypoints[:, :, :2]), 0.0).max(
+        axis=(1, 2)
+    )
+    if (farthest[some] <= 1.5).mean() < NEARLY_ALL or not farthest.any():
+        return None
+    return _warning(
+        "normalized keypoints",
+        f"the keypoints of {int(some.sum())} persons are numbers between 0 and 1: they seem to be normalized "
+        "by the image's size",
+        "Multiply x by the image's width and y by its height.",
+    )
+
+
+def _outside(persons: _Persons) -> Iterator[Implausible]:
+    places, sizes = persons.keypoints[:, :, :2], persons.sizes[:, None]
+    outside = ((places < -0.02 * sizes) | (places > 1.02 * sizes)).any(axis=2) & persons.labelled
+    count, labelled = int(outside.sum()), int(persons.labelled.sum())
+    if count > MANY_OUTSIDE * labelled:
+        yield _warning(
+            "keypoints outside",
+            f"{count} of {labelled} labelled keypoints lie outside their images",
+            "Are the annotations of images of another size, or of other images?",
+        )
+
+
+def _not_in_their_boxes(persons: _Persons) -> Iterator[Implausible]:
+    held = (persons.boxes[:, 2:] > 0).all(axis=1) & persons.single
+    labelled = persons.labelled[held]
+    if not labelled.any():
+        return
+    first, size = persons.boxes[held, None, :2], persons.boxes[held, None, 2:]
+    places = persons.keypoints[held][:, :, :2]
+
+    def share(of: FloatArray) -> float:
+        inside = np.all((of >= first - MARGIN * size) & (of <= first + (1 + MARGIN) * size), axis=2)
+        return float(inside[labelled].mean())
+
+    straight = share(places)
+    if straight >= HELD:
+        return
+    exchanged = share(places[:, :, ::-1])
+    if exchanged >= HELD_EXCHANGED:
+        yield _warning(
+            "x and y exchanged",
+            f"{straight:.0%} of the labelled keypoints lie in their persons' boxes, {exchanged:.0%} would if "
+            "x and y were exchanged",
+            "Write [x1, y1, v1, x2, ...], x to the right and y down.",
+        )
+    else:
+        yield _warning(
+            "keypoints and boxes",
+            f"{straight:.0%} of the labelled keypoints lie in their persons' boxes",
+            "Are boxes and keypoints of the same persons, and in pixels of the same image?",
+        )
+
+
+def _alike(persons: _Persons) -> Iterator[Implausible]:
+    some = persons.labelled.any(axis=1) & persons.single
+    count = int(some.sum())
+    if not count:
+        return
+    numbers = np.concatenate([persons.keypoints[some].reshape(count, -1), persons.boxes[some]], axis=1)
+    # Equal numbers have equal sums; whether equal sums are of equal numbers hardly needs to be asked.
+    weights: FloatArray = np.random.default_rng(0).uniform(1, 2, (numbers.shape[1],))
+    sums: FloatArray = numbers @ weights
+    twice = count - len(np.unique(np.stack([persons.at[some].astype(np.float64), sums], axis=1), axis=0))
+    if twice > MANY_TWICE * count:
+        yield _warning(
+            "annotated twice",
+            f"{twice} of {count} persons are annotated twice in an image, with equal boxes and keypoints",
+            "Each copy has to be found once more; list each person once.",
+        )
+    posed = numbers[:, :-4] @ weights[:-4]
+    alike = count - len(np.unique(posed)) - twice
+    if count >= ENOUGH and alike > MANY_ALIKE * count:
+        yield _warning(
+            "equal keypoints",
+            f"{alike} of {count} persons have exactly the keypoints of another one",
+            "Were the keypoints filled in by a program?",
+        )
+    yield from _in_a_point(persons)
+
+
+def _in_a_point(persons: _Persons) -> Iterator[Implausible]:
+    several = (persons.labelled.sum(axis=1) >= 2) & persons.single
+    count = int(several.sum())
+    if not count:
+        return
+    labelled, places = persons.labelled[several][:, :, None], persons.keypoints[several][:, :, :2]
+    spread = np.where(labelled, places, -np.inf).max(axis=1) - np.where(labelled, places, np.inf).min(axis=1)
+    in_a_point = int((spread == 0).all(axis=1).sum())
+    if in_a_point > MANY_ALIKE * count:
+        yield _warning(
+            "keypoints in one point",
+            f"all labelled keypoints of {in_a_point} of {count} persons are one and the same point",
+            "Keypoints that nobody has labelled have visibility 0.",
+        )
+
+
+def _miscounted(persons: _Persons) -> Iterator[Implausible]:
+    labelled = persons.labelled.sum(axis=1)
+    some = ((labelled > 0) | (persons.counted > 0)) & persons.single
+    uncounted = labelled - persons.counted
+    wrong = int(((uncounted < 0) | (uncounted > UNCOUNTED * persons.labelled.shape[1]))[some].sum())
+    count = int(some.sum())
+    if count and wrong > MOST * count:
+        yield _warning(
+            "num_keypoints",
+            f"num_keypoints contradicts the labels of {wrong} of {count} persons",
+            "It decides which persons count, whatever is labelled: 0 leaves a person out.",
+        )
+
+
+def _areas(persons: _Persons) -> Iterator[Implausible]:
+    asked = persons.single & (persons.counted > 0)
+    areas, count = persons.areas[asked], int(asked.sum())
+    if not count:
+        return
+    empty = int((areas == 0).sum())
+    if empty > MANY_WITHOUT_AREA * count:
+        yield _warning(
+            "area 0",
+            f"{empty} of {count} persons have area 0: they cannot be asked for by annotated boxes, and only "
+            "exact keypoints match them",
+            "The area field is the area of the person's outline in square pixels.",
+        )
+    too_large = int((areas > 1.05 * persons.sizes[asked].prod(axis=1)).sum())
+    if too_large > MANY_TOO_LARGE * count:
+        yield _warning(
+            "area beyond the image",
+            f"the area of {too_large} of {count} persons is larger than their images",
+            "Areas are in square pixels; the larger they are, the more do wrong keypoints count as right.",
+        )
+    boxes = persons.boxes[asked, 2:].prod(axis=1)
+    known = (areas > 0) & (boxes > 0)
+    if (
+        known.any()
+        and not too_large
+        and not 0.02 < (ratio := float(np.median(areas[known] / boxes[known]))) < 2
+    ):
+        yield _warning(
+            "areas and boxes",
+            f"half of the persons have an area of {ratio:.3g} of their boxes or "
+            f"{'less' if ratio < 1 else 'more'}",
+            "Areas are in square pixels, as are the boxes.",
+        )

@@ -1,0 +1,268 @@
+"""Reading an annotation file: fast where nothing is wrong with it, else with all of its faults in one error.
+
+Datasets and scoring read through here, so that both know the same persons, the same category and the same
+order of keypoints.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+
+from crowdbench.coco.categories import Category, person_category
+from crowdbench.coco.entry_rules import Rules, leads_out
+from crowdbench.coco.fault import refusal
+from crowdbench.coco.faults import faults
+from crowdbench.coco.foreign import foreign_format
+from crowdbench.coco.raw import Entry, raw_file
+from crowdbench.coco.values import LARGEST_AREA_PX, LARGEST_ID, LARGEST_PX, identifier, is_number, number_in
+from crowdbench.errors import AnnotationError
+from crowdbench.system.reading import read_bytes
+from crowdbench.types import FloatArray
+
+# Whole numbers that every scoring engine keeps apart.
+Id = Annotated[int, msgspec.Meta(ge=-LARGEST_ID, le=LARGEST_ID)]
+Size = Annotated[int, msgspec.Meta(ge=1, le=int(LARGEST_PX))]
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+Flag = Annotated[int, msgspec.Meta(ge=0, le=1)]
+
+
+class ImageEntry(msgspec.Struct, rename={"crowd_index": "crowdIndex"}, gc=False):
+    """An entry of ``images``.
+
+    Of a file that is read for scoring alone, the id may be a string, and the rest may be None.
+    """
+
+    id: Id
+    file_name: str
+    width: Size
+    height: Size
+    crowd_index: float | None = None
+
+
+class PersonEntry(msgspec.Struct, gc=False):
+    """An entry of ``annotations``; the rest is skipped while parsing, and segmentations are left unread."""
+
+    id: Id
+    image_id: Id
+    category_id: Id
+    bbox: list[float]
+    keypoints: list[float]
+    num_keypoints: Count
+    iscrowd: Flag
+    area: float | None = None
+    segmentation: msgspec.Raw = msgspec.Raw()
+
+
+class _Category(msgspec.Struct):
+    id: Id
+    name: str = ""
+    keypoints: list[str] = []
+
+
+class _File(msgspec.Struct):
+    images: list[ImageEntry]
+    annotations: list[PersonEntry] | None = None
+    categories: list[_Category] | None = None
+
+
+_DECODER = msgspec.json.Decoder(_File)
+
+
+@dataclass(frozen=True, eq=False)
+class CocoFile:
+    """An annotation file in which nothing is wrong.
+
+    Attributes:
+        path: the file.
+        images: in file order.
+        entries: the persons in file order, those of unlisted images too, their keypoints in the protocol's
+            order; none where the split has no ground truth.
+        keypoints: ``(n, K, 3)`` float64, theirs: x, y in image pixels and visibility.
+        category: which is the person, and the file's own order of keypoints.
+        corrections: what was put right, in sentences.
+    """
+
+    path: Path
+    images: list[ImageEntry]
+    entries: list[PersonEntry]
+    keypoints: FloatArray
+    category: Category
+    corrections: tuple[str, ...]
+
+
+def read_coco(path: Path, rules: Rules) -> CocoFile:
+    """Read an annotation file, plain or gzipped.
+
+    Args:
+        path: the file.
+        rules: what is asked of it.
+
+    Raises:
+        MissingDataError: the file cannot be read.
+        AnnotationError: it is no such file, or it breaks rules; names all of the faults.
+    """
+    data = read_bytes(path, "annotations", error=AnnotationError)
+    try:
+        content = _DECODER.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _read_slowly(data, path, rules)
+    entries = (content.annotations or []) if rules.annotated else []
+    category = _category(content, rules)
+    if (
+        category is None
+        or not _are_sound(content.images, rules)
+        or (rules.annotated and content.annotations is None)
+    ):
+        return _read_slowly(data, path, rules)
+    kept = [entry for entry in entries if entry.category_id not in category.others]
+    keypoints = _sound_keypoints(kept, category, rules)
+    if keypoints is None:
+        return _read_slowly(data, path, rules)
+    return _whole(path, content.images, kept, keypoints, category, rules, len(entries) - len(kept), 0)
+
+
+def _category(content: _File, rules: Rules) -> Category | None:
+    if not rules.annotated:
+        return Category(1)
+    return person_category([msgspec.structs.asdict(c) for c in content.categories or ()], rules.protocol)
+
+
+def _are_sound(images: Sequence[ImageEntry], rules: Rules) -> bool:
+    """Whether `crowdbench.coco.faults` has nothing against images that are typed as they should be."""
+    if len({image.id for image in images}) < len(images):
+        return False
+    if rules.protocol.crowding_splits and any(i.crowd_index is None or i.crowd_index < 0 for i in images):
+        return False
+    return not rules.loaded or not any(leads_out(image.file_name) for image in images)
+
+
+def _sound_keypoints(entries: Sequence[PersonEntry], category: Category, rules: Rules) -> FloatArray | None:
+    """``(n, K, 3)`` in file order; None if there is a fault in a person who is typed as he should be."""
+    count = rules.protocol.keypoints.count
+    if len({entry.id for entry in entries}) < len(entries) or {e.category_id for e in entries} - {
+        category.id
+    }:
+        return None
+    if {len(e.bbox) for e in entries} - {4} or {len(e.keypoints) for e in entries} - {3 * count}:
+        return None
+    keypoints = np.array([entry.keypoints for entry in entries], dtype=np.float64).reshape(-1, count, 3)
+    boxes = np.array([entry.bbox for entry in entries], dtype=np.float64).reshape(-1, 4)
+    if (
+        (np.abs(keypoints) > LARGEST_PX).any()
+        or (np.abs(boxes) > LARGEST_PX).any()
+        or (boxes[:, 2:] < 0).any()
+    ):
+        return None
+    visibility = keypoints[:, :, 2]
+    if ((visibility != 0) & (visibility != 1) & (visibility != 2)).any():
+        return None
+    if rules.protocol.box_area_factor is None:
+        areas = np.array([entry.area for entry in entries], dtype=np.float64)  # NaN for None
+        if not ((areas >= 0) & (areas <= LARGEST_AREA_PX)).all():
+            return None
+    return keypoints
+
+
+def _read_slowly(data: bytes, path: Path, rules: Rules) -> CocoFile:
+    """Read what is written otherwise than usual, as numbers in strings; or refuse it, with every fault."""
+    raw = raw_file(data, path)
+    foreign = foreign_format(raw)
+    if foreign is not None:
+        raise AnnotationError(f"{path}: {foreign}")
+    error = refusal(path, faults(raw, rules))
+    if error is not None:
+        raise error
+    if not rules.annotated:
+        return _whole(
+            path,
+            [_image(i) for i in raw.images],
+            [],
+            np.zeros((0, rules.protocol.keypoints.count, 3)),
+            Category(1),
+            rules,
+            0,
+            0,
+        )
+    category = person_category(list(raw.entries("categories")), rules.protocol)
+    assert category is not None  # or there would have been faults
+    entries, strings, others = [], 0, 0
+    for annotation in raw.objects("annotations"):
+        if category.leaves_out(annotation.get("category_id")):
+            others += 1
+            continue
+        strings += any(isinstance(value, str) for value in annotation["keypoints"])
+        entries.append(_person(annotation))
+    keypoints = np.array([entry.keypoints for entry in entries], dtype=np.float64)
+    keypoints = keypoints.reshape(-1, rules.protocol.keypoints.count, 3)
+    return _whole(path, [_image(i) for i in raw.images], entries, keypoints, category, rules, others, strings)
+
+
+def _image(entry: Entry) -> ImageEntry:
+    name, crowding = entry.get("file_name"), entry.get("crowdIndex")
+    return ImageEntry(
+        identifier(entry["id"]),  # type: ignore[arg-type]  # a string, for scoring alone
+        name if isinstance(name, str) else None,  # type: ignore[arg-type]  # as are the next ones
+        _pixels(entry.get("width")),  # type: ignore[arg-type]
+        _pixels(entry.get("height")),  # type: ignore[arg-type]
+        crowding if is_number(crowding) else None,
+    )
+
+
+def _pixels(value: object) -> int | None:
+    return int(value) if is_number(value) and 1 <= value <= LARGEST_PX else None
+
+
+def _person(entry: Mapping[str, Any]) -> PersonEntry:
+    area, segmentation = entry.get("area"), entry.get("segmentation")
+    return PersonEntry(
+        identifier(entry["id"]),  # type: ignore[arg-type]
+        identifier(entry["image_id"]),  # type: ignore[arg-type]
+        int(entry["category_id"]),
+        [float(value) for value in entry["bbox"]],
+        [number for value in entry["keypoints"] if (number := number_in(value)) is not None],
+        int(entry["num_keypoints"]),
+        int(entry["iscrowd"]),
+        number_in(area) if not isinstance(area, str) else None,
+        msgspec.Raw(msgspec.json.encode(segmentation)) if segmentation is not None else msgspec.Raw(),
+    )
+
+
+def _whole(
+    path: Path,
+    images: list[ImageEntry],
+    entries: list[PersonEntry],
+    keypoints: FloatArray,
+    category: Category,
+    rules: Rules,
+    others: int,
+    strings: int,
+) -> CocoFile:
+    said = []
+    if strings:
+        said.append(f"the keypoints of {strings} persons are strings; read as numbers")
+    if others:
+        said.append(f"{others} annotations are of other categories than the person; left out")
+    if category.order is not None:
+        said.append(
+            f"the file names its {len(category.order)} keypoints in another order than "
+            f"{rules.protocol.name}; put in order by name"
+        )
+        keypoints = keypoints[:, list(category.order)]
+        for entry, ordered in zip(entries, keypoints.reshape(len(entries), -1).tolist(), strict=True):
+            entry.keypoints = ordered
+    return CocoFile(path, images, entries, keypoints, category, tuple(f"{path.name}: {s}." for s in said))
+
+
+def needed_segmentation(person: PersonEntry) -> bytes:
+    """The JSON text of the outline of a crowd, or of a person without a labelled keypoint; empty for others.
+
+    It is a copy: what was parsed is a view that keeps the whole file in memory.
+    """
+    if not person.iscrowd and max(person.keypoints[2::3], default=0) > 0:
+        return b""
+    text = bytes(person.segmentation)
+    return b"" if text in (b"null", b"[]") else text

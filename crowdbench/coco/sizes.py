@@ -1,0 +1,35 @@
+"""Which way round an image's width and height are, as far as annotations tell."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdbench.types import FloatArray
+
+
+def extents(keypoints: FloatArray, at: NDArray[np.int64], images: int) -> FloatArray:
+    """How far an image's labelled keypoints reach.
+
+    Args:
+        keypoints: ``(n, K, 3)``, x, y in image pixels and visibility.
+        at: ``(n,)``, the position of each person's image.
+        images: how many there are.
+
+    Returns:
+        ``(images, 2)``, the largest x and y; 0 where there is no labelled keypoint.
+    """
+    labelled = keypoints[:, :, 2:] > 0
+    farthest = np.where(labelled, keypoints[:, :, :2], 0.0).max(axis=1, initial=0.0)
+    found = np.zeros((images, 2))
+    np.maximum.at(found, at, farthest)
+    return found
+
+
+def fit_only_swapped(sizes: FloatArray, reach: FloatArray) -> NDArray[np.bool_]:
+    """Whether keypoints lie outside the image as written, and inside once width and height are swapped.
+
+    Args:
+        sizes: ``(images, 2)``, width and height as written, in pixels.
+        reach: ``(images, 2)``, see `extents`.
+    """
+    fits: NDArray[np.bool_] = np.any(reach > sizes, axis=1) & np.all(reach <= sizes[:, ::-1], axis=1)
+    return fits
