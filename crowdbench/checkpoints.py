@@ -1,79 +1,102 @@
 """Weights: read safely, matched strictly, kept as safetensors.
 
 Reading never executes what a file says: ``.safetensors`` holds tensors only, and everything else goes through
-PyTorch's restricted unpickler (``weights_only=True``).
+PyTorch's restricted unpickler (``weights_only=True``). What a file is, whether all of it is there and which
+of the things in it are the weights: `crowdbench.weights`.
 """
 
 import json
-import pickle
-import re
-from collections.abc import Mapping
-from importlib import import_module
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from crowdbench.errors import MissingDataError, WeightsError
+from crowdbench.errors import WeightsError
 from crowdbench.files import write_whole
 from crowdbench.hashing import file_digest
+from crowdbench.system.text import plain
+from crowdbench.weights.cache import get_again
+from crowdbench.weights.choosing import choose
+from crowdbench.weights.forms import Form
+from crowdbench.weights.prefixes import fitted, unwrapped
+from crowdbench.weights.tensors import converted, finite, plain_tensors, rounding
+from crowdbench.weights.unpickling import read_pickled
+from crowdbench.weights.whole import require_whole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-# Training scripts wrap the weights with optimizer state and counters; the best ones come first.
-_WRAPPERS = ("best_state_dict", "state_dict", "model")
+log = logging.getLogger("crowdbench")
+
+Rename = Callable[[Mapping[str, "Tensor"]], Mapping[str, "Tensor"]]
 _SHOWN = 8
-_LONGEST_HEADER = 100_000_000  # the format's own limit
-_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # torch.save writes one or the other, by its age
+_AGAIN = "Fetch it again."
+_OTHER_FORMS = {
+    Form.TORCHSCRIPT: (
+        "a TorchScript program, which is code. If you trust its maker, save its weights alone, in Python: "
+        "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')"
+    ),
+    Form.ONNX: "an ONNX model; expected a PyTorch checkpoint or safetensors. Other methods take ONNX models",
+    Form.RESULTS: "a results file or other JSON; expected a PyTorch checkpoint or safetensors",
+}
 
 
-def looks_like_weights(path: Path) -> bool:
-    """Whether a file begins as weights do; tells a web page saved under a wrong name at no cost.
+@dataclass(frozen=True)
+class Loaded:
+    """The weights of a file.
+
+    Attributes:
+        state: tensors by the file's names, on the CPU.
+        notes: what somebody who compares numbers should know of how they were found.
+    """
+
+    state: "dict[str, Tensor]"
+    notes: tuple[str, ...] = ()
+
+
+def read_weights(path: Path, part: str | None = None) -> Loaded:
+    """The weights in a checkpoint file, by the names that stand there.
+
+    Args:
+        path: the file.
+        part: which, where the file has several sets; None takes what training scripts call the network's.
 
     Raises:
-        MissingDataError: the file cannot be read.
+        MissingDataError: there is no such file.
+        WeightsError: the file is not whole or no checkpoint, or holds more than tensors and plain values, or
+            tensors that cannot be weights.
     """
-    start = _start(path)
-    return start.startswith((_ZIP, _PICKLE)) or _is_safetensors(start)
-
-
-def _start(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(9)
-    except OSError as error:
-        raise MissingDataError(f"{path}: cannot read the file ({error.strerror}).") from error
+        return _read(path, part)
+    except WeightsError as error:
+        way = get_again(path) if str(error).endswith(_AGAIN) else None
+        if way is None:
+            raise
+        raise WeightsError(f"{error}\nThe cached file does not load; {way}") from error
 
 
-def _is_safetensors(start: bytes) -> bool:
-    # The length of a JSON header, in eight bytes of which the highest are never used; then the header.
-    return start[5:9] == b"\0\0\0{"
+def _read(path: Path, part: str | None) -> Loaded:
+    # Before anything is loaded: a file of a kilobyte can announce a terabyte.
+    form = require_whole(path, checksums=False)
+    if form in _OTHER_FORMS:
+        raise WeightsError(f"{path}: this is {_OTHER_FORMS[form]}.")
+    content = _read_safetensors(path) if form is Form.SAFETENSORS else read_pickled(path, form)
+    chosen = choose(content, path, part)
+    return Loaded(plain_tensors(chosen.state, path), (chosen.note,) if chosen.note else ())
 
 
 def read_state_dict(path: Path) -> "dict[str, Tensor]":
     """The tensors of a checkpoint file, by name, on the CPU.
 
-    A dictionary under ``best_state_dict``, ``state_dict`` or ``model`` is unwrapped, in this order, and a
-    ``module.`` in front of every name (DataParallel) is taken off.
+    As `read_weights`, with ``module.`` (DataParallel) and ``_orig_mod.`` (torch.compile) in front of every
+    name taken off.
 
     Raises:
         MissingDataError: there is no such file.
-        WeightsError: the file is no checkpoint, or holds more than tensors and plain values.
+        WeightsError: see `read_weights`.
     """
-    if not path.is_file():
-        raise MissingDataError(f"{path}: no such weights file. Pass --weights FILE, or --weights none.")
-    # The content decides, not the name: what comes from a URL may be called anything.
-    is_safetensors = path.suffix == ".safetensors" or _is_safetensors(_start(path))
-    content = _read_safetensors(path) if is_safetensors else _read_pickled(path)
-    for wrapper in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-            break
-    state = _tensors_only(content, path)
-    if all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    return state
+    return unwrapped(read_weights(path).state)
 
 
 def _read_safetensors(path: Path) -> "dict[str, Tensor]":
@@ -82,111 +105,114 @@ def _read_safetensors(path: Path) -> "dict[str, Tensor]":
 
     try:
         return load_file(path)
-    except SafetensorError as error:
-        raise WeightsError(f"{path}: not a whole safetensors file ({error}). Fetch it again.") from error
+    except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError, KeyError) as error:
+        raise WeightsError(
+            f"{path}: not a whole safetensors file ({plain(str(error))}). Fetch it again."
+        ) from error
 
 
-def read_facts(path: Path) -> dict[str, Any]:
-    """What crowdbench wrote into the header of weights that it trained; empty for all other files.
+def put_weights(
+    network: "nn.Module", path: Path, rename: Rename = lambda state: state, *, part: str | None = None
+) -> list[str]:
+    """Read a file's weights into a network; every name and shape must match.
+
+    What wrappers put in front of every name (``module.``, ``model.``, ``backbone.``, ...) is taken off where
+    the names then are the network's, and not as they are.
+
+    Args:
+        network: changed in place.
+        path: the file.
+        rename: names of the file, without prefixes → of the network.
+        part: see `read_weights`.
+
+    Returns:
+        What was decided on the way, in sentences for the record; also logged.
 
     Raises:
-        MissingDataError: the file cannot be read.
+        MissingDataError: there is no such file.
+        WeightsError: see `read_weights` and `load_weights`.
     """
-    if not _is_safetensors(_start(path)):
-        return {}
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        try:
-            header = json.loads(file.read(min(length, _LONGEST_HEADER)))
-            facts = json.loads(header["__metadata__"]["crowdbench"])
-        except (ValueError, KeyError, TypeError):
-            return {}
-    return facts if isinstance(facts, dict) else {}
+    loaded = read_weights(path, part)
+    state, notes = _without_prefixes(loaded, network, path, rename)
+    notes += load_weights(network, rename(state), str(path))
+    for note in notes:
+        log.info("%s", note)
+    return notes
 
 
-def _read_pickled(path: Path) -> Any:
-    import torch
+def starting_weights(network: "nn.Module", path: Path) -> "tuple[dict[str, Tensor], list[str]]":
+    """Weights that a training begins with, by the network's names as far as they are its own; and notes.
 
-    try:
-        with torch.serialization.safe_globals(_numpy_scalars()):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path}: refused. The file is damaged, or it holds objects other than tensors, and loading "
-            f"those would run code from the file: {_what_it_holds(error)}.\n"
-            "If you trust its maker, save the state dict alone with torch.save or safetensors, and pass that."
-        ) from error
-    except Exception as error:  # a damaged file fails wherever its bytes lead: struct, index, assertion, ...
-        raise WeightsError(
-            f"{path}: not a PyTorch checkpoint ({_first_line(error)}). Fetch it again."
-        ) from error
+    Raises:
+        MissingDataError: there is no such file.
+        WeightsError: see `read_weights`.
+    """
+    return _without_prefixes(read_weights(path), network, path)
 
 
-def _numpy_scalars() -> list[Any]:
-    """What rebuilds the numpy numbers (a best AP, a learning rate) that scripts save beside weights."""
-    rebuild = import_module("numpy._core.multiarray").scalar
-    kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32)]
-    # numpy 1 wrote another module's name for the same function.
-    return [np.dtype, *kinds, *((rebuild, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core"))]
+def _without_prefixes(
+    loaded: Loaded, network: "nn.Module", path: Path, rename: Rename = lambda state: state
+) -> "tuple[dict[str, Tensor], list[str]]":
+    state, taken = fitted(loaded.state, network.state_dict(), rename)
+    notes = [*loaded.notes]
+    if taken not in (None, "module."):  # DataParallel's is what everybody expects
+        notes.append(f"{path.name}: {taken} was taken off the names of the tensors")
+    return state, notes
 
 
-def _what_it_holds(error: pickle.UnpicklingError) -> str:
-    """The offending part of PyTorch's message, without its advice to load the file unsafely."""
-    found = re.search(r"GLOBAL (\S+)|WeightsUnpickler error: ([^.\n]+)", str(error))
-    return (found[1] or found[2]) if found else "something else"
+def load_weights(network: "nn.Module", state: "Mapping[str, Tensor]", source: str) -> list[str]:
+    """Put weights into a network; every name, shape and kind of number must match.
 
-
-def _first_line(error: Exception) -> str:
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return line.split(" In PyTorch 2.6")[0][:200]  # advice to load the file unsafely
-
-
-def _tensors_only(content: Any, path: Path) -> "dict[str, Tensor]":
-    import torch
-
-    if not isinstance(content, Mapping) or not content:
-        raise WeightsError(f"{path}: holds {type(content).__name__}, not a dictionary of tensors.")
-    strangers = [
-        name
-        for name, value in content.items()
-        if not (isinstance(name, str) and isinstance(value, torch.Tensor))
-    ]
-    if strangers:
-        raise WeightsError(
-            f"{path}: not a state dict: {_some(map(str, strangers))} are no named tensors. Looked for a "
-            f"dictionary of tensors at the top or under {', '.join(_WRAPPERS)}."
-        )
-    return dict(content)
-
-
-def load_weights(network: "nn.Module", state: "Mapping[str, Tensor]", source: str) -> None:
-    """Put weights into a network; every name and shape must match.
+    Floating-point numbers of another width become the network's.
 
     Args:
         network: changed in place.
         state: tensors by name.
         source: names the file in messages.
 
+    Returns:
+        What was converted, in sentences for the record.
+
     Raises:
-        WeightsError: lists missing and unexpected names, and shapes that differ.
+        WeightsError: lists missing and unexpected names, and shapes that differ; or names a tensor of another
+            kind of number, or with numbers that are not finite.
     """
     own = network.state_dict()
     missing = sorted(own.keys() - state.keys())
     unexpected = sorted(state.keys() - own.keys())
     differing = [
-        f"{name} (file {tuple(state[name].shape)}, network {tuple(own[name].shape)})"
+        f"{name} (file {_axes(state[name])}, network {_axes(own[name])})"
         for name in own
         if name in state and state[name].shape != own[name].shape
     ]
     if not (missing or unexpected or differing):
-        network.load_state_dict(dict(state), strict=True)
-        return
+        fitting = {name: converted(name, tensor, own[name], source) for name, tensor in state.items()}
+        network.load_state_dict(fitting, strict=True)
+        rounded = rounding(state, own)
+        return [f"{Path(source).name}: {rounded}"] if rounded else []
     lines = [f"{source}: these weights are not for this network ({len(own)} tensors)."]
     for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", differing)):
         if names:
-            lines.append(f"  {len(names)} {what}: {_some(names)}")
+            lines.append(f"  {len(names)} {what}: {_some(plain(name) for name in names)}")
+    lines += _part_that_fits(state, own, source)
     lines.append("Check that method, dataset and settings are those the weights were trained with.")
     raise WeightsError("\n".join(lines))
+
+
+def _part_that_fits(state: "Mapping[str, Tensor]", own: "Mapping[str, Tensor]", source: str) -> list[str]:
+    """Where all the network's tensors are in the file behind one prefix, and others beside them."""
+    for part in dict.fromkeys(name.partition(".")[0] for name in state):
+        if all(f"{part}.{name}" in state for name in own):
+            return [
+                f"All its tensors are there, as {plain(part)}.…, among others. To take those: crowdbench "
+                f"weights convert {source} OUT.safetensors --part {plain(part)}"
+            ]
+    return []
+
+
+def _axes(tensor: "Tensor") -> str:
+    shape = tuple(tensor.shape)
+    return f"{shape}" if len(shape) <= 8 else f"{len(shape)} axes"
 
 
 def _some(names: Any) -> str:
@@ -194,16 +220,29 @@ def _some(names: Any) -> str:
     return ", ".join(names[:_SHOWN]) + (f", … ({len(names) - _SHOWN} more)" if len(names) > _SHOWN else "")
 
 
-def convert(source: Path, target: Path, network: "nn.Module | None" = None) -> None:
+def convert(
+    source: Path,
+    target: Path,
+    network: "nn.Module | None" = None,
+    *,
+    part: str | None = None,
+    rename: Rename = lambda state: state,
+) -> list[str]:
     """Rewrite a checkpoint as safetensors, which no reader needs to trust.
 
-    The new file holds the same tensors under the names that `read_state_dict` gives them, and in its header
-    the name and SHA-256 of the file they came from. Equal sources give equal files.
+    The new file holds the same tensors under the names that `read_state_dict` gives them, or under those that
+    fit the network, and in its header the name and SHA-256 of the file they came from. Equal sources give
+    equal files.
 
     Args:
-        source: anything that `read_state_dict` reads.
+        source: anything that `read_weights` reads.
         target: ends in ``.safetensors``; must not exist.
         network: if given, the weights must fit it.
+        part: which weights, where the file has several sets.
+        rename: names of the file → of the network, as the method has it.
+
+    Returns:
+        What was decided on the way, in sentences.
 
     Raises:
         WeightsError: the source is refused or does not fit, or the target is there or has another ending.
@@ -216,19 +255,34 @@ def convert(source: Path, target: Path, network: "nn.Module | None" = None) -> N
         raise WeightsError(f"{target}: the new file's name must end in .safetensors.")
     if target.exists():
         raise WeightsError(f"{target}: is there already. Delete it, or choose another name.")
-    state = read_state_dict(source)
-    if network is not None:
-        load_weights(network, state, str(source))
+    loaded = read_weights(source, part)
+    if network is None:
+        state, notes = unwrapped(loaded.state), list(loaded.notes)
+        _refuse_infinities(state, source)
+    else:
+        state, notes = _without_prefixes(loaded, network, source, rename)
+        load_weights(network, rename(state), str(source))
     # One entry only: safetensors writes several in an order that changes from run to run.
-    header = {"source": json.dumps({"file": source.name, "sha256": file_digest(source)})}
-    data = save({name: _own(tensor, name, source) for name, tensor in state.items()}, header)
+    origin = {"file": source.name, "sha256": file_digest(source), **({"part": part} if part else {})}
+    try:
+        data = save({name: _own(tensor) for name, tensor in state.items()}, {"source": json.dumps(origin)})
+    except (KeyError, ValueError, RuntimeError, MemoryError) as error:  # a kind that safetensors lacks
+        raise WeightsError(f"{source}: cannot be written as safetensors ({plain(str(error))}).") from error
     write_whole(target, data)
+    return notes
 
 
-def _own(tensor: "Tensor", name: str, source: Path) -> "Tensor":
+def _refuse_infinities(state: "Mapping[str, Tensor]", source: Path) -> None:
+    for name, tensor in state.items():
+        if not bool(finite(tensor).all()):
+            raise WeightsError(
+                f"{source}: {plain(name)} holds infinity, as broken weights do, and some masks. If it is a "
+                "mask, name the network, which then has it too: --method and --dataset."
+            )
+
+
+def _own(tensor: "Tensor") -> "Tensor":
     """A plain copy: in row-major order, and sharing memory with no other tensor."""
     import torch
 
-    if tensor.layout != torch.strided or tensor.is_quantized:
-        raise WeightsError(f"{source}: {name} is sparse or quantized, which safetensors cannot hold.")
     return tensor.detach().clone(memory_format=torch.contiguous_format)

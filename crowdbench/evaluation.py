@@ -12,13 +12,14 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crowdbench import machine
 from crowdbench.allocation import keep_freed_memory
 from crowdbench.batching import default_batch_size, in_batches
-from crowdbench.checkpoints import load_weights, read_state_dict
+from crowdbench.checkpoints import put_weights
 from crowdbench.current_job import current_job
 from crowdbench.dataset import Dataset
 from crowdbench.engine import hooks, recomputation
@@ -332,6 +333,7 @@ def build_network(
     device: "torch.device",
     precision: Precision = "fp32",
     compiled: bool = False,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> "nn.Module":
     """The method's network with its weights, in eval mode on a device, made fast for predictions.
 
@@ -343,6 +345,7 @@ def build_network(
         seed: of random weights.
         device: where it will run.
         precision, compiled: see `NetworkMethod.for_inference`.
+        on_note: told what was decided while the weights were read, in sentences for the record.
 
     Raises:
         WeightsError: the weights do not fit.
@@ -352,7 +355,8 @@ def build_network(
     torch.manual_seed(seed)
     network = hooks.build(method)
     if weights is not None:
-        load_weights(network, hooks.released_weights(method, read_state_dict(weights)), str(weights))
+        for note in put_weights(network, weights, partial(hooks.released_weights, method)):
+            on_note(note)
     # Full float32 where float32 is asked for, and the same algorithm for the same shape every time.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
@@ -404,6 +408,7 @@ def _compute(
     """
     if weights is not None and not isinstance(method, NetworkMethod):
         hooks.load(method, weights)
+    notes: list[str] = []
     network = (
         build_network(
             method,
@@ -412,6 +417,7 @@ def _compute(
             device=execution.device,
             precision=execution.precision,
             compiled=execution.compiled,
+            on_note=notes.append,
         )
         if isinstance(method, NetworkMethod)
         else None
@@ -423,6 +429,9 @@ def _compute(
     batches = in_batches(asked, execution.batch_size, method.paradigm)
     parts = Parts(run.directory / "parts", run.record.id, save_every_s, before_write=require)
     others = Others(_home(run), place)
+    for note in notes:
+        if note not in parts.warnings:
+            parts.warn(note)
     before = dict(parts.done)
     # Whose a batch is does not depend on what is done: processes may look at different moments.
     share = range(place.rank, len(batches), place.count)

@@ -144,10 +144,14 @@ def serving() -> Iterator[Server]:
 
 
 def weights_like(size: int, seed: int = 0) -> bytes:
-    """Bytes that begin as a checkpoint does and differ from place to place."""
+    """A whole safetensors file of so many bytes, which differ from place to place."""
+    import json
+
     import numpy as np
 
-    return b"PK\x03\x04" + np.random.default_rng(seed).bytes(size - 4)
+    count = size - 8 - 96
+    header = json.dumps({"w": {"dtype": "U8", "shape": [count], "data_offsets": [0, count]}}).encode()
+    return (96).to_bytes(8, "little") + header.ljust(96) + np.random.default_rng(seed).bytes(count)
 
 
 def install_table(site: Path, table: str, package: str = "stranger") -> None:

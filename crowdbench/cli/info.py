@@ -94,7 +94,7 @@ def _configured(method: str, dataset: str, settings: dict[str, str]) -> dict[str
 def _is_here(entry: "WeightsEntry") -> bool:
     from crowdbench.weights import Wanted
 
-    return Wanted.of_entry(entry).path.is_file()
+    return Wanted.of_entry(entry).is_here
 
 
 def _print_card(method: str, card: "Card | None") -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,29 +57,33 @@ def _row(entry: "WeightsEntry") -> dict[str, Any]:
 
     wanted = Wanted.of_entry(entry)
     absent = "not here" if wanted.url else "fetch by hand"
-    state = "here" if wanted.path.is_file() else absent
+    state = "here" if wanted.is_here else absent
     return {**msgspec.to_builtins(entry), "path": str(wanted.path), "state": state}
 
 
 @weights.command()
 @click.argument("names", nargs=-1, metavar="[NAME|URL]...")
 @click.option("--all", "everything", is_flag=True, help="All that a program can fetch.")
-def fetch(names: tuple[str, ...], everything: bool) -> None:
+@click.option("--again", is_flag=True, help="Also what is here: fetch it anew, and trust the new file.")
+def fetch(names: tuple[str, ...], everything: bool, again: bool) -> None:
     """Fetch weights into the cache, and print where they lie.
 
-    Files that are here are checked against their hash. What was interrupted goes on where it stopped.
+    Files that are here are checked: that they are whole, and those that were here first. What was interrupted
+    goes on where it stopped.
     """
     from crowdbench.weights import fetch as fetch_one
 
     if bool(names) == everything:
         raise click.UsageError("Give names or URLs (`crowdbench weights list` shows them), or --all.")
+    if everything and again:
+        raise click.UsageError("--again takes names or URLs, not --all.")
     by_hand: list[str] = []
     for wanted in _everything() if everything else [_wanted(name) for name in names]:
-        if everything and wanted.url is None and not wanted.path.is_file():
+        if everything and wanted.url is None and not wanted.is_here:
             by_hand.append(wanted.name)
             continue
         with _progress(wanted.name) as show:
-            fetch_one(wanted, show)
+            fetch_one(wanted, show, again=again)
         click.echo(wanted.path)
     if by_hand:
         click.echo(f"note: to be fetched by hand: {', '.join(by_hand)}", err=True)
@@ -106,7 +111,8 @@ def _wanted(name: str) -> "Wanted":
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--method", help="With --dataset: first make sure that the weights fit its network.")
 @click.option("--dataset", help="For which the method's network is built.")
-def convert(file: Path, out: Path, method: str | None, dataset: str | None) -> None:
+@click.option("--part", help="Which weights, where FILE holds several sets, as in ema or teacher.")
+def convert(file: Path, out: Path, method: str | None, dataset: str | None, part: str | None) -> None:
     """Rewrite FILE, a checkpoint of any of the usual forms, as OUT.safetensors.
 
     Nothing in FILE is executed. OUT says in its header what it was made from.
@@ -115,7 +121,6 @@ def convert(file: Path, out: Path, method: str | None, dataset: str | None) -> N
 
     if (method is None) != (dataset is None):
         raise click.UsageError("--method and --dataset belong together.")
-    network = None
     if method is not None and dataset is not None:
         from crowdbench.engine import hooks
         from crowdbench.errors import SettingsError
@@ -124,8 +129,13 @@ def convert(file: Path, out: Path, method: str | None, dataset: str | None) -> N
         loaded = load_method(method, dataset)
         if not isinstance(loaded, NetworkMethod):
             raise SettingsError(f"{method} has no network that weights could fit.")
-        network = hooks.build(loaded)
-    rewrite(file, out, network)
+        notes = rewrite(
+            file, out, hooks.build(loaded), part=part, rename=partial(hooks.released_weights, loaded)
+        )
+    else:
+        notes = rewrite(file, out, part=part)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     click.echo(out)
 
 

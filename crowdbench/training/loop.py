@@ -17,7 +17,7 @@ import msgspec
 
 from crowdbench import machine
 from crowdbench.allocation import keep_freed_memory
-from crowdbench.checkpoints import read_state_dict
+from crowdbench.checkpoints import starting_weights
 from crowdbench.dataset import Dataset
 from crowdbench.engine import hooks
 from crowdbench.errors import CrowdbenchError, MachineError, MissingDataError, StoppedError, SupersededError
@@ -256,11 +256,14 @@ class _Training:
             keep_freed_memory()
         network = hooks.build(self.method)
         set_names: list[str] = []
+        said = list(self.run.record.warnings)
         if self.start is not None:
-            set_names = hooks.start_from(self.method, network, read_state_dict(self.start), str(self.start))
+            state, notes = starting_weights(network, self.start)
+            set_names = hooks.start_from(self.method, network, state, str(self.start))
+            said += [note for note in notes if note not in said]
             log.info("begins with %d tensors of %s", len(set_names), self.start)
         parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)
-        self._note(started_tensors=len(set_names), parameters=parameters)
+        self._note(started_tensors=len(set_names), parameters=parameters, warnings=said)
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         trainer = Trainer(
             self.method,

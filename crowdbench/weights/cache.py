@@ -5,7 +5,6 @@ seen. That first file is trusted, because its publisher tells no hash (where one
 from then on any other file of that name is refused.
 """
 
-import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,19 +14,23 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from crowdbench.checkpoints import looks_like_weights
-from crowdbench.errors import MachineError, MissingDataError, WeightsError
+from crowdbench.errors import CrowdbenchError, MachineError, MissingDataError, WeightsError
 from crowdbench.files import write_whole
 from crowdbench.hashing import file_digest
+from crowdbench.system.cache import cache_folder
+from crowdbench.system.reading import read_json
+from crowdbench.weights.forms import form_of
 from crowdbench.weights.table import WeightsEntry
+from crowdbench.weights.whole import require_whole
 
 
 def weights_folder() -> Path:
-    """The folder of all weights: in ``$CROWDBENCH_CACHE``, or in the user's cache."""
-    import platformdirs
+    """The folder of all weights, in the user's cache.
 
-    chosen = os.environ.get("CROWDBENCH_CACHE")
-    return (Path(chosen).absolute() if chosen else platformdirs.user_cache_path("crowdbench")) / "weights"
+    Raises:
+        MissingDataError: there is no cache.
+    """
+    return cache_folder() / "weights"
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,14 @@ class Wanted:
         return self.path.with_name(self.path.name + suffix)
 
     @property
+    def is_here(self) -> bool:
+        """Whether the file lies in its place. A folder that may not be looked into has nothing."""
+        try:
+            return self.path.is_file()
+        except OSError:
+            return False
+
+    @property
     def lock_file(self) -> Path:
         """Says what the file must be."""
         return self.beside(".lock.json")
@@ -105,40 +116,38 @@ class Locked(msgspec.Struct, frozen=True):
     when: str
 
 
-def verify(wanted: Wanted, file: Path, *, url: str | None) -> str:
+def verify(wanted: Wanted, file: Path, *, url: str | None, renewed: bool = False) -> str:
     """Check a file against what is published and against its lock; without a lock, lock it.
+
+    Only what is whole is locked: once it is, nobody asks again whether it is the right one.
 
     Args:
         wanted: what the file should be.
         file: the file itself, in its place or still on its way there.
         url: where it came from; None if somebody put it there.
+        renewed: it takes the place of the one that is locked.
 
     Returns:
         Its SHA-256.
 
     Raises:
-        WeightsError: it is another file, or no weights at all.
+        WeightsError: it is another file, a part of it, or no weights at all.
         MissingDataError: it cannot be read, or its lock cannot be written.
     """
-    if not looks_like_weights(file):
-        raise WeightsError(
-            f"{file}: not a file of weights, but perhaps a web page that was saved in its place. "
-            f"Delete it, and get {wanted.name} again."
-        )
+    try:
+        form_of(file)
+    except WeightsError as error:
+        raise WeightsError(f"{error}\nThis should be {wanted.name}. {_get_again(wanted)}") from error
     size, digest = _measure(file)
     if wanted.size not in (None, size) or wanted.sha256 not in (None, digest):
         raise WeightsError(
             f"{file}: not the file that was published as {wanted.name}.\n"
             f"  published: {_shown(wanted.size, wanted.sha256)}\n"
             f"  found:     {_shown(size, digest)}\n"
-            f"Delete it and get it again: crowdbench weights fetch {wanted.name}"
+            f"{_get_again(wanted)}"
         )
-    if wanted.packaged:
-        return digest
-    locked = read_lock(wanted)
-    if locked is None:
-        _write_lock(wanted, Locked(size, digest, url, datetime.now(UTC).isoformat(timespec="seconds")))
-    elif (locked.size, locked.sha256) != (size, digest):
+    locked = None if wanted.packaged or renewed else read_lock(wanted)
+    if locked is not None and (locked.size, locked.sha256) != (size, digest):
         raise WeightsError(
             f"{file}: not the file that was here first.\n"
             f"  locked: {_shown(locked.size, locked.sha256)}, {locked.when}, from "
@@ -147,7 +156,33 @@ def verify(wanted: Wanted, file: Path, *, url: str | None) -> str:
             "Results with the two are not comparable. Delete the file and get it again; or, if the change is "
             f"wanted, delete {wanted.lock_file}"
         )
+    try:
+        require_whole(file, checksums=locked is None and not wanted.packaged)
+    except WeightsError as error:
+        cached = "The cached file does not load, though it is the one that was locked. " if locked else ""
+        raise WeightsError(f"{error}\n{cached}{_get_again(wanted)}") from error
+    if locked is None and not wanted.packaged:
+        _write_lock(wanted, Locked(size, digest, url, datetime.now(UTC).isoformat(timespec="seconds")))
     return digest
+
+
+def _get_again(wanted: Wanted) -> str:
+    if wanted.packaged:
+        return f"It comes with {wanted.by_hand}."
+    if wanted.url is None:
+        return f"Delete it, and get it again, from {wanted.by_hand}"
+    return f"`crowdbench weights fetch {wanted.name} --again` fetches it again."
+
+
+def get_again(path: Path) -> str | None:
+    """How a file of the cache is fetched again; None for files that are elsewhere, or came by hand."""
+    try:
+        way = path.absolute().relative_to(weights_folder()).parts
+        locked = read_json(path.with_name(f"{path.name}.lock.json"), Locked, "the lock of a file of weights")
+    except (ValueError, CrowdbenchError):
+        return None
+    name = locked.url if way[0] == "from-url" else "/".join(way[:-1])
+    return f"`crowdbench weights fetch {name} --again` fetches it again." if locked.url else None
 
 
 def read_lock(wanted: Wanted) -> Locked | None:
@@ -157,12 +192,14 @@ def read_lock(wanted: Wanted) -> Locked | None:
         WeightsError: the lock is damaged.
     """
     try:
-        return msgspec.json.decode(wanted.lock_file.read_bytes(), type=Locked)
-    except FileNotFoundError:
+        wanted.lock_file.lstat()
+    except OSError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    try:
+        return read_json(wanted.lock_file, Locked, "the lock of a file of weights", error=WeightsError)
+    except CrowdbenchError as error:
         raise WeightsError(
-            f"{wanted.lock_file}: cannot be read ({error}). Delete it to trust the file beside it once more."
+            f"{wanted.lock_file}: cannot be read.\n{error}\nDelete it to trust the file beside it once more."
         ) from error
 
 

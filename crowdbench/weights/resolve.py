@@ -1,14 +1,17 @@
 """What ``--weights`` may say, and the file it means."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from crowdbench.checkpoints import read_facts
 from crowdbench.errors import MissingDataError, UnknownNameError, WeightsError
 from crowdbench.hashing import file_digest
+from crowdbench.system.text import plain
 from crowdbench.weights.cache import Wanted
 from crowdbench.weights.fetching import OnProgress, fetch
+from crowdbench.weights.forms import open_regular
+from crowdbench.weights.safetensors_header import read_facts
 from crowdbench.weights.table import WeightsEntry, weights_table
 
 NONE = "none"
@@ -87,7 +90,12 @@ def find_wanted(asked: str) -> WeightsEntry | Wanted | None:
 
 
 def _of_file(path: Path) -> ResolvedWeights:
-    if path.is_file():
+    try:
+        exists = os.path.lexists(path)
+    except ValueError:  # a null byte
+        exists = True
+    if exists:
+        open_regular(path).close()
         training_data = read_facts(path).get("training_data")
         known = training_data if isinstance(training_data, str) else None
         return ResolvedWeights(str(path), path, file_digest(path), known)
@@ -98,7 +106,7 @@ def _of_file(path: Path) -> ResolvedWeights:
         except UnknownNameError as error:
             raise MissingDataError(f"{error}\nPass --weights FILE, or --weights none.") from None
     raise MissingDataError(
-        f"{path}: no such weights file. Pass --weights FILE, the name of published weights "
+        f"{plain(str(path))}: no such weights file. Pass --weights FILE, the name of published weights "
         "(`crowdbench weights list`), or --weights none."
     )
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from crowdbench.checkpoints import load_weights
 from crowdbench.errors import WeightsError
+from crowdbench.weights.tensors import converted
 from crowdbench_backbones.transpose_h import UNUSED_FUSIONS
 
 # The parts of a network that a classifier has too.
@@ -104,7 +105,8 @@ def start_trunk(
                 f"{', '.join(names[:_SHOWN])}{more}.\n"
                 "To begin with, this network takes the ImageNet weights of its trunk, or weights of its own."
             )
-    network.load_state_dict(found, strict=False)
+    fitting = {name: converted(name, value, own[name], source) for name, value in found.items()}
+    network.load_state_dict(fitting, strict=False)
     return list(found)
 
 

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench import Method
-from crowdbench.checkpoints import looks_like_weights
 from crowdbench.errors import InputError, RunError, SettingsError, WeightsError
 from crowdbench.types import KeypointSet
+from crowdbench.weights.forms import Form
+from crowdbench.weights.whole import require_whole
 
 log = logging.getLogger("crowdbench")
 
@@ -132,10 +133,11 @@ def _session(path: Path, provider: Provider) -> Any:
         raise InputError(
             f'ONNX Runtime is not installed ({error}).\npip install "crowdbench[onnx]"'
         ) from error
-    if looks_like_weights(path):
+    form = require_whole(path, checksums=False)
+    if form is not Form.ONNX:
         raise WeightsError(
-            f"{path}: a PyTorch checkpoint or safetensors file; expected an ONNX model. Export it with its "
-            "owner's tool; see docs/wrappers.md."
+            f"{path}: {form.value}; expected an ONNX model. Export it with its owner's tool; see "
+            "docs/wrappers.md."
         )
     providers = [_available(provider, onnxruntime)]
     options = onnxruntime.SessionOptions()

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crowdbench.checkpoints import load_weights, read_state_dict
+from crowdbench.checkpoints import put_weights
 from crowdbench.files import write_whole
 from crowdbench.method import NetworkMethod
 from crowdbench.testing.agreement import nearest
@@ -138,8 +138,7 @@ def _unchanged(subject: MethodSubject, method: NetworkMethod) -> "nn.Module":
     with own_randomness(0):
         network = method.network()
     if subject.weights is not None:
-        state = method.released_weights(read_state_dict(subject.weights))
-        load_weights(network, state, str(subject.weights))
+        put_weights(network, subject.weights, method.released_weights)
     return network
 
 

@@ -1,0 +1,34 @@
+"""The user's cache: where weights and drawn sets are kept."""
+
+import os
+from pathlib import Path
+
+from crowdbench.errors import MissingDataError
+
+VARIABLE = "CROWDBENCH_CACHE"
+_REMEDY = f"Set {VARIABLE} to a folder that can be written to."
+
+
+def cache_folder() -> Path:
+    """``$CROWDBENCH_CACHE``, or the user's cache (``$XDG_CACHE_HOME`` or ``~/.cache`` on Linux).
+
+    Raises:
+        MissingDataError: nobody knows the user's home folder, as in some containers.
+    """
+    import platformdirs
+
+    try:
+        chosen = os.environ.get(VARIABLE)
+        found = Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("crowdbench")
+    except RuntimeError as error:
+        raise MissingDataError(f"{VARIABLE}={chosen}: there is no such home folder. {_REMEDY}") from error
+    if chosen:
+        return found.absolute()
+    if not found.is_absolute():
+        raise MissingDataError(f"the user has no home folder, and thus no cache. {_REMEDY}")
+    return found
+
+
+def not_writable(folder: Path, error: OSError) -> MissingDataError:
+    """What to say when a folder of the cache cannot be written to."""
+    return MissingDataError(f"{folder}: the cache cannot be written ({error.strerror or error}). {_REMEDY}")
