@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crowdbench.errors import WeightsError
-from crowdbench.system.reading import in_bytes
+from crowdbench.system.sizes import in_bytes
 from crowdbench.system.text import plain
 from crowdbench.weights.unpickling import StoredArray
 

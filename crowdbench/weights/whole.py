@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from crowdbench.errors import CrowdbenchError, WeightsError
-from crowdbench.system.reading import GIB, in_bytes
+from crowdbench.system.sizes import GIB, in_bytes
 from crowdbench.weights.forms import Form, form_of, open_regular
 from crowdbench.weights.pickle_survey import Survey, survey
 from crowdbench.weights.safetensors_header import read_header
