@@ -26,6 +26,7 @@ log = logging.getLogger("crowdbench")
 RESAMPLES = 1000
 LEVEL = 0.95
 FEWEST = 100
+MOST = 1_000_000
 FEWEST_IMAGES = 10
 """On fewer, no choice of images tells anything about others: docs/comparing.md has the measurement."""
 FILE = "interval.json"
@@ -208,6 +209,10 @@ def _check(resamples: int, level: float) -> None:
     if resamples < FEWEST:
         raise SettingsError(
             f"resamples must be at least {FEWEST}, got {resamples}: bounds of 95 % need the tails."
+        )
+    if resamples > MOST:
+        raise SettingsError(
+            f"resamples can be at most {MOST:,}, got {resamples:,}: more fill the memory and say nothing new."
         )
 
 

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from crowdbench.errors import MissingDataError
+from crowdbench.system.opening import open_regular
 
 
 def file_digest(path: Path) -> str:
@@ -13,7 +14,7 @@ def file_digest(path: Path) -> str:
         MissingDataError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise MissingDataError(f"{path}: cannot read the file ({error.strerror}).") from error

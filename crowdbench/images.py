@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.errors import ImageError, MissingDataError
+from crowdbench.system.opening import open_regular
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -17,7 +18,8 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         ImageError: OpenCV cannot decode it.
     """
     try:
-        data = np.fromfile(path, dtype=np.uint8)
+        with open_regular(path) as file:
+            data = np.fromfile(file, dtype=np.uint8)
     except OSError as error:
         raise MissingDataError(f"{path}: cannot read the image ({error.strerror}).") from error
     return decode_rgb(data, str(path))

@@ -10,6 +10,7 @@ Two shapes, one interface:
 
 import dataclasses
 import re
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -400,10 +401,10 @@ def _converted(value: Any, cls: type[Any], name: str, of: str) -> Any:
             value = [int(side) for side in value.split("x")]  # as tables print sizes
         if isinstance(value, str) and kind is not str:
             # A bare word is no JSON; the conversion below says whether it will do.
-            with suppress(msgspec.DecodeError):
+            with suppress(msgspec.DecodeError, UnicodeError, RecursionError):
                 value = msgspec.json.decode(value)
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(
-            f"{of}: the setting {name} is {kind}; {value!r} does not fit ({error})."
+            f"{of}: the setting {name} is {kind}; {reprlib.repr(value)} does not fit ({error})."
         ) from None

@@ -1,9 +1,11 @@
 """``crowdbench analyse RUN...``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from crowdbench.cli.saying import say, say_json
 
 if TYPE_CHECKING:
     from crowdbench.analysis import Analysis
@@ -54,20 +56,20 @@ def analyse(
     found = dict(zip(_titles(runs), analyses, strict=True))
     for title, analysis in found.items():
         for warning in analysis.warnings:
-            click.echo(f"warning: {title}: {warning}", err=True)
+            say(f"warning: {title}: {warning}", err=True)
     if save is not None:
         next(iter(found.values())).write(save)
     if figures is not None:
         from crowdbench.analysis.pictures import write_figures
 
         for path in write_figures(figures, found):
-            click.echo(f"wrote {path}", err=True)
+            say(f"wrote {path}", err=True)
     if as_json:
-        click.echo(_json(found))
+        say_json(_content(found))
     elif len(found) == 1:
-        click.echo(one(*next(iter(found.items()))))
+        say(one(*next(iter(found.items()))))
     else:
-        click.echo(side_by_side(found))
+        say(side_by_side(found))
 
 
 def _analysed(
@@ -128,11 +130,11 @@ def _titles(runs: tuple[Path, ...]) -> list[str]:
     return titles
 
 
-def _json(found: "dict[str, Analysis]") -> str:
+def _content(found: "dict[str, Analysis]") -> Any:
     import msgspec
 
     plain = {title: msgspec.to_builtins(analysis) for title, analysis in found.items()}
     for content in plain.values():
         del content["instances"]
     content = next(iter(plain.values())) if len(plain) == 1 else plain
-    return msgspec.json.encode(content).decode()
+    return content

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crowdbench.cli.run import _settings
+from crowdbench.cli.saying import say, say_json
 
 if TYPE_CHECKING:
     from crowdbench.testing import Finding
@@ -136,7 +137,7 @@ def _shown_as_made(findings: "Iterator[Finding]") -> "Iterator[Finding]":
     for finding in findings:
         mark = _MARKS[_kind(finding)]
         remark = _remark(finding)
-        click.echo(f"{finding.name:<18} {mark}" + (f": {remark}" if remark else ""))
+        say(f"{finding.name:<18} {mark}" + (f": {remark}" if remark else ""))
         yield finding
 
 
@@ -145,11 +146,11 @@ def _print_summary(made: "list[Finding]") -> None:
 
     failed = [finding for finding in made if isinstance(finding.outcome, Failed)]
     for finding in failed:
-        click.echo(f"\n{finding.name}: {finding.question}")
-        click.echo("  " + str(finding.outcome).replace("\n", "\n  "))
+        say(f"\n{finding.name}: {finding.question}")
+        say("  " + str(finding.outcome).replace("\n", "\n  "))
     passed = sum(_kind(finding) == "Passed" for finding in made)
     rest = len(made) - passed - len(failed)
-    click.echo(f"\n{passed} passed, {len(failed)} failed, {rest} did not apply.")
+    say(f"\n{passed} passed, {len(failed)} failed, {rest} did not apply.")
 
 
 def _print_json(made: "list[Finding]") -> None:
@@ -164,4 +165,4 @@ def _print_json(made: "list[Finding]") -> None:
         }
         for finding in made
     ]
-    click.echo(msgspec.json.encode(content).decode())
+    say_json(content)

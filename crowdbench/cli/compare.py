@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crowdbench.cli.saying import say, say_json
+
 if TYPE_CHECKING:
     from crowdbench.comparison import Comparison, Part
 
@@ -62,12 +64,10 @@ def compare(
         seed=seed,
     )
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.encode(found).decode())
+        say_json(found)
         return
     for note in found.notes:
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     _print(found)
 
 
@@ -75,7 +75,7 @@ def _print(found: "Comparison") -> None:
     from tabulate import tabulate
 
     boxes = {"gt": ", ground-truth boxes", "none": ", no boxes", None: ""}
-    click.echo(f"{found.dataset} {found.split}{boxes.get(found.boxes, f', boxes of {found.boxes}')}\n")
+    say(f"{found.dataset} {found.split}{boxes.get(found.boxes, f', boxes of {found.boxes}')}\n")
     headings = [
         "",
         "images",
@@ -88,9 +88,9 @@ def _print(found: "Comparison") -> None:
     rows = [_row("AP", found.overall)]
     rows += [_row(f"AP {name}", part) for name, part in found.levels.items()]
     alignment = ("left", *["right"] * (len(headings) - 1))
-    click.echo(tabulate(rows, headers=headings, colalign=alignment, disable_numparse=True))
-    click.echo(f"\n{found.conclusion}")
-    click.echo(f"\nPaired bootstrap: {found.resamples} draws of all images, seed {found.seed}.")
+    say(tabulate(rows, headers=headings, colalign=alignment, disable_numparse=True))
+    say(f"\n{found.conclusion}")
+    say(f"\nPaired bootstrap: {found.resamples} draws of all images, seed {found.seed}.")
 
 
 def _row(name: str, part: "Part") -> list[str]:

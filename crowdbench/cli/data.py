@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crowdbench.cli import PluginGroup
+from crowdbench.cli.saying import say, say_json
 
 if TYPE_CHECKING:
     from crowdbench.datacheck import Finding, SplitOnDisk
@@ -67,9 +68,7 @@ def check(
     if boxes is not None:
         findings += check_boxes(boxes, places)
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.encode(findings).decode())
+        say_json(findings)
     else:
         _print(findings, show_all)
     ctx.exit(1 if any(finding.severity == "error" for finding in findings) else 0)
@@ -91,14 +90,12 @@ def _print(findings: "Sequence[Finding]", show_all: bool) -> None:
     for finding in findings:
         kinds[finding.severity, finding.kind] += 1
         if show_all or kinds[finding.severity, finding.kind] <= SHOWN_PER_KIND:
-            click.echo(finding.line())
+            say(finding.line())
     for (severity, kind), count in kinds.items():
         if count > SHOWN_PER_KIND and not show_all:
-            click.echo(
-                f"{severity}: … and {count - SHOWN_PER_KIND} more of the kind '{kind}'; --all shows them"
-            )
+            say(f"{severity}: … and {count - SHOWN_PER_KIND} more of the kind '{kind}'; --all shows them")
     totals = Counter(finding.severity for finding in findings)
-    click.echo(f"{_several(totals['error'], 'error')}, {_several(totals['warning'], 'warning')}.")
+    say(f"{_several(totals['error'], 'error')}, {_several(totals['warning'], 'warning')}.")
 
 
 def _several(count: int, noun: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crowdbench.cli.run import _settings
+from crowdbench.cli.saying import say, say_json
 
 if TYPE_CHECKING:
     from crowdbench.cards import Card
@@ -55,7 +56,7 @@ def info(method: str, dataset: str | None, settings: dict[str, str], as_json: bo
             "weights": [{**msgspec.to_builtins(entry), "is_here": _is_here(entry)} for entry in weights],
             "published_results": results,
         }
-        click.echo(msgspec.json.encode(content).decode())
+        say_json(content)
         return
     _print_card(method, card)
     if on_dataset is not None:
@@ -64,7 +65,7 @@ def info(method: str, dataset: str | None, settings: dict[str, str], as_json: bo
     _print_weights(weights, where)
     _print_results(results, where)
     if card is not None:
-        click.echo(f"\nCitation\n\n{card.work.citation.strip()}")
+        say(f"\nCitation\n\n{card.work.citation.strip()}")
 
 
 def _configured(method: str, dataset: str, settings: dict[str, str]) -> dict[str, Any]:
@@ -99,13 +100,13 @@ def _is_here(entry: "WeightsEntry") -> bool:
 
 def _print_card(method: str, card: "Card | None") -> None:
     if card is None:
-        click.echo(f"{method}: its package ships no card.")
+        say(f"{method}: its package ships no card.")
         return
     work = card.work
-    click.echo(f"{method}: {card.description}\n")
-    click.echo(f"{work.title} ({work.venue} {work.year})\n{', '.join(work.authors)}")
+    say(f"{method}: {card.description}\n")
+    say(f"{work.title} ({work.venue} {work.year})\n{', '.join(work.authors)}")
     if work.code is not None:
-        click.echo(work.code)
+        say(work.code)
 
 
 def _print_network(found: dict[str, Any]) -> None:
@@ -127,15 +128,15 @@ def _print_network(found: dict[str, Any]) -> None:
         ]
         if network["per"] == "image":
             lines.append(("", f"on an image of {_size(network['image_size'])}"))
-    click.echo(f"\nOn {found['dataset']}\n")
-    click.echo(tabulate(lines, tablefmt="plain", disable_numparse=True))
+    say(f"\nOn {found['dataset']}\n")
+    say(tabulate(lines, tablefmt="plain", disable_numparse=True))
 
 
 def _print_weights(entries: "Sequence[WeightsEntry]", where: str) -> None:
     from tabulate import tabulate
 
     if not entries:
-        click.echo(f"\nNo weights are published{where}.")
+        say(f"\nNo weights are published{where}.")
         return
     rows = [
         {
@@ -146,15 +147,15 @@ def _print_weights(entries: "Sequence[WeightsEntry]", where: str) -> None:
         }
         for entry in entries
     ]
-    click.echo(f"\nPublished weights{where}\n")
-    click.echo(tabulate(rows, headers="keys", disable_numparse=True))
+    say(f"\nPublished weights{where}\n")
+    say(tabulate(rows, headers="keys", disable_numparse=True))
 
 
 def _print_results(results: "Sequence[PublishedResult]", where: str) -> None:
     from tabulate import tabulate
 
     if not results:
-        click.echo(f"\nNo results are published{where}.")
+        say(f"\nNo results are published{where}.")
         return
     notes: dict[str, int] = {}
     columns = {
@@ -182,11 +183,11 @@ def _print_results(results: "Sequence[PublishedResult]", where: str) -> None:
         number = notes.setdefault(said, len(notes) + 1)
         cells = [getattr(row, name) for name in shown]
         rows.append([*("" if cell is None else str(cell) for cell in cells), f"[{number}]"])
-    click.echo(f"\nPublished results{where}\n")
-    click.echo(tabulate(rows, headers=[*(columns[name] for name in shown), "source"], disable_numparse=True))
-    click.echo()
+    say(f"\nPublished results{where}\n")
+    say(tabulate(rows, headers=[*(columns[name] for name in shown), "source"], disable_numparse=True))
+    say()
     for note, number in notes.items():
-        click.echo(f"[{number}] " + note.replace("\n", "\n    "))
+        say(f"[{number}] " + note.replace("\n", "\n    "))
 
 
 def _size(size: Any) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from crowdbench.cli.saying import say, say_json
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -43,7 +45,7 @@ def status(names: tuple[str, ...], out: Path, everything: bool, watch: bool, as_
         else:
             _print_table(rows, everything or bool(names))
         for problem in problems:
-            click.echo(f"note: {problem}", err=True)
+            say(f"note: {problem}", err=True)
         return
     from rich.console import Console
     from rich.live import Live
@@ -75,7 +77,7 @@ def _recent(rows: "Sequence[Standing]", everything: bool) -> "tuple[list[Standin
 
 def _print_table(rows: "Sequence[Standing]", everything: bool) -> None:
     if not rows:
-        click.echo("No runs here, and no jobs.")
+        say("No runs here, and no jobs.")
         return
     shown, left_out = _recent(rows, everything)
     if sys.stdout.isatty():
@@ -88,7 +90,7 @@ def _print_table(rows: "Sequence[Standing]", everything: bool) -> None:
         word: sum(row.state == word for row in rows) for word in dict.fromkeys(row.state for row in rows)
     }
     more = f"; {left_out} that ended more than a day ago are not shown (--all)" if left_out else ""
-    click.echo(f"{len(rows)}: {', '.join(f'{count} {word}' for word, count in counts.items())}{more}.")
+    say(f"{len(rows)}: {', '.join(f'{count} {word}' for word, count in counts.items())}{more}.")
 
 
 def _cells(row: "Standing") -> list[str]:
@@ -126,7 +128,7 @@ def _print_plainly(rows: "Sequence[Standing]") -> None:
         if log is not None:
             cells.append(["", "", "", "", "", f"log: {log}"])
     if cells:
-        click.echo(tabulate(cells, headers=_HEADERS, disable_numparse=True) + "\n")
+        say(tabulate(cells, headers=_HEADERS, disable_numparse=True) + "\n")
 
 
 def _log_of(row: "Standing") -> Path | None:
@@ -143,13 +145,12 @@ def _log_of(row: "Standing") -> Path | None:
 def _print_json(rows: "Sequence[Standing]") -> None:
     import msgspec
 
-    encoded = msgspec.json.encode(
+    say_json(
         [
             {**msgspec.to_builtins(row, enc_hook=str), "log": str(log) if (log := _log_of(row)) else None}
             for row in rows
         ]
     )
-    click.echo(encoded.decode())
 
 
 @click.command()
@@ -216,11 +217,16 @@ def _print_end(reader: BinaryIO, lines: int | None) -> None:
     text = reader.read().decode(errors="replace")
     if lines is not None:
         text = "".join(text.splitlines(keepends=True)[-lines:])
-    click.echo(text, nl=False)
+    say(_lines(text), nl=False)
 
 
 def _print_rest(reader: BinaryIO) -> None:
-    click.echo(reader.read().decode(errors="replace"), nl=False)
+    say(_lines(reader.read().decode(errors="replace")), nl=False)
+
+
+def _lines(text: str) -> str:
+    """Progress bars begin their line anew; each of their states is a line."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").expandtabs()
 
 
 @click.command()
@@ -244,7 +250,7 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
     for job in jobs:
         row = standing[job.name]
         if row.state in ENDED:
-            click.echo(f"{job.name}: {row.state} already")
+            say(f"{job.name}: {row.state} already")
             continue
         if job.ticket() is None:
             raise LaunchError(
@@ -268,7 +274,7 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
                 job.write(ticket)
             raise
         for job in called_off:
-            click.echo(f"{job.name}: cancelled")
+            say(f"{job.name}: cancelled")
 
 
 @click.command()
@@ -287,11 +293,11 @@ def wait(names: tuple[str, ...], out: Path) -> None:
         rows = standings_of(list(find_jobs(out)), Queues())[0]
         jobs = [find_job(out, row.name) for row, _ in rows if not row.is_ended]
     if not jobs:
-        click.echo("Nothing to wait for.")
+        say("Nothing to wait for.")
         return
     ended = wait_for_jobs(jobs)
     for row in ended:
-        click.echo(f"{row.name}: {in_words(row)}")
+        say(f"{row.name}: {in_words(row)}")
     undone = [row for row in ended if row.state != "done"]
     if undone:
         raise RunError(f"{len(undone)} of {len(ended)} jobs are not done. crowdbench logs NAME says why.")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crowdbench.cli.saying import say
+
 if TYPE_CHECKING:
     from crowdbench.run_directory import Oddity
     from crowdbench.tables import Table
@@ -84,16 +86,16 @@ def leaderboard(
         tables = crowd_levels.by_crowding(tables, chosen)
     tables = _sorted(tables, sort)
     if not tables and style in ("text", "markdown"):
-        click.echo(_nothing(root, len(found), len(chosen)))
+        say(_nothing(root, len(found), len(chosen)))
     else:
-        click.echo(_formatted(tables, style))
+        click.echo(_formatted(tables, style))  # each format has escapes of its own
 
 
 def _report(oddities: "Sequence[Oddity]") -> None:
     from crowdbench.system.text import plain
 
     for oddity in oddities:
-        click.echo(plain(f"{oddity.path}: {oddity.reason}"), err=True)
+        say(plain(f"{oddity.path}: {oddity.reason}"), err=True)
 
 
 def _sorted(tables: "list[Table]", name: str | None) -> "list[Table]":

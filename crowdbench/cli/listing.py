@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from crowdbench import plugins
+from crowdbench.cli.saying import say, say_json
 from crowdbench.errors import PluginError
 
 
@@ -92,9 +93,7 @@ def _must_have(cls: type[object], plugin: plugins.Plugin, *attributes: str) -> N
 
 def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.encode(rows).decode())
+        say_json(rows)
         return
     from tabulate import tabulate
 
@@ -110,4 +109,4 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
     ]
     if not any(row["error"] for row in shown):
         shown = [{key: value for key, value in row.items() if key != "error"} for row in shown]
-    click.echo(tabulate(shown, headers="keys", disable_numparse=True))
+    say(tabulate(shown, headers="keys", disable_numparse=True))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crowdbench.cli.saying import say
+
 if TYPE_CHECKING:
     from crowdbench.scaffold import Beginning
 
@@ -32,7 +34,7 @@ def new_method(name: str, paradigm: "Beginning", out: Path) -> None:
     from crowdbench.scaffold import commands_of, new_method
 
     for file in new_method(name, paradigm, out):
-        click.echo(file)
-    click.echo("\nNext:")
+        say(file)
+    say("\nNext:")
     for command in (f"pip install -e {shlex.quote(str(out / name))}", *commands_of(name, paradigm)):
-        click.echo(f"  {command}")
+        say(f"  {command}")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from crowdbench.cli.run import _progress_shown, _settings, _stopping_cleanly
+from crowdbench.cli.saying import say, say_json
+from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
     from crowdbench.precision import Precision
@@ -143,9 +145,11 @@ def predict(
             on_progress=show,
         )
     for sentence in found.notes:
-        click.echo(f"note: {sentence}", err=True)
+        say(f"note: {sentence}", err=True)
     for failure in found.failed:
-        click.echo(f"failed: {failure.error}", err=True)
+        # The name may have line breaks, the reason may be of several lines.
+        words = failure.error.replace(failure.file_name, plain(failure.file_name))
+        say(f"failed: {words}", err=True)
     _print(found, folder, as_json)
     if found.failed:
         click.get_current_context().exit(1)
@@ -153,9 +157,7 @@ def predict(
 
 def _print(found: "Predicted", folder: Path | None, as_json: bool) -> None:
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.encode(found.whole()).decode())
+        say_json(found.whole())
         return
     looked_at = [
         _counted(len(entries), word)
@@ -166,8 +168,8 @@ def _print(found: "Predicted", folder: Path | None, as_json: bool) -> None:
     if folder is not None and found.poses_drawn < found.poses:
         sentence += f", {found.poses_drawn} with the score to be drawn"
     failed = f" {_counted(len(found.failed), 'file')} failed." if found.failed else ""
-    click.echo(f"{sentence}.{failed}")
-    click.echo(f"Results: {folder}")
+    say(f"{sentence}.{failed}")
+    say(f"Results: {folder}")
 
 
 def _counted(number: int, word: str) -> str:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from crowdbench.cli.saying import say
+
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -56,8 +58,8 @@ def report(
         pictures=pictures,
         seed=seed,
         command=shlex.join(["crowdbench", *sys.argv[1:]]),
-        on_progress=lambda words: click.echo(words, err=True),
+        on_progress=lambda words: say(words, err=True),
     )
     page = report_html(data)
     write_whole(out, page)
-    click.echo(f"{out}: {len(found)} run{'s' if len(found) > 1 else ''}, {len(page) / 1e6:.1f} MB")
+    say(f"{out}: {len(found)} run{'s' if len(found) > 1 else ''}, {len(page) / 1e6:.1f} MB")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from crowdbench.cli.saying import say, say_json
 from crowdbench.cli.where import hand_over, in_words, refuse_queue_options, wait_for_jobs, where_options
 from crowdbench.jobs import Resources
 from crowdbench.place import place_in
@@ -184,21 +185,21 @@ def _print_curve(requests: "list[Request]", runs: "list[Run]", as_json: bool) ->
     split = request.split or dataset_class(request.dataset).default_split
     curve = write_curve(request.out, split, request.boxes, levels, runs)
     if as_json:
-        click.echo(curve.table.to_json(orient="records"))
+        say(curve.table.to_json(orient="records"))
         return
     before = sum(done.was_done_before for done in runs)
     if before:
-        click.echo(f"note: {before} of {len(runs)} levels were done before; --again computes anew.", err=True)
+        say(f"note: {before} of {len(runs)} levels were done before; --again computes anew.", err=True)
     for sentence in dict.fromkeys(s for done in runs for s in done.record.warnings):
-        click.echo(f"note: {sentence}", err=True)
+        say(f"note: {sentence}", err=True)
     shown = curve.table.drop(columns=["boxes", "annotations"])
     for name in STATISTICS:
         shown[name] = (100 * shown[name]).round(1)
     shown["crowd_index"] = shown["crowd_index"].round(3)
     from tabulate import tabulate
 
-    click.echo(tabulate(shown.to_dict("records"), headers="keys"))
-    click.echo(f"\nTable: {curve.csv}\nFigures: {curve.png}, {curve.together}")
+    say(tabulate(shown.to_dict("records"), headers="keys"))
+    say(f"\nTable: {curve.csv}\nFigures: {curve.png}, {curve.together}")
 
 
 @contextmanager
@@ -280,7 +281,7 @@ def _print_json(done: "Run") -> None:
         "computed": not done.was_done_before,
         **msgspec.to_builtins(done.record),
     }
-    click.echo(msgspec.json.encode(content).decode())
+    say_json(content)
 
 
 def _print_summary(done: "Run") -> None:
@@ -289,15 +290,15 @@ def _print_summary(done: "Run") -> None:
 
     record = done.record
     if done.was_done_before:
-        click.echo(f"note: {said_of_finished(done)}", err=True)
+        say(f"note: {said_of_finished(done)}", err=True)
     for sentence in (*record.corrections, *record.warnings):
-        click.echo(f"note: {sentence}", err=True)
+        say(f"note: {sentence}", err=True)
     if record.scores is None:
-        click.echo(f"{record.counts['predictions']} predictions, not scored.")
+        say(f"{record.counts['predictions']} predictions, not scored.")
     else:
-        click.echo(to_text(board([done])))
+        say(to_text(board([done])))
     # A method that finds people itself proposes many that are none: its speed is in images.
     unit = "persons" if record.paradigm == "top-down" else "images"
     if f"{unit}_per_s" in record.timings:
-        click.echo(f"{record.timings[f'{unit}_per_s']:.1f} {unit}/s on {record.device}.")
-    click.echo(f"Run: {done.directory}")
+        say(f"{record.timings[f'{unit}_per_s']:.1f} {unit}/s on {record.device}.")
+    say(f"Run: {done.directory}")

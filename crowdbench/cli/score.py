@@ -1,9 +1,11 @@
 """``crowdbench score``: score anybody's results file."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from crowdbench.cli.saying import say, say_json
 
 if TYPE_CHECKING:
     from crowdbench.scoring import Scores
@@ -45,33 +47,31 @@ def score(
         cross_check=cross_check,
     )
     for warning in scores.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     if as_json:
-        click.echo(_json(scores, predictions))
+        say_json(_content(scores, predictions))
     else:
         _print(scores)
 
 
-def _json(scores: "Scores", predictions: Path) -> str:
+def _content(scores: "Scores", predictions: Path) -> dict[str, Any]:
     import msgspec
 
     found = msgspec.to_builtins(scores)
     found["scores"] = found.pop("values")
-    return msgspec.json.encode({"predictions_file": str(predictions), **found}).decode()
+    return {"predictions_file": str(predictions), **found}
 
 
 def _print(scores: "Scores") -> None:
     from tabulate import tabulate
 
     rows = [[name, _percent(value)] for name, value in scores.values.items()]
-    click.echo(
-        tabulate(rows, headers=["", scores.protocol], colalign=("left", "right"), disable_numparse=True)
-    )
+    say(tabulate(rows, headers=["", scores.protocol], colalign=("left", "right"), disable_numparse=True))
     counts = ", ".join(f"{count} {name}" for name, count in scores.counts.items())
-    click.echo(f"\n{counts}; scored by {scores.engine} {scores.engine_version}")
+    say(f"\n{counts}; scored by {scores.engine} {scores.engine_version}")
     if scores.cross_check:
         check = scores.cross_check
-        click.echo(
+        say(
             f"cross-check: {check.engine} {check.engine_version} agrees "
             f"(largest difference {check.max_difference:.1e})"
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crowdbench.cli.run import _progress_shown, _settings, _stopping_cleanly
+from crowdbench.cli.saying import say, say_json
 from crowdbench.cli.where import in_words, refuse_queue_options, wait_for_jobs, where_options
 from crowdbench.jobs import Resources
 
@@ -109,7 +110,7 @@ def sweep(
     if as_json:
         _print_json(outcomes)
     else:
-        click.echo(f"{opened.name}: {opened.description}\n")
+        say(f"{opened.name}: {opened.description}\n")
         _print_table(outcomes, options["limit"])
     undone = [outcome for outcome in outcomes if outcome.run is None and outcome.how is None]
     if undone and not dry_run:
@@ -180,7 +181,7 @@ def _print_json(outcomes: "Sequence[Outcome]") -> None:
         }
         for outcome in outcomes
     ]
-    click.echo(msgspec.json.encode(rows).decode())
+    say_json(rows)
 
 
 def _print_table(outcomes: "Sequence[Outcome]", limit: int | None) -> None:
@@ -204,7 +205,7 @@ def _print_table(outcomes: "Sequence[Outcome]", limit: int | None) -> None:
     ]
     kept = [name for name in rows[0] if any(row[name] for row in rows)]
     right = ("published AP", measured)
-    click.echo(
+    say(
         tabulate(
             [[row[name] for name in kept] for row in rows],
             headers=kept,
@@ -213,10 +214,10 @@ def _print_table(outcomes: "Sequence[Outcome]", limit: int | None) -> None:
         )
     )
     for note, number in notes.items():
-        click.echo(f"\n[{number}] " + note.replace("\n", "\n    "))
-    click.echo(f"\n{_summary(outcomes)}")
+        say(f"\n[{number}] " + note.replace("\n", "\n    "))
+    say(f"\n{_summary(outcomes)}")
     if any(outcome.run is not None and outcome.run.was_done_before for outcome in outcomes):
-        click.echo("Of what was done before nothing was computed; --again computes it anew.")
+        say("Of what was done before nothing was computed; --again computes it anew.")
 
 
 def _state(outcome: "Outcome", notes: dict[str, int]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crowdbench.cli.saying import say
 from crowdbench.cli.where import hand_over, in_words, refuse_queue_options, wait_for_jobs, where_options
 from crowdbench.jobs import Resources
 from crowdbench.place import place_in
@@ -163,7 +164,7 @@ def _stopping() -> Iterator[Callable[[], bool]]:
         if asked:
             sys.exit(128 + number)
         asked.append(number)
-        click.echo("Stopping after this step; once more stops at once.", err=True)
+        say("Stopping after this step; once more stops at once.", err=True)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -208,7 +209,7 @@ def _shown(title: str) -> "Iterator[OnProgress]":
             bar.update(tasks[name], completed=done, total=of, amount=amount)
         elif time.monotonic() - last[0] > LINE_EVERY_S:
             last[0] = time.monotonic()
-            click.echo(f"{name or title}: {amount}", err=True)
+            say(f"{name or title}: {amount}", err=True)
 
     try:
         with bar:
@@ -240,22 +241,22 @@ def _amount(progress: "EvaluationProgress | TrainingProgress | Transfer") -> tup
 def _print_summary(run: "TrainingRun") -> None:
     record = run.record
     for sentence in record.warnings:
-        click.echo(f"note: {sentence}", err=True)
+        say(f"note: {sentence}", err=True)
     if record.best is not None:
         chosen = "" if record.selection == "validation" else " (the split that is reported)"
-        click.echo(
+        say(
             f"Best after epoch {record.best.epoch}: AP {100 * record.best.score:.1f} on "
             f"{record.dataset} {record.validation_split}{chosen}."
         )
-    click.echo(f"Weights: {run.weights}")
-    click.echo(f"Training: {run.directory}")
+    say(f"Weights: {run.weights}")
+    say(f"Training: {run.directory}")
 
 
 def _print_run(done: "Run") -> None:
     from crowdbench.leaderboard import board, to_text
 
     for sentence in (*done.record.corrections, *done.record.warnings):
-        click.echo(f"note: {sentence}", err=True)
+        say(f"note: {sentence}", err=True)
     if done.record.scores is not None:
-        click.echo(to_text(board([done])))
-    click.echo(f"Run: {done.directory}")
+        say(to_text(board([done])))
+    say(f"Run: {done.directory}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crowdbench.cli import PluginGroup
+from crowdbench.cli.saying import say, say_json
 
 if TYPE_CHECKING:
     from crowdbench.weights import Transfer, Wanted, WeightsEntry
@@ -30,9 +31,7 @@ def list_(as_json: bool) -> None:
 
     rows = [_row(entry) for entry in weights_table().values()]
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.encode(rows).decode())
+        say_json(rows)
         return
     from tabulate import tabulate
 
@@ -46,8 +45,8 @@ def list_(as_json: bool) -> None:
         }
         for row in rows
     ]
-    click.echo(tabulate(shown, headers="keys", disable_numparse=True))
-    click.echo(f"\nKept in {weights_folder()}")
+    say(tabulate(shown, headers="keys", disable_numparse=True))
+    say(f"\nKept in {weights_folder()}")
 
 
 def _row(entry: "WeightsEntry") -> dict[str, Any]:
@@ -84,10 +83,10 @@ def fetch(names: tuple[str, ...], everything: bool, again: bool) -> None:
             continue
         with _progress(wanted.name) as show:
             fetch_one(wanted, show, again=again)
-        click.echo(wanted.path)
+        say(wanted.path)
     if by_hand:
-        click.echo(f"note: to be fetched by hand: {', '.join(by_hand)}", err=True)
-        click.echo(f"`crowdbench weights fetch {by_hand[0]}` says how.", err=True)
+        say(f"note: to be fetched by hand: {', '.join(by_hand)}", err=True)
+        say(f"`crowdbench weights fetch {by_hand[0]}` says how.", err=True)
 
 
 def _everything() -> "list[Wanted]":
@@ -135,8 +134,8 @@ def convert(file: Path, out: Path, method: str | None, dataset: str | None, part
     else:
         notes = rewrite(file, out, part=part)
     for note in notes:
-        click.echo(f"note: {note}", err=True)
-    click.echo(out)
+        say(f"note: {note}", err=True)
+    say(out)
 
 
 @contextmanager

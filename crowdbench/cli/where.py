@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crowdbench.cli.saying import say, say_json
+
 if TYPE_CHECKING:
     from crowdbench.jobs import Job, Resources
     from crowdbench.launch import Queue
@@ -66,13 +68,11 @@ def hand_over(
 
     found = submit(queue, requests, resources)
     if as_json:
-        import msgspec
-
         rows = [
             {"name": it.job.name, "state": it.how, "number": it.number, "folder": str(it.job.folder)}
             for it in found
         ]
-        click.echo(msgspec.json.encode(rows[0] if len(rows) == 1 else rows).decode())
+        say_json(rows[0] if len(rows) == 1 else rows)
         return found
     words = {
         "submitted": "handed over",
@@ -82,10 +82,10 @@ def hand_over(
     }
     for it in found:
         number = f" as {queue.name} job {it.number}" if it.how == "submitted" else ""
-        click.echo(f"{it.job.name}: {words.get(it.how, it.how)}{number}", err=quiet)
+        say(f"{it.job.name}: {words.get(it.how, it.how)}{number}", err=quiet)
     if not quiet and any(it.how != "done" for it in found):
         out = "" if requests[0].out == Path("runs") else f" --out {requests[0].out}"
-        click.echo(f"crowdbench status{out} shows how it goes; crowdbench logs -f{out} NAME what it says.")
+        say(f"crowdbench status{out} shows how it goes; crowdbench logs -f{out} NAME what it says.")
     return found
 
 
@@ -111,7 +111,7 @@ def wait_for_jobs(jobs: "Sequence[Job]") -> "list[Standing]":
                     bars.update(tasks[row.name], completed=row.done, total=row.of or None, words=words)
                 elif told.get(row.name) != words:
                     told[row.name] = words
-                    click.echo(f"{row.name}: {words}", err=True)
+                    say(f"{row.name}: {words}", err=True)
     return rows
 
 

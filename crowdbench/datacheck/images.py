@@ -13,6 +13,7 @@ from crowdbench.coco.values import is_number
 from crowdbench.datacheck.finding import Finding
 from crowdbench.datacheck.places import SplitOnDisk
 from crowdbench.errors import ImageError
+from crowdbench.system.opening import open_regular
 
 AGAIN = "fetch the image again"
 T = TypeVar("T")
@@ -65,7 +66,8 @@ def look(path: Path) -> Look:
     from crowdbench.images import decode_rgb
 
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            data = file.read()
     except OSError as error:
         return Look(f"missing ({error.strerror})")
     if is_cut_off(data):
@@ -108,7 +110,8 @@ def digests_of(images: Sequence[ImageFile], progress: Callable[[int], None]) -> 
 
 def _digest(path: Path) -> str | None:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None  # a missing image shares nothing; the check of its own dataset names it
 

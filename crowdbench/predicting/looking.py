@@ -1,5 +1,6 @@
 """Look at pictures and videos, draw what is found, write it down."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from crowdbench import __version__
 from crowdbench.drawing import draw_on, person_colours
 from crowdbench.engine import hooks
-from crowdbench.errors import DataError, InputError, RunError, SettingsError
+from crowdbench.errors import CrowdbenchError, DataError, MachineError, RunError, SettingsError
 from crowdbench.evaluation import Progress
 from crowdbench.files import write_whole
 from crowdbench.method import Method
@@ -31,8 +32,10 @@ from crowdbench.predicting.results import (
 )
 from crowdbench.predicting.sources import Source, drawn_names
 from crowdbench.predicting.videos import Frame, Video, video_whole
-from crowdbench.predicting.writing import growing, named_errors
+from crowdbench.predicting.writing import growing
 from crowdbench.prediction import as_results
+from crowdbench.system.failures import is_about_the_name, reason, writing
+from crowdbench.system.text import encodable, name_bytes
 from crowdbench.types import Pose, Sample
 
 PREDICTIONS, IMAGES = "predictions.json", "images.json"
@@ -40,6 +43,8 @@ PREDICTIONS, IMAGES = "predictions.json", "images.json"
 # themselves propose dozens of poses of next to no score, which rank behind all others.
 THRESHOLD = MIN_SCORE = 0.05
 _JPEG_QUALITY = 95
+# What concerns one picture only, whatever raises it: the others go on.
+_OF_ONE_FILE = (DataError, OSError, ValueError, MemoryError, cv2.error)
 # A file's count of its frames is an estimate; so much less than that is worth a word.
 _MISSING_FRAMES = 0.02
 
@@ -131,9 +136,23 @@ class _Work:
 
     def of(self, sources: Sequence[Source]) -> Predicted:
         names = dict(zip((s.path for s in sources), drawn_names(sources), strict=True))
+        self._refuse_to_overwrite(sources, names)
+        try:
+            self._look(sources, names)
+        except BaseException:
+            # What was found so far is worth keeping; why the rest is not there is the error to tell.
+            self.found.info["complete"] = False
+            if self.found.images or self.found.videos:
+                with suppress(MachineError):
+                    self._write_results()
+            raise
+        self._note_turned()
+        self._write_results()
+        return self.found
+
+    def _look(self, sources: Sequence[Source], names: dict[Path, str]) -> None:
         pictures = [source.path for source in sources if source.kind == "picture"]
         videos = [source.path for source in sources if source.kind == "video"]
-        self._refuse_to_overwrite(sources, names)
         self._begin(pictures)
         self.expected = len(pictures)
         for picture, poses in self.estimator.poses(self._pictures(pictures)):
@@ -141,15 +160,15 @@ class _Work:
         for path in videos:
             try:
                 self._video(path, names[path])
-            except DataError as error:
-                self._fail(path, error)
-        self._note_turned()
+            except (*_OF_ONE_FILE, MachineError) as error:
+                self._fail_or_stop(path, error)
+
+    def _write_results(self) -> None:
         folder = self.output.folder
         if folder is not None:
-            if pictures:
+            if self.found.images or not self.found.videos:
                 self._write(folder / PREDICTIONS, msgspec.json.encode(self.found.predictions))
             self._write(folder / IMAGES, msgspec.json.encode(self.found.listing()))
-        return self.found
 
     def _info(self) -> dict[str, Any]:
         method, weights = self.method, self.estimator.weights
@@ -178,10 +197,10 @@ class _Work:
                 targets.append(folder / _lines_name(names[source.path]))
             if self.output.drawn:
                 targets.append(folder / names[source.path])
-        own = {source.path.resolve() for source in sources}
-        there = [target for target in targets if target.exists() or target.is_symlink()]
+        own = {os.path.realpath(source.path) for source in sources}
+        there = [target for target in targets if os.path.lexists(target)]
         for target in there:
-            if target.resolve() in own:
+            if os.path.realpath(target) in own:
                 raise SettingsError(
                     f"{target} is one of the pictures, and would be overwritten. Choose another "
                     "folder with --out."
@@ -199,7 +218,7 @@ class _Work:
             return
         told = []
         for path in pictures:
-            with suppress(DataError):  # it is met again
+            with suppress(*_OF_ONE_FILE):  # it is met again
                 p = self._picture(path)
                 told.append(
                     Sample(p.image_id, p.path, p.width, p.height, p.instances, box_source=p.box_source)
@@ -211,9 +230,11 @@ class _Work:
         """Those that can be read."""
         for path in paths:
             try:
-                yield self._picture(path)
-            except DataError as error:
+                picture = self._picture(path)
+            except _OF_ONE_FILE as error:
                 self._fail(path, error)
+            else:
+                yield picture
 
     def _picture(self, path: Path) -> Picture:
         pixels, turned = read_picture(path, upright=self.upright)
@@ -235,10 +256,21 @@ class _Work:
         """Draw and keep what was found in a picture."""
         drawn = None
         if self.output.folder is not None and self.output.drawn:
-            drawn = name
-            self._write(self.output.folder / name, _encoded(self._drawn(picture, poses, []), name))
-        file_name = picture.path.as_posix()
-        entry = PictureEntry(picture.image_id, file_name, picture.width, picture.height, len(poses), drawn)
+            try:
+                self._write(self.output.folder / name, _encoded(self._drawn(picture, poses, []), name))
+                drawn = encodable(name)
+            except MachineError as error:
+                self._fail_or_stop(picture.path, error)
+        file_name = encodable(picture.path.as_posix())
+        entry = PictureEntry(
+            picture.image_id,
+            file_name,
+            picture.width,
+            picture.height,
+            len(poses),
+            drawn,
+            name_bytes(picture.path),
+        )
         self.found.images.append(entry)
         self.found.predictions += named_results(
             picture, poses, file_name, with_boxes=self.method.writes_boxes
@@ -286,8 +318,8 @@ class _Work:
                 entry = _frame_entry(shown, poses, self.method.writes_boxes)
                 if copy is None:
                     frames.append(entry)
-                if lines is not None:
-                    with named_errors():
+                if lines is not None and folder is not None:
+                    with writing(folder / _lines_name(name)):
                         lines.write(msgspec.json.encode(entry) + b"\n")
                 if copy is not None:
                     copy.write(self._drawn(shown, poses, before))
@@ -302,13 +334,14 @@ class _Work:
         self.found.frames.append(frames)
         self.found.videos.append(
             VideoEntry(
-                path.as_posix(),
+                encodable(path.as_posix()),
                 *size,
                 frames_per_s=video.frames_per_s,
                 frames=looked_at,
                 poses=persons,
-                poses_file=_lines_name(name) if lines is not None else None,
-                drawn=name if copy is not None else None,
+                poses_file=encodable(_lines_name(name)) if lines is not None else None,
+                drawn=encodable(name) if copy is not None else None,
+                file_name_bytes=name_bytes(path),
             )
         )
 
@@ -327,8 +360,15 @@ class _Work:
                 frame=frame,
             )
 
-    def _fail(self, path: Path, error: InputError) -> None:
-        self.found.failed.append(Failure(path.as_posix(), str(error)))
+    def _fail_or_stop(self, path: Path, error: Exception) -> None:
+        """A name that the folder of results cannot have concerns one file; a full disk all of them."""
+        if isinstance(error, MachineError) and not is_about_the_name(error.__cause__):
+            raise error
+        self._fail(path, error)
+
+    def _fail(self, path: Path, error: Exception) -> None:
+        words = str(error) if isinstance(error, CrowdbenchError) else f"{path}: {reason(error)}."
+        self.found.failed.append(Failure(encodable(path.as_posix()), encodable(words), name_bytes(path)))
         self._tell()
 
     def _tell(self, persons: int = 0) -> None:
@@ -355,11 +395,11 @@ def _frame_entry(shown: Picture, poses: list[Pose], with_boxes: bool) -> FrameEn
 def _lines(path: Path) -> Iterator[BinaryIO]:
     """A file of lines that appears when it is finished."""
     with growing(path) as temporary:
-        with named_errors():
+        with writing(path):
             file = temporary.open("xb")
         with file:
             yield file
-            with named_errors():
+            with writing(path):
                 file.flush()
 
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from crowdbench.errors import ImageError
 from crowdbench.images import decode_rgb
+from crowdbench.system.failures import reason
+from crowdbench.system.opening import open_regular
 from crowdbench.types import Sample
 
 # How Exif data is marked in JPEG and AVIF, PNG, and WebP.
@@ -44,9 +46,10 @@ def read_picture(path: Path, *, upright: bool) -> tuple[NDArray[np.uint8], bool]
         ImageError: it cannot be read or decoded.
     """
     try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise ImageError(f"{path}: cannot read the picture ({error.strerror}).") from error
+        with open_regular(path) as file:
+            data = np.fromfile(file, dtype=np.uint8)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{path}: cannot read the picture ({reason(error)}).") from error
     stored = decode_rgb(data, str(path))
     content = data.tobytes()
     if not any(mark in content for mark in _EXIF_MARKS):

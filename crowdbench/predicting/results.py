@@ -19,6 +19,8 @@ class PictureEntry:
         width, height: in pixels.
         poses: how many were found.
         drawn: the copy with skeletons, under the folder of results; None if there is none.
+        file_name_bytes: the name with its bytes as percent signs, where it is not UTF-8 and `file_name` can
+            only describe it; not written for all others.
     """
 
     id: int
@@ -27,6 +29,7 @@ class PictureEntry:
     height: int
     poses: int
     drawn: str | None = None
+    file_name_bytes: str | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class VideoEntry:
         poses: how many were found in them.
         poses_file: has a line for each frame, under the folder of results; None if there is none.
         drawn: the copy with skeletons, there; None if there is none.
+        file_name_bytes: see `PictureEntry`.
     """
 
     file_name: str
@@ -66,6 +70,7 @@ class VideoEntry:
     poses: int
     poses_file: str | None = None
     drawn: str | None = None
+    file_name_bytes: str | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True)
@@ -75,10 +80,12 @@ class Failure:
     Attributes:
         file_name: as it was asked for.
         error: why.
+        file_name_bytes: see `PictureEntry`.
     """
 
     file_name: str
     error: str
+    file_name_bytes: str | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from crowdbench.errors import MissingDataError
+from crowdbench.system.opening import open_regular
 
 Kind = Literal["picture", "video"]
 
@@ -75,7 +76,11 @@ def _absolute(path: Path) -> str:
 
 
 def _of_file(path: Path) -> Source:
-    if not path.exists():
+    try:
+        there = os.path.lexists(path)
+    except ValueError:  # a null byte
+        there = False
+    if not there:
         raise MissingDataError(f"{path}: no such file or folder.")
     # What is neither is read as a picture, which says what is wrong.
     return Source(path, _kind_by_content(path) or _kind_by_name(path) or "picture")
@@ -100,7 +105,7 @@ def _in_folder(folder: Path, leave_out: Path | None) -> Iterator[Source]:
 
 
 def _same(folder: Path, other: Path | None) -> bool:
-    return other is not None and folder.resolve() == other.resolve()
+    return other is not None and os.path.realpath(folder) == os.path.realpath(other)
 
 
 def _kind_by_name(path: Path) -> Kind | None:
@@ -112,9 +117,9 @@ def _kind_by_name(path: Path) -> Kind | None:
 
 def _kind_by_content(path: Path) -> Kind | None:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             header = file.read(_HEADER_BYTES)
-    except OSError:
+    except (OSError, ValueError):
         return None  # reading it says why
     if _is_video(header):
         return "video"

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from crowdbench.errors import ImageError, RunError
 from crowdbench.predicting.writing import growing
+from crowdbench.system.failures import reason
+from crowdbench.system.opening import open_regular
 
 # Where a file does not say.
 _FRAMES_PER_S = 25.0
@@ -54,9 +56,14 @@ class Video:
 
     def __init__(self, path: Path, *, upright: bool) -> None:
         self.path = path
-        # An absolute path: what looks like a protocol, or a pattern of names, is a file all the same.
-        self._capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+        try:
+            # By its number: a name may be no UTF-8, look like a protocol, or be a pattern of names.
+            self._file = open_regular(path)
+        except (OSError, ValueError) as failure:
+            raise ImageError(f"{path}: cannot read the video ({reason(failure)}).") from failure
+        self._capture = cv2.VideoCapture(f"/dev/fd/{self._file.fileno()}", cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
+            self._file.close()
             raise ImageError(f"{path}: not a video that OpenCV can read; it may be broken or cut off.")
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, float(upright))
         rate = self._capture.get(cv2.CAP_PROP_FPS)
@@ -73,6 +80,7 @@ class Video:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._capture.release()
+        self._file.close()
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
         """Frames 0, every, 2 every, ... in order; once.

@@ -3,10 +3,10 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from crowdbench.errors import MachineError
+from crowdbench.system.failures import writing
 
 
 @contextmanager
@@ -18,28 +18,16 @@ def growing(path: Path) -> Iterator[Path]:
     Raises:
         MachineError: the folder cannot be written to.
     """
-    # By the ending OpenCV chooses the format.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}{path.suffix}")
-    with named_errors():
+    # By the ending OpenCV chooses the format; it cannot write to all names that a file system allows.
+    temporary = path.with_name(f".{os.getpid()}.{secrets.token_hex(8)}{path.suffix}")
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield temporary
-        with named_errors():
+        with writing(path):
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def named_errors() -> Iterator[None]:
-    """For a block that writes results and does nothing else.
-
-    Raises:
-        MachineError: it failed; says where and why.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise MachineError(f"cannot write the results: {error}.") from error
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

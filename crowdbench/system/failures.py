@@ -52,6 +52,13 @@ def reason(failure: BaseException) -> str:
     return str(failure) or type(failure).__name__
 
 
+def is_about_the_name(failure: BaseException | None) -> bool:
+    """Whether another name would do: this one is too long, or has characters that are not allowed there."""
+    if isinstance(failure, OSError):
+        return failure.errno in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ELOOP)
+    return isinstance(failure, ValueError)
+
+
 def remedy(failure: BaseException) -> str:
     """What to do about an OSError, whatever was being done; empty where nothing general can be said."""
     return _REMEDIES.get(failure.errno or 0, "") if isinstance(failure, OSError) else ""

@@ -5,7 +5,6 @@ device, a gzip bomb, a web page or lists nested ten thousand deep are a line to 
 """
 
 import os
-import stat
 import tomllib
 from datetime import date, datetime, time
 from pathlib import Path
@@ -16,6 +15,7 @@ import msgspec
 from crowdbench.errors import CrowdbenchError, DataError, InputError, MissingDataError
 from crowdbench.system.content import not_json, recognise, remedy_of
 from crowdbench.system.failures import reason, remedy
+from crowdbench.system.opening import open_regular
 from crowdbench.system.packing import GZIP, unpacked
 from crowdbench.system.sizes import GIB, in_bytes
 from crowdbench.system.yaml_files import load_yaml
@@ -208,13 +208,8 @@ def _read_regular(path: Path, what: str, limit: int, error: type[CrowdbenchError
     # What is not there is an error of its own, unless the file is a plugin's or a cluster's.
     missing = MissingDataError if issubclass(error, InputError) else error
     try:
-        # Not to wait: opening a pipe that somebody left there would last for ever.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-        with open(descriptor, "rb") as file:  # noqa: PTH123
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                raise missing(f"{path}: {kind_of(mode)}, not a file with {what}.")
-            size = os.fstat(descriptor).st_size
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
             if size > limit:
                 raise error(f"{path}: {in_bytes(size)}; {what} of more than {in_bytes(limit)} are not read.")
             data = file.read(min(size, limit) + 1)
@@ -225,24 +220,9 @@ def _read_regular(path: Path, what: str, limit: int, error: type[CrowdbenchError
                 data = b"".join(pieces)
     except FileNotFoundError as failure:
         raise missing(f"{path}: there is no such file ({what}). Check the path.") from failure
-    except IsADirectoryError as failure:
-        raise missing(f"{path}: this is a folder, not a file with {what}.") from failure
     except (OSError, ValueError, RuntimeError) as failure:  # also a null byte in the name
         words = f"{path}: cannot read {what} ({reason(failure)}). {remedy(failure)}"
         raise missing(words.rstrip()) from failure
     if len(data) > limit:
         raise error(f"{path}: {what} of more than {in_bytes(limit)} are not read.")
     return data
-
-
-def kind_of(mode: int) -> str:
-    """What something that is not a file is, as in ``"this is a pipe"``, by its mode."""
-    for is_kind, name in (
-        (stat.S_ISDIR, "a folder"),
-        (stat.S_ISFIFO, "a pipe"),
-        (stat.S_ISSOCK, "a socket"),
-        (stat.S_ISLNK, "a link"),
-    ):
-        if is_kind(mode):
-            return f"this is {name}"
-    return "this is a device"

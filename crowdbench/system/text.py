@@ -1,5 +1,10 @@
 """Text that comes from files, plugins and servers, made safe to show."""
 
+import os
+from pathlib import Path
+
+import msgspec
+
 
 def plain(text: str) -> str:
     """Text in which nothing moves the cursor, changes colours or turns the writing around."""
@@ -11,3 +16,42 @@ def plain(text: str) -> str:
 def plain_lines(text: str) -> str:
     """Like `plain`, for text of several lines: line breaks stay."""
     return "\n".join(plain(line) for line in text.split("\n"))
+
+
+def plain_json(text: str) -> str:
+    """JSON that means the same, in which nothing moves the cursor either: by JSON's own escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else _json_escape(c) for c in text)
+
+
+def encodable(text: str) -> str:
+    """Text that UTF-8 and JSON can hold: bytes of a name that are not UTF-8 are written as ``\\xff``."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        data = text.encode("utf-8", "surrogateescape" if _is_decoded(text) else "backslashreplace")
+        return data.decode("utf-8", "backslashreplace")
+    return text
+
+
+def name_bytes(path: Path) -> "str | msgspec.UnsetType":
+    """The bytes of a path that is not UTF-8, as in a URL (``%FF.jpg``); `msgspec.UNSET` for all others."""
+    from urllib.parse import quote_from_bytes
+
+    data = os.fsencode(path)
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return quote_from_bytes(data)
+    return msgspec.UNSET
+
+
+def _is_decoded(text: str) -> bool:
+    """Whether all that is not UTF-8 comes from bytes of a name."""
+    return all(not "\ud800" <= c <= "\udfff" or "\udc80" <= c <= "\udcff" for c in text)
+
+
+def _json_escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

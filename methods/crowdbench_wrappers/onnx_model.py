@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from crowdbench import Method
 from crowdbench.errors import InputError, RunError, SettingsError, WeightsError
+from crowdbench.system.reading import LARGEST_WEIGHTS, read_bytes
 from crowdbench.types import KeypointSet
 from crowdbench.weights.forms import Form
 from crowdbench.weights.whole import require_whole
@@ -146,7 +147,8 @@ def _session(path: Path, provider: Provider) -> Any:
         # Tensors in other files are looked for here, where none are.
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", nowhere)
         try:
-            session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=providers)
+            content = read_bytes(path, "an ONNX model", limit=LARGEST_WEIGHTS)
+            session = onnxruntime.InferenceSession(content, options, providers=providers)
         except Exception as error:  # ONNX Runtime has a class for each of its status codes
             raise WeightsError(
                 f"{path}: ONNX Runtime cannot load it ({_first_line(error)}).\nExpected one whole ONNX file "

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from crowdbench.cli.saying import say
+
 
 def _level(_: click.Context, __: click.Parameter, value: str) -> float | None:
     if value == "mixed":
@@ -64,7 +66,7 @@ def synth(
     recipe = Recipe(split, images, crowding, people, int(keypoints), size[0], size[1], seed)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if is_whole(recipe, out):
-            click.echo(f"{out} holds this very set already.")
+            say(f"{out} holds this very set already.")
             return
         if not has_room(recipe, out):
             raise DataError(f"{out}: something else is there. Name a new folder, or remove this one.")
@@ -72,5 +74,5 @@ def synth(
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         advance = partial(bar.advance, bar.add_task("Drawing", total=images))
         generate(recipe, out, advance, workers=workers)
-    click.echo(f"{images} images, annotations in {annotation_path(recipe, out)}.")
-    click.echo(f"Use them: crowdbench run METHOD synthcrowd --split {split} --root {out}")
+    say(f"{images} images, annotations in {annotation_path(recipe, out)}.")
+    say(f"Use them: crowdbench run METHOD synthcrowd --split {split} --root {out}")

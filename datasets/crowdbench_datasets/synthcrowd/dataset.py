@@ -1,18 +1,19 @@
 """synthcrowd as a dataset."""
 
-import json
 import logging
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import platformdirs
 
 from crowdbench.boxes import BoxSource
 from crowdbench.coco_format import CocoFormatDataset
 from crowdbench.dataset import split_at_crowding
+from crowdbench.errors import DataError
+from crowdbench.system.reading import LARGEST_DATA, read_json
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 from crowdbench_datasets.protocols import crowd_protocol
 from crowdbench_datasets.synthcrowd.recipe import SPLITS, Recipe, standard
@@ -98,7 +99,7 @@ def _now_and_then(images: int) -> Callable[[], None]:
 def _labels_17(annotation_file: Path) -> bool:
     # A broken file is the reader's to complain about.
     try:
-        categories = json.loads(annotation_file.read_bytes())["categories"]
-        return len(categories[0]["keypoints"]) == COCO_17.count
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        content = read_json(annotation_file, dict[str, Any], "annotations", limit=LARGEST_DATA)
+        return len(content["categories"][0]["keypoints"]) == COCO_17.count
+    except (DataError, KeyError, IndexError, TypeError):
         return False

@@ -12,7 +12,9 @@ from typing import Any
 
 import cv2
 
+from crowdbench.errors import DataError
 from crowdbench.files import write_whole
+from crowdbench.system.reading import LARGEST_DATA, read_json
 from crowdbench.types import KeypointSet
 from crowdbench_datasets.synthcrowd.parallel import draw_all
 from crowdbench_datasets.synthcrowd.recipe import GENERATOR_VERSION, Recipe
@@ -68,8 +70,9 @@ def annotation_path(recipe: Recipe, folder: Path) -> Path:
 def is_whole(recipe: Recipe, folder: Path) -> bool:
     """Whether a folder holds exactly this set. The annotation file is written last."""
     try:
-        info = json.loads(annotation_path(recipe, folder).read_bytes())["info"]
-    except (OSError, ValueError, KeyError, TypeError):
+        path = annotation_path(recipe, folder)
+        info = read_json(path, dict[str, Any], "annotations", limit=LARGEST_DATA)["info"]
+    except (DataError, KeyError):
         return False
     return bool(info == _info(recipe))
 
