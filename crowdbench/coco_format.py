@@ -1,5 +1,6 @@
 """Datasets whose annotations are in COCO's format: adapters declare where files are, this reads them."""
 
+import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -183,6 +184,23 @@ class CocoFormatDataset(Dataset):
             box_source=source,  # type: ignore[arg-type]  # one of the three literals above
             ignored=self._ignored(index) if source == "gt" else (),
         )
+
+    def inputs_digest(self, count: int) -> str:
+        """What the samples of the first images hold, but for crowdIndex, which groups them for scoring."""
+        images, persons = self._images[:count], self._persons
+        digest = hashlib.sha256(f"category {self.category_id}, boxes {self.boxes.label}\n".encode())
+        for at, image in enumerate(images):
+            digest.update(f"{image.id} {self._sizes.likely(at)} {image.file_name!r}\n".encode())
+        if isinstance(self.boxes, GroundTruthBoxes):
+            within = slice(0, int(persons.starts[count]))
+            asked = self._predicted[within]
+            digest.update(persons.starts[: count + 1].tobytes())
+            for column in (persons.ids, persons.boxes_xywh, persons.keypoints, self._areas):
+                digest.update(np.ascontiguousarray(column[within][asked]).tobytes())
+            digest.update(asked.tobytes())
+            for text in persons.segmentations[within]:
+                digest.update(text + b"\n")
+        return digest.hexdigest()
 
     def _size(self, index: int) -> tuple[int, int]:
         size = self._sizes.of(index)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from crowdbench import plugins
 from crowdbench.boxes import BoxSource, GroundTruthBoxes, box_source
 from crowdbench.errors import PluginError, SettingsError, UnknownNameError
+from crowdbench.hashing import file_digest
 from crowdbench.scoring.protocol import ScoringProtocol
 from crowdbench.types import KeypointSet, Sample
 
@@ -83,6 +84,17 @@ class Dataset(ABC):
             f"{cls.name} has no controlled crowding; datasets that draw their own scenes have. "
             "Leave --crowding out."
         )
+
+    def inputs_digest(self, count: int) -> str:
+        """SHA-256 of all that predictions on the first images depend on, but the images' own contents.
+
+        Without a better answer, the whole annotation file. What only scores depend on may be left out: a run
+        is then found again after it changed, and scored anew.
+
+        Args:
+            count: of images.
+        """
+        return file_digest(self.annotation_file)
 
     @classmethod
     def explain_foreign_file(cls, content: Mapping[str, Any]) -> str | None:

@@ -25,9 +25,17 @@ from crowdbench.dataset import Dataset
 from crowdbench.engine import hooks, recomputation
 from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.engine.calling import log_trace
+from crowdbench.engine.rescoring import scored_anew
 from crowdbench.engine.tidying import tidy, tidy_finished
 from crowdbench.engine.turns import Telling
-from crowdbench.errors import CrowdbenchError, InputError, MachineError, SettingsError, SupersededError
+from crowdbench.errors import (
+    CrowdbenchError,
+    DataError,
+    InputError,
+    MachineError,
+    SettingsError,
+    SupersededError,
+)
 from crowdbench.loading import refuse_unguarded_scripts
 from crowdbench.logfile import log_file
 from crowdbench.method import Method, NetworkMethod, refuse_network_options, require_whole
@@ -146,14 +154,17 @@ def evaluate(
         result = _finished(run)
         return None if result is None or (old is not None and result.record == old.record) else result
 
+    def current(result: Run) -> Run:
+        return scored_anew(result, record, dataset) if place.is_first else result
+
     if not recomputation.is_whole(run.directory) and (result := settled()) is not None:
-        return _shown(result, place, on_start)
+        return _shown(current(result), place, on_start)
     if workers is None:
         workers = min(8, max(1, processors(os.environ, place) // 2))
     work = Run(recomputation.place_of(run.directory) if again else run.directory, with_commits(record, code))
     asked = (method, dataset, found.path, count, execution, place, workers, save_every_s)
     if place.is_first:
-        return _in_turn(run, work, asked, place, settled, on_progress, on_start)
+        return _in_turn(run, work, asked, place, settled, current, on_progress, on_start)
     return _share(run, work, asked, place, settled, on_progress)
 
 
@@ -185,6 +196,7 @@ def _in_turn(
     asked: _Asked,
     place: Place,
     settled: Callable[[], Run | None],
+    current: Callable[[Run], Run],
     on_progress: Callable[[Progress | Transfer], None] | None,
     on_start: Callable[[Path], None] | None,
 ) -> Run:
@@ -204,7 +216,7 @@ def _in_turn(
                 tidy(run.directory)
             result = settled()
             if result is not None:
-                return _shown(result, place, on_start)
+                return _shown(current(result), place, on_start)
             if writer is None:
                 continue  # the result that was there is gone
             work.write_record()
@@ -465,7 +477,9 @@ def _compute(
             results = [
                 r
                 for sample, ps in zip(batches[index], poses, strict=True)
-                for r in as_results(sample, ps, with_boxes=method.writes_boxes)
+                for r in as_results(
+                    sample, ps, category_id=dataset.category_id, with_boxes=method.writes_boxes
+                )
             ]
             parts.add(index, results)
             # Shares are equally large and go equally fast, as far as this process can tell.
@@ -532,10 +546,8 @@ def _carry_out(
         },
         scores=dict(scores.values) if scores else None,
         scored_by=f"{scores.engine} {scores.engine_version}" if scores else None,
-        warnings=[
-            *parts.warnings,
-            *(scores.warnings if scores else ["no ground truth for this split: predictions are not scored"]),
-        ],
+        corrections=list(dataset.corrections),
+        warnings=_warnings(parts.warnings, dataset, scores),
     )
     log.info("%d images, %d predictions in %.1f s", computed.fresh_images, computed.fresh_persons, seconds)
     run = Run(run.directory, record)
@@ -543,6 +555,23 @@ def _carry_out(
     run.write_record()
     parts.remove()
     return run
+
+
+def _nobody_to_ask_for(dataset: Dataset, count: int) -> DataError:
+    boxes = "annotated boxes" if dataset.boxes.label == "gt" else "boxes"
+    told = "".join(f"\n{sentence}" for sentence in dataset.warnings)
+    return DataError(
+        f"{dataset.annotation_file}: {boxes} leave nobody to ask for on any of the {count} images: "
+        "persons need a labelled keypoint, a box that overlaps the image, an area where areas are scored, and must not be "
+        f"crowds.{told}\n`crowdbench data check` lists what is wrong."
+    )
+
+
+def _warnings(of_parts: Sequence[str], dataset: Dataset, scores: "Scores | None") -> list[str]:
+    """Each sentence once: reading and scoring look at the same annotation file."""
+    of_scores = scores.warnings if scores else ["no ground truth for this split: predictions are not scored"]
+    found = dict.fromkeys([*of_parts, *dataset.warnings, *of_scores])
+    return [sentence for sentence in found if sentence not in dataset.corrections]
 
 
 def _score(run: Run, dataset: Dataset, samples: Sequence[Sample]) -> "Scores":

@@ -139,19 +139,22 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def as_results(sample: Sample, poses: Sequence[Pose], *, with_boxes: bool = False) -> list[msgspec.Raw]:
+def as_results(
+    sample: Sample, poses: Sequence[Pose], *, category_id: int = 1, with_boxes: bool = False
+) -> list[msgspec.Raw]:
     """Poses of one image in COCO results format, as text: a third of the memory that objects take.
 
     Args:
         sample: the image.
         poses: found in it.
+        category_id: of persons, in the annotation file that the sample is from.
         with_boxes: write the poses' boxes too, if they have some. Scoring would take areas from them.
     """
     results = []
     for pose in poses:
         entry: dict[str, Any] = {
             "image_id": sample.image_id,
-            "category_id": 1,
+            "category_id": category_id,
             "keypoints": pose.keypoints.ravel().tolist(),
             "score": pose.score,
         }

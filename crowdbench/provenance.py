@@ -99,7 +99,7 @@ def new_record(
         "environment": environment,
     }
     return Record(
-        id=identity(method.name, protocol, settings, origin, facts),
+        id=identity(method.name, protocol, settings, origin, facts, dataset.inputs_digest(count)),
         method=method.name,
         method_origin=origin_of(method),
         paradigm=method.paradigm,

@@ -130,16 +130,24 @@ def identity(
     settings: Any,
     weights: Weights,
     execution: dict[str, Any],
+    inputs: str,
 ) -> str:
     """Ten hexadecimal digits that name a run: equal if and only if the predictions must be equal.
 
     Everything that can change a prediction goes in; paths, hosts and times do not, so that the same command
-    finds its own run again wherever it is started.
+    finds its own run again wherever it is started. Of the annotation file only what predictions depend on goes
+    in: a run whose ground truth is mended is found again, and scored anew.
+
+    Args:
+        method: its name.
+        protocol, settings, weights: of the run.
+        execution: how it is carried out.
+        inputs: `crowdbench.Dataset.inputs_digest`, instead of the annotation file's own digest.
     """
     facts = {
         "schema": SCHEMA,
         "method": method,
-        "protocol": asdict(protocol),
+        "protocol": {**asdict(protocol), "annotations": inputs},
         "settings": settings,
         "weights": weights.sha256 or weights.source,
         "execution": execution,

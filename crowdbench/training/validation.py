@@ -74,7 +74,7 @@ def validate(
         if stopping():
             raise StoppedError("stopped while it was validated; give the same command again to go on.")
         for sample, ps in zip(batch, poses, strict=True):
-            results += as_results(sample, ps)
+            results += as_results(sample, ps, category_id=dataset.category_id)
     shares = processes.gathered(msgspec.json.encode(results))
     if shares is None:
         return None

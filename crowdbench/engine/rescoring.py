@@ -1,0 +1,84 @@
+"""A finished run is scored anew where nothing changed but what scores depend on.
+
+The id of a run covers what its predictions depend on, and of an annotation file that is a part only: whoever
+mends a ``num_keypoints`` or an area finds the run again, and its predictions need not be computed again.
+"""
+
+import dataclasses
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from crowdbench.dataset import Dataset
+from crowdbench.errors import DataError, MissingDataError
+from crowdbench.record import Record
+from crowdbench.run_directory import Run
+from crowdbench.system.reading import read_json
+
+if TYPE_CHECKING:
+    from crowdbench.scoring import Scores
+
+log = logging.getLogger("crowdbench")
+
+# What was computed from the scores that were.
+_DERIVED = ("interval.json", "analysis.json")
+
+
+class _Warned(msgspec.Struct):
+    warnings: list[str] = []
+
+
+def scored_anew(run: Run, wanted: Record, dataset: Dataset) -> Run:
+    """A finished run, scored against the annotation file as it is now.
+
+    Args:
+        run: with its predictions.
+        wanted: the record of the same run, if it began now.
+        dataset: that it is measured on.
+
+    Returns:
+        The run as it is if the annotation file is the one that it was scored against.
+    """
+    before, now = run.record.protocol.annotations, wanted.protocol.annotations
+    if before == now:
+        return run
+    from crowdbench.scoring import score_files
+
+    log.info("the annotation file changed in what scores depend on only: scored anew, nothing predicted anew")
+    scores: Scores | None = None
+    if dataset.has_annotations:
+        count = wanted.protocol.images
+        partial = None if wanted.protocol.complete else [dataset[at].image_id for at in range(count)]
+        scores = score_files(
+            run.predictions_file, dataset.annotation_file, dataset.protocol, image_ids=partial
+        )
+        said_before = _of_scores(run)
+        run.write_scores(scores)
+    else:
+        said_before = []
+    for name in _DERIVED:
+        (run.directory / name).unlink(missing_ok=True)
+    told = f"scored anew on {datetime.now(UTC):%Y-%m-%d}: the annotation file was {before[:12]}... (SHA-256)"
+    kept = [s for s in run.record.warnings if s not in said_before and s not in wanted.warnings]
+    found = dict.fromkeys([*kept, *dataset.warnings, *(scores.warnings if scores else ())])
+    record = dataclasses.replace(
+        run.record,
+        protocol=wanted.protocol,
+        scores=dict(scores.values) if scores else None,
+        scored_by=f"{scores.engine} {scores.engine_version}" if scores else None,
+        corrections=[*dataset.corrections, told],
+        warnings=[sentence for sentence in found if sentence not in dataset.corrections],
+    )
+    rescored = dataclasses.replace(run, record=record)
+    rescored.write_record()
+    return rescored
+
+
+def _of_scores(run: Run) -> list[str]:
+    """What the scores before had to say, which the annotation file may no longer give reason to."""
+    try:
+        return read_json(run.directory / "scores.json", _Warned, "scores").warnings
+    except (MissingDataError, DataError):
+        return []
