@@ -418,6 +418,11 @@ def _compute(
 
     `require` is asked before anything is written: whether this process's work still counts.
     """
+    samples = [dataset[index] for index in range(count)]
+    # A top-down method has nothing to do where there is no box.
+    asked = [s for s in samples if s.instances] if method.paradigm == "top-down" else samples
+    if samples and not asked:
+        raise _nobody_to_ask_for(dataset, count)
     if weights is not None and not isinstance(method, NetworkMethod):
         hooks.load(method, weights)
     notes: list[str] = []
@@ -434,10 +439,7 @@ def _compute(
         if isinstance(method, NetworkMethod)
         else None
     )
-    samples = [dataset[index] for index in range(count)]
     hooks.begin(method, samples, run.record.protocol.complete)
-    # A top-down method has nothing to do where there is no box.
-    asked = [s for s in samples if s.instances] if method.paradigm == "top-down" else samples
     batches = in_batches(asked, execution.batch_size, method.paradigm)
     parts = Parts(run.directory / "parts", run.record.id, save_every_s, before_write=require)
     others = Others(_home(run), place)
@@ -562,8 +564,8 @@ def _nobody_to_ask_for(dataset: Dataset, count: int) -> DataError:
     told = "".join(f"\n{sentence}" for sentence in dataset.warnings)
     return DataError(
         f"{dataset.annotation_file}: {boxes} leave nobody to ask for on any of the {count} images: "
-        "persons need a labelled keypoint, a box that overlaps the image, an area where areas are scored, and must not be "
-        f"crowds.{told}\n`crowdbench data check` lists what is wrong."
+        "persons need a labelled keypoint, a box that overlaps the image, an area where areas are scored, "
+        f"and must not be crowds.{told}\n`crowdbench data check` lists what is wrong."
     )
 
 

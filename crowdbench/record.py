@@ -135,8 +135,8 @@ def identity(
     """Ten hexadecimal digits that name a run: equal if and only if the predictions must be equal.
 
     Everything that can change a prediction goes in; paths, hosts and times do not, so that the same command
-    finds its own run again wherever it is started. Of the annotation file only what predictions depend on goes
-    in: a run whose ground truth is mended is found again, and scored anew.
+    finds its own run again wherever it is started. Of the annotation file only what predictions depend on
+    goes in: a run whose ground truth is mended is found again, and scored anew.
 
     Args:
         method: its name.
