@@ -28,8 +28,13 @@ _RANKS = "ranks"
 
 def begin(directory: Path, writer: Writer) -> None:
     """Tell the other processes of this start that they may compute, and forget those of earlier ones."""
-    forget(directory, but=f"{start_name(os.environ)}.")
+    forget_earlier_starts(directory)
     write_whole(_mark(directory), writer.claim.token.encode())
+
+
+def forget_earlier_starts(directory: Path) -> None:
+    """Remove what the processes of other starts than this one have told each other."""
+    forget(directory, but=f"{start_name(os.environ)}.")
 
 
 def forget(directory: Path, but: str | None = None) -> None:

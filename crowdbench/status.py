@@ -220,6 +220,8 @@ def _word(
     if seen is not None and own != "done":
         if seen.state != "ended":
             word, told = seen.state, seen.words
+            if word == "waiting" and own == "failed" and state is not None and state.reason:
+                told = f"starts again after {state.reason}" + (f" ({told})" if told else "")
         elif ticket is not None and ticket.cancelled is not None:
             word, told = "cancelled", f"at {ticket.cancelled}"
         elif ticket is None and state is None:

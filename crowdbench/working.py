@@ -9,6 +9,7 @@ import enum
 import errno
 import logging
 import os
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ import msgspec
 
 from crowdbench.carrying_out import evaluate_as_asked, train_as_asked
 from crowdbench.current_job import current_job
+from crowdbench.engine import recomputation
 from crowdbench.engine.calling import log_trace
 from crowdbench.errors import (
     CrowdbenchError,
@@ -32,8 +34,9 @@ from crowdbench.jobs import Cause, Failure, Job, Start, State, now
 from crowdbench.logfile import log_file
 from crowdbench.place import Place, place_in
 from crowdbench.requests import Request
+from crowdbench.sharing import Others, forget_earlier_starts, present
 from crowdbench.stopping import Stop
-from crowdbench.writer import only_writer
+from crowdbench.writer import BEAT_S, only_writer
 
 log = logging.getLogger("crowdbench")
 
@@ -71,11 +74,12 @@ def work(job: Job, stop: Stop) -> Outcome:
 
     Raises:
         KeyboardInterrupt: it was stopped before it had begun.
-        OSError: not even the job's state can be written.
+        MachineError: not even the job's state can be written.
     """
     place = place_in(os.environ)
     if not place.is_first:
-        return _share(job, stop, place)
+        with present(job.folder, place):
+            return _share(job, stop, place)
     with ExitStack() as stack:
         try:
             stack.enter_context(only_writer(job.folder, stop.lose))
@@ -83,10 +87,11 @@ def work(job: Job, stop: Stop) -> Outcome:
             log.warning("%s", error)
             return Outcome.SUPERSEDED
         stack.enter_context(log_file(job.log))
-        return _first(job, stop)
+        forget_earlier_starts(job.folder)
+        return _first(job, stop, Others(job.folder, place))
 
 
-def _first(job: Job, stop: Stop) -> Outcome:
+def _first(job: Job, stop: Stop, others: Others) -> Outcome:
     keeper = _StateKeeper(job)
     stuck = keeper.begin()
     if stuck is not None:
@@ -97,7 +102,7 @@ def _first(job: Job, stop: Stop) -> Outcome:
     except BaseException as error:
         if stop.lost or isinstance(error, SupersededError):
             return Outcome.SUPERSEDED
-        elsewhere = _failure_elsewhere(job)
+        elsewhere = _failure_elsewhere(job) or _death_elsewhere(others)
         if elsewhere is not None:
             # That this one was told to stop, or misses the other, is what came of it.
             return _failed(keeper, elsewhere.reason, elsewhere.cause)
@@ -140,6 +145,22 @@ def _failure_elsewhere(job: Job) -> Failure | None:
     return found if found is not None and (found.number, found.start) == _this_start() else None
 
 
+def _death_elsewhere(others: Others) -> Failure | None:
+    """Whether another process was killed; on other machines, only its silence tells.
+
+    srun then ends the other processes of the step, with the signal of a preemption.
+    """
+    deadline = time.monotonic() + 3 * BEAT_S
+    while True:
+        dead = others.dead(silent_s=2.2 * BEAT_S)
+        if dead is not None:
+            reason = f"{dead} was killed, perhaps because memory ran out"
+            return Failure(*_this_start(), reason, "machine")
+        if not others.are_left() or time.monotonic() > deadline:
+            return None
+        time.sleep(0.1)
+
+
 def _this_start() -> tuple[str, int]:
     started = current_job()
     return (started.job, started.start) if started else ("", 0)
@@ -156,12 +177,18 @@ def _carried_out(job: Job, stop: Stop, on_start: Callable[[Path], None]) -> None
     request = job.request()
     started = current_job()
     if isinstance(request, Request):
-        if started is not None and started.start > 0:
-            # What there is was computed by this job's first start, not before.
+        if started is not None and started.start > 0 and _is_computed_anew(job):
             request = dataclasses.replace(request, again=False)
         evaluate_as_asked(request, on_start=on_start)
         return
     train_as_asked(request, on_start=on_start, stopping=stop, on_trained=lambda _: stop.unwind_from_now_on())
+
+
+def _is_computed_anew(job: Job) -> bool:
+    """Whether an earlier start of this job has done so already, from the beginning to the end."""
+    state = job.state()
+    runs = state.runs if state is not None else []
+    return bool(runs) and not recomputation.is_unfinished(Path(runs[-1]))
 
 
 def _failed(keeper: "_StateKeeper", reason: str, cause: Cause) -> Outcome:
@@ -251,8 +278,8 @@ class _StateKeeper:
         )
         if failures < SAME_PLACE:
             return None
-        return f"given up: {failures} starts in a row failed or died in the same place" + (
-            f"; the last with {reason}" if reason else ", and none could say why"
+        return f"given up: {failures} starts in a row ended in the same place" + (
+            f"; the last: {reason}" if reason else ", and none could say why"
         )
 
     def reached(self) -> int:
@@ -260,14 +287,18 @@ class _StateKeeper:
         return sum(reached_by(Path(run)) for run in self.state.runs)
 
     def failures_here(self, reached: int) -> int:
-        """How many starts in a row failed or were killed where the work is now."""
+        """How many starts in a row ended where the work is now.
+
+        Failed, killed, or stopped before they had done anything.
+        """
         count = 0
         for start in reversed(self.state.starts):
-            if start.ended in ("stopped", "done"):
+            came_here = start.reached != reached
+            if start.ended == "done" or (came_here and start.ended == "stopped"):
                 break
             count += 1
-            if start.reached != reached:
-                break  # this one came here; those before it ended elsewhere
+            if came_here:
+                break  # those before it ended elsewhere
         return count
 
     def note_run(self, directory: Path) -> None:

@@ -1,11 +1,14 @@
 """What becomes of a job that fails, is stopped, or is started twice."""
 
+import atexit
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +16,16 @@ import msgspec
 import pytest
 from queue_plugin import QueueMachine
 
+from crowdbench import evaluation, working
 from crowdbench.current_job import VARIABLE, CurrentJob
 from crowdbench.errors import MachineError
 from crowdbench.jobs import Job, Resources, Start, State, job_for, new_order
+from crowdbench.place import start_name
 from crowdbench.requests import Request
 from crowdbench.run_directory import Run
 from crowdbench.stopping import Stop
 from crowdbench.working import Outcome, cause_of, first_line, is_full_disk, reached_by, work
-from crowdbench.writer import only_writer
+from crowdbench.writer import Claim, Progress, new_claim, only_writer
 
 Started = Callable[..., Outcome]
 
@@ -142,13 +147,78 @@ def test_progress_starts_the_count_anew(toys: QueueMachine, started: Started) ->
     assert outcomes == [Outcome.RETRY] * 6 + [Outcome.FAILED]
 
 
-def test_starts_that_were_stopped_do_not_count(toys: QueueMachine, started: Started) -> None:
+def test_stops_count_where_nothing_was_done_before_them(toys: QueueMachine, started: Started) -> None:
     job = new_job(toys)
-    ways = ["disk:0", "disk:0", "signal:0", "signal:0", "signal:0", "disk:0", "disk:0"]
+    assert [started(job, "signal:0") for _ in range(3)] == [Outcome.STOPPED] * 3
+    assert started(job) is Outcome.FAILED
+    reason = state_of(job).reason
+    assert reason is not None
+    assert "given up: 3 starts in a row ended in the same place; the last: told to stop" in reason
+
+
+def test_stops_after_some_progress_do_not_count(toys: QueueMachine, started: Started) -> None:
+    job = new_job(toys)
+    ways = ["disk:0", "disk:0", "signal:1", "signal:1", "disk:0", "disk:0"]
     outcomes = [started(job, fails) for fails in ways]
     assert Outcome.FAILED not in outcomes
-    assert outcomes.count(Outcome.STOPPED) == 3
+    assert outcomes.count(Outcome.STOPPED) == 2
     assert started(job) is Outcome.DONE
+
+
+def another_process(job: Job, alive: bool) -> Claim:
+    """The second of two processes of a start of a job, on this machine, as it shows signs of life."""
+    sleeping = subprocess.Popen(["sleep", "60"])
+    claim = msgspec.structs.replace(new_claim(), pid=sleeping.pid, host="node2")
+    folder = job.folder / "ranks" / f"{start_name(os.environ)}.1"
+    folder.mkdir(parents=True)
+    (folder / "writer.json").write_bytes(msgspec.json.encode(claim))
+    (folder / "progress.json").write_bytes(msgspec.json.encode(Progress(claim.token)))
+    if not alive:
+        sleeping.kill()
+    atexit.register(sleeping.communicate)
+    atexit.register(sleeping.kill)
+    return claim
+
+
+@contextmanager
+def living(folder: Path) -> Iterator[None]:
+    """The process that shows signs of life there does so meanwhile."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(0.05):
+            (folder / "progress.json").touch()
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+def test_a_signal_after_another_process_was_killed_is_no_preemption(
+    toys: QueueMachine, started: Started
+) -> None:
+    job = new_job(toys)
+    claim = another_process(job, alive=False)
+    pair = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
+    assert started(job, "signal:0", start=0, **pair) is Outcome.RETRY
+    state = state_of(job)
+    assert (state.state, state.cause) == ("failed", "machine")
+    assert state.reason == (
+        f"process 1 (number {claim.pid} on node2) was killed, perhaps because memory ran out"
+    )
+
+
+def test_a_signal_while_the_other_processes_live_is_a_stop(
+    toys: QueueMachine, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working, "BEAT_S", 0.5)
+    job = new_job(toys)
+    another_process(job, alive=True)
+    pair = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
+    with living(job.folder / "ranks" / f"{start_name(os.environ)}.1"):
+        assert started(job, "signal:0", start=0, **pair) is Outcome.STOPPED
 
 
 def test_starts_that_died_without_a_word_count(toys: QueueMachine, started: Started) -> None:
@@ -160,7 +230,7 @@ def test_starts_that_died_without_a_word_count(toys: QueueMachine, started: Star
     assert started(job) is Outcome.FAILED
     reason = state_of(job).reason
     assert reason is not None
-    assert "3 starts in a row failed or died in the same place, and none could say why" in reason
+    assert "3 starts in a row ended in the same place, and none could say why" in reason
 
 
 def test_what_was_given_up_can_be_handed_over_anew(toys: QueueMachine, started: Started) -> None:
@@ -232,7 +302,15 @@ def test_a_job_that_is_to_compute_anew_does_and_goes_on_where_it_was_stopped(
     assert steps(toys.work) == 6
 
 
-def test_why_another_process_failed_is_why_the_job_failed(toys: QueueMachine, started: Started) -> None:
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others need not wait for the first process to begin."""
+    monkeypatch.setattr(evaluation, "wait_until_begun", lambda *_: "token")
+
+
+def test_why_another_process_failed_is_why_the_job_failed(
+    toys: QueueMachine, started: Started, begun: None
+) -> None:
     job = new_job(toys)
     pair = {"WORLD_SIZE": "2", "LOCAL_RANK": "0"}
     assert started(job, "bug:0", start=0, RANK="1", **pair) is Outcome.FAILED
@@ -246,7 +324,9 @@ def test_why_another_process_failed_is_why_the_job_failed(toys: QueueMachine, st
     assert started(job, "signal:0", start=1, RANK="0", **pair) is Outcome.STOPPED
 
 
-def test_a_failure_in_an_earlier_start_is_none_in_this_one(toys: QueueMachine, started: Started) -> None:
+def test_a_failure_in_an_earlier_start_is_none_in_this_one(
+    toys: QueueMachine, started: Started, begun: None
+) -> None:
     job = new_job(toys)
     assert started(job, "bug:0", start=0, RANK="1", WORLD_SIZE="2", LOCAL_RANK="1") is Outcome.FAILED
     assert started(job, "disk:0", start=1, RANK="0", WORLD_SIZE="2", LOCAL_RANK="0") is Outcome.RETRY
@@ -260,7 +340,7 @@ def test_what_cannot_even_be_noted_is_left_to_whoever_started_the_job(
 ) -> None:
     job = new_job(toys)
     (job.folder / "state.json").mkdir()
-    with pytest.raises(OSError, match="Is a directory"):
+    with pytest.raises(MachineError, match="Is a directory"):
         started(job)
 
 

@@ -227,7 +227,7 @@ def test_a_job_whose_processes_are_killed_three_times_in_one_place_is_given_up(d
         desk.slurm("scontrol", "requeue", number)
     until(lambda: desk.job(name, out)["state"] == "failed", 180)
     row = desk.job(name, out)
-    assert "given up: 3 starts in a row failed or died in the same place" in row["reason"]
+    assert "given up: 3 starts in a row ended in the same place" in row["reason"]
 
 
 def processes_of(name: str, desk: Desk, out: str) -> list[int]:
