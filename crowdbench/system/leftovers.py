@@ -13,6 +13,11 @@ _TEMPORARY = re.compile(r"\..+\.(\d+)\.([0-9a-f]{4})[0-9a-f]{4}\.tmp", re.DOTALL
 OLD_S = 86400.0  # nothing takes so long to write
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a path is, by its name, a temporary file or folder."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
 def is_leftover(path: Path) -> bool:
     """Whether a path is a temporary file or folder of a process that is gone.
 

@@ -33,13 +33,17 @@ class FileLock:
             False if another process has it. True if this one has, or if there are no locks here.
 
         Raises:
-            OSError: the file cannot be made.
+            OSError: the file cannot be made. Its folder is made as needed.
         """
         import fcntl
 
         while self._descriptor is None:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
-            descriptor = os.open(self._path, flags, 0o666)
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                descriptor = os.open(self._path, flags, 0o666)
+            except FileNotFoundError:
+                continue  # its last holder removed the folder just now
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _is_at(descriptor, self._path):

@@ -67,6 +67,39 @@ def test_annotations_are_numbered_from_one_without_a_double(tmp_path: Path) -> N
     assert {a["image_id"] for a in content["annotations"]} == {image["id"] for image in content["images"]}
 
 
+def synth_in(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "crowdbench", "data", "synth", *arguments]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_set_is_drawn_into_the_present_folder_which_stays_the_same(tmp_path: Path) -> None:
+    inode = tmp_path.stat().st_ino
+    process = synth_in(tmp_path, ".", "--images", "2")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert tmp_path.stat().st_ino == inode
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "json"]
+
+
+def test_of_two_seeds_at_once_in_one_folder_one_is_drawn_and_the_other_refused(tmp_path: Path) -> None:
+    both = [synth_in(tmp_path, "set", "--images", "20", "--seed", seed) for seed in "12"]
+    said = [process.communicate(timeout=60)[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2], said
+    (refused,) = (text for process, text in zip(both, said, strict=True) if process.returncode)
+    assert "something else is there" in refused
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["images", "json"]
+
+
+def test_what_a_killed_process_has_drawn_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    process = drawing(tmp_path, seed=717_000_000 + os.getpid())
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert len(list(tmp_path.iterdir())) > 0
+    generate(Recipe(images=2), tmp_path / "set")
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
 def drawing_processes(mark: str) -> list[int]:
     """The processes that draw the set with this mark in their command line."""
     found = []
@@ -411,11 +444,14 @@ def test_a_dataset_of_photographs_has_no_controlled_crowding() -> None:
 def test_first_use_by_six_processes_at_once_leaves_one_good_set(tmp_path: Path) -> None:
     environment = {**os.environ, "CROWDBENCH_CACHE": str(tmp_path)}
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    starts = [subprocess.Popen([sys.executable, "-c", FIRST_USE], env=environment, **pipes) for _ in range(6)]
+    code = f"import logging; logging.basicConfig(level='INFO'); {FIRST_USE}"
+    starts = [subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes) for _ in range(6)]
     results = [process.communicate(timeout=120) for process in starts]
     assert [process.returncode for process in starts] == [0] * 6, results
     assert len({out for out, _ in results}) == 1
     assert len(list((tmp_path / "synthcrowd").iterdir())) == 1
+    assert sum("drawing 100 images" in errors for _, errors in results) == 1
+    assert sum("is at this very set of images" in errors for _, errors in results) >= 1
 
 
 @pytest.mark.slow

@@ -58,18 +58,15 @@ def synth(
     from rich.console import Console
     from rich.progress import Progress
 
-    from crowdbench.errors import DataError
     from crowdbench_datasets.synthcrowd.recipe import STANDARD_IMAGES, Recipe
-    from crowdbench_datasets.synthcrowd.writing import annotation_path, generate, has_room, is_whole
+    from crowdbench_datasets.synthcrowd.writing import annotation_path, generate, is_whole, require_room
 
     images = STANDARD_IMAGES[split] if images is None else images
     recipe = Recipe(split, images, crowding, people, int(keypoints), size[0], size[1], seed)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        if is_whole(recipe, out):
-            say(f"{out} holds this very set already.")
-            return
-        if not has_room(recipe, out):
-            raise DataError(f"{out}: something else is there. Name a new folder, or remove this one.")
+    if is_whole(recipe, out):
+        say(f"{out} holds this very set already.")
+        return
+    require_room(recipe, out)
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         advance = partial(bar.advance, bar.add_task("Drawing", total=images))

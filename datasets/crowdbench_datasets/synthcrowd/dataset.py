@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -76,20 +77,24 @@ def in_cache(recipe: Recipe) -> Path:
     """The folder of a set in the cache; drawn if need be, safely by many processes at once."""
     folder = cache_folder() / recipe.name
     if not is_whole(recipe, folder):
-        log.info("synthcrowd: drawing %d images, once, into %s", recipe.images, folder)
-        begun = time.monotonic()
-        generate(recipe, folder, _now_and_then(recipe.images))
-        log.info("synthcrowd: drew %d images in %.0f s", recipe.images, time.monotonic() - begun)
+        generate(recipe, folder, _now_and_then(recipe.images), on_begin=partial(_say, recipe, folder))
     return folder
+
+
+def _say(recipe: Recipe, folder: Path) -> None:
+    log.info("synthcrowd: drawing %d images, once, into %s", recipe.images, folder)
 
 
 def _now_and_then(images: int) -> Callable[[], None]:
     done, said = 0, time.monotonic()
+    begun = said
 
     def report() -> None:
         nonlocal done, said
         done += 1
-        if time.monotonic() - said > REPORT_EVERY_S:
+        if done == images:
+            log.info("synthcrowd: drew %d images in %.0f s", images, time.monotonic() - begun)
+        elif time.monotonic() - said > REPORT_EVERY_S:
             log.info("synthcrowd: %d of %d images", done, images)
             said = time.monotonic()
 

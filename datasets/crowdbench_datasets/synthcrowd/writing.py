@@ -1,25 +1,28 @@
 """A set of crowds on disk, in CrowdPose's format."""
 
 import json
-import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import cv2
 
+from crowdbench.engine.turns import Telling
 from crowdbench.errors import DataError
-from crowdbench.files import write_whole
+from crowdbench.files import temporary_beside, write_whole
+from crowdbench.system.failures import writing
+from crowdbench.system.leftovers import is_temporary, remove_leftovers
 from crowdbench.system.reading import LARGEST_DATA, read_json
 from crowdbench.types import KeypointSet
+from crowdbench.writer import Waiting, Writer, in_turn
 from crowdbench_datasets.synthcrowd.parallel import draw_all
 from crowdbench_datasets.synthcrowd.recipe import GENERATOR_VERSION, Recipe
 
 # Six digits, and a range for each split: one folder can hold all of them.
+_KEEPING = ".drawing"  # a folder in which the one that draws shows signs of life
 FIRST_IMAGE_IDS = {"test": 100001, "val": 200001, "train": 300001}
 
 
@@ -29,37 +32,87 @@ def generate(
     on_image: Callable[[], None] = lambda: None,
     *,
     workers: int | None = None,
+    on_begin: Callable[[], None] = lambda: None,
 ) -> None:
     """Write a set: ``images/<id>.jpg`` and ``json/synthcrowd_<split>.json``, in CrowdPose's format.
 
-    A new folder appears whole or not at all: it is filled beside its place and renamed. When another process
-    was faster, its folder stands; both hold the same. To a folder with other splits the set is added, its
+    One process draws at a time: a second one waits for the first, and says so. A new folder appears whole or
+    not at all: it is filled beside its place and renamed. To a folder that is there the set is added, its
     annotation file last.
 
     Args:
         recipe: which set.
-        folder: where; not there yet, or see `has_room`.
+        folder: where; not there yet, empty, or see `has_room`.
         on_image: called after every image.
         workers: processes that draw; see `parallel.draw_all`. Their number changes no byte.
+        on_begin: called if this process draws it.
 
     Raises:
-        OSError: the disk is full or not writable.
+        DataError: something else is there.
+        MachineError: the disk is full or not writable.
         RunError: a process that draws died.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    folder = folder.absolute()
+    keeping = folder / _KEEPING if folder.is_dir() else folder.with_name(f".{folder.name}{_KEEPING}")
+    waiting = Waiting(lambda: is_whole(recipe, folder), Telling("set of images"))
     try:
-        _fill(recipe, unfinished, on_image, workers)
-        if has_room(recipe, folder):
-            _add(unfinished, folder)
-            return
-        try:
-            unfinished.rename(folder)
-        except OSError:
-            if not is_whole(recipe, folder):
-                raise
+        with in_turn(keeping, waiting) as writer:
+            if writer is None or is_whole(recipe, folder):
+                return
+            on_begin()
+            _draw(recipe, folder, writer, on_image, workers)
+    finally:
+        with suppress(OSError):  # the next one is using it
+            keeping.rmdir()
+
+
+def _draw(
+    recipe: Recipe, folder: Path, writer: Writer, on_image: Callable[[], None], workers: int | None
+) -> None:
+    require_room(recipe, folder)
+    # On the file system of the set, and where this process may write: beside a folder it may not.
+    unfinished = temporary_beside(folder / recipe.name if folder.is_dir() else folder)
+    remove_leftovers(unfinished.parent)
+    drawn = 0
+
+    def report() -> None:
+        nonlocal drawn
+        drawn += 1
+        writer.report(drawn, recipe.images, "images")
+        on_image()
+
+    try:
+        _fill(recipe, unfinished, report, workers)
+        writer.require()
+        with writing(folder):
+            if folder.is_dir():
+                _add(unfinished, folder)
+            else:
+                unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def require_room(recipe: Recipe, folder: Path) -> None:
+    """Refuse a place where something else is.
+
+    Raises:
+        DataError: it is neither empty, nor has it room; see `has_room`.
+    """
+    try:
+        is_free = not folder.exists() or (
+            folder.is_dir() and (all(map(_is_own, folder.iterdir())) or has_room(recipe, folder))
+        )
+    except OSError as error:
+        raise DataError(
+            f"{folder}: cannot be looked into ({error.strerror}). Name another folder."
+        ) from error
+    if not is_free:
+        raise DataError(f"{folder}: something else is there. Name a new folder, or remove this one.")
+
+
+def _is_own(path: Path) -> bool:
+    return path.name == _KEEPING or is_temporary(path)
 
 
 def annotation_path(recipe: Recipe, folder: Path) -> Path:
@@ -79,7 +132,9 @@ def is_whole(recipe: Recipe, folder: Path) -> bool:
 
 def has_room(recipe: Recipe, folder: Path) -> bool:
     """Whether a folder holds other splits of drawn crowds, and nothing else."""
-    if not folder.is_dir() or {path.name for path in folder.iterdir()} != {"images", "json"}:
+    if not folder.is_dir():
+        return False
+    if {path.name for path in folder.iterdir() if not _is_own(path)} != {"images", "json"}:
         return False
     others = {f"synthcrowd_{split}.json" for split in FIRST_IMAGE_IDS if split != recipe.split}
     held = {path.name for path in (folder / "json").iterdir()}
@@ -88,6 +143,7 @@ def has_room(recipe: Recipe, folder: Path) -> bool:
 
 def _add(unfinished: Path, folder: Path) -> None:
     for kind in ("images", "json"):
+        (folder / kind).mkdir(exist_ok=True)
         for path in (unfinished / kind).iterdir():
             path.rename(folder / kind / path.name)
 
@@ -104,12 +160,14 @@ def _info(recipe: Recipe) -> dict[str, Any]:
 def _fill(recipe: Recipe, folder: Path, on_image: Callable[[], None], workers: int | None) -> None:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    (folder / "images").mkdir(parents=True)
+    with writing(folder):
+        (folder / "images").mkdir(parents=True)
     # Closed here and now if the disk fills up: no process goes on drawing what nobody takes.
     with closing(draw_all(recipe, workers)) as pictures:
         for image_id, picture in enumerate(pictures, FIRST_IMAGE_IDS[recipe.split]):
             file_name = f"{image_id}.jpg"
-            (folder / "images" / file_name).write_bytes(picture.jpeg)
+            with writing(folder / "images" / file_name):
+                (folder / "images" / file_name).write_bytes(picture.jpeg)
             images.append(
                 {
                     "id": image_id,
