@@ -4,13 +4,15 @@ Packages ship them in ``cards.toml`` (see `crowdbench.shipped`): works under ``[
 name their work under ``[method.<name>]``. A file is read strictly; its works are its own.
 """
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Annotated
 
 import msgspec
 
 from crowdbench.errors import PluginError
-from crowdbench.shipped import ShippedFile, shipped_files
+from crowdbench.plugins import say_broken
+from crowdbench.shipped import ShippedFile, Tables, read_shipped
 from crowdbench.system.reading import read_toml_as
 
 FILE = "cards.toml"
@@ -57,29 +59,43 @@ def card_of(method: str) -> Card | None:
     """The card of a method; None if no package has written one.
 
     Raises:
-        PluginError: a file of cards is not as it must be, or two of them claim the method.
+        PluginError: the cards of the method's package are not as they must be, or two packages have a card
+            for the method.
     """
-    return all_cards().get(method)
+    found = _tables()
+    if method in found.clashes:
+        raise found.clashes[method]
+    if method not in found.cards:
+        found.tables.require_readable(method)
+    return found.cards.get(method)
+
+
+@dataclass(frozen=True)
+class _Found:
+    tables: Tables[dict[str, Card]]
+    cards: dict[str, Card]
+    clashes: dict[str, PluginError]
 
 
 @cache
-def all_cards() -> dict[str, Card]:
-    """The cards of all installed packages, by the method's name.
-
-    Raises:
-        PluginError: a file is not as it must be, or two of them claim one method.
-    """
-    cards: dict[str, Card] = {}
-    origins: dict[str, str] = {}
-    for file in shipped_files(FILE):
-        for name, card in _read(file).items():
-            if name in cards:
-                raise PluginError(
-                    f"two packages have a card for {name!r}: {origins[name]} and {file.path}.\n"
-                    "Uninstall one of them."
-                )
-            cards[name], origins[name] = card, str(file.path)
-    return cards
+def _tables() -> _Found:
+    tables = read_shipped(FILE, _read)
+    owners: dict[str, list[ShippedFile]] = {}
+    for file, cards in tables.files:
+        for name in cards:
+            owners.setdefault(name, []).append(file)
+    clashes = {
+        name: PluginError(
+            f"two packages have a card for {name!r}: {files[0].path} and {files[1].path}.\n"
+            "Uninstall one of them."
+        )
+        for name, files in owners.items()
+        if len(files) > 1
+    }
+    for clash in clashes.values():
+        say_broken(clash)
+    cards = {name: card for _, own in tables.files for name, card in own.items() if name not in clashes}
+    return _Found(tables, cards, clashes)
 
 
 def _read(file: ShippedFile) -> dict[str, Card]:

@@ -4,12 +4,17 @@ The whole plugin surface is these groups. A name is declared in the plugin's ``p
 first use; listing names imports nothing.
 """
 
+import logging
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import Literal
 
-from crowdbench.errors import PluginError, UnknownNameError
+from crowdbench.engine.calling import signals_noted, surroundings_kept
+from crowdbench.errors import CrowdbenchError, PluginError, UnknownNameError
+from crowdbench.system.text import plain
+
+log = logging.getLogger("crowdbench")
 
 Kind = Literal["method", "dataset", "launcher", "command"]
 GROUPS: dict[Kind, str] = {
@@ -31,8 +36,7 @@ class Plugin:
     @property
     def origin(self) -> str:
         """Distribution and version that declare the name."""
-        distribution = self.entry_point.dist
-        return f"{distribution.name} {distribution.version}" if distribution else "unknown"
+        return origin_of(self.entry_point)
 
     @property
     def target(self) -> str:
@@ -45,20 +49,71 @@ class Plugin:
         Raises:
             PluginError: the import failed; the message says with what.
         """
-        try:
-            return self.entry_point.load()
-        except (Exception, SystemExit) as error:  # a script that was meant to be run, not imported
-            raise PluginError(
-                f"{self.kind} {self.name!r} of {self.origin} does not load: {type(error).__name__}: {error}\n"
-                f"Its entry point is {self.target}; reinstall or remove the package."
-            ) from error
+        with signals_noted() as signals, surroundings_kept(f"{self.kind} {self.name}", "its import"):
+            try:
+                return self.entry_point.load()
+            except BaseException as error:  # a script that was meant to be run, not imported
+                if signals and not isinstance(error, Exception):
+                    raise
+                raise PluginError(
+                    f"{self.kind} {self.name!r} of {self.origin} does not load: {type(error).__name__}: "
+                    f"{error}\nIts entry point is {self.target}; reinstall or remove the package."
+                ) from error
+
+
+def origin_of(entry_point: EntryPoint) -> str:
+    """Distribution and version that declare an entry point."""
+    return "unknown" if entry_point.dist is None else _name_of(entry_point.dist)
+
+
+def _name_of(distribution: Distribution) -> str:
+    try:
+        return plain(f"{distribution.name} {distribution.version}")
+    except Exception:  # metadata that is damaged, or not there
+        return plain(str(getattr(distribution, "_path", "a distribution without metadata")))
+
+
+def declared(group: str) -> list[EntryPoint]:
+    """The entry points of a group, without those of distributions whose metadata cannot be read."""
+    try:
+        return list(entry_points(group=group))
+    except Exception:  # one file stops the reading of all
+        return [entry_point for one in _unique_distributions() for entry_point in _declared_by(one, group)]
+
+
+def _unique_distributions() -> list[Distribution]:
+    """Those that count: of two of one name the first on the path."""
+    found: dict[str, Distribution] = {}
+    for distribution in distributions():
+        found.setdefault(_name_of(distribution).rpartition(" ")[0], distribution)
+    return list(found.values())
+
+
+def _declared_by(distribution: Distribution, group: str) -> list[EntryPoint]:
+    try:
+        return list(distribution.entry_points.select(group=group))
+    except Exception as error:
+        name = _name_of(distribution)
+        say_broken(PluginError(f"{name}: its entry points cannot be read ({error}); reinstall the package."))
+        return []
+
+
+_said: set[str] = set()
+
+
+def say_broken(error: CrowdbenchError) -> None:
+    """Name a broken package in one line on stderr, once; what does not need it goes on."""
+    line = " ".join(str(error).split())
+    if line not in _said:
+        _said.add(line)
+        log.warning("a package is broken: %s", line)
 
 
 @cache
 def installed(kind: Kind) -> dict[str, Plugin | PluginError]:
     """All declared names of a kind, sorted. A name that two packages claim maps to the error."""
     found: dict[str, Plugin | PluginError] = {}
-    for entry_point in sorted(entry_points(group=GROUPS[kind]), key=lambda e: (e.name, e.value)):
+    for entry_point in sorted(declared(GROUPS[kind]), key=lambda e: (e.name, e.value)):
         plugin = Plugin(kind, entry_point.name, entry_point)
         other = found.get(plugin.name)
         if isinstance(other, Plugin) and other.target != plugin.target:

@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from crowdbench import plugins
-from crowdbench.errors import InputError, UnknownNameError
-from crowdbench.shipped import shipped_files
+from crowdbench.errors import InputError, PluginError, UnknownNameError
+from crowdbench.shipped import read_shipped
 from crowdbench.system.reading import read_toml_as
 
 PROJECT_FILE = "crowdbench.toml"
@@ -55,6 +55,7 @@ def user_folder() -> Path:
 
 
 def _files() -> Iterator[Path]:
+    """Those of the user."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / PROJECT_FILE).is_file():
@@ -62,21 +63,22 @@ def _files() -> Iterator[Path]:
             break
     if (user_folder() / USER_FILE).is_file():
         yield user_folder() / USER_FILE
-    for shipped in shipped_files("profiles/*.toml"):
-        yield shipped.path
 
 
-def _tables() -> dict[str, tuple[Mapping[str, Any], Path | None]]:
-    """What is written under each name, and where; a launcher's own name stands for it without options."""
+def _tables() -> tuple[dict[str, tuple[Mapping[str, Any], Path | None]], list[PluginError]]:
+    """What is written under each name, and where; and which packages' files cannot be read.
+
+    A launcher's own name stands for it without options.
+    """
     found: dict[str, tuple[Mapping[str, Any], Path | None]] = {}
-    for path in _files():
-        for name, table in _read(path).items():
-            if name == LOCAL:
-                raise InputError(f"{path}: no profile can be called {LOCAL!r}; that is this very process.")
+    own = [(path, _read(path)) for path in _files()]
+    shipped = read_shipped("profiles/*.toml", lambda file: _read(file.path))
+    for path, profiles in [*own, *((file.path, profiles) for file, profiles in shipped.files)]:
+        for name, table in profiles.items():
             found.setdefault(name, (table, path))
     for launcher in plugins.installed("launcher"):
         found.setdefault(launcher, ({"launcher": launcher}, None))
-    return found
+    return found, list(shipped.faults.values())
 
 
 def find_profile(name: str) -> Profile:
@@ -86,19 +88,23 @@ def find_profile(name: str) -> Profile:
         UnknownNameError: nobody knows it.
         InputError: a file cannot be read, or a profile names no launcher.
     """
-    known = _tables()
+    known, faults = _tables()
     if name not in known:
+        where = f"A profile stands under [profile.NAME] in {PROJECT_FILE} or {user_folder() / USER_FILE}."
         raise UnknownNameError(
             "launcher or profile",
             name,
             [LOCAL, *known],
-            hint=f"A profile stands under [profile.NAME] in {PROJECT_FILE} or {user_folder() / USER_FILE}.",
+            hint="\n".join([where, *map(str, faults)]),
         )
     return _profile(name, *known[name])
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    return read_toml_as(path, _File, "a file of profiles", error=InputError).profile
+    found = read_toml_as(path, _File, "a file of profiles", error=InputError).profile
+    if LOCAL in found:
+        raise InputError(f"{path}: no profile can be called {LOCAL!r}; that is this very process.")
+    return found
 
 
 def _profile(name: str, table: Mapping[str, Any], path: Path | None) -> Profile:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from crowdbench.errors import PluginError
-from crowdbench.shipped import shipped_files
+from crowdbench.shipped import read_shipped
 from crowdbench.system.reading import read_yaml
 
 FILE = "published.yaml"
@@ -84,12 +84,9 @@ def read_published(path: Path) -> tuple[PublishedResult, ...]:
 
 @cache
 def all_published() -> tuple[PublishedResult, ...]:
-    """The rows of all installed packages, in the files' order.
-
-    Raises:
-        PluginError: a file is not as it must be.
-    """
-    return tuple(row for file in shipped_files(FILE) for row in read_published(file.path))
+    """The rows of all installed packages whose files can be read, in the files' order."""
+    tables = read_shipped(FILE, lambda file: read_published(file.path))
+    return tuple(row for _, rows in tables.files for row in rows)
 
 
 def published_results(
@@ -106,9 +103,6 @@ def published_results(
         dataset: a dataset's name.
         split: of the dataset, spelled as in the row.
         protocol: where the persons come from.
-
-    Raises:
-        PluginError: a file of published results is not as it must be.
     """
     return [
         row

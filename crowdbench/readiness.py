@@ -16,6 +16,7 @@ from crowdbench.errors import MissingDataError, UnknownNameError, WeightsError
 from crowdbench.method import load_method
 from crowdbench.weights import Wanted, WeightsEntry, find_wanted, weights_table
 from crowdbench.weights.cache import read_lock
+from crowdbench.weights.table import read_tables
 
 
 def require_method(name: str) -> None:
@@ -164,6 +165,7 @@ def _published(method: str, dataset: str, settings: Mapping[str, Any]) -> Weight
         size = _input_size(method, dataset, settings)
         entries = [entry for entry in entries if entry.input_size in (None, size)]
     if len(entries) != 1:
+        read_tables().require_answer("published", method)
         raise WeightsError(
             f"{len(entries) or 'no'} files of weights are published for {method} on {dataset} with these "
             "settings. `crowdbench weights list` shows what there is."

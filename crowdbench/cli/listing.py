@@ -7,6 +7,7 @@ import click
 
 from crowdbench import plugins
 from crowdbench.cli.saying import say, say_json
+from crowdbench.engine.calling import calling
 from crowdbench.errors import PluginError
 
 
@@ -38,7 +39,8 @@ def _rows(kind: plugins.Kind) -> list[dict[str, Any]]:
             continue
         row = {"name": name, "origin": plugin.origin, "target": plugin.target, "error": None}
         try:
-            row |= _facts(kind, plugin)
+            with calling(f"{kind} {name}", "its class"):
+                row |= _facts(kind, plugin)
         except PluginError as error:
             row["error"] = str(error)
         rows.append(row)

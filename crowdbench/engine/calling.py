@@ -44,7 +44,7 @@ def calling(
     Raises:
         PluginError: the code raised something.
     """
-    with _signals_noted() as signals, _surroundings_kept(plugin, hook):
+    with signals_noted() as signals, surroundings_kept(plugin, hook):
         try:
             yield
         except BaseException as error:
@@ -94,7 +94,7 @@ def log_trace(error: BaseException) -> None:
 
 
 @contextmanager
-def _signals_noted() -> Iterator[list[int]]:
+def signals_noted() -> Iterator[list[int]]:
     """The signals that come meanwhile and stop this process: they are no doing of the plugin."""
     noted: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -122,7 +122,8 @@ def _noting(handler: Callable[..., object], noted: list[int]) -> Callable[[int, 
 
 
 @contextmanager
-def _surroundings_kept(plugin: str, hook: str) -> Iterator[None]:
+def surroundings_kept(plugin: str, hook: str) -> Iterator[None]:
+    """What is printed goes to stderr, and the working directory is put back."""
     folder = _working_directory()
     try:
         # What is printed must not get into a command's own output, which programs read.

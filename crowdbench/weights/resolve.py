@@ -12,7 +12,7 @@ from crowdbench.weights.cache import Wanted
 from crowdbench.weights.fetching import OnProgress, fetch
 from crowdbench.weights.forms import open_regular
 from crowdbench.weights.safetensors_header import read_facts
-from crowdbench.weights.table import WeightsEntry, weights_table
+from crowdbench.weights.table import WeightsEntry, read_tables, weights_table
 
 NONE = "none"
 PUBLISHED = "published"
@@ -101,6 +101,7 @@ def _of_file(path: Path) -> ResolvedWeights:
         return ResolvedWeights(str(path), path, file_digest(path), known)
     if not path.suffix and not path.is_absolute():
         # It looks like a name.
+        read_tables().require_answer(str(path))
         try:
             raise UnknownNameError("file or published weights", str(path), weights_table())
         except UnknownNameError as error:
@@ -117,6 +118,7 @@ def _published(method: str, dataset: str, input_size: tuple[int, int] | None) ->
     fitting = [entry for entry in here if input_size is None or entry.input_size in (None, input_size)]
     if len(fitting) == 1:
         return fitting[0]
+    read_tables().require_answer("published", method)
     if here:
         size = "" if input_size is None else f" with an input of {_shown(input_size)} (height x width)"
         problem = f"{len(fitting) or 'no'} weights are published for {method} on {dataset}{size}."

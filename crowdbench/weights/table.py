@@ -6,12 +6,14 @@ A table is data: adding a file somebody published needs no code. Its packages ar
 
 import re
 import tomllib
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
 from crowdbench.errors import PluginError
-from crowdbench.shipped import ShippedFile, shipped_files
+from crowdbench.plugins import say_broken
+from crowdbench.shipped import ShippedFile, Tables, read_shipped
 
 FILE = "weights.toml"
 Role = Literal["trained", "first-stage", "trunk"]
@@ -88,28 +90,63 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def weights_table() -> dict[str, WeightsEntry]:
-    """All entries of all installed tables by name, sorted.
+    """All entries of all installed tables by name, sorted; without those that two tables claim."""
+    return read_tables().entries
 
-    Raises:
-        PluginError: a table is malformed, or two entries answer to one name or to one question.
+
+@dataclass(frozen=True)
+class WeightsTables:
+    """What packages say of weights.
+
+    Attributes:
+        entries: by name, sorted.
+        tables: those that could be read, and what is wrong with the others.
+        clashes: two tables that have one name, or one answer for a method; by name and by method.
     """
+
+    entries: dict[str, WeightsEntry]
+    tables: Tables[list[WeightsEntry]]
+    clashes: dict[str, PluginError]
+
+    def require_answer(self, asked: str, method: str | None = None) -> None:
+        """Called where nothing is found: perhaps because something is wrong with a table.
+
+        Args:
+            asked: the name of an entry, or a word that stands for one.
+            method: for which it was asked.
+
+        Raises:
+            PluginError: a table that would have the answer cannot be read, or two have it.
+        """
+        owner = method or asked.partition("/")[0]
+        for name in (asked, owner):
+            if name in self.clashes:
+                raise self.clashes[name]
+        self.tables.require_readable(owner)
+
+
+def read_tables() -> WeightsTables:
+    """Read the tables of all installed packages; what is wrong with one costs its own entries only."""
+    tables = read_shipped(FILE, _read)
     found: dict[str, WeightsEntry] = {}
+    clashes: dict[str, PluginError] = {}
     asked: dict[tuple[object, ...], WeightsEntry] = {}
-    for shipped in shipped_files(FILE):
-        for entry in _read(shipped):
-            other = found.get(entry.name)
-            if other is None and entry.is_whole:
-                # `published` must have one answer.
-                other = asked.get((entry.method, entry.dataset, entry.input_size))
-                asked[entry.method, entry.dataset, entry.input_size] = entry
-            if other is not None:
-                raise PluginError(
-                    f"two tables of weights clash: {other.name!r} of {other.origin} and {entry.name!r} of "
-                    f"{entry.origin} have one name, or one method, dataset and input size.\n"
-                    "Uninstall one of the packages."
-                )
-            found[entry.name] = entry
-    return dict(sorted(found.items()))
+    for entry in (entry for _, entries in tables.files for entry in entries):
+        other = found.get(entry.name)
+        if other is None and entry.is_whole:
+            # `published` must have one answer.
+            other = asked.setdefault((entry.method, entry.dataset, entry.input_size), entry)
+        if other is not None and other is not entry:
+            clash = PluginError(
+                f"two tables of weights clash: {other.name!r} of {other.origin} and {entry.name!r} of "
+                f"{entry.origin} have one name, or one method, dataset and input size.\n"
+                "Uninstall one of the packages."
+            )
+            say_broken(clash)
+            clashes |= dict.fromkeys((entry.name, other.name, entry.method, other.method), clash)
+        found.setdefault(entry.name, entry)
+    known = {name: entry for name, entry in sorted(found.items()) if name not in clashes}
+    return WeightsTables(known, tables, clashes)
 
 
 def _read(shipped: ShippedFile) -> list[WeightsEntry]:

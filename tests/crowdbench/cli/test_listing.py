@@ -71,7 +71,7 @@ def test_a_broken_plugin_is_listed_with_its_error(strangers: str) -> None:
     assert "missing_module" in row(listing, "missing-pose")
     assert "no subclass" in row(listing, "wrong-pose")
     assert "SystemExit: usage: script FILE" in row(listing, "script-pose")
-    assert "has no paradigm" in row(listing, "bare-pose")
+    assert "paradigm must be one of" in row(listing, "bare-pose")
 
 
 def test_datasets_of_strangers_are_listed_with_their_splits_or_their_error(strangers: str) -> None:
