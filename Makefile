@@ -24,6 +24,9 @@ test-fast: $(TEST_READY)  ## what takes seconds
 fuzz: $(TEST_READY)  ## damaged files of every kind, for MINUTES; what goes wrong is kept in findings/
 	PYTHONPATH=$(CURDIR):tests $(BIN)/python -m fuzzing --minutes $(MINUTES) --seed $(SEED) --keep findings
 
+test-lowest: $(LOWEST)/.ready  ## quick tests with the oldest versions that pyproject.toml allows
+	$(LOWEST)/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" -p no:cacheprovider $(LOWEST_TESTS) $(ARGS)
+
 bench: $(TEST_READY)  ## speed promises, each against a baseline measured beside it
 	$(BIN)/python -m pytest benchmarks/speed $(ARGS)
 
@@ -54,5 +57,10 @@ $(TEST_READY): $(READY)
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[test,lint]'
 	touch $@
 
+$(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
+	$(LOWEST_PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet -c constraints-lowest.txt -e '.[test]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .benchmarks
+	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .benchmarks
