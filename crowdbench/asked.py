@@ -43,6 +43,7 @@ class Asked:
             == (request.method, request.dataset, request.split)
             and (record.precision, record.compiled) == (request.precision, request.compiled)
             and self._same_images(protocol)
+            and protocol.keypoints is None
             and self._same_weights(record)
             and (record.paradigm != "top-down" or self._same_boxes(protocol))
             and (self.annotations is None or protocol.annotations == file_digest(self.annotations))
@@ -72,7 +73,7 @@ class Asked:
             return protocol.boxes == self.boxes
         if self.detections is None:
             return protocol.boxes.startswith(DETECTOR)
-        return protocol.boxes == DetectorBoxes(self.detections).label
+        return protocol.boxes == DetectorBoxes(self.detections, self.request.box_score).label
 
     def _same_making(self, record: Record) -> bool:
         """Settings, code, versions and images; what `crowdbench.evaluate` would compute anew is not done."""

@@ -1,8 +1,10 @@
 """Where boxes come from: ground truth, a detector's results file, or nowhere."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from crowdbench.errors import SettingsError
 from crowdbench.hashing import file_digest
 
 
@@ -32,25 +34,39 @@ class DetectorBoxes:
 
     Attributes:
         path: a JSON list of ``{image_id, category_id, bbox [x, y, w, h], score}``.
+        least_score: boxes with a lower score are left out; None keeps all.
     """
 
     path: Path
+    least_score: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.least_score is not None and not math.isfinite(self.least_score):
+            raise SettingsError(f"the least score of boxes must be a finite number, got {self.least_score}.")
 
     @property
     def label(self) -> str:
-        """How records name this source: two runs share boxes only if the files' contents are equal."""
-        return f"detector:{file_digest(self.path)[:16]}"
+        """How records name this source: runs share boxes only if contents and least scores are equal."""
+        floor = "" if self.least_score is None else f">={self.least_score + 0.0!r}"
+        return f"detector:{file_digest(self.path)[:16]}{floor}"
 
 
 BoxSource = GroundTruthBoxes | NoBoxes | DetectorBoxes
 
 
-def box_source(value: str | Path | BoxSource) -> BoxSource:
-    """Read the ``--boxes`` option: ``gt``, ``none`` or a file."""
+def box_source(value: str | Path | BoxSource, least_score: float | None = None) -> BoxSource:
+    """Read the options ``--boxes``: ``gt``, ``none`` or a file, and ``--box-score``.
+
+    Raises:
+        SettingsError: a least score where the boxes have none.
+    """
     if isinstance(value, GroundTruthBoxes | NoBoxes | DetectorBoxes):
         return value
-    if value == "gt":
-        return GroundTruthBoxes()
-    if value == "none":
-        return NoBoxes()
-    return DetectorBoxes(Path(value))
+    if value in ("gt", "none"):
+        if least_score is not None:
+            raise SettingsError(
+                "a least score is for a detector's boxes: name its file with --boxes FILE, or leave "
+                "--box-score out."
+            )
+        return GroundTruthBoxes() if value == "gt" else NoBoxes()
+    return DetectorBoxes(Path(value), least_score)

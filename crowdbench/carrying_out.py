@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from crowdbench.boxes import box_source
 from crowdbench.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.engine.box_use import require_boxes_fit
+from crowdbench.engine.common_keypoints import common_keypoints
 from crowdbench.errors import SettingsError, UnknownNameError
 from crowdbench.evaluation import Progress, evaluate, weights_of
 from crowdbench.method import NetworkMethod, load_method, refuse_network_options
@@ -29,9 +30,13 @@ def evaluate_as_asked(
 ) -> Run:
     """Carry out an evaluation; the arguments are those of `crowdbench.evaluate`."""
     dataset = _opened(request)
+    common = common_keypoints(request.keypoints, request.dataset)
+    if common is not None:
+        dataset = dataset.on_keypoints(common.names)
     return evaluate(
-        load_method(request.method, dataset, **request.settings),
+        load_method(request.method, dataset if common is None else common.other, **request.settings),
         dataset,
+        made_for=None if common is None else common.other,
         weights=request.weights,
         out=request.out,
         limit=request.limit,
@@ -55,7 +60,7 @@ def _opened(request: Request) -> Dataset:
             request.dataset,
             split=request.split,
             root=request.root,
-            boxes=request.boxes,
+            boxes=box_source(request.boxes, request.box_score),
             annotations=request.annotations,
         )
     if request.root is not None or request.annotations is not None:
@@ -66,7 +71,7 @@ def _opened(request: Request) -> Dataset:
     split = request.split or cls.default_split
     if split not in cls.splits:
         raise UnknownNameError(f"split of {request.dataset}", split, cls.splits)
-    return cls.at_crowding(request.crowding, split, box_source(request.boxes))
+    return cls.at_crowding(request.crowding, split, box_source(request.boxes, request.box_score))
 
 
 @dataclass(frozen=True)
@@ -169,10 +174,12 @@ def prepare(request: AnyRequest, on_progress: OnProgress | None = None) -> None:
     """
     find_annotations(request.dataset, find_split(request.dataset, request.split), request.root)
     if isinstance(request, Request):
-        method = load_method(request.method, request.dataset, **request.settings)
+        common = common_keypoints(request.keypoints, request.dataset)
+        made_for = request.dataset if common is None else common.other
+        method = load_method(request.method, made_for, **request.settings)
         refuse_network_options(type(method), method.name, request.precision, request.compiled)
-        require_boxes_fit(method.name, method.paradigm, box_source(request.boxes))
-        weights_of(method, request.dataset, request.weights, on_progress)
+        require_boxes_fit(method.name, method.paradigm, box_source(request.boxes, request.box_score))
+        weights_of(method, made_for, request.weights, on_progress)
         return
     method, recipe = checked_training(request)
     resolve_weights(

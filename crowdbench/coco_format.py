@@ -76,7 +76,11 @@ class CocoFormatDataset(Dataset):
         self._predicted = self._which_are_predicted()
         self._corrected_on_reading = content.corrections
         self.corrections = content.corrections
-        self._detections = self.read_detections(boxes.path) if isinstance(boxes, DetectorBoxes) else None
+        self._detections = (
+            self.read_detections(boxes.path).at_least(boxes.least_score)
+            if isinstance(boxes, DetectorBoxes)
+            else None
+        )
         self.warnings = (*content.warnings, *(self._detections.warnings if self._detections else ()))
         for sentence in (*self.corrections, *self.warnings):
             log.warning("%s", sentence)

@@ -1,9 +1,10 @@
 """What a dataset is to the bench: a split's images, its keypoints, its rules of scoring."""
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from crowdbench import plugins
 from crowdbench.boxes import BoxSource, GroundTruthBoxes, box_source
@@ -107,6 +108,19 @@ class Dataset(ABC):
             What the file is and which to use instead, in whole sentences; None if it is not known.
         """
         return None
+
+    def on_keypoints(self, names: Sequence[str]) -> Self:
+        """This opened split, scored on some of its keypoints only.
+
+        Samples keep all that is labelled; predictions have the named keypoints, in the dataset's order.
+
+        Args:
+            names: of keypoints of this dataset.
+        """
+        restricted = copy.copy(self)
+        restricted.protocol = self.protocol.on_keypoints(names)
+        restricted.keypoints = restricted.protocol.keypoints
+        return restricted
 
     @abstractmethod
     def __len__(self) -> int:

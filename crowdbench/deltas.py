@@ -57,7 +57,10 @@ class Claims:
         """The name that is claimed for boxes of a record; None for all that are no detector's."""
         if not boxes.startswith(DETECTOR):
             return None
-        digest = boxes.removeprefix(DETECTOR)
+        # With a floor for scores they are other boxes: a claim has to say so too.
+        digest, floored, floor = boxes.removeprefix(DETECTOR).partition(">=")
+        if floored:
+            return self.detectors.get(f"{digest}>={floor}")
         return next((name for start, name in self.detectors.items() if digest.startswith(start)), None)
 
     def agree(self, boxes: str, source: str | None) -> bool:
@@ -114,6 +117,8 @@ def covers_published_split(protocol: Protocol) -> bool:
 
     A complete run of a sample, or of a file that somebody has cleaned, is a run of other images.
     """
+    if protocol.keypoints is not None:
+        return False  # AP on some of the keypoints is another quantity
     return protocol.complete and protocol.images == published_images(protocol.dataset, protocol.split)
 
 

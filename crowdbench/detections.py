@@ -108,6 +108,26 @@ class Detections:
             warnings.append(f"{path.name}: {finding.sentence}")
         return cls(found, strangers, tuple(warnings))
 
+    def at_least(self, score: float | None) -> Self:
+        """Without the detections of a lower score; all of them for None.
+
+        Raises:
+            DataError: none is left.
+        """
+        if score is None:
+            return self
+        kept = {
+            image_id: [(position, entry) for position, entry in entries if entry.score >= score]
+            for image_id, entries in self._by_image.items()
+        }
+        if self._by_image and not any(kept.values()):
+            best = max(entry.score for entries in self._by_image.values() for _, entry in entries)
+            raise DataError(
+                f"none of the detector's {self.count} persons has a score of at least {score:g}; the highest "
+                f"is {best:g}.\nChoose a lower --box-score."
+            )
+        return type(self)(kept, self.strangers, self.warnings)
+
     def of(self, image_id: int, keypoints: int) -> tuple[Instance, ...]:
         """The persons found on an image; their keypoints are unknown, all zero."""
         return tuple(

@@ -25,6 +25,7 @@ from crowdbench.dataset import Dataset
 from crowdbench.engine import hooks, recomputation
 from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.engine.calling import log_trace
+from crowdbench.engine.common_keypoints import scored_columns
 from crowdbench.engine.rescoring import scored_anew
 from crowdbench.engine.tidying import tidy, tidy_finished
 from crowdbench.engine.turns import Telling
@@ -85,6 +86,7 @@ def evaluate(
     compiled: bool = False,
     again: bool = False,
     save_every_s: float = 5.0,
+    made_for: str | None = None,
     command: Sequence[str] | None = None,
     on_progress: Callable[[Progress | Transfer], None] | None = None,
     on_start: Callable[[Path], None] | None = None,
@@ -113,6 +115,8 @@ def evaluate(
         again: compute anew even if this very run is done. The old result stands until the new one is whole.
         save_every_s: predictions are written to disk when this many seconds have passed since the last time;
             a run that is killed loses no more than that.
+        made_for: the dataset whose keypoints the method predicts, and whose published weights it takes, where
+            it is another than the one that is measured on (`Dataset.on_keypoints`).
         command: for the record; None takes this process's.
         on_progress: called after every batch, and while weights are fetched.
         on_start: told the run's directory before anything is computed, in the first process.
@@ -142,10 +146,11 @@ def evaluate(
     if machine.emulates(precision, target):
         log.warning("this processor has no units for %s: it will be slower than fp32, not faster", precision)
     count = len(dataset) if limit is None else min(limit, len(dataset))
-    found = weights_of(method, dataset.name, weights, on_progress)
+    found = weights_of(method, made_for or dataset.name, weights, on_progress)
+    scored_columns(dataset, method.keypoints)  # what cannot be scored is refused before it is computed
     execution = Execution(size, seed, precision, compiled, target)
     code = code_used(method, type(dataset))
-    record = new_record(method, dataset, found, count, execution, code, command)
+    record = new_record(method, dataset, found, count, execution, code, command, made_for)
     run = Run(Run.place(Path(out), record), record)
     old = _finished(run) if again else None
 
@@ -440,6 +445,7 @@ def _compute(
         else None
     )
     hooks.begin(method, samples, run.record.protocol.complete)
+    columns = scored_columns(dataset, method.keypoints)
     batches = in_batches(asked, execution.batch_size, method.paradigm)
     parts = Parts(run.directory / "parts", run.record.id, save_every_s, before_write=require)
     others = Others(_home(run), place)
@@ -480,7 +486,11 @@ def _compute(
                 r
                 for sample, ps in zip(batches[index], poses, strict=True)
                 for r in as_results(
-                    sample, ps, category_id=dataset.category_id, with_boxes=method.writes_boxes
+                    sample,
+                    ps,
+                    category_id=dataset.category_id,
+                    with_boxes=method.writes_boxes,
+                    columns=columns,
                 )
             ]
             parts.add(index, results)

@@ -31,9 +31,9 @@ _Place = tuple[str, str, str | None, str]
 def comparable(protocol: Protocol) -> tuple[object, ...]:
     """What two runs must share to stand in one ranking.
 
-    The ground truth must be the same to the byte, over the same images, and the boxes must come from the same
-    place: a method that is given people cannot be ranked against one that has to find them. Input size and
-    other settings are choices of a method; they are shown, not separated.
+    The ground truth must be the same to the byte, over the same images and keypoints, and the boxes must come
+    from the same place: a method that is given people cannot be ranked against one that has to find them.
+    Input size and other settings are choices of a method; they are shown, not separated.
     """
     return (
         protocol.dataset,
@@ -41,6 +41,7 @@ def comparable(protocol: Protocol) -> tuple[object, ...]:
         protocol.annotations,
         protocol.boxes,
         protocol.images if not protocol.complete else None,
+        protocol.keypoints,
     )
 
 
@@ -269,4 +270,6 @@ def _title(protocol: Protocol) -> str:
     of = "boxes" if protocol.boxes.startswith("unknown") else "boxes of"
     boxes = told.get(protocol.boxes, f"{of} {protocol.boxes}")
     part = "" if protocol.complete else f", first {protocol.images} images only"
+    if protocol.keypoints is not None:
+        part += f", on {len(protocol.keypoints)} common keypoints only"
     return f"{protocol.dataset} {protocol.split}, {boxes}{part} (annotations {protocol.annotations[:8]})"

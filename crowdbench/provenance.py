@@ -52,6 +52,7 @@ def new_record(
     execution: Execution,
     code: Mapping[str, CodeOnDisk],
     command: Sequence[str] | None,
+    made_for: str | None = None,
 ) -> Record:
     """The record of a run that begins, with the id that follows from it.
 
@@ -61,10 +62,14 @@ def new_record(
         execution: how the network is run.
         code: as `code_used` found it.
         command: for the record; None takes this process's.
+        made_for: the dataset whose keypoints the method predicts, where it is another.
     """
     settings = settings_as_values(method.settings, f"{method.name}: settings")
     published = msgspec.to_builtins(
-        published_settings(type(method), method.name, dataset.name, dataset.keypoints)
+        published_settings(
+            *(type(method), method.name, made_for or dataset.name),
+            method.keypoints if made_for else dataset.keypoints,
+        )
     )
     origin = Weights(weights.source, weights.sha256)
     protocol = Protocol(
@@ -78,6 +83,8 @@ def new_record(
         input_size=getattr(method.settings, "input_size", None),
         training_data=weights.training_data,
         changed_settings={name: value for name, value in settings.items() if value != published.get(name)},
+        keypoints=None if dataset.protocol.labelled is None else dataset.keypoints.keypoints,
+        made_for=made_for,
     )
     protocol = hooks.known_protocol(method, protocol)
     replayed = not method.reads_images

@@ -24,6 +24,8 @@ class Protocol:
         input_size: height and width of the network's input; None where the method has no such setting.
         training_data: what the weights were trained on; "none" for random weights, None if unknown.
         changed_settings: the method's settings that are not as it is published for this dataset.
+        keypoints: those that were scored, where they are not all that the dataset labels.
+        made_for: the dataset whose keypoints the method predicts, where it is another.
     """
 
     dataset: str
@@ -36,6 +38,8 @@ class Protocol:
     input_size: tuple[int, int] | None = None
     training_data: str | None = None
     changed_settings: dict[str, Any] = field(default_factory=dict)
+    keypoints: tuple[str, ...] | None = None
+    made_for: str | None = None
 
 
 @dataclass(frozen=True)

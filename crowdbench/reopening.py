@@ -38,7 +38,7 @@ def reopened(protocol: Protocol, root: Path | None = None, annotations: Path | N
             protocol.dataset, split=split, root=root, boxes=NoBoxes(), annotations=annotations
         )
     require_annotations(protocol, dataset)
-    return dataset
+    return dataset if protocol.keypoints is None else dataset.on_keypoints(protocol.keypoints)
 
 
 def require_annotations(protocol: Protocol, dataset: Dataset) -> None:

@@ -26,7 +26,8 @@ _WORDS = frozenset({"gt", "none", "published"})
 class Request:
     """An evaluation that somebody asked for; the fields are those of `crowdbench.evaluate`.
 
-    `crowding` is a level at which the dataset draws its scenes (`Dataset.at_crowding`), or None.
+    `crowding` is a level at which the dataset draws its scenes (`Dataset.at_crowding`), or None. `box_score`
+    is the least score of a detector's boxes. `keypoints` is what `crowdbench.engine.common_keypoints` takes.
     """
 
     kind: ClassVar[Literal["run", "train"]] = "run"
@@ -37,6 +38,8 @@ class Request:
     split: str | None = None
     root: Path | None = None
     boxes: str = "gt"
+    box_score: float | None = None
+    keypoints: str = "all"
     annotations: Path | None = None
     crowding: float | None = None
     weights: str = "published"

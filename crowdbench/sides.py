@@ -94,7 +94,7 @@ def require_comparable(first: Side, second: Side) -> None:
     one, other = first.run.record.protocol, second.run.record.protocol
     if comparable(one) == comparable(other):
         return
-    facts = ("dataset", "split", "annotations", "boxes", "images")
+    facts = ("dataset", "split", "annotations", "boxes", "images", "keypoints")
     differing = [
         f"  {fact}: {first.name} {mine}, {second.name} {theirs}"
         for fact, mine, theirs in zip(facts, _told(one), _told(other), strict=True)
@@ -115,6 +115,7 @@ def _told(protocol: Protocol) -> tuple[str, ...]:
         f"SHA-256 {protocol.annotations[:12]}...",
         boxes,
         f"all {protocol.images}" if protocol.complete else f"the first {protocol.images}",
+        "all of the dataset's" if protocol.keypoints is None else ", ".join(protocol.keypoints),
     )
 
 

@@ -55,7 +55,11 @@ def stored_complexity(run: Run, *, compute: bool = False) -> StoredComplexity | 
         return None
     record = run.record
     try:
-        found = _counted(record.method, record.protocol.dataset, msgspec.json.encode(record.settings))
+        found = _counted(
+            record.method,
+            record.protocol.made_for or record.protocol.dataset,
+            msgspec.json.encode(record.settings),
+        )
     except CrowdbenchError as error:
         reason = str(error).splitlines()[0]
         log.warning("%s", plain(f"{run.directory}: its network cannot be counted here: {reason}"))

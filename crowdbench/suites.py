@@ -47,6 +47,7 @@ class SuiteRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         dataset: as `crowdbench datasets` lists it.
         split: None takes the dataset's default.
         boxes: ``"gt"``, ``"none"``, or ``"detector:<name>"`` with a name under ``[detector]``.
+        box_score: the least score of the detector's boxes; None takes all.
         settings: where they differ from the method's published settings for this dataset.
         weights: as ``crowdbench run --weights`` takes them.
         seed: of random weights, or of the training; None takes the command's.
@@ -60,6 +61,7 @@ class SuiteRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     dataset: Text
     split: Text | None = None
     boxes: Boxes = "gt"
+    box_score: float | None = None
     settings: dict[str, Any] = {}
     weights: Text = "published"
     seed: int | None = None
@@ -69,6 +71,8 @@ class SuiteRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     table: str = ""
 
     def __post_init__(self) -> None:
+        if self.box_score is not None and self.detector is None:
+            raise ValueError('box_score is for the boxes of a detector: boxes = "detector:NAME"')
         if self.recipe and not self.train:
             raise ValueError("a recipe is for training: set train = true, or leave it out")
         if self.train and (self.boxes != "gt" or self.weights != "published" or self.split is not None):
@@ -92,6 +96,7 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     seeds: Annotated[tuple[int, ...], msgspec.Meta(min_length=1)] | None = None
     split: Text | None = None
     boxes: Boxes = "gt"
+    box_score: float | None = None
     settings: dict[str, Any] = {}
     weights: Text = "published"
     train: bool = False

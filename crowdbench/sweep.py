@@ -94,6 +94,7 @@ def plan(
     *,
     roots: Mapping[str, Path] | None = None,
     boxes: Mapping[str, Path] | None = None,
+    box_score: float | None = None,
     only: str | None = None,
     settings: Mapping[str, Any] | None = None,
     weights: str | None = None,
@@ -108,6 +109,7 @@ def plan(
         suite: what to run.
         roots: a dataset's folder, by the dataset's name.
         boxes: a detector's file, by the suite's name for it; otherwise its usual place is looked at.
+        box_score: the least score of detectors' boxes, instead of the suite's.
         only: a shell pattern; runs whose method, dataset or ``method/dataset`` it matches.
         settings: for all runs, over those of the suite.
         weights: for all runs, instead of the suite's.
@@ -132,6 +134,7 @@ def plan(
             cells.append(_training_cell(row, roots, settings or {}, options))
             continue
         own = options if row.seed is None else {**options, "seed": row.seed}
+        least = row.box_score if box_score is None or row.detector is None else box_score
         request = Request(
             method=row.method,
             dataset=row.dataset,
@@ -139,6 +142,7 @@ def plan(
             split=row.split,
             root=roots.get(row.dataset),
             boxes=row.boxes,
+            box_score=least,
             weights=weights or row.weights,
             **own,
         )

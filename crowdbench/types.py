@@ -5,6 +5,7 @@ x right, y down, with (0, 0) at the centre of the top left pixel. Boxes are (x, 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Real
@@ -82,6 +83,30 @@ class KeypointSet:
     def count(self) -> int:
         """K, the number of keypoints."""
         return len(self.keypoints)
+
+    def only(self, names: Sequence[str]) -> "KeypointSet":
+        """Some of the keypoints, in the set's own order, with the pairs and bones that have both ends left.
+
+        Raises:
+            ShapeError: a name is not of this set.
+        """
+        unknown = [name for name in names if name not in self.keypoints]
+        if unknown:
+            raise ShapeError(f"{self.name} has no keypoint {', '.join(unknown)}.")
+        kept = [index for index, name in enumerate(self.keypoints) if name in names]
+        place = {index: position for position, index in enumerate(kept)}
+
+        def moved(pairs: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+            return tuple((place[a], place[b]) for a, b in pairs if a in place and b in place)
+
+        return KeypointSet(
+            name=f"{self.name}, {len(kept)} of them",
+            keypoints=tuple(self.keypoints[index] for index in kept),
+            flip_pairs=moved(self.flip_pairs),
+            skeleton=moved(self.skeleton),
+            sigmas=tuple(self.sigmas[index] for index in kept),
+            upper_body=tuple(place[index] for index in self.upper_body if index in place),
+        )
 
     @cached_property
     def flip_order(self) -> tuple[int, ...]:

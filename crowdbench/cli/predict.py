@@ -26,6 +26,9 @@ DEFAULT_FOLDER = Path("poses")
     '{"file name": [[x, y, w, h], ...]}; or whole: each picture shows one person.',
 )
 @click.option(
+    "--box-score", type=float, metavar="SCORE", help="Only a detector's boxes of at least this score."
+)
+@click.option(
     "--annotations",
     type=click.Path(path_type=Path),
     help="COCO annotations that say which image ids the pictures have.",
@@ -69,6 +72,7 @@ def predict(
     method: str,
     images: tuple[Path, ...],
     boxes: str | None,
+    box_score: float | None,
     annotations: Path | None,
     dataset: str | None,
     weights: str,
@@ -113,6 +117,8 @@ def predict(
         )
     if loaded.paradigm != "top-down" and boxes is not None:
         raise SettingsError(f"{method} finds the persons itself; leave --boxes out.")
+    if box_score is not None and boxes is None:
+        raise SettingsError("--box-score goes with --boxes FILE, a detector's results.")
     folder = out if out is not None or as_json else DEFAULT_FOLDER
     sources = find_sources(images, leave_out=folder)
     paths = [source.path for source in sources]
@@ -137,7 +143,7 @@ def predict(
                 on_progress=show,
             ),
             sources,
-            NoBoxesNeeded() if boxes is None else boxes_for(boxes, paths, chosen, ids),
+            NoBoxesNeeded() if boxes is None else boxes_for(boxes, paths, chosen, ids, box_score),
             ids,
             output,
             every=every,

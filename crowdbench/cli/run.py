@@ -43,6 +43,19 @@ def _settings(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> 
 @click.option("--split", help="Default: the split that papers report.")
 @click.option("--boxes", default="gt", show_default=True, help="gt, none, or a detector's results file.")
 @click.option(
+    "--box-score",
+    type=float,
+    metavar="SCORE",
+    help="Only a detector's boxes of at least this score. Default: all.",
+)
+@click.option(
+    "--keypoints",
+    default="all",
+    show_default=True,
+    metavar="WHICH",
+    help="common: those that the dataset shares with another, for whose keypoints the method was made.",
+)
+@click.option(
     "--annotations", type=click.Path(path_type=Path), help="An annotation file instead of the split's own."
 )
 @click.option(

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 @click.option("--split", help="Split of the dataset; its default is the one that papers report.")
 @click.option("--engine", default="hotcoco", show_default=True, help="Scoring engine.")
 @click.option("--cross-check", metavar="ENGINE", help="Score with this engine too; fail if they disagree.")
+@click.option(
+    "--keypoints",
+    default="all",
+    show_default=True,
+    metavar="WHICH",
+    help="common: the file has another dataset's keypoints; score those that both have.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, in full precision.")
 def score(
     predictions: Path,
@@ -32,6 +39,7 @@ def score(
     split: str | None,
     engine: str,
     cross_check: str | None,
+    keypoints: str,
     as_json: bool,
 ) -> None:
     """Score PREDICTIONS, a results file in COCO format (.json, .json.gz), by the rules of DATASET."""
@@ -45,6 +53,7 @@ def score(
         root=root,
         engine=engine,
         cross_check=cross_check,
+        keypoints=keypoints,
     )
     for warning in scores.warnings:
         say(f"warning: {warning}", err=True)

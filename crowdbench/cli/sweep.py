@@ -43,6 +43,12 @@ def _files(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dic
     metavar="NAME=FILE",
     help="The file of a detector of the suite.",
 )
+@click.option(
+    "--box-score",
+    type=float,
+    metavar="SCORE",
+    help="Only detectors' boxes of at least this score. Default: the suite's.",
+)
 @click.option("--weights", help="For all runs, instead of the suite's; as crowdbench run takes it.")
 @where_options
 @click.option("--parallel", type=click.IntRange(1), help="On a cluster: so many runs at the same time.")

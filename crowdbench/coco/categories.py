@@ -45,8 +45,8 @@ def person_category(entries: Sequence[Any], protocol: ScoringProtocol) -> Catego
     chosen = _chosen(entries)
     assert chosen is not None
     names = chosen.get("keypoints")
-    order = file_order(names, protocol.keypoints) if isinstance(names, list) and names else None
-    if order == tuple(range(protocol.keypoints.count)):
+    order = file_order(names, protocol.annotated) if isinstance(names, list) and names else None
+    if order == tuple(range(protocol.annotated.count)):
         order = None
     others = frozenset(int(entry["id"]) for entry in entries if entry is not chosen)
     return Category(int(chosen["id"]), others, order)
@@ -100,7 +100,7 @@ def _chosen(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 
 def _keypoint_faults(category: Mapping[str, Any], protocol: ScoringProtocol) -> Iterator[Fault]:
-    names, keypoints = category.get("keypoints"), protocol.keypoints
+    names, keypoints = category.get("keypoints"), protocol.annotated
     if not isinstance(names, list) or not names:
         return
     another = "The file belongs to another dataset: check both names."

@@ -122,7 +122,7 @@ def category_id_fault(entry: Entry, person: Category | None) -> Said | None:
 
 
 def _keypoints(entry: Entry, rules: Rules) -> Said | None:
-    count = rules.protocol.keypoints.count
+    count = rules.protocol.annotated.count
     said, values = _numbers(
         "keypoints",
         entry.get("keypoints"),

@@ -142,7 +142,7 @@ def _are_sound(images: Sequence[ImageEntry], rules: Rules) -> bool:
 
 def _sound_keypoints(entries: Sequence[PersonEntry], category: Category, rules: Rules) -> FloatArray | None:
     """``(n, K, 3)`` in file order; None if there is a fault in a person who is typed as he should be."""
-    count = rules.protocol.keypoints.count
+    count = rules.protocol.annotated.count
     if len({entry.id for entry in entries}) < len(entries) or {e.category_id for e in entries} - {
         category.id
     }:
@@ -181,7 +181,7 @@ def _read_slowly(data: bytes, path: Path, rules: Rules) -> CocoFile:
             path,
             [_image(i) for i in raw.images],
             [],
-            np.zeros((0, rules.protocol.keypoints.count, 3)),
+            np.zeros((0, rules.protocol.annotated.count, 3)),
             Category(1),
             rules,
             0,
@@ -197,7 +197,7 @@ def _read_slowly(data: bytes, path: Path, rules: Rules) -> CocoFile:
         strings += any(isinstance(value, str) for value in annotation["keypoints"])
         entries.append(_person(annotation))
     keypoints = np.array([entry.keypoints for entry in entries], dtype=np.float64)
-    keypoints = keypoints.reshape(-1, rules.protocol.keypoints.count, 3)
+    keypoints = keypoints.reshape(-1, rules.protocol.annotated.count, 3)
     return _whole(path, [_image(i) for i in raw.images], entries, keypoints, category, rules, others, strings)
 
 

@@ -17,7 +17,7 @@ from crowdbench.annotation_file import ImageEntry
 from crowdbench.boxes import GroundTruthBoxes
 from crowdbench.dataset import Dataset, dataset_class
 from crowdbench.detections import PERSON, Detections
-from crowdbench.errors import AnnotationError, DataError, ImageError, MissingDataError
+from crowdbench.errors import AnnotationError, DataError, ImageError, MissingDataError, SettingsError
 from crowdbench.geometry import clean_boxes
 from crowdbench.system.reading import decode_json, read_bytes
 from crowdbench.types import Instance
@@ -159,11 +159,13 @@ class AnnotatedBoxes(GivenBoxes):
 class DetectedBoxes(GivenBoxes):
     """A detector's results file. Which pictures its image ids are, `ids` tells."""
 
-    def __init__(self, path: Path, ids: Mapping[Path, int], keypoints: int) -> None:
+    def __init__(
+        self, path: Path, ids: Mapping[Path, int], keypoints: int, least_score: float | None = None
+    ) -> None:
         self.path = path
         self.ids = ids
         self.keypoints = keypoints
-        self.detections = Detections.read(path, set(ids.values()))
+        self.detections = Detections.read(path, set(ids.values())).at_least(least_score)
 
     def of(self, asked: Asked) -> Given:
         """The persons that were detected in the image of this id."""
@@ -270,7 +272,13 @@ class _Detection(msgspec.Struct):
     file_name: str | None = None
 
 
-def boxes_for(asked: str | Path, paths: Sequence[Path], dataset: str, ids: "ImageIds") -> GivenBoxes:
+def boxes_for(
+    asked: str | Path,
+    paths: Sequence[Path],
+    dataset: str,
+    ids: "ImageIds",
+    least_score: float | None = None,
+) -> GivenBoxes:
     """Read the ``--boxes`` option of a prediction.
 
     Args:
@@ -279,19 +287,26 @@ def boxes_for(asked: str | Path, paths: Sequence[Path], dataset: str, ids: "Imag
         paths: of all pictures and videos.
         dataset: whose keypoints are predicted.
         ids: tells which images a detector's results are of, where their entries have no ``file_name``.
+        least_score: a detector's boxes with a lower score are left out.
 
     Raises:
+        SettingsError: a least score for boxes that have no scores.
         MissingDataError: the file cannot be read.
         DataError: it is none of these, or it is of other pictures.
     """
     cls = dataset_class(dataset)
+    if least_score is not None and (asked == WHOLE or not isinstance(_document(Path(asked)), list)):
+        raise SettingsError(
+            "a least score is for a detector's boxes; these have no scores. Leave --box-score out."
+        )
     if asked == WHOLE:
         return WholePicture(cls.keypoints.count)
     file = Path(asked)
     content = _document(file)
     if isinstance(content, list):
         named = _named_ids(file, content, paths)
-        return DetectedBoxes(file, named if named is not None else ids.told(file), cls.keypoints.count)
+        told = named if named is not None else ids.told(file)
+        return DetectedBoxes(file, told, cls.keypoints.count, least_score)
     if isinstance(content.get("images"), list):
         return _annotated(file, content, cls, paths)
     return NamedBoxes(file, _converted(content, dict[str, Boxes], file), paths, cls.keypoints.count)

@@ -20,6 +20,11 @@ def protocol_sentences(record: Record) -> list[str]:
         f"Scored by {record.scored_by} against the annotations {protocol.annotations[:12]} (SHA-256).",
         _boxes(protocol.boxes),
     ]
+    if protocol.keypoints is not None:
+        sentences.append(
+            f"Scored on the {len(protocol.keypoints)} keypoints that the dataset shares with "
+            f"{protocol.made_for}, for whose keypoints the method was made: {', '.join(protocol.keypoints)}."
+        )
     if protocol.flip_test is not None:
         sentences.append(
             "Flip test: the network's output for the mirrored image is averaged in."
@@ -51,7 +56,9 @@ def _boxes(boxes: str) -> str:
     if boxes == "none":
         return "The method finds people by itself."
     if boxes.startswith("detector:"):
-        return f"The method is given a detector's boxes (file {boxes.removeprefix('detector:')})."
+        digest, _, floor = boxes.removeprefix("detector:").partition(">=")
+        least = f", those with a score of at least {floor}" if floor else ""
+        return f"The method is given a detector's boxes (file {digest}{least})."
     return f"Where the people come from: {boxes}."
 
 

@@ -149,12 +149,16 @@ def _persons(
         nobody = Persons([], [], [], np.empty(0), np.empty(0, np.int64), np.empty(0, np.bool_))
         return nobody, ["there are no annotations: every statistic is -1"]
     image_ids: list[int | str] = [entry.image_id for entry in entries]
+    keypoints = [entry.keypoints for entry in entries]
+    counts = np.array([entry.num_keypoints for entry in entries], dtype=np.int64)
+    if protocol.labelled is not None:
+        keypoints, counts = _on_keypoints(keypoints, counts, protocol)
     persons = Persons(
         image_ids,
-        [entry.keypoints for entry in entries],
+        keypoints,
         [entry.bbox for entry in entries],
         _areas(content, protocol),
-        np.array([entry.num_keypoints for entry in entries], dtype=np.int64),
+        counts,
         np.array([bool(entry.iscrowd) for entry in entries], dtype=bool),
     )
     known = [image_id in listed for image_id in image_ids]
@@ -166,6 +170,19 @@ def _persons(
         f"image_id {lost[0]}); they are left out, as in the official tools"
     )
     return persons.of(known), [warning]
+
+
+def _on_keypoints(
+    keypoints: columns.Rows, counts: NDArray[np.int64], protocol: ScoringProtocol
+) -> tuple[columns.Rows, NDArray[np.int64]]:
+    """Only the keypoints that are scored, and how many of them are labelled.
+
+    Whom the file's field leaves out stays out, whatever is labelled.
+    """
+    places = [protocol.annotated.keypoints.index(name) for name in protocol.keypoints.keypoints]
+    kept = columns.of_keypoints(keypoints, places)
+    labelled = np.array([sum(v > 0 for v in row[2::3]) for row in kept], dtype=np.int64)
+    return kept, np.where(counts > 0, labelled, 0)
 
 
 def _areas(content: CocoFile, protocol: ScoringProtocol) -> FloatArray:

@@ -12,6 +12,7 @@ from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.scoring.protocol import ScoringProtocol
 from crowdbench.scoring.scores import CrossCheck, Scores
 from crowdbench.scoring.statistics import rounded, statistic
+from crowdbench.types import KeypointSet
 
 if TYPE_CHECKING:
     from crowdbench.dataset import Dataset
@@ -29,6 +30,7 @@ def score(
     root: str | Path | None = None,
     engine: str = "hotcoco",
     cross_check: str | None = None,
+    keypoints: str = "all",
 ) -> Scores:
     """Score predictions on a dataset.
 
@@ -40,6 +42,8 @@ def score(
         root: the dataset's folder, likewise.
         engine: one of `ENGINES`.
         cross_check: a second engine, which must agree to 1e-9.
+        keypoints: ``"all"`` of the dataset's; or ``"common"``: the predictions have the keypoints of another
+            dataset, and those that both have are scored (``"common:<dataset>"`` says which other).
 
     Raises:
         UnknownNameError: no such dataset, split or engine.
@@ -48,9 +52,19 @@ def score(
         EngineUnavailableError: an engine is not installed; says how to install it.
         RunError: the two engines disagree.
     """
+    from crowdbench.engine.common_keypoints import common_keypoints
+
     path, protocol = _ground_truth(dataset, annotations, split, root)
     given = Path(predictions) if isinstance(predictions, str | Path) else predictions
-    return score_files(given, path, protocol, engine=engine, cross_check=cross_check)
+    common = common_keypoints(keypoints, dataset if isinstance(dataset, str) else dataset.name)
+    if common is not None:
+        protocol = protocol.on_keypoints(common.names)
+    return score_files(
+        *(given, path, protocol),
+        engine=engine,
+        cross_check=cross_check,
+        predicted=None if common is None else common.predicted,
+    )
 
 
 def score_files(
@@ -61,6 +75,7 @@ def score_files(
     engine: str = "hotcoco",
     cross_check: str | None = None,
     image_ids: Collection[int] | None = None,
+    predicted: KeypointSet | None = None,
 ) -> Scores:
     """Score predictions against a ground-truth file by the rules of a protocol.
 
@@ -71,6 +86,7 @@ def score_files(
         engine: one of `ENGINES`.
         cross_check: a second engine, which must agree to 1e-9.
         image_ids: restricts the ground truth to these images, for partial runs.
+        predicted: the keypoints that the predictions have, where these are more than are scored.
 
     Raises:
         See `score`.
@@ -80,7 +96,7 @@ def score_files(
     version = first.version()  # engines that are missing say so before the work begins
     second_version = second.version() if second else ""
     with _without_collecting():
-        problem = read_problem(predictions, annotations, protocol, image_ids)
+        problem = read_problem(predictions, annotations, protocol, image_ids, predicted)
         found = first.statistics(problem)
     official = _rounded(found, protocol)
     check = None

@@ -251,3 +251,9 @@ def _shown(value: Any) -> str:
         return f"a whole number of {value.bit_length()} bits"
     text = repr(value)
     return text if len(text) <= 40 else kind(value)
+
+
+def of_keypoints(keypoints: Rows, places: Sequence[int]) -> Rows:
+    """Rows of 3 K numbers, cut to the keypoints at some places, in the order of these."""
+    picked = [3 * place + part for place in places for part in range(3)]
+    return [[row[index] for index in picked] for row in keypoints]

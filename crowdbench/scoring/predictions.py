@@ -132,7 +132,10 @@ def _layout(table: columns.Table, keypoints: KeypointSet) -> tuple[int, str, str
             "These look like x, y pairs; add a confidence after each pair (any finite number; 1 will do)."
         )
     elif length != needed and length and length % 3 == 0:
-        remedy = f"{length // 3} keypoints: the predictions may have been made for another dataset."
+        remedy = (
+            f"{length // 3} keypoints: the predictions may have been made for another dataset. If so, "
+            "--keypoints common scores the keypoints that both have."
+        )
     return needed, f"{keypoints.count} keypoints x (x, y, confidence)", remedy
 
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.scoring.annotations import GroundTruth, Images, Persons, read_annotations
-from crowdbench.scoring.columns import Rows
+from crowdbench.scoring.columns import Rows, of_keypoints
 from crowdbench.scoring.locating import located
 from crowdbench.scoring.predictions import Predictions, read_predictions
 from crowdbench.scoring.protocol import ScoringProtocol
-from crowdbench.types import FloatArray
+from crowdbench.types import FloatArray, KeypointSet
 
 Indices = NDArray[np.int64]
 
@@ -65,20 +65,30 @@ def read_problem(
     annotations: Path,
     protocol: ScoringProtocol,
     image_ids: Collection[int | str] | None = None,
+    predicted: KeypointSet | None = None,
 ) -> Problem:
     """Read, check and join both sides.
+
+    Args:
+        predictions, annotations: files, or the predictions themselves.
+        protocol: the rules.
+        image_ids: restricts the ground truth to these images.
+        predicted: the keypoints that the predictions have, where these are more than are scored.
 
     Raises:
         MissingDataError, AnnotationError, PredictionError: see `read_annotations` and `read_predictions`.
         PredictionError: a prediction is of an image or a category that the annotations do not have.
     """
     truth = read_annotations(annotations, protocol, image_ids)
-    found = read_predictions(predictions, protocol.keypoints)
+    found = read_predictions(predictions, predicted or protocol.keypoints)
+    if predicted is not None:
+        places = [predicted.keypoints.index(name) for name in protocol.keypoints.keypoints]
+        found = replace(found, keypoints=of_keypoints(found.keypoints, places))
     found = located(found, truth.listed, truth.names, truth.source)
     _check_category(found, truth)
     numbers = {image_id: number for number, image_id in enumerate(truth.images.ids, start=1)}
-    places = np.array([numbers.get(image_id, 0) for image_id in found.image_ids], dtype=np.int64)
-    inside = places > 0  # all, unless the ground truth was restricted
+    images = np.array([numbers.get(image_id, 0) for image_id in found.image_ids], dtype=np.int64)
+    inside = images > 0  # all, unless the ground truth was restricted
     warnings = [*truth.warnings, *found.warnings]
     if not inside.all():
         warnings.append(f"{(~inside).sum()} predictions are of images outside the chosen ones; left out")
@@ -90,7 +100,7 @@ def read_problem(
         list(compress(found.keypoints, inside)),
         found.scores[inside],
         None if found.boxes is None else list(compress(found.boxes, inside)),
-        places[inside],
+        images[inside],
         tuple(warnings),
     )
     if len(truth.persons.image_ids) and not problem.counted.any():

@@ -1,6 +1,7 @@
 """How a dataset is scored, as data: adapters state it, engines obey it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from crowdbench.types import KeypointSet
 
@@ -17,6 +18,7 @@ class ScoringProtocol:
         area_ranges: name and bounds in square pixels, both inclusive, of the ranges scored beside "all".
         crowding_splits: name and bounds ``[low, high)`` on the images' crowdIndex, for ``AP_<name>``.
         statistics: names of the statistics, in the order of the official tool.
+        labelled: the keypoints that annotation files label, where `keypoints` are only some of them.
     """
 
     name: str
@@ -25,3 +27,18 @@ class ScoringProtocol:
     box_area_factor: float | None = None
     area_ranges: tuple[tuple[str, float, float], ...] = ()
     crowding_splits: tuple[tuple[str, float, float], ...] = ()
+    labelled: KeypointSet | None = None
+
+    @property
+    def annotated(self) -> KeypointSet:
+        """The keypoints that annotation files label."""
+        return self.keypoints if self.labelled is None else self.labelled
+
+    def on_keypoints(self, names: Sequence[str]) -> "ScoringProtocol":
+        """The same rules on some of the keypoints: the ground truth is read as if the others had no label.
+
+        A person of whom none of these is labelled does not count.
+        """
+        kept = self.annotated.only(names)
+        name = f"{self.name}, {kept.count} of {self.annotated.count} keypoints"
+        return replace(self, name=name, keypoints=kept, labelled=self.annotated)

@@ -16,5 +16,6 @@ def other_layout(source: Path | str, count: int, keypoints: KeypointSet) -> Weig
     """
     return WeightsError(
         f"{source}: the model finds {count} keypoints a person; {keypoints.name} has {keypoints.count}: "
-        f"{', '.join(keypoints.keypoints)}.\nTake a model for that layout, or a dataset with the model's."
+        f"{', '.join(keypoints.keypoints)}.\nTake a model for that layout, or a dataset with the "
+        "model's, or measure on the keypoints that both have: --keypoints common."
     )

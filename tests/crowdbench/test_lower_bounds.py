@@ -14,7 +14,10 @@ NOT_TESTED = {"torch"}
 def _declared() -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    lines = [*project["dependencies"], *(line for name, more in extras.items() if name != "lint" for line in more)]
+    lines = [
+        *project["dependencies"],
+        *(line for name, more in extras.items() if name != "lint" for line in more),
+    ]
     found = (re.fullmatch(r"([\w.-]+)>=([\w.]+)(?:,<[\w.]+)?", line) for line in lines)
     return {match[1]: match[2] for match in found if match}
 

@@ -24,6 +24,8 @@ OTHERS: dict[str, Any] = {
     "split": "val",
     "root": Path("/data"),
     "boxes": "none",
+    "box_score": 0.3,
+    "keypoints": "common",
     "annotations": Path("/a.json"),
     "crowding": 0.5,
     "weights": "none",
