@@ -10,7 +10,7 @@ import msgspec
 from crowdbench import machine
 from crowdbench.boxes import DetectorBoxes, NoBoxes
 from crowdbench.dataset import Dataset, dataset_class, load_dataset
-from crowdbench.errors import CrowdbenchError
+from crowdbench.errors import CrowdbenchError, DataError
 from crowdbench.hashing import file_digest
 from crowdbench.method import load_method
 from crowdbench.provenance import code_used, digest_of_images
@@ -48,6 +48,7 @@ class Asked:
             and (record.paradigm != "top-down" or self._same_boxes(protocol))
             and (self.annotations is None or protocol.annotations == file_digest(self.annotations))
             and self._same_making(record)
+            and _has_own_predictions(run)
         )
 
     def _same_images(self, protocol: Protocol) -> bool:
@@ -104,6 +105,14 @@ class Asked:
         except CrowdbenchError as error:
             log.debug("%s: %s", self.annotations, error)
             return False
+
+
+def _has_own_predictions(run: Run) -> bool:
+    try:
+        run.own_predictions()
+    except DataError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=8)

@@ -258,7 +258,7 @@ def stored_interval(run: Run, compute: bool = True) -> Interval | None:
             f"{run.predictions_file}: there are no predictions, so there is no interval of their AP.\n"
             "Start the run again with the same command and --again."
         )
-    digest = file_digest(run.predictions_file)
+    digest = file_digest(run.own_predictions())
     if stored is not None and stored.predictions == digest:
         return _as_interval(stored)
     found = interval(matches_of(run))

@@ -37,6 +37,7 @@ from crowdbench.errors import (
     SettingsError,
     SupersededError,
 )
+from crowdbench.images import condensed
 from crowdbench.loading import refuse_unguarded_scripts
 from crowdbench.logfile import log_file
 from crowdbench.method import Method, NetworkMethod, refuse_network_options, require_whole
@@ -179,7 +180,12 @@ _Asked = tuple[Method, Dataset, Path | None, int, Execution, Place, int, float]
 
 
 def _shown(result: Run, place: Place, on_start: Callable[[Path], None] | None) -> Run:
-    """A run that was done before; the first process says so."""
+    """A run that was done before; the first process says so.
+
+    Raises:
+        PredictionError: its predictions are not what it wrote.
+    """
+    result.own_predictions()
     shown = dataclasses.replace(result, was_done_before=True)
     if not place.is_first:
         return shown
@@ -479,6 +485,7 @@ def _compute(
         precision=execution.precision,
         workers=workers,
         on_halved=note_halving,
+        on_warning=parts.warn,
     )
     try:
         for index, poses in zip(todo, found, strict=True):
@@ -538,7 +545,7 @@ def _carry_out(
     )
     parts, seconds = computed.parts, computed.seconds
     require()
-    run.write_predictions(parts.merged(range(computed.batches)))
+    written = run.write_predictions(parts.merged(range(computed.batches)))
     scores = _score(run, dataset, computed.samples) if dataset.has_annotations else None
     timings = {"predict_s": seconds, "processes": float(place.count)}
     if not method.reads_images:
@@ -556,10 +563,11 @@ def _carry_out(
             "images_predicted": computed.images,
             "predictions": sum(parts.done.values()),
         },
+        predictions=written,
         scores=dict(scores.values) if scores else None,
         scored_by=f"{scores.engine} {scores.engine_version}" if scores else None,
         corrections=list(dataset.corrections),
-        warnings=_warnings(parts.warnings, dataset, scores),
+        warnings=_warnings(condensed(parts.warnings), dataset, scores),
     )
     log.info("%d images, %d predictions in %.1f s", computed.fresh_images, computed.fresh_persons, seconds)
     run = Run(run.directory, record)

@@ -15,9 +15,11 @@ from crowdbench.deltas import (
 )
 from crowdbench.entries import COLUMNS, ONLY_WITH_PUBLISHED, entry_of_figure, entry_of_run
 from crowdbench.errors import PluginError
+from crowdbench.integrity import doubt_about
 from crowdbench.published import PublishedResult, all_published
 from crowdbench.record import Protocol
 from crowdbench.run_directory import Run
+from crowdbench.system.text import plain
 from crowdbench.table_formats import to_markdown, to_text
 from crowdbench.tables import Column, Entry, Table, marked, tie_note, used
 
@@ -65,6 +67,8 @@ def board(
 ) -> list[Table]:
     """Group finished, scored runs and published figures by comparable protocol; sort each group by AP.
 
+    A run whose files are not what it wrote is left out, with a warning.
+
     A published figure does not say on which annotation file it was measured. It joins runs of its dataset,
     split and source of boxes if they cover the split as it is published, and if there is only one annotation
     file of which that is true; else it stands in a table of published figures.
@@ -80,6 +84,10 @@ def board(
     groups: dict[tuple[object, ...], _Group] = {}
     for run in runs:
         if run.record.state == "done" and run.record.scores:
+            doubt = doubt_about(run)
+            if doubt is not None:
+                log.warning("left out: %s", plain(doubt))
+                continue
             protocol = run.record.protocol
             groups.setdefault(comparable(protocol), _Group(protocol)).runs.append(run)
     measured = list(groups.values())

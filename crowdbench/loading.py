@@ -9,23 +9,30 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, pairwise
 from multiprocessing.context import BaseContext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from crowdbench.engine import hooks
 from crowdbench.engine.loaders import Watch, hand_over_errors, without_workers
 from crowdbench.errors import CrowdbenchError, MachineError, RunError
+from crowdbench.images import decoder_warnings
 from crowdbench.method import Batch, NetworkMethod
 from crowdbench.randomness import example_generator
+from crowdbench.system.text import plain
 from crowdbench.types import Sample
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
 log = logging.getLogger("crowdbench")
+T = TypeVar("T")
+
+
+def _log_warning(text: str) -> None:
+    log.warning("%s", plain(text))
 
 
 class _Prepared:
@@ -41,25 +48,28 @@ class _Prepared:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, asked: Any) -> Any:
-        try:
-            return self.prepared(asked)
-        except CrowdbenchError as error:
-            return error
+    def __getitem__(self, asked: Any) -> tuple[Any, list[str]]:
+        with decoder_warnings() as warnings:
+            try:
+                return self.prepared(asked), warnings
+            except CrowdbenchError as error:
+                return error, warnings
 
     def prepared(self, asked: Any) -> Any:
         """The example of an image, by its position."""
         return hooks.prepare(self.method, self.samples[asked])
 
-    def collate(self, examples: list[Any]) -> Any:
-        """The method's batch, or the first error."""
+    def collate(self, prepared: list[tuple[Any, list[str]]]) -> tuple[Any, list[str]]:
+        """The method's batch, or the first error; and what the decoder said of its images."""
+        examples = [example for example, _ in prepared]
+        warnings = [text for _, texts in prepared for text in texts]
         for example in examples:
             if isinstance(example, CrowdbenchError):
-                return example
+                return example, warnings
         try:
-            return hooks.collate(self.method, examples)
+            return hooks.collate(self.method, examples), warnings
         except CrowdbenchError as error:
-            return error
+            return error, warnings
 
 
 class _Augmented(_Prepared):
@@ -77,7 +87,12 @@ class _Augmented(_Prepared):
 
 
 def load_batches(
-    method: NetworkMethod, batches: Sequence[Sequence[Sample]], *, workers: int, pin_memory: bool
+    method: NetworkMethod,
+    batches: Sequence[Sequence[Sample]],
+    *,
+    workers: int,
+    pin_memory: bool,
+    on_warning: Callable[[str], None] = _log_warning,
 ) -> Iterator[Batch]:
     """Prepare and join groups of samples, ahead of their use.
 
@@ -87,6 +102,7 @@ def load_batches(
         workers: processes; 0 prepares in this process. A method that is defined in ``__main__`` (a notebook)
             cannot be found by other processes and is always prepared in this one.
         pin_memory: for a GPU.
+        on_warning: told what the image decoder says of a damaged image, before the batch that has it; once.
 
     Raises:
         CrowdbenchError: what `method.prepare` raised.
@@ -95,7 +111,8 @@ def load_batches(
     samples = [sample for batch in batches for sample in batch]
     ends = accumulate((len(batch) for batch in batches), initial=0)
     positions = [list(range(start, end)) for start, end in pairwise(ends)]
-    yield from _loaded(_Prepared(method, samples), positions, min(workers, len(batches)), pin_memory)
+    processes = min(workers, len(batches))
+    yield from _loaded(_Prepared(method, samples), positions, processes, pin_memory, on_warning)
 
 
 def load_training_batches(
@@ -106,6 +123,7 @@ def load_training_batches(
     seed: int,
     workers: int,
     pin_memory: bool,
+    on_warning: Callable[[str], None] = _log_warning,
 ) -> Iterator[Batch]:
     """Prepare and join augmented examples, ahead of their use, across the ends of epochs.
 
@@ -114,23 +132,29 @@ def load_training_batches(
         samples: to train on.
         order: the batches, as epochs and positions in `samples`.
         seed: of the training; with epoch and position it determines every example, whoever prepares it.
-        workers, pin_memory: see `load_batches`.
+        workers, pin_memory, on_warning: see `load_batches`.
 
     Raises:
         CrowdbenchError: what `method.prepare` raised.
         MachineError: a worker died.
     """
-    yield from _loaded(_Augmented(method, samples, seed), order, workers, pin_memory)
+    yield from _loaded(_Augmented(method, samples, seed), order, workers, pin_memory, on_warning)
 
 
-def _loaded(prepared: _Prepared, asked: Iterable[Any], processes: int, pin_memory: bool) -> Iterator[Batch]:
+def _loaded(
+    prepared: _Prepared,
+    asked: Iterable[Any],
+    processes: int,
+    pin_memory: bool,
+    on_warning: Callable[[str], None],
+) -> Iterator[Batch]:
     from torch.utils.data import DataLoader
 
     method = prepared.method
     if processes and type(method).__module__ == "__main__":
         log.warning("%s is defined in __main__: preparing in this process, without workers", method.name)
         processes = 0
-    loader: DataLoader[Batch] = DataLoader(
+    loader: DataLoader[tuple[Batch, list[str]]] = DataLoader(
         prepared,  # type: ignore[arg-type]  # any __len__ + __getitem__ serves
         batch_sampler=asked,
         num_workers=processes,
@@ -139,7 +163,15 @@ def _loaded(prepared: _Prepared, asked: Iterable[Any], processes: int, pin_memor
         multiprocessing_context=_clean_start(method) if processes else None,
         pin_memory=pin_memory,
     )
-    for batch in _unless_workers_die(loader):
+    told: set[str] = set()
+    for loaded in _unless_workers_die(loader):
+        if isinstance(loaded, CrowdbenchError):  # of the loader, not of the method
+            raise loaded
+        batch, warnings = loaded
+        for text in warnings:
+            if text not in told:
+                told.add(text)
+                on_warning(text)
         if isinstance(batch, CrowdbenchError):
             raise batch
         yield batch
@@ -172,7 +204,7 @@ def _die_with_main_process() -> None:
     os._exit(1)
 
 
-def _unless_workers_die(loader: "DataLoader[Batch]") -> Iterator[Batch]:
+def _unless_workers_die(loader: "DataLoader[T]") -> Iterator[T]:
     try:
         with _children_do_not_hear(signal.SIGUSR2):
             batches = iter(loader)

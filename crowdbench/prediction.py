@@ -9,6 +9,7 @@ import msgspec
 from crowdbench.batching import in_batches
 from crowdbench.engine import hooks
 from crowdbench.errors import RunError
+from crowdbench.images import decoder_warnings
 from crowdbench.loading import load_batches
 from crowdbench.method import Method, NetworkMethod
 from crowdbench.precision import Precision, autocast
@@ -31,6 +32,7 @@ def predict_batches(
     precision: Precision,
     workers: int,
     on_halved: Callable[[int], None] = lambda size: None,
+    on_warning: Callable[[str], None] = lambda text: None,
 ) -> Iterator[list[list[Pose]]]:
     """Run a method on batches of samples.
 
@@ -46,6 +48,7 @@ def predict_batches(
         precision: ``bf16`` and ``fp16`` run the network under autocast.
         workers: loader processes; 0 prepares in this process.
         on_halved: told the new batch size when memory ran out.
+        on_warning: told what the image decoder says of a damaged image, before its batch is yielded.
 
     Yields:
         For each batch, the poses of each of its images.
@@ -57,11 +60,22 @@ def predict_batches(
     if isinstance(method, NetworkMethod):
         if network is None:
             raise ValueError("a NetworkMethod needs its network")
-        predicting = _Predicting(method, network, device, precision, workers)
+        predicting = _Predicting(method, network, device, precision, workers, on_warning)
         found = predicting.within_memory(batches, batch_size, on_halved)
     else:
-        found = ([hooks.estimate(method, sample) for sample in batch] for batch in batches)
+        found = (_estimated(method, batch, on_warning) for batch in batches)
     yield from found
+
+
+def _estimated(
+    method: Method, batch: Sequence[Sample], on_warning: Callable[[str], None]
+) -> list[list[Pose]]:
+    """The poses of each image, without a network."""
+    with decoder_warnings() as warnings:
+        found = [hooks.estimate(method, sample) for sample in batch]
+    for text in dict.fromkeys(warnings):
+        on_warning(text)
+    return found
 
 
 class _Predicting:
@@ -74,12 +88,14 @@ class _Predicting:
         device: "torch.device",
         precision: Precision,
         workers: int,
+        on_warning: Callable[[str], None],
     ) -> None:
         self.method = method
         self.network = network
         self.device = device
         self.precision = precision
         self.workers = workers
+        self.on_warning = on_warning
 
     def within_memory(
         self, batches: Sequence[Sequence[Sample]], size: int, on_halved: Callable[[int], None]
@@ -122,7 +138,9 @@ class _Predicting:
         import torch
 
         pin = self.device.type == "cuda"
-        loaded = load_batches(self.method, batches, workers=self.workers, pin_memory=pin)
+        loaded = load_batches(
+            self.method, batches, workers=self.workers, pin_memory=pin, on_warning=self.on_warning
+        )
         for samples, batch in zip(batches, loaded, strict=True):
             with torch.inference_mode(), autocast(self.device, self.precision):
                 found = hooks.predict(self.method, self.network, batch, samples)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from crowdbench.boxes import NoBoxes
 from crowdbench.dataset import Dataset, dataset_class, load_dataset
-from crowdbench.errors import InputError, MissingDataError
+from crowdbench.errors import InputError
 from crowdbench.hashing import file_digest
 from crowdbench.record import Protocol
 from crowdbench.run_directory import Run
@@ -66,14 +66,10 @@ def problem_of(run: Run, dataset: Dataset | None = None) -> Problem:
     Raises:
         MissingDataError: there are no predictions, or the dataset's files are not there.
         InputError: the dataset is another one, or its ground truth is not public.
-        AnnotationError, PredictionError: a file cannot be scored.
+        AnnotationError, PredictionError: a file cannot be scored, or is not what the run wrote.
     """
     protocol = run.record.protocol
-    if not run.predictions_file.is_file():
-        raise MissingDataError(
-            f"{run.directory}: there are no predictions ({run.predictions_file.name}); "
-            f"the run is {run.record.state}. Start it again with the same command."
-        )
+    predictions = run.own_predictions()
     if dataset is None:
         dataset = reopened(protocol)
     else:
@@ -86,4 +82,4 @@ def problem_of(run: Run, dataset: Dataset | None = None) -> Problem:
     images = None
     if not protocol.complete:
         images = [dataset[index].image_id for index in range(protocol.images)]
-    return read_problem(run.predictions_file, dataset.annotation_file, dataset.protocol, images)
+    return read_problem(predictions, dataset.annotation_file, dataset.protocol, images)

@@ -8,19 +8,22 @@ parts/                 predictions while the run goes on; gone when it is done
 """
 
 import errno
+import hashlib
 import logging
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from crowdbench.errors import DataError, MissingDataError
+from crowdbench.errors import DataError, MissingDataError, PredictionError
 from crowdbench.files import gzipped, write_whole
-from crowdbench.record import SCHEMA, Record
+from crowdbench.hashing import file_digest
+from crowdbench.record import SCHEMA, Record, Written
 from crowdbench.system.reading import LARGEST_NOTE, read_json
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from crowdbench.scoring import Scores
 
 log = logging.getLogger(__name__)
+PREDICTIONS = "predictions.json.gz"
 JOBS = "jobs"  # the folder of jobs beside those of runs
 
 
@@ -47,7 +51,7 @@ class Run:
     @property
     def predictions_file(self) -> Path:
         """The predictions of all images, in COCO results format."""
-        return self.directory / "predictions.json.gz"
+        return self.directory / PREDICTIONS
 
     @property
     def scores(self) -> dict[str, float] | None:
@@ -75,19 +79,55 @@ class Run:
         except DataError as error:
             raise MissingDataError(str(error)) from error
 
+    def own_predictions(self) -> Path:
+        """The predictions' file, after a look whether it is what this run wrote; whoever reads it asks here.
+
+        Runs of versions that kept no digest are believed.
+
+        Raises:
+            MissingDataError: it is not there.
+            PredictionError: it has another content.
+        """
+        path, written = self.predictions_file, self.record.predictions
+        if not path.is_file():
+            raise MissingDataError(
+                f"{self.directory}: there are no predictions ({path.name}); "
+                f"the run is {self.record.state}. Start it again with the same command."
+            )
+        if written is not None and (
+            path.stat().st_size != written.bytes or file_digest(path) != written.sha256
+        ):
+            raise PredictionError(
+                f"{path} is not what this run wrote; the same command with --again computes it anew."
+            )
+        return path
+
     def write_record(self) -> None:
         """Replace ``run.json``."""
         encoded = msgspec.json.format(msgspec.json.encode(self.record), indent=2)
         write_whole(self.directory / "run.json", encoded + b"\n")
 
-    def write_predictions(self, predictions: list[msgspec.Raw]) -> None:
+    def write_predictions(self, predictions: list[msgspec.Raw]) -> Written:
         """Replace the predictions, each in COCO results format; equal predictions give equal bytes."""
-        write_whole(self.predictions_file, gzipped(msgspec.json.encode(predictions)))
+        content = gzipped(msgspec.json.encode(predictions))
+        write_whole(self.predictions_file, content)
+        return Written(hashlib.sha256(content).hexdigest(), len(content))
 
     def write_scores(self, scores: "Scores") -> None:
         """Replace ``scores.json``."""
         encoded = msgspec.json.format(msgspec.json.encode(scores), indent=2)
         write_whole(self.directory / "scores.json", encoded + b"\n")
+
+
+def require_own_predictions(path: Path) -> None:
+    """See that a file, if it is a run's predictions, is what the run wrote.
+
+    Raises:
+        PredictionError: it has another content.
+    """
+    if path.name == PREDICTIONS and (path.parent / "run.json").is_file():
+        with suppress(MissingDataError):  # a record that cannot be read says nothing
+            Run.read(path.parent).own_predictions()
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ class Side:
 
     @property
     def predictions(self) -> Path:
-        """The results file."""
-        return self.path if self.run is None else self.run.predictions_file
+        """The results file; of a run only if it is what the run wrote."""
+        return self.path if self.run is None else self.run.own_predictions()
 
 
 def side(given: str | Path, out: Path = Path("runs")) -> Side:

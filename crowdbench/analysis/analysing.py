@@ -52,7 +52,7 @@ def analyse(run: Run, dataset: Dataset | None = None) -> Analysis:
             f"{run.directory}: the run is not done (its state is {record.state!r}), so there is nothing to "
             "analyse.\nThe command that began it goes on with it."
         )
-    place, digest = run.directory / FILE_NAME, file_digest(run.predictions_file)
+    place, digest = run.directory / FILE_NAME, file_digest(run.own_predictions())
     kept = read_analysis(place)
     wanted = (digest, record.protocol.annotations, RULES)
     if kept is not None and (kept.predictions_sha256, kept.annotations_sha256, kept.rules) == wanted:

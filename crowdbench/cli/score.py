@@ -43,8 +43,10 @@ def score(
     as_json: bool,
 ) -> None:
     """Score PREDICTIONS, a results file in COCO format (.json, .json.gz), by the rules of DATASET."""
+    from crowdbench.run_directory import require_own_predictions
     from crowdbench.scoring.api import score as compute
 
+    require_own_predictions(predictions)
     scores = compute(
         predictions,
         dataset,

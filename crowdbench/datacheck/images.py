@@ -36,11 +36,16 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class Look:
-    """What an image file is: a fault, or a size (width, height) and a digest of the content."""
+    """What an image file is: a fault, or a size (width, height) and a digest of the content.
+
+    Attributes:
+        complaint: what the decoder said, though it decoded it.
+    """
 
     fault: str | None
     size: tuple[int, int] | None = None
     digest: str | None = None
+    complaint: str | None = None
 
 
 def image_files(raw: RawFile, place: SplitOnDisk) -> list[ImageFile]:
@@ -63,7 +68,7 @@ def look(path: Path) -> Look:
     """
     import numpy as np
 
-    from crowdbench.images import decode_rgb
+    from crowdbench.images import decode_rgb, decoder_warnings
 
     try:
         with open_regular(path) as file:
@@ -73,10 +78,12 @@ def look(path: Path) -> Look:
     if is_cut_off(data):
         return Look("cut off: its end is missing")
     try:
-        height, width = decode_rgb(np.frombuffer(data, np.uint8), str(path)).shape[:2]
+        with decoder_warnings() as said:
+            height, width = decode_rgb(np.frombuffer(data, np.uint8), path.name).shape[:2]
     except ImageError:
         return Look("not an image that can be decoded")
-    return Look(None, (width, height), hashlib.sha256(data).hexdigest())
+    complaint = said[0].removeprefix(f"{path.name}: ") if said else None
+    return Look(None, (width, height), hashlib.sha256(data).hexdigest(), complaint)
 
 
 def is_cut_off(data: bytes) -> bool:
@@ -146,6 +153,8 @@ def check_images(
             yield Finding("error", "image", file, where, seen.fault, AGAIN)
         elif seen.size is not None:
             yield from _size(image, seen.size, loaded_sizes)
+        if seen.complaint is not None:
+            yield Finding("warning", "image", file, where, f"damaged; {seen.complaint}", AGAIN)
         if seen.digest is not None and seen.digest in shared:
             what = f"the same image as {shared[seen.digest]}"
             yield Finding(

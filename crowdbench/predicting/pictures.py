@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.errors import ImageError
-from crowdbench.images import decode_rgb
+from crowdbench.images import decode_rgb, decoder_warnings
 from crowdbench.system.failures import reason
 from crowdbench.system.opening import open_regular
 from crowdbench.types import Sample
@@ -55,7 +54,11 @@ def read_picture(path: Path, *, upright: bool) -> tuple[NDArray[np.uint8], bool]
     if not any(mark in content for mark in _EXIF_MARKS):
         return stored, False
     # OpenCV knows where each format keeps the orientation: what it turns is turned.
-    seen = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
-    if seen is None or np.array_equal(stored, seen):
+    try:
+        with decoder_warnings():  # they have been said
+            seen = decode_rgb(data, str(path), oriented=True)
+    except ImageError:
         return stored, False
-    return (np.asarray(seen, dtype=np.uint8) if upright else stored), True
+    if np.array_equal(stored, seen):
+        return stored, False
+    return (seen if upright else stored), True

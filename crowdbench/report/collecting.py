@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from crowdbench import __version__
 from crowdbench.errors import InputError
+from crowdbench.integrity import doubt_about
 from crowdbench.report.choosing import chosen_images
 from crowdbench.report.data import (
     KINDS,
@@ -114,6 +115,9 @@ def _require_equal_images(runs: Sequence[Run]) -> None:
                 f"{run.directory}: the run is {run.record.state} and has no scores. "
                 "The command that began it goes on with it."
             )
+        doubt = doubt_about(run)
+        if doubt is not None:
+            raise InputError(doubt)
     first = runs[0].record.protocol
     for run in runs[1:]:
         other = run.record.protocol

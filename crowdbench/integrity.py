@@ -1,0 +1,51 @@
+"""Whether what lies in a run's directory is what the run wrote; asked of thousands of runs at a time."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from crowdbench.errors import DataError, PredictionError
+from crowdbench.run_directory import PREDICTIONS, Run
+
+# Clocks of file servers differ, and a record is written a moment after its last time.
+_MOMENT_S = 2.0
+
+
+class _Scores(msgspec.Struct):
+    values: dict[str, float]
+
+
+def doubt_about(run: Run) -> str | None:
+    """Why a finished run's scores cannot be believed, in a line; None if nothing speaks against them.
+
+    Files that have not been touched since the run are known by their size alone; the others are read.
+    """
+    record = run.record
+    if record.predictions is None or record.finished is None:
+        return None  # of a version that kept no digests
+    try:
+        until = datetime.fromisoformat(record.finished).timestamp() + _MOMENT_S
+    except ValueError:
+        until = 0.0
+    try:
+        status = os.stat(f"{run.directory}/{PREDICTIONS}")  # noqa: PTH116  (ten thousand)
+        if status.st_size != record.predictions.bytes or status.st_mtime > until:
+            run.own_predictions()
+        edited = os.stat(f"{run.directory}/run.json").st_mtime > until  # noqa: PTH116
+    except PredictionError as error:
+        return str(error)
+    except (OSError, DataError):
+        return None  # predictions that were removed to save room: the scores stand
+    if edited and _differ(record.scores, run.directory / "scores.json"):
+        return f"{run.directory}: run.json and scores.json have different scores; one of them was edited."
+    return None
+
+
+def _differ(scores: dict[str, float] | None, path: Path) -> bool:
+    try:
+        kept = msgspec.json.decode(path.read_bytes(), type=_Scores).values
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return scores is not None and scores != kept
