@@ -2,23 +2,29 @@
 
 A transfer writes to a partial file, with a note beside it: which URL, how long the whole is, and the ETag or
 Last-Modified that tells one version of the file from the next. A cut transfer asks for the rest under the
-condition that the version is still the same (If-Range), so that two versions are never joined.
+condition that the version is still the same (If-Range), so that two versions are never joined. What a server
+may take is limited (`crowdbench.weights.answers.Limits`).
 """
 
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import msgspec
 
 from crowdbench import __version__
 from crowdbench.errors import MissingDataError
 from crowdbench.files import write_whole
+from crowdbench.system.sizes import in_bytes
+from crowdbench.system.text import plain
+from crowdbench.weights.answers import Answer, Limits, SlowError
+from crowdbench.weights.forms import form_of_start, not_weights
+from crowdbench.weights.transfer_failures import host_of, is_hopeless, reason_of
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -27,9 +33,10 @@ log = logging.getLogger("crowdbench")
 
 ATTEMPTS = 5
 PAUSE_S = 1.0  # before the second attempt; doubled each time
-CONNECT_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 30.0
-_CHUNK = 64 * 1024
+LIMITS = Limits()
+_START = 1024  # bytes that tell what a file is
+_SHOWN = 100
+_DIGITS = 19  # of a length; no file has more
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -47,7 +54,11 @@ class TransferError(MissingDataError):
 
 
 class _CutOffError(Exception):
-    """A transfer stopped in a way that another attempt may mend."""
+    """A transfer stopped in a way that another attempt may mend, after a pause that the server asks for."""
+
+    def __init__(self, reason: str, pause_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.pause_s = pause_s
 
 
 class _Note(msgspec.Struct, frozen=True):
@@ -76,7 +87,8 @@ def download(
     on_bytes: Callable[[int, int | None], None] = lambda done, of: None,
     attempts: int = ATTEMPTS,
     pause_s: float = PAUSE_S,
-    timeout_s: tuple[float, float] = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
+    size: int | None = None,
+    limits: Limits | None = None,
 ) -> None:
     """Complete a partial file. Only one process may do so at a time.
 
@@ -86,7 +98,8 @@ def download(
         on_bytes: called with the bytes on disk and the whole length, None if the server does not tell it.
         attempts: how often to try while the server is busy or the connection breaks.
         pause_s: before the second attempt; doubled each time.
-        timeout_s: to connect, and without any byte.
+        size: of the file, where it is published.
+        limits: that the server is held to; None takes `LIMITS`.
 
     Raises:
         TransferError: one sentence on why; the partial file is kept.
@@ -95,6 +108,8 @@ def download(
     import requests
     import urllib3
 
+    limits = limits or LIMITS
+    begun = time.monotonic()
     failures = (
         requests.exceptions.RequestException,
         urllib3.exceptions.HTTPError,
@@ -104,20 +119,22 @@ def download(
         for attempt in range(1, attempts + 1):
             try:
                 if not _is_whole(url, partial):
-                    _continue(session, url, partial, on_bytes, timeout_s)
+                    _continue(session, url, partial, on_bytes, size, limits)
                 _flush(partial)
                 return
             except _CutOffError as error:
-                reason = str(error)
+                reason, asked_s = str(error), error.pause_s
+            except SlowError as error:
+                reason, asked_s = f"{host_of(url)} {error}", 0.0
             except failures as error:
-                reason = _reason(error, url, timeout_s)
-                if _is_hopeless(error, attempt):
+                reason, asked_s = reason_of(error, url, limits), 0.0
+                if is_hopeless(error, attempt):
                     raise TransferError(f"{reason}.") from error
             if attempt < attempts:
-                pause = pause_s * 2 ** (attempt - 1)
+                pause = max(pause_s * 2 ** (attempt - 1), asked_s)
                 log.info("%s; attempt %d of %d in %.0f s", reason, attempt + 1, attempts, pause)
                 time.sleep(pause)
-    raise TransferError(f"{reason}, {attempts} times over.")
+    raise TransferError(f"{reason}, {attempts} times over in {time.monotonic() - begun:.3g} s.")
 
 
 def _size(partial: Path) -> int:
@@ -143,18 +160,20 @@ def _continue(
     url: str,
     partial: Path,
     on_bytes: Callable[[int, int | None], None],
-    timeout_s: tuple[float, float],
+    size: int | None,
+    limits: Limits,
 ) -> None:
     """Get what is missing, in one request."""
     note, have = _read_note(url, partial), _size(partial)
-    resumable = have > 0 and note is not None and note.version is not None
-    headers = {"Range": f"bytes={have}-", "If-Range": note.version} if resumable and note else {}
-    with session.get(url, headers=headers, stream=True, timeout=timeout_s) as response:
-        _refuse_downgrade(response)
+    headers: dict[str, str] = {}
+    if have > 0 and note is not None and note.version is not None:
+        headers = {"Range": f"bytes={have}-", "If-Range": note.version}
+    with Answer(session, url, headers, limits) as answer:
+        response = answer.head()
         if response.status_code == 416:  # the server's file is shorter than what is here
             discard(partial)
-            raise _CutOffError(f"{_host(url)} has another version of the file")
-        _refuse_answer(response, url)
+            raise _CutOffError(f"{host_of(url)} has another version of the file")
+        _refuse_answer(response, url, limits)
         if response.status_code == 206:
             total = _total_of_rest(response.headers, have)
             # A server that does not know If-Range sends the rest of whatever it has now.
@@ -165,38 +184,82 @@ def _continue(
             )
             if total is None or not same:
                 discard(partial)
-                raise _CutOffError(f"{_host(url)} has another version of the file")
+                raise _CutOffError(f"{host_of(url)} has another version of the file")
         else:
             have, total = 0, _length(response.headers)
             discard(partial)
             note = _Note(url, _version(response.headers), total)
+        _refuse_size(total, size, limits, url)
+        if not have:
             write_whole(note_file(partial), msgspec.json.encode(note))
-        with partial.open("ab" if have else "wb") as file:
-            on_bytes(have, total)
-            for chunk in response.iter_content(_CHUNK):
-                file.write(chunk)
-                have += len(chunk)
-                on_bytes(have, total)
+        _write(answer, partial, have, total, size, limits, url, on_bytes)
     # The file itself is asked: where locks do not work, another process may have begun it anew.
     if total is not None and _size(partial) != total:
-        raise _CutOffError(f"{_host(url)} broke off after {_size(partial)} of {total} bytes")
+        raise _CutOffError(f"{host_of(url)} broke off after {_size(partial)} of {total} bytes")
 
 
-def _refuse_downgrade(response: "Response") -> None:
-    """A first download is trusted for ever: it must not be led from an encrypted to an open connection."""
-    from requests.exceptions import InvalidURL
+def _write(
+    answer: Answer,
+    partial: Path,
+    have: int,
+    total: int | None,
+    size: int | None,
+    limits: Limits,
+    url: str,
+    on_bytes: Callable[[int, int | None], None],
+) -> None:
+    """Put the content behind what is here, as long as it can be the file that is wanted."""
+    most = total or size or limits.largest_unannounced
+    start = None if have else b""
+    with partial.open("ab" if have else "wb") as file:
+        on_bytes(have, total)
+        for piece in answer.pieces():
+            file.write(piece)
+            have += len(piece)
+            if start is not None:
+                start = _seen(start + piece, partial, url, whole=have == total)
+            if have > most:
+                discard(partial)
+                raise TransferError(
+                    f"{host_of(url)} sends more than {in_bytes(most)}, without an end. Nothing is kept."
+                )
+            on_bytes(have, total)
+        if start:
+            _seen(start, partial, url, whole=True)
 
-    schemes = [urlsplit(step.url).scheme for step in (*response.history, response)]
-    if "https" in schemes and "http" in schemes[schemes.index("https") :]:
-        raise InvalidURL("it leads from https:// to http://")
+
+def _seen(start: bytes, partial: Path, url: str, *, whole: bool) -> bytes | None:
+    """The beginning of the file as long as too little is known of it; then None, if it can be weights."""
+    if len(start) < _START and not whole:
+        return start
+    if form_of_start(start[:_START]) is None:
+        discard(partial)
+        raise TransferError(f"{host_of(url)} sent something else: {not_weights(start[:_START])}")
+    return None
 
 
-def _refuse_answer(response: "Response", url: str) -> None:
-    status, host = response.status_code, _host(url)
+def _refuse_size(total: int | None, size: int | None, limits: Limits, url: str) -> None:
+    if total is None:
+        return
+    if size is not None and total != size:
+        raise TransferError(f"{host_of(url)} has a file of {total} bytes; the published one has {size}.")
+    if total > limits.largest:
+        raise TransferError(
+            f"{host_of(url)} has a file of {in_bytes(total)}; more than "
+            f"{in_bytes(limits.largest)} are not fetched."
+        )
+
+
+def _refuse_answer(response: "Response", url: str, limits: Limits) -> None:
+    status, host = response.status_code, host_of(url)
+    said = f"{host} answered {status} {plain(str(response.reason or ''))[:_SHOWN]}".rstrip()
     if status in _BUSY:
-        raise _CutOffError(f"{host} answered {status} {response.reason}")
+        pause_s = _asked_pause(response.headers)
+        if pause_s > limits.pause_s:
+            raise TransferError(f"{said}, and asks to be left alone for {pause_s:.0f} s. Try again then.")
+        raise _CutOffError(said, pause_s)
     if status not in (200, 206):
-        raise TransferError(f"{host} answered {status} {response.reason}.")
+        raise TransferError(f"{said}.")
     if response.headers.get("Content-Type", "").startswith("text/html"):
         raise TransferError(f"{host} sent a web page instead of the file.")
     if response.headers.get("Content-Encoding", "identity") != "identity":
@@ -208,9 +271,20 @@ def _refuse_answer(response: "Response", url: str) -> None:
         raise TransferError(f"{host} does not say how long the file is, so that a cut one looks whole.")
 
 
+def _asked_pause(headers: Mapping[str, str]) -> float:
+    """Seconds that ``Retry-After`` asks for, as a number or as a date; 0 if it does not."""
+    asked = headers.get("Retry-After", "").strip()
+    if asked.isdecimal() and len(asked) < 10:
+        return float(asked)
+    try:
+        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+
+
 def _length(headers: Mapping[str, str]) -> int | None:
     length = headers.get("Content-Length", "")
-    return int(length) if length.isdecimal() else None
+    return int(length) if length.isdecimal() and len(length) < _DIGITS else None
 
 
 def _version(headers: Mapping[str, str]) -> str | None:
@@ -222,7 +296,7 @@ def _version(headers: Mapping[str, str]) -> str | None:
 def _total_of_rest(headers: Mapping[str, str], have: int) -> int | None:
     """The whole length, if the answer is the piece from `have` to the end."""
     piece, _, total = headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
-    if not total.isdecimal() or piece != f"{have}-{int(total) - 1}":
+    if not total.isdecimal() or len(total) >= _DIGITS or piece != f"{have}-{int(total) - 1}":
         return None
     return int(total)
 
@@ -230,67 +304,3 @@ def _total_of_rest(headers: Mapping[str, str], have: int) -> int | None:
 def _flush(partial: Path) -> None:
     with partial.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc
-
-
-def _reason(error: Exception, url: str, timeout_s: tuple[float, float]) -> str:
-    from requests import exceptions
-
-    sentences: list[tuple[tuple[type[Exception], ...], str]] = [
-        ((exceptions.ConnectTimeout,), f"did not answer within {timeout_s[0]:g} s"),
-        ((exceptions.ReadTimeout,), f"fell silent for {timeout_s[1]:g} s"),
-        ((exceptions.ProxyError,), "cannot be reached through the proxy that is set"),
-        ((exceptions.SSLError,), "cannot prove who it is (TLS certificate)"),
-        ((exceptions.ChunkedEncodingError,), "broke off the transfer"),
-        (_no_address(), f"leads to where nothing can be fetched from ({error})"),
-    ]
-    # Silence in the middle of a transfer comes as a plain ConnectionError.
-    silent = "Read timed out" in str(error)
-    for kinds, sentence in sentences:
-        if isinstance(error, kinds) or (silent and exceptions.ReadTimeout in kinds):
-            return f"{_host(url)} {sentence}"
-    return f"cannot connect to {_host(url)} ({_cause(error)})"
-
-
-def _no_address() -> tuple[type[Exception], ...]:
-    """What is raised about addresses, the one asked for or one redirected to."""
-    from requests import exceptions
-    from urllib3.exceptions import LocationParseError
-
-    return (
-        exceptions.InvalidURL,
-        exceptions.InvalidSchema,
-        exceptions.TooManyRedirects,
-        LocationParseError,
-    )
-
-
-def _is_hopeless(error: Exception, attempt: int) -> bool:
-    """Whether another attempt would fail alike. Without any connection yet, there is no network."""
-    from requests import exceptions
-    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-
-    final: tuple[type[Exception], ...] = (exceptions.SSLError, exceptions.ProxyError, *_no_address())
-    unconnected = (NewConnectionError, ConnectTimeoutError)
-    return isinstance(error, final) or (
-        attempt == 1 and any(isinstance(layer, unconnected) for layer in _layers(error))
-    )
-
-
-def _cause(error: Exception) -> str:
-    """What the operating system said, under the layers of the libraries."""
-    said = [
-        layer.strerror or str(layer)
-        for layer in _layers(error)
-        if isinstance(layer, ConnectionError) or (isinstance(layer, OSError) and layer.strerror)
-    ]
-    return said[-1] if said else type(error).__name__
-
-
-def _layers(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

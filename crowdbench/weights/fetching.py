@@ -71,7 +71,7 @@ def _transfer(wanted: Wanted, url: str, on_progress: OnProgress | None, again: b
             on_progress(Transfer(wanted.name, done, of))
 
     try:
-        download(url, partial, on_bytes=on_bytes)
+        download(url, partial, on_bytes=on_bytes, size=wanted.size)
     except TransferError as error:
         kept = partial.stat().st_size if partial.exists() else 0
         lines = [f"{wanted.name}: cannot fetch {plain(url)}: {error}"]

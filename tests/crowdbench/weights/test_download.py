@@ -4,7 +4,6 @@ import socket
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import requests
@@ -12,13 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from weights_server import Served, Server, serving, weights_like
 
-from crowdbench.weights.download import TransferError, _refuse_downgrade, discard, download, note_file
+from crowdbench.weights.answers import Limits, refuse_downgrade
+from crowdbench.weights.download import TransferError, discard, download, note_file
 
 SIZE = 400_000
+QUICK = Limits(connect_s=5.0, silence_s=5.0, head_s=10.0, window_s=10.0)
 
 
 def get(url: str, partial: Path, **options: object) -> bytes:
-    download(url, partial, **{"pause_s": 0.0, "timeout_s": (5.0, 5.0), **options})  # type: ignore[arg-type]
+    download(url, partial, **{"pause_s": 0.0, "limits": QUICK, **options})  # type: ignore[arg-type]
     return partial.read_bytes()
 
 
@@ -233,7 +234,7 @@ def test_an_impossible_host_is_one_sentence(tmp_path: Path, host: str) -> None:
 def test_a_server_that_falls_silent_is_given_up(server: Server, tmp_path: Path) -> None:
     server.files["/f"] = Served(weights_like(SIZE), hold=threading.Event(), piece=100_000)
     with pytest.raises(TransferError, match=r"fell silent for 0\.2 s"):
-        get(server.url("/f"), tmp_path / "f", attempts=2, timeout_s=(5.0, 0.2))
+        get(server.url("/f"), tmp_path / "f", attempts=2, limits=Limits(silence_s=0.2))
     assert (tmp_path / "f").stat().st_size >= 65536
     server.files["/f"].hold.set()  # type: ignore[union-attr]
 
@@ -258,14 +259,10 @@ def test_redirects_out_of_the_web_or_in_a_circle_are_refused(
 
 
 def test_a_redirect_from_an_encrypted_to_an_open_connection_is_refused() -> None:
-    def answer(*urls: str) -> requests.Response:
-        *history, last = (SimpleNamespace(url=url) for url in urls)
-        return SimpleNamespace(url=last.url, history=history)  # type: ignore[return-value]
-
-    _refuse_downgrade(answer("http://a/f", "https://b/f"))
-    _refuse_downgrade(answer("https://a/f", "https://b/f"))
+    refuse_downgrade(["http://a/f", "https://b/f"])
+    refuse_downgrade(["https://a/f", "https://b/f"])
     with pytest.raises(requests.exceptions.InvalidURL):
-        _refuse_downgrade(answer("https://a/f", "http://b/f"))
+        refuse_downgrade(["https://a/f", "http://b/f"])
 
 
 def test_a_server_that_hangs_up_without_a_word_is_asked_again(tmp_path: Path) -> None:

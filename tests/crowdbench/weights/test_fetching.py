@@ -138,7 +138,7 @@ def test_a_web_page_put_there_by_hand_is_refused_and_not_trusted(cache: Path) ->
 def test_a_web_page_that_calls_itself_a_file_is_refused_and_not_kept(server: Server, cache: Path) -> None:
     server.files["/f"] = Served(b"<!DOCTYPE html><html>Sign in to download</html>")
     want = wanted(cache, server.url("/f"))
-    with pytest.raises(WeightsError, match="web page"):
+    with pytest.raises(MissingDataError, match="web page"):
         fetch(want)
     server.files["/f"] = Served(weights_like(SIZE), etag='"v2"')
     fetch(want)

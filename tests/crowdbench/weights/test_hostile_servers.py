@@ -1,0 +1,137 @@
+"""Servers that trickle, never end, or answer with what is not HTTP: one sentence each, within the limits."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from weights_server import Served, Server, weights_like
+
+from crowdbench.weights.answers import Limits
+from crowdbench.weights.download import TransferError, download
+
+BODY = weights_like(100_000)
+LIMITS = Limits(
+    connect_s=5.0, silence_s=5.0, head_s=0.5, window_s=0.5, largest=1 << 20, largest_unannounced=1 << 19
+)
+Talk = Callable[[socket.socket], None]
+
+
+@contextmanager
+def talking(talk: Talk) -> Iterator[str]:
+    """A server that says the same to everybody; its URL."""
+    over = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        with connection:
+            try:
+                connection.recv(65536)
+                talk(connection)
+                over.wait(10)
+            except OSError:
+                return  # the client hung up
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/w.pth"
+        finally:
+            over.set()
+
+
+def said(head: str, body: bytes = b"") -> Talk:
+    return lambda connection: connection.sendall(b"HTTP/1.1 " + head.encode() + b"\r\n\r\n" + body)
+
+
+def trickled(head: bytes, rest: bytes) -> Talk:
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(head)
+        for byte in rest:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.02)
+
+    return talk
+
+
+def endless(head: bytes, piece: bytes) -> Talk:
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(head)
+        while True:
+            connection.sendall(piece)
+
+    return talk
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+CHUNK = b"8000\r\n" + BODY[:0x8000] + b"\r\n"
+TALKS = {
+    "headers that trickle": (trickled(OK, b"X: y\r\n" * 999), "did not begin to answer within 0.5 s"),
+    "silence": (lambda connection: None, "did not begin to answer within 0.5 s"),
+    "a body that trickles": (trickled(OK + b"Content-Length: 100000\r\n\r\n", BODY), "sends less than 1 KiB a second"),
+    "chunks that trickle": (trickled(CHUNKED, b"1\r\na\r\n" * 999), "sends less than 1 KiB a second"),
+    "a body without an end": (endless(CHUNKED, CHUNK), "sends more than 512 KiB, without an end"),
+    "a header without an end": (endless(OK + b"X: ", b"a" * 65536), "is not HTTP"),
+    "10,000 headers": (said("200 OK\r\n" + "\r\n".join(f"X{i}: y" for i in range(10_000))), "is not HTTP"),
+    "another protocol": (lambda connection: connection.sendall(b"\x1b[31mSSH-2.0\r\n"), "is not HTTP"),
+    "a page behind another": (endless(b"HTTP/1.1 302 Found\r\nLocation: /w.pth\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK), "more than 10 redirects"),
+    "an impossible address": (said("302 Found\r\nLocation: http://[x/\r\nContent-Length: 0"), "leads to where nothing"),
+    "a terabyte": (said("200 OK\r\nContent-Length: 1099511627776"), "more than 1 MiB are not fetched"),
+    "a length of 30 digits": (said(f"200 OK\r\nContent-Length: {'9' * 30}"), "does not say how long"),
+    "JSON": (said("200 OK\r\nContent-Length: 20", b'{"error": "denied"} '), "an answer of a server in JSON"),
+    "an XML error": (said("200 OK\r\nContent-Length: 45", b"<?xml version='1.0'?><Error>AccessDenied</Error>"), "in XML"),
+    "another part": (said('206 Partial\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\nETag: "a"', b"12345"), "another version"),
+    "a long pause": (said("429 Slow\r\nRetry-After: 3600\r\nContent-Length: 0"), "asks to be left alone for 3600 s"),
+    "a phrase with escapes": (said("404 \x1b[31mGone\x1b]0;x\x07\r\nContent-Length: 0"), r"answered 404 \x1b[31mGone"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TALKS)
+def test_a_server_is_held_to_limits_and_its_words_are_made_plain(tmp_path: Path, what: str) -> None:
+    talk, sign = TALKS[what]
+    begun = time.monotonic()
+    with talking(talk) as url, pytest.raises(TransferError) as caught:
+        download(url, tmp_path / "w", attempts=1, limits=LIMITS)
+    assert time.monotonic() - begun < 8
+    assert sign in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_what_came_before_a_server_trickled_is_kept_and_continued(server: Server, tmp_path: Path) -> None:
+    slow = trickled(OK + b'Content-Length: 100000\r\nETag: "v1"\r\n\r\n' + BODY[:50_000], BODY[50_000:])
+    with talking(slow) as url:
+        with pytest.raises(TransferError, match="sends less than"):
+            download(url, tmp_path / "w", attempts=1, limits=LIMITS)
+        kept = (tmp_path / "w").stat().st_size
+        assert 32_768 <= kept < 60_000
+    server.files["/w.pth"] = Served(BODY)
+    note = tmp_path / "w.json"
+    note.write_text(note.read_text().replace(url, server.url("/w.pth")))
+    download(server.url("/w.pth"), tmp_path / "w", limits=LIMITS)
+    assert (tmp_path / "w").read_bytes() == BODY
+    assert server.asked[-1].range == f"bytes={kept}-"
+
+
+def test_a_server_that_asks_for_a_short_pause_gets_it(server: Server, tmp_path: Path) -> None:
+    server.files["/f"] = Served(BODY, statuses=[503], headers={"Retry-After": "1"})
+    begun = time.monotonic()
+    download(server.url("/f"), tmp_path / "f", pause_s=0.0)
+    assert 1.0 <= time.monotonic() - begun < 5
+
+
+def test_a_file_of_another_size_than_the_published_one_is_not_fetched(server: Server, tmp_path: Path) -> None:
+    server.files["/f"] = Served(BODY)
+    with pytest.raises(TransferError, match="has a file of 100000 bytes; the published one has 99"):
+        download(server.url("/f"), tmp_path / "f", size=99)
+    assert not (tmp_path / "f").exists()
