@@ -22,6 +22,7 @@ from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.checkpoints import put_weights
 from crowdbench.current_job import current_job
 from crowdbench.dataset import Dataset
+from crowdbench.earlier_runs import said_of_earlier
 from crowdbench.engine import hooks, recomputation
 from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.engine.calling import log_trace
@@ -45,7 +46,15 @@ from crowdbench.parts import Parts
 from crowdbench.place import Place, device_of, place_in, processors
 from crowdbench.precision import Precision
 from crowdbench.prediction import as_results, predict_batches
-from crowdbench.provenance import Execution, code_used, new_record, now, said_of_finished, with_commits
+from crowdbench.provenance import (
+    Execution,
+    code_used,
+    new_record,
+    now,
+    said_of_changed_code,
+    said_of_finished,
+    with_commits,
+)
 from crowdbench.run_directory import Run
 from crowdbench.sharing import Others, begin, present, require_first, wait_for_others, wait_until_begun
 from crowdbench.system.text import plain
@@ -230,12 +239,16 @@ def _in_turn(
                 return _shown(current(result), place, on_start)
             if writer is None:
                 continue  # the result that was there is gone
+            is_new = not (run.directory / "run.json").exists()
             work.write_record()
             if on_start is not None:
                 on_start(run.directory)
             if place.count > 1:
                 begin(run.directory, writer)
             with log_file(run.directory / "log.txt"):
+                earlier = said_of_earlier(run) if is_new else None
+                if earlier is not None:
+                    log.info("%s", plain(earlier))
                 try:
                     return _carried_out(run, work, asked, writer, on_progress)
                 except SupersededError as error:
@@ -453,7 +466,13 @@ def _compute(
     hooks.begin(method, samples, run.record.protocol.complete)
     columns = scored_columns(dataset, method.keypoints)
     batches = in_batches(asked, execution.batch_size, method.paradigm)
-    parts = Parts(run.directory / "parts", run.record.id, save_every_s, before_write=require)
+    parts = Parts(
+        run.directory / "parts",
+        run.record.id,
+        save_every_s,
+        before_write=require,
+        machine=machine.kind(execution.device) if method.reads_images else "",
+    )
     others = Others(_home(run), place)
     for note in notes:
         if note not in parts.warnings:
@@ -567,7 +586,15 @@ def _carry_out(
         scores=dict(scores.values) if scores else None,
         scored_by=f"{scores.engine} {scores.engine_version}" if scores else None,
         corrections=list(dataset.corrections),
-        warnings=_warnings(condensed(parts.warnings), dataset, scores),
+        warnings=_warnings(
+            [
+                *condensed(parts.warnings),
+                *parts.said_of_machines(),
+                *said_of_changed_code(run.record, method, type(dataset)),
+            ],
+            dataset,
+            scores,
+        ),
     )
     log.info("%d images, %d predictions in %.1f s", computed.fresh_images, computed.fresh_persons, seconds)
     run = Run(run.directory, record)

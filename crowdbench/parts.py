@@ -29,6 +29,7 @@ class _PartFile(msgspec.Struct):
     run: str
     batches: dict[int, Predictions]
     warnings: list[str] = []
+    machine: str = ""
 
 
 class Parts:
@@ -39,10 +40,12 @@ class Parts:
         run: the run's id; parts of other runs are ignored.
         every_s: predictions are written when this many seconds have passed since the last write.
         before_write: called before every write; what it raises keeps it from happening.
+        machine: the kind of machine that this process computes on; empty where it does not matter.
 
     Attributes:
         done: how many predictions each batch has that is done.
         warnings: what is worth knowing of how they came about.
+        machines: the kinds of machines that they were computed on.
     """
 
     def __init__(
@@ -51,11 +54,14 @@ class Parts:
         run: str,
         every_s: float = 5.0,
         before_write: Callable[[], None] = lambda: None,
+        machine: str = "",
     ) -> None:
         self.folder = folder
         self.run = run
         self.every_s = every_s
         self.before_write = before_write
+        self.machine = machine
+        self.machines: set[str] = set()
         self.done: dict[int, int] = {}
         self.warnings: list[str] = []
         self._seen: set[Path] = set()
@@ -69,6 +75,7 @@ class Parts:
         new = [path for path in sorted(self.folder.glob("*.json")) if path not in self._seen]
         for part in self._read(new):
             self.done.update((batch, len(found)) for batch, found in part.batches.items())
+            self.machines.add(part.machine)
             self.warnings += [text for text in part.warnings if text not in self.warnings]
 
     def _read(self, paths: Iterable[Path]) -> Iterator[_PartFile]:
@@ -94,14 +101,25 @@ class Parts:
         self.warnings.append(text)
         self._new_warnings.append(text)
 
+    def said_of_machines(self) -> list[str]:
+        """A sentence if not all were computed on one kind of machine."""
+        kinds = sorted(self.machines - {""})
+        if len(kinds) < 2:
+            return []
+        return [
+            f"computed on different kinds of machines ({'; '.join(kinds)}): the last digits of numbers may "
+            "differ from those of a run on one of them"
+        ]
+
     def flush(self) -> None:
         """Write what is not yet on disk."""
         if self._pending:
             self.before_write()
             name = f"{min(self._pending):06d}-{max(self._pending):06d}.json"
-            part = _PartFile(self.run, self._pending, self._new_warnings)
+            part = _PartFile(self.run, self._pending, self._new_warnings, self.machine)
             write_whole(self.folder / name, msgspec.json.encode(part))
             self._pending = {}
+            self.machines.add(self.machine)
         self._last_write = time.monotonic()
 
     def merged(self, batches: Iterable[int]) -> Predictions:

@@ -166,6 +166,19 @@ def with_commits(record: Record, code: Mapping[str, CodeOnDisk]) -> Record:
     )
 
 
+def said_of_changed_code(record: Record, method: Method, dataset: type[Dataset]) -> list[str]:
+    """A sentence if code was changed since a run began."""
+    now_on_disk = {name: found.digest for name, found in code_used(method, dataset).items()}
+    before = {name: used.digest for name, used in record.code.items()}
+    changed = sorted(name for name in {*before, *now_on_disk} if before.get(name) != now_on_disk.get(name))
+    if not changed:
+        return []
+    return [
+        f"the code of {', '.join(changed)} was changed while the run went on; if a process began after that, "
+        "predictions of both are mixed. --again computes anew"
+    ]
+
+
 def digest_of_images(dataset: Dataset, count: int) -> str:
     """SHA-256 over the contents of the first `count` images, wherever they lie.
 

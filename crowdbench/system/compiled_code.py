@@ -3,6 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -80,8 +81,10 @@ def _enclosed(function: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def _is_in_a_file(value: Any) -> bool:
-    module = sys.modules.get(value.__module__)
-    return module is None or value.__module__ != "__main__" or getattr(module, "__file__", None) is not None
+    if value.__module__ != "__main__":
+        return True
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    return file is not None and Path(file).exists()
 
 
 def _names(function: FunctionType) -> set[str]:

@@ -97,9 +97,10 @@ def sources_of_module(name: str) -> Sources | None:
             name = spec.name.removesuffix(".__main__")  # python -m
             return sources_called(name)
     file = getattr(module, "__file__", None)
-    if file is None:
+    place = _existing(Path(file)) if file is not None else None
+    if place is None or not place.exists():  # a notebook, or what was piped into Python
         return None
-    return _outermost(name, _existing(Path(file)))
+    return _outermost(name, place)
 
 
 def sources_called(name: str) -> Sources | None:
