@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.annotation_file import ImageEntry, read_annotation_file
+from crowdbench.api.extent import Extent, SplitFacts, extent_of
 from crowdbench.boxes import BoxSource, DetectorBoxes, GroundTruthBoxes
 from crowdbench.dataset import Dataset
 from crowdbench.detections import Detections
 from crowdbench.errors import MissingDataError
 from crowdbench.geometry import clean_boxes
+from crowdbench.hashing import file_digest
 from crowdbench.segmentation import Segmentation
 from crowdbench.swapped_sizes import SizesByImage
 from crowdbench.types import FloatArray, Instance, Sample
@@ -27,11 +29,18 @@ _WORTH_LISTING = 100  # so many images: listing their folder is cheaper than ask
 
 @dataclass(frozen=True)
 class PublishedCounts:
-    """How large a split is said to be; None where no source tells."""
+    """How large a split is said to be; None where no source tells.
+
+    Attributes:
+        images, annotations: how many.
+        source: who says so.
+        files: SHA-256 of annotation files that are known to be the published ones, and where each is from.
+    """
 
     images: int | None = None
     annotations: int | None = None
     source: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 class CocoFormatDataset(Dataset):
@@ -126,6 +135,34 @@ class CocoFormatDataset(Dataset):
             if path is not None:
                 return candidate, path
         raise MissingDataError(cls._not_found(split, roots))
+
+    @classmethod
+    def facts(cls, split: str, annotations: Path) -> SplitFacts:
+        """The published counts. A file of a name that is not usual for the split is somebody's own.
+
+        What is in a file of a usual name only counting can tell, unless its hash is known.
+        """
+        known = cls.published.get(split, PublishedCounts())
+        is_own = not cls.is_named_like(split, annotations)
+        if is_own and known.files:
+            is_own = file_digest(annotations) not in known.files
+        return SplitFacts(known.images, known.annotations, is_own)
+
+    @classmethod
+    def is_named_like(cls, split: str, annotations: Path) -> bool:
+        """Whether a file has the name of one of the split's usual places."""
+        places = cls.annotation_files.get(split, ())
+        return annotations.name.removesuffix(".gz") in {Path(place).name for place in places}
+
+    def extent(self, images: int | None = None) -> Extent:
+        """How much of the published split the opened images are, by counting images and annotations."""
+        count = len(self) if images is None else images
+        return extent_of(
+            *(type(self), self.split, self.annotation_file),
+            images=count,
+            listed=len(self),
+            annotated=len(self._persons.ids) if self.has_annotations else None,
+        )
 
     @staticmethod
     def _first_file(root: Path, places: Sequence[str]) -> Path | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crowdbench.api.extent import Extent, extent_of_run
 from crowdbench.bootstrap import LEVEL, RESAMPLES, Difference, differences
 from crowdbench.boxes import NoBoxes
 from crowdbench.conclusions import conclusion
@@ -19,6 +20,7 @@ from crowdbench.reopening import problem_of, reopened
 from crowdbench.scoring.matching import Matches, match
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.sides import Side, named_apart, require_comparable
+from crowdbench.tables import sentence
 
 if TYPE_CHECKING:
     from crowdbench.dataset import Dataset
@@ -55,6 +57,7 @@ class Comparison:
         conclusion: what may be concluded, in words.
         notes: what to keep in mind.
         resamples, seed, level: of the bootstrap and its intervals.
+        extent: how much of the published split the images are.
     """
 
     first: str
@@ -69,6 +72,7 @@ class Comparison:
     resamples: int
     seed: int
     level: float = LEVEL
+    extent: Extent | None = None
 
 
 def compare(
@@ -98,7 +102,8 @@ def compare(
     """
     first, second = named_apart(first, second)
     require_comparable(first, second)
-    protocols = [one.run.record.protocol for one in (first, second) if one.run is not None]
+    runs = [one.run for one in (first, second) if one.run is not None]
+    protocols = [run.record.protocol for run in runs]
     protocol = protocols[0] if protocols else None
     if protocol is not None:
         _require_same(protocol, dataset, split)
@@ -115,15 +120,17 @@ def compare(
     found = differences(one, other, resamples=resamples, seed=seed)
     overall = _part(one, found.overall)
     levels = {name: _part(one.of_level(name), result) for name, result in found.levels.items()}
+    extent = extent_of_run(runs[0].record) if runs else opened.extent()
     notes = [*_few({"all": overall, **levels}), *_notes(first, second)]
     for given, problem in zip((first, second), problems, strict=True):
-        notes += [f"{given.name}: {warning}." for warning in problem.warnings]
+        notes += [sentence(f"{given.name}: {warning}") for warning in problem.warnings]
     return Comparison(
         first=first.name,
         second=second.name,
         dataset=opened.name,
         split=opened.split,
         boxes=protocol.boxes if protocol is not None and len(protocols) == 2 else None,
+        extent=extent,
         overall=overall,
         levels=levels,
         conclusion=conclusion(first.name, second.name, len(one.image_ids), found),

@@ -11,14 +11,26 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from crowdbench.api.extent import extent_of_run
 from crowdbench.entries import COLUMNS, LEVELS, statistic
 from crowdbench.record import Record
 from crowdbench.run_directory import Run
-from crowdbench.tables import Column, Entry, Table, Value, marked, used
+from crowdbench.tables import DOUBT, DOUBTED, Column, Entry, Table, Value, doubt_notes, marked, used
 
 DROP = "hard - easy"
 _LEVEL_SPLIT = re.compile(r"(.+)-crowding-(\d+(?:\.\d+)?(?:e-\d+)?)")
-_KEPT = ("method", "AP", "95 % interval", *LEVELS, DROP, "input", "not as published", "provenance", "weights")
+_KEPT = (
+    "method",
+    "AP",
+    DOUBT,
+    "95 % interval",
+    *LEVELS,
+    DROP,
+    "input",
+    "not as published",
+    "provenance",
+    "weights",
+)
 _DROP_COLUMN = Column(DROP, "AP_hard less AP_easy, in points", 1, signed=True, better="highest")
 
 
@@ -65,7 +77,8 @@ def _drawn(runs: Sequence[Run]) -> list[Table]:
         found = _LEVEL_SPLIT.fullmatch(protocol.split)
         if found is None or record.state != "done" or not record.scores:
             continue
-        part = "" if protocol.complete else f", first {protocol.images} images only"
+        extent = extent_of_run(record)
+        part = f", {extent.words}" if extent.is_part else ""
         place = (protocol.dataset, str(found[1]), protocol.boxes, part)
         curve = places.setdefault(place, {}).setdefault(_variant(record), _Curve(record))
         # Of several runs of one level, on other machines or versions, the latest stands for all.
@@ -112,6 +125,7 @@ def _curve_table(place: tuple[str, str, str, str], curves: Sequence[_Curve]) -> 
         (
             known["method"],
             *(statistic(name, f"AP on scenes drawn at crowding {level:g}") for level, name in names.items()),
+            known[DOUBT],
             *(known[name] for name in kept),
         ),
         entries,
@@ -124,6 +138,7 @@ def _curve_table(place: tuple[str, str, str, str], curves: Sequence[_Curve]) -> 
         split=split,
         boxes=boxes,
         best=marked(columns, entries, is_ranked=True),
+        notes=tuple(doubt_notes(entries)),
     )
 
 
@@ -139,6 +154,9 @@ def _curve_entry(curve: _Curve, names: dict[float, str]) -> Entry:
     values |= {
         n: whole.values[n] for n in ("input", "not as published", "provenance", "weights", "trained on")
     }
+    doubts = dict.fromkeys(doubt for run in curve.runs.values() for doubt in run.record.doubts)
+    if doubts:
+        values |= {DOUBT: DOUBTED, "doubts": "; ".join(doubts)}
     values["runs"] = " ".join(run.record.id for _, run in sorted(curve.runs.items()))
     return Entry(values, whole.provenance)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from crowdbench import plugins
+from crowdbench.api.extent import Extent, SplitFacts, extent_of
 from crowdbench.boxes import BoxSource, GroundTruthBoxes, box_source
 from crowdbench.errors import PluginError, SettingsError, UnknownNameError
 from crowdbench.hashing import file_digest
@@ -121,6 +122,40 @@ class Dataset(ABC):
         restricted.protocol = self.protocol.on_keypoints(names)
         restricted.keypoints = restricted.protocol.keypoints
         return restricted
+
+    @classmethod
+    def facts(cls, split: str, annotations: Path) -> SplitFacts:
+        """What is known of a split as it is published, and whether a file may be its annotations.
+
+        A dataset that says how many images a split has lets runs of fewer images, or of other annotations, be
+        told apart from runs of the split.
+
+        Args:
+            split: as records name it.
+            annotations: the annotation file, which is there.
+        """
+        return SplitFacts()
+
+    @classmethod
+    def split_of(cls, annotations: Path) -> str:
+        """The split whose published annotation file has this name; the default split where none has."""
+        return next(
+            (split for split in cls.splits if cls.is_named_like(split, annotations)), cls.default_split
+        )
+
+    @classmethod
+    def is_named_like(cls, split: str, annotations: Path) -> bool:
+        """Whether a file has a name that is usual for the annotations of a split."""
+        return False
+
+    def extent(self, images: int | None = None) -> Extent:
+        """How much of the published split the opened images are.
+
+        Args:
+            images: only the first of them; None stands for all.
+        """
+        count = len(self) if images is None else images
+        return extent_of(type(self), self.split, self.annotation_file, images=count, listed=len(self))
 
     @abstractmethod
     def __len__(self) -> int:

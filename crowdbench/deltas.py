@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cache
 
-from crowdbench.errors import CrowdbenchError, SettingsError
+from crowdbench.api.extent import extent_of_run
+from crowdbench.errors import SettingsError
 from crowdbench.published import PublishedResult
 from crowdbench.record import Protocol, Record
 
@@ -99,27 +99,9 @@ def kind_of(row: PublishedResult) -> str:
     return _KINDS.get(row.protocol, row.protocol)
 
 
-@cache
-def published_images(dataset: str, split: str) -> int | None:
-    """How many images a split is published with; None if its adapter does not say, or is not installed."""
-    from crowdbench.dataset import dataset_class
-
-    try:
-        counts = getattr(dataset_class(dataset), "published", {})
-    except CrowdbenchError:
-        return None
-    found = counts.get(split)
-    return None if found is None else found.images
-
-
-def covers_published_split(protocol: Protocol) -> bool:
-    """Whether a run has seen all images of the published split, as far as counting can tell.
-
-    A complete run of a sample, or of a file that somebody has cleaned, is a run of other images.
-    """
-    if protocol.keypoints is not None:
-        return False  # AP on some of the keypoints is another quantity
-    return protocol.complete and protocol.images == published_images(protocol.dataset, protocol.split)
+def covers_published_split(record: Record) -> bool:
+    """Whether a run has seen all images of the published split, and was scored on all of its keypoints."""
+    return extent_of_run(record).is_whole and record.protocol.keypoints is None
 
 
 def published_figure(
@@ -140,7 +122,7 @@ def published_figure(
         for row in published
         if row.name == record.method and row.ap is not None and _same_protocol(record, row, claims)
     ]
-    if not candidates or not covers_published_split(record.protocol):
+    if not candidates or not covers_published_split(record):
         return None
     return candidates[0] if len({row.ap for row in candidates}) == 1 else None
 

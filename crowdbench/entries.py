@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from crowdbench.api.extent import extent_of_run
 from crowdbench.deltas import averaging, kind_of
 from crowdbench.errors import CrowdbenchError
 from crowdbench.published import PublishedResult
@@ -16,7 +17,7 @@ from crowdbench.run_directory import Run
 from crowdbench.stored_complexity import FILE as COMPLEXITY
 from crowdbench.stored_complexity import stored_complexity
 from crowdbench.system.text import plain
-from crowdbench.tables import CHANGED, DELTA, INTERVAL, Column, Entry, Value
+from crowdbench.tables import CHANGED, DELTA, DOUBT, DOUBTED, INTERVAL, Column, Entry, Value
 
 log = logging.getLogger("crowdbench")
 INTERVAL_FILE = "interval.json"
@@ -45,6 +46,7 @@ _AP = statistic("AP", "average precision over all OKS thresholds, in percent")
 COLUMNS = (
     _METHOD,
     _AP,
+    Column(DOUBT, "the predictions are implausible: beneath the table it says why"),
     Column(INTERVAL, "of AP, by bootstrap over images"),
     *(statistic(name, description) for name, description in STATISTICS.items()),
     Column(DELTA, "AP less the published AP of this method under this protocol, in points", 1, signed=True),
@@ -60,7 +62,7 @@ COLUMNS = (
     Column("trained on", "training data"),
     Column("test time", "what was averaged at test time"),
     Column(CHANGED, "settings in which the run differs from the published method"),
-    Column("provenance", "complete: all images of the split; partial: its first images; published: printed"),
+    Column("provenance", "complete: all images of the split; else which; published: printed by somebody"),
     Column("weights", "where the run's weights came from"),
     Column("run", "the run's id"),
     Column("source", "where a published figure was read: the number under the table"),
@@ -92,6 +94,7 @@ def entry_of_run(
     delta = None if ap is None or figure is None or figure.ap is None else ap - figure.ap
     changed = {k: v for k, v in protocol.changed_settings.items() if k != "input_size"}
     test_time = averaging(protocol)
+    extent = extent_of_run(record)
     values: dict[str, Value] = {
         "method": record.method,
         "AP": ap,
@@ -105,16 +108,18 @@ def entry_of_run(
         "trained on": protocol.training_data,
         "test time": test_time,
         CHANGED: " ".join(f"{name}={_json(value)}" for name, value in sorted(changed.items())),
-        "provenance": "complete" if protocol.complete else "partial",
+        "provenance": extent.words or "complete",
         "weights": "random" if record.weights.source == "none" else record.weights.source.rsplit("/", 1)[-1],
         "run": record.id,
         "images": protocol.images,
         "directory": _said(run.directory),
     }
+    if record.doubts:
+        values |= {DOUBT: DOUBTED, "doubts": "; ".join(record.doubts)}
     compared = None
     if protocol.training_data is not None and test_time is not None:
         compared = (record.paradigm, protocol.training_data, test_time)
-    return Entry(values, "complete" if protocol.complete else "partial", compared)
+    return Entry(values, "partial" if extent.is_part else "complete", compared)
 
 
 def entry_of_figure(row: PublishedResult, footnote: int) -> Entry:

@@ -595,6 +595,7 @@ def _carry_out(
             dataset,
             scores,
         ),
+        doubts=list(dict.fromkeys([*dataset.warnings, *(scores.doubts if scores else ())])),
     )
     log.info("%d images, %d predictions in %.1f s", computed.fresh_images, computed.fresh_persons, seconds)
     run = Run(run.directory, record)
@@ -626,6 +627,10 @@ def _score(run: Run, dataset: Dataset, samples: Sequence[Sample]) -> "Scores":
 
     partial = None if run.record.protocol.complete else [sample.image_id for sample in samples]
     scores = score_files(run.predictions_file, dataset.annotation_file, dataset.protocol, image_ids=partial)
+    protocol = run.record.protocol
+    scores = dataclasses.replace(
+        scores, split=f"{protocol.dataset} {protocol.split}", extent=run.record.extent
+    )
     run.write_scores(scores)
     return scores
 

@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from crowdbench.api.extent import Extent, extent_of_run
 from crowdbench.deltas import (
     DETECTOR,
     NO_CLAIMS,
     Claims,
     box_source_of,
-    covers_published_split,
     published_figure,
 )
 from crowdbench.entries import COLUMNS, ONLY_WITH_PUBLISHED, entry_of_figure, entry_of_run
@@ -21,7 +21,7 @@ from crowdbench.record import Protocol
 from crowdbench.run_directory import Run
 from crowdbench.system.text import plain
 from crowdbench.table_formats import to_markdown, to_text
-from crowdbench.tables import Column, Entry, Table, marked, tie_note, used
+from crowdbench.tables import Column, Entry, Table, doubt_notes, marked, tie_note, used
 
 __all__ = ["Table", "board", "comparable", "to_markdown", "to_text"]
 
@@ -52,6 +52,7 @@ class _Group:
     """What will be a table."""
 
     protocol: Protocol | None = None
+    extent: Extent | None = None
     runs: list[Run] = field(default_factory=list)
     rows: list[PublishedResult] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -89,7 +90,11 @@ def board(
                 log.warning("left out: %s", plain(doubt))
                 continue
             protocol = run.record.protocol
-            groups.setdefault(comparable(protocol), _Group(protocol)).runs.append(run)
+            extent = extent_of_run(run.record)
+            group = groups.setdefault(comparable(protocol), _Group(protocol, extent))
+            group.runs.append(run)
+            if not extent.is_part:  # the same file under another name is the same file
+                group.extent = extent
     measured = list(groups.values())
     apart = _placed(published, measured, claims)
     figures = _known_figures() if measured else ()
@@ -146,7 +151,11 @@ def _placed(
             and (group.protocol.dataset, group.protocol.split) == (dataset, split)
         ]
         same_boxes = [(group, protocol) for group, protocol in near if claims.agree(protocol.boxes, source)]
-        joined = [group for group, protocol in same_boxes if covers_published_split(protocol)]
+        joined = [
+            group
+            for group, protocol in same_boxes
+            if group.extent is not None and group.extent.is_whole and protocol.keypoints is None
+        ]
         if len(joined) == 1:
             joined[0].rows += rows
             continue
@@ -173,13 +182,13 @@ def _measured_table(group: _Group, protocol: Protocol, entries: list[Entry], cla
     if group.rows:
         notes.append(
             "Published figures are marked so. Their sources do not say on which annotation file they were "
-            f"measured; they stand here because these runs cover the {protocol.images} images of the split."
+            f"measured; they stand here because these runs cover the {protocol.images:,} images of the split."
         )
     claimed = claims.claimed(protocol.boxes)
     if claimed is not None:
         notes.append(f"That these boxes are those of {claimed} is what --detector said.")
     return _table(
-        _title(protocol),
+        _title(protocol, group.extent),
         entries,
         group,
         (protocol.dataset, protocol.split, protocol.boxes),
@@ -228,7 +237,7 @@ def _table(
     else:
         entries.sort(key=lambda entry: str(entry.values["method"]).casefold())
     columns = used(_columns(entries), entries)
-    notes = (*notes, *group.notes, *_difference_notes(entries, is_ranked))
+    notes = (*doubt_notes(entries), *notes, *group.notes, *_difference_notes(entries, is_ranked))
     return Table(
         title=title,
         columns=columns,
@@ -272,12 +281,12 @@ def _columns(entries: Sequence[Entry]) -> list[Column]:
     return [column for column in COLUMNS if column.name not in same]
 
 
-def _title(protocol: Protocol) -> str:
+def _title(protocol: Protocol, extent: Extent | None) -> str:
     told = {"gt": "ground-truth boxes", "none": "no boxes"}
     # "unknown (<who>)" is a source of boxes like no other.
     of = "boxes" if protocol.boxes.startswith("unknown") else "boxes of"
     boxes = told.get(protocol.boxes, f"{of} {protocol.boxes}")
-    part = "" if protocol.complete else f", first {protocol.images} images only"
+    part = f", {extent.words}" if extent is not None and extent.is_part else ""
     if protocol.keypoints is not None:
         part += f", on {len(protocol.keypoints)} common keypoints only"
     return f"{protocol.dataset} {protocol.split}, {boxes}{part} (annotations {protocol.annotations[:8]})"

@@ -127,6 +127,7 @@ def new_record(
         code={name: Code(found.digest) for name, found in code.items()},
         images=images,
         environment=environment,
+        extent=dataset.extent(count),
     )
 
 

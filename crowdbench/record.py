@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from crowdbench.api.extent import Extent
+
 State = Literal["running", "done", "failed", "interrupted"]
 SCHEMA = 1
 
@@ -19,7 +21,7 @@ class Protocol:
         annotations: SHA-256 of the annotation file.
         boxes: "gt", "detector:<hash>" or "none"; of replayed results also "unknown (<system>)".
         images: how many of the split's images were evaluated, from its start.
-        complete: whether that is all of them.
+        complete: whether that is all images of the annotation file, which may itself be a sample.
         flip_test: whether mirrored copies were averaged in; None where the method has no such setting.
         input_size: height and width of the network's input; None where the method has no such setting.
         training_data: what the weights were trained on; "none" for random weights, None if unknown.
@@ -94,6 +96,9 @@ class Record:
         images: a digest of the contents of the images; None for methods that look at none.
         environment: variables and switches that can change a number, as far as they are set.
         predictions: the file of predictions as the run wrote it.
+        extent: how much of the published split was measured; None in records that do not say it
+            (`crowdbench.api.extent.extent_of_run`).
+        doubts: those of the warnings that put the scores themselves in doubt.
     """
 
     id: str
@@ -126,6 +131,8 @@ class Record:
     images: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
     predictions: Written | None = None
+    extent: Extent | None = None
+    doubts: list[str] = field(default_factory=list)
 
 
 def identity(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from crowdbench.api.extent import extent_of_run
 from crowdbench.deltas import box_source_of
 from crowdbench.published import PublishedResult
 from crowdbench.run_directory import Run
@@ -16,8 +17,8 @@ class Selection:
     Attributes:
         method, dataset, split: names.
         boxes: as records name them: ``gt``, ``none``, ``detector:...``.
-        complete: True: all images of a split; False: its first images only; None: both. A published figure
-            counts as complete.
+        complete: True: all images of a split; False: a part of them, or annotations of somebody's own; None:
+            both. A published figure counts as complete.
     """
 
     method: Sequence[str] = ()
@@ -34,7 +35,7 @@ class Selection:
             and _matches(self.dataset, protocol.dataset)
             and _matches(self.split, protocol.split)
             and _matches(self.boxes, protocol.boxes)
-            and self.complete in (None, protocol.complete)
+            and self.complete in (None, not extent_of_run(run.record).is_part)
         )
 
     def takes_figure(self, row: PublishedResult) -> bool:

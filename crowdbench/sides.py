@@ -4,9 +4,10 @@ import glob
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from crowdbench.api.extent import extent_of_run
 from crowdbench.errors import InputError, MissingDataError
 from crowdbench.leaderboard import comparable
-from crowdbench.record import Protocol
+from crowdbench.record import Record
 from crowdbench.run_directory import Run
 
 
@@ -91,8 +92,8 @@ def require_comparable(first: Side, second: Side) -> None:
             )
     if first.run is None or second.run is None:
         return
-    one, other = first.run.record.protocol, second.run.record.protocol
-    if comparable(one) == comparable(other):
+    one, other = first.run.record, second.run.record
+    if comparable(one.protocol) == comparable(other.protocol):
         return
     facts = ("dataset", "split", "annotations", "boxes", "images", "keypoints")
     differing = [
@@ -107,14 +108,15 @@ def require_comparable(first: Side, second: Side) -> None:
     )
 
 
-def _told(protocol: Protocol) -> tuple[str, ...]:
+def _told(record: Record) -> tuple[str, ...]:
+    protocol = record.protocol
     boxes = {"gt": "ground truth", "none": "none"}.get(protocol.boxes, protocol.boxes)
     return (
         protocol.dataset,
         protocol.split,
         f"SHA-256 {protocol.annotations[:12]}...",
         boxes,
-        f"all {protocol.images}" if protocol.complete else f"the first {protocol.images}",
+        extent_of_run(record).words or f"all {protocol.images:,}",
         "all of the dataset's" if protocol.keypoints is None else ", ".join(protocol.keypoints),
     )
 

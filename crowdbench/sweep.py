@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
+from crowdbench.api.extent import extent_of_run
 from crowdbench.asked import Asked
 from crowdbench.boxes import box_source
 from crowdbench.engine.box_use import require_boxes_fit
@@ -30,7 +31,7 @@ from crowdbench.suites import Suite, SuiteRun
 log = logging.getLogger("crowdbench")
 
 What = Literal["method", "data", "boxes", "weights"]
-State = Literal["done", "ready", "fetch", "missing"]
+State = Literal["done", "sample", "ready", "fetch", "missing"]
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,17 @@ class Cell:
 
     @property
     def state(self) -> State:
-        """Done; ready; ready but for weights that the run will fetch; or missing something."""
+        """Done; done on something else than the whole split; ready, at once or with weights; or not."""
         if self.run is not None:
-            return "done"
+            return state_of(self.run)
         if any(not missing.fetched for missing in self.missing):
             return "missing"
         return "fetch" if self.missing else "ready"
+
+
+def state_of(run: Run) -> Literal["done", "sample"]:
+    """Whether a finished run is what a suite asks for: one of a sample says nothing about the split."""
+    return "sample" if extent_of_run(run.record).is_part else "done"
 
 
 @dataclass(frozen=True)
@@ -252,7 +258,7 @@ def carry_out(cells: Sequence[Cell], launch: Callable[[AnyRequest], Run | None])
     """
     _require_boxes_fit(cells)
     for cell in cells:
-        if cell.state in ("done", "missing"):
+        if cell.run is not None or cell.state == "missing":
             yield _passed_over(cell)
             continue
         try:
@@ -306,12 +312,12 @@ def hand_over(
         SettingsError: a run's boxes do not go with its method.
     """
     _require_boxes_fit(cells)
-    ready = [cell for cell in cells if cell.state not in ("done", "missing")]
+    ready = [cell for cell in cells if cell.state in ("ready", "fetch")]
     requests = [cell.request for cell in ready]
     submitted = iter(submit(queue, requests, resources, at_once=at_once, retry=retry) if ready else [])
     outcomes = []
     for cell in cells:
-        if cell.state in ("done", "missing"):
+        if cell.run is not None or cell.state == "missing":
             outcomes.append(_passed_over(cell))
             continue
         handed = next(submitted)

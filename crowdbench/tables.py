@@ -17,6 +17,8 @@ Provenance = Literal["complete", "partial", "published"]
 CHANGED = "not as published"
 INTERVAL = "95 % interval"
 DELTA = "vs published"
+DOUBT = "in doubt"
+DOUBTED = "!"
 # More names than this in a sentence would hide it.
 MOST_NAMED = 5
 
@@ -54,7 +56,7 @@ class Entry:
     Attributes:
         values: everything known of it, by name; statistics and intervals in percent, None where there is
             nothing. Tables show part of it, machine-readable formats all.
-        provenance: a run of all of the split, of its first images, or somebody's table.
+        provenance: a run of all of the split, a run of something else, or somebody's table.
         compared: what a published row must share with another one before the two are compared beyond dataset,
             split and boxes: kind of method, training data, test-time averaging. None where its source leaves
             one of them out.
@@ -242,6 +244,23 @@ def tie_note(entries: Sequence[Entry]) -> str | None:
         f"Not told apart from {best.title} by AP, because their 95 % intervals overlap with its own: "
         f"{listing(ties)}. `crowdbench compare` decides between two."
     )
+
+
+def sentence(text: str) -> str:
+    """A text with its full stop, unless it is a question."""
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
+def doubt_notes(entries: Sequence[Entry]) -> list[str]:
+    """What puts the scores of marked rows in doubt, a sentence a row."""
+    doubted = [entry for entry in entries if entry.values.get(DOUBT)]
+    notes = [
+        f"{DOUBTED} {entry.title}: {sentence(str(entry.values.get('doubts')))}"
+        for entry in doubted[:MOST_NAMED]
+    ]
+    if len(doubted) > MOST_NAMED:
+        notes.append(f"{DOUBTED} {len(doubted) - MOST_NAMED} more rows are in doubt; --format csv says why.")
+    return notes
 
 
 def listing(names: Sequence[str]) -> str:

@@ -53,7 +53,13 @@ def analyse(
     if save is not None and len(runs) > 1:
         raise click.UsageError("--save takes one RUN; an analysis of a run lies in its directory anyway.")
     analyses = [_analysed(run, dataset, annotations, root, split) for run in runs]
-    found = dict(zip(_titles(runs), analyses, strict=True))
+    titles = _titles(runs)
+    for index, (_, extent) in enumerate(analyses):
+        if len(runs) > 1 and extent:
+            say(f"note: {titles[index]}: {extent}", err=True)
+        elif extent and extent not in titles[index]:
+            titles[index] = f"{titles[index]}, {extent}"
+    found = dict(zip(titles, (analysis for analysis, _ in analyses), strict=True))
     for title, analysis in found.items():
         for warning in analysis.warnings:
             say(f"warning: {title}: {warning}", err=True)
@@ -65,7 +71,7 @@ def analyse(
         for path in write_figures(figures, found):
             say(f"wrote {path}", err=True)
     if as_json:
-        say_json(_content(found))
+        say_json(_content(found, [extent for _, extent in analyses]))
     elif len(found) == 1:
         say(one(*next(iter(found.items()))))
     else:
@@ -74,9 +80,11 @@ def analyse(
 
 def _analysed(
     run: Path, dataset: str | None, annotations: Path | None, root: Path | None, split: str | None
-) -> "Analysis":
+) -> "tuple[Analysis, str]":
+    """An analysis, and in words which part of the split it is of; empty for all of it."""
     from crowdbench.analysis import analyse as analyse_run
     from crowdbench.analysis import analyse_files
+    from crowdbench.api.extent import extent_of, extent_of_run
     from crowdbench.dataset import dataset_class, load_dataset
     from crowdbench.errors import InputError, MissingDataError
     from crowdbench.reopening import reopened
@@ -93,22 +101,27 @@ def _analysed(
                 "results files."
             )
         elsewhere = annotations is not None or root is not None
-        return analyse_run(opened, reopened(measured, root, annotations) if elsewhere else None)
+        found = analyse_run(opened, reopened(measured, root, annotations) if elsewhere else None)
+        return found, extent_of_run(opened.record).words
     if dataset is None:
         raise click.UsageError(f"{run} is a file: say whose rules it follows with --dataset NAME.")
     if annotations is not None:
-        return analyse_files(run, annotations, dataset_class(dataset).protocol)
+        cls = dataset_class(dataset)
+        found = analyse_files(run, annotations, cls.protocol)
+        of, count = split or cls.split_of(annotations), found.whole.images
+        return found, extent_of(cls, of, annotations, images=count, listed=count).words
     truth = load_dataset(dataset, split=split, root=root)
     if not truth.has_annotations:
         raise InputError(
             f"{truth.name} {truth.split}: the ground truth of this split is not public.\n"
             "Choose another split."
         )
-    return analyse_files(run, truth.annotation_file, truth.protocol)
+    return analyse_files(run, truth.annotation_file, truth.protocol), truth.extent().words
 
 
 def _titles(runs: tuple[Path, ...]) -> list[str]:
     """A name for each: a run's method, with its id where that is not enough; a file's name."""
+    from crowdbench.api.extent import extent_of_run
     from crowdbench.errors import MissingDataError
     from crowdbench.run_directory import Run
 
@@ -121,7 +134,9 @@ def _titles(runs: tuple[Path, ...]) -> list[str]:
             long.append(str(path))
         else:
             protocol = record.protocol
-            where = f"{protocol.dataset} {protocol.split}" if len(runs) == 1 else ""
+            words = extent_of_run(record).words
+            where = f"{protocol.dataset} {protocol.split}{f', {words}' if words else ''}"
+            where = where if len(runs) == 1 else ""
             short.append(" on ".join(filter(None, (record.method, where))))
             long.append(f"{record.method} {record.id}")
     titles = short if len(set(short)) == len(short) else long
@@ -130,11 +145,12 @@ def _titles(runs: tuple[Path, ...]) -> list[str]:
     return titles
 
 
-def _content(found: "dict[str, Analysis]") -> Any:
+def _content(found: "dict[str, Analysis]", extents: list[str]) -> Any:
     import msgspec
 
     plain = {title: msgspec.to_builtins(analysis) for title, analysis in found.items()}
-    for content in plain.values():
+    for content, extent in zip(plain.values(), extents, strict=True):
         del content["instances"]
+        content["extent"] = extent
     content = next(iter(plain.values())) if len(plain) == 1 else plain
     return content

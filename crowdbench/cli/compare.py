@@ -75,7 +75,9 @@ def _print(found: "Comparison") -> None:
     from tabulate import tabulate
 
     boxes = {"gt": ", ground-truth boxes", "none": ", no boxes", None: ""}
-    say(f"{found.dataset} {found.split}{boxes.get(found.boxes, f', boxes of {found.boxes}')}\n")
+    extent = f", {found.extent.words}" if found.extent is not None and found.extent.is_part else ""
+    source = boxes.get(found.boxes, f", boxes of {found.boxes}")
+    say(f"{found.dataset} {found.split}{source}{extent}\n")
     headings = [
         "",
         "images",

@@ -25,7 +25,7 @@ STYLES = ("text", "markdown", "csv", "json", "latex", "html")
 @click.option("--split", multiple=True, metavar="PATTERN", help="Only this split.")
 @click.option("--boxes", multiple=True, metavar="PATTERN", help="Only gt, none, or 'detector:*'.")
 @click.option(
-    "--complete/--partial", default=None, help="Only runs of all images of a split, or of its first ones."
+    "--complete/--partial", default=None, help="Only runs of all images of a split, or of a part of it."
 )
 @click.option("--sort", metavar="COLUMN", help="Order by a column, its better end first. Default: AP.")
 @click.option("--by-crowding", is_flag=True, help="Show AP by level of crowding.")

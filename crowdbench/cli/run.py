@@ -298,6 +298,7 @@ def _print_json(done: "Run") -> None:
 
 
 def _print_summary(done: "Run") -> None:
+    from crowdbench.api.extent import extent_of_run
     from crowdbench.leaderboard import board, to_text
     from crowdbench.provenance import said_of_finished
 
@@ -307,7 +308,8 @@ def _print_summary(done: "Run") -> None:
     for sentence in (*record.corrections, *record.warnings):
         say(f"note: {sentence}", err=True)
     if record.scores is None:
-        say(f"{record.counts['predictions']} predictions, not scored.")
+        words = extent_of_run(record).words
+        say(f"{record.counts['predictions']} predictions{f' on {words}' if words else ''}, not scored.")
     else:
         say(to_text(board([done])))
     # A method that finds people itself proposes many that are none: its speed is in images.

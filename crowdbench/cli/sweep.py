@@ -169,6 +169,8 @@ _HOW = {"submitted": "handed over", "waiting": "waiting", "running": "running"}
 def _print_json(outcomes: "Sequence[Outcome]") -> None:
     import msgspec
 
+    from crowdbench.api.extent import extent_of_run
+
     rows = [
         {
             **msgspec.to_builtins(outcome.cell.row),
@@ -176,8 +178,9 @@ def _print_json(outcomes: "Sequence[Outcome]") -> None:
             "seed": outcome.cell.request.seed,
             "settings": outcome.cell.request.settings,
             "weights": getattr(outcome.cell.request, "weights", "trained"),
-            "published_ap": outcome.cell.row.ap,
+            "published_ap": _published(outcome),
             "ap": _measured(outcome.run),
+            "extent": extent_of_run(outcome.run.record).words if outcome.run else None,
             "state": _word(outcome),
             "job": outcome.job.name if outcome.job else None,
             "missing": outcome.cell.missing,
@@ -203,7 +206,7 @@ def _print_table(outcomes: "Sequence[Outcome]", limit: int | None) -> None:
             "boxes": outcome.cell.row.boxes,
             "seed": "" if outcome.cell.row.seed is None else str(outcome.cell.row.seed),
             "settings": " ".join(f"{name}={_shown(v)}" for name, v in outcome.cell.request.settings.items()),
-            "published AP": _percent(outcome.cell.row.ap),
+            "published AP": _percent(_published(outcome)),
             measured: _percent(_measured(outcome.run)),
             "state": _state(outcome, notes),
         }
@@ -228,6 +231,7 @@ def _print_table(outcomes: "Sequence[Outcome]", limit: int | None) -> None:
 
 def _state(outcome: "Outcome", notes: dict[str, int]) -> str:
     """One word or two; what there is more to say goes into the notes, once."""
+    from crowdbench.api.extent import extent_of_run
 
     def noted(text: str) -> str:
         return f"[{notes.setdefault(text, len(notes) + 1)}]"
@@ -235,9 +239,11 @@ def _state(outcome: "Outcome", notes: dict[str, int]) -> str:
     cell = outcome.cell
     if outcome.run is not None:
         record = outcome.run.record
+        words = extent_of_run(record).words
+        on = f" on {words}" if words else ""
         if outcome.run.was_done_before:
-            return f"done before, {(record.finished or record.started)[:10]}: {record.id}"
-        return f"done: {record.id}"
+            return f"done before{on}, {(record.finished or record.started)[:10]}: {record.id}"
+        return f"done{on}: {record.id}"
     if outcome.how is not None and outcome.job is not None:
         return f"{_HOW[outcome.how]}: {outcome.job.name}"
     if outcome.error is not None and cell.state != "missing":
@@ -249,6 +255,7 @@ def _state(outcome: "Outcome", notes: dict[str, int]) -> str:
 def _summary(outcomes: "Sequence[Outcome]") -> str:
     words = {
         "done": "done",
+        "sample": "done, but not on the whole split: not to be compared with published figures",
         "failed": "failed",
         "ready": "ready",
         "fetch": "ready once weights are fetched",
@@ -261,11 +268,18 @@ def _summary(outcomes: "Sequence[Outcome]") -> str:
 
 
 def _word(outcome: "Outcome") -> str:
+    from crowdbench.sweep import state_of
+
     if outcome.run is not None:
-        return "done"
+        return state_of(outcome.run)
     if outcome.error is not None and outcome.cell.state != "missing":
         return "failed"
     return outcome.how or outcome.cell.state
+
+
+def _published(outcome: "Outcome") -> float | None:
+    """The figure beside which the run may stand: none if it is of something else than the whole split."""
+    return None if _word(outcome) == "sample" else outcome.cell.row.ap
 
 
 def _measured(run: "Run | None") -> float | None:

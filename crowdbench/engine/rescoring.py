@@ -70,6 +70,8 @@ def scored_anew(run: Run, wanted: Record, dataset: Dataset) -> Run:
         scored_by=f"{scores.engine} {scores.engine_version}" if scores else None,
         corrections=[*dataset.corrections, told],
         warnings=[sentence for sentence in found if sentence not in dataset.corrections],
+        doubts=list(dict.fromkeys([*dataset.warnings, *(scores.doubts if scores else ())])),
+        extent=wanted.extent,
     )
     rescored = dataclasses.replace(run, record=record)
     rescored.write_record()

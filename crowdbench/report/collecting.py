@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench import __version__
+from crowdbench.api.extent import extent_of_run
 from crowdbench.errors import InputError
 from crowdbench.integrity import doubt_about
 from crowdbench.report.choosing import chosen_images
@@ -26,6 +27,7 @@ from crowdbench.report.data import (
 )
 from crowdbench.report.protocol import protocol_sentences, provenance, speed
 from crowdbench.run_directory import Run
+from crowdbench.tables import sentence
 from crowdbench.types import FloatArray
 
 if TYPE_CHECKING:
@@ -92,12 +94,18 @@ def report_data(
     return PageData(
         dataset=dataset.name,
         split=runs[0].record.protocol.split,
+        extent=extent_of_run(runs[0].record).words,
         keypoints=dataset.keypoints,
         runs=tuple(
             _run_part(run, it, [s for s in of_run if s not in common])
             for run, it, of_run in zip(runs, measured, sentences, strict=True)
         ),
         protocol=common,
+        notes=tuple(
+            sentence(f"The scores of {run.record.method} {run.record.id} are in doubt: {doubt}")
+            for run in runs
+            for doubt in run.record.doubts
+        ),
         notes_against_ranking=tuple(_against_ranking(runs)),
         charts=tuple(_charts(measured)),
         gallery=_gallery(measured, dataset, pictures, seed) if pictures else (),

@@ -174,6 +174,7 @@ class PageData:
 
     Attributes:
         dataset, split: what was measured on.
+        extent: which part of the split, in words; empty for all of it.
         keypoints: the set of keypoints.
         runs: at least one, in the order of the command line.
         protocol: in sentences, what is true of all runs.
@@ -190,6 +191,7 @@ class PageData:
     keypoints: KeypointSet
     runs: tuple[RunPart, ...]
     protocol: tuple[str, ...] = ()
+    extent: str = ""
     notes: tuple[str, ...] = ()
     notes_against_ranking: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = ()

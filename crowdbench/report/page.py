@@ -157,7 +157,7 @@ def _page(
     return rendered(
         "report.html",
         switches=_switches(len(runs)),
-        title=f"{title} {data.dataset} {data.split}",
+        title=f"{title} {data.dataset} {data.split}{f', {data.extent}' if data.extent else ''}",
         subtitle=f"{data.keypoints.count} keypoints · made by {data.made_by}" if data.made_by else "",
         contents=_contents(data, bool(errors), sections),
         data=data,

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from crowdbench.api.extent import extent_of_run
 from crowdbench.record import Record
 from crowdbench.run_directory import Run
 
@@ -13,10 +14,8 @@ from crowdbench.run_directory import Run
 def protocol_sentences(record: Record) -> list[str]:
     """How a run was measured, a sentence a fact."""
     protocol = record.protocol
-    images = "All" if protocol.complete else "The first"
-    rest = "" if protocol.complete else " only: the scores are not those of the split"
     sentences = [
-        f"{images} {protocol.images} images of {protocol.dataset} {protocol.split}{rest}.",
+        _extent(record),
         f"Scored by {record.scored_by} against the annotations {protocol.annotations[:12]} (SHA-256).",
         _boxes(protocol.boxes),
     ]
@@ -46,6 +45,14 @@ def protocol_sentences(record: Record) -> list[str]:
     if record.precision != "fp32":
         sentences.append(f"Computed in {record.precision}.")
     return [*sentences, *record.corrections]
+
+
+def _extent(record: Record) -> str:
+    protocol, words = record.protocol, extent_of_run(record).words
+    split = f"{protocol.dataset} {protocol.split}"
+    if not words:
+        return f"All {protocol.images:,} images of {split}."
+    return f"{words[0].upper()}{words[1:]}: the scores are not those of {split}."
 
 
 def _boxes(boxes: str) -> str:

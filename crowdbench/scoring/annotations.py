@@ -80,6 +80,7 @@ class GroundTruth:
         order: where in the file's order each of the protocol's keypoints stands; None if it is the same.
         warnings: what is legal but probably not meant.
         names: the file names of all images of the file.
+        doubts: those of the warnings that put scores in doubt.
     """
 
     source: str
@@ -90,6 +91,7 @@ class GroundTruth:
     order: tuple[int, ...] | None
     warnings: tuple[str, ...]
     names: ImageNames
+    doubts: tuple[str, ...] = ()
 
 
 def read_annotations(
@@ -123,6 +125,7 @@ def read_annotations(
         content.category.order,
         (*content.corrections, *warnings, *more, *opened.warnings),
         ImageNames(tuple((image.id, image.file_name) for image in content.images)),
+        opened.warnings,
     )
 
 

@@ -3,9 +3,11 @@
 import gc
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crowdbench.api.extent import Extent, extent_of
 from crowdbench.errors import InputError, RunError
 from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.problem import Problem, read_problem
@@ -54,17 +56,23 @@ def score(
     """
     from crowdbench.engine.common_keypoints import common_keypoints
 
-    path, protocol = _ground_truth(dataset, annotations, split, root)
+    truth = _ground_truth(dataset, annotations, split, root)
+    protocol = truth.protocol
     given = Path(predictions) if isinstance(predictions, str | Path) else predictions
     common = common_keypoints(keypoints, dataset if isinstance(dataset, str) else dataset.name)
     if common is not None:
         protocol = protocol.on_keypoints(common.names)
-    return score_files(
-        *(given, path, protocol),
+    scores = score_files(
+        *(given, truth.file, protocol),
         engine=engine,
         cross_check=cross_check,
         predicted=None if common is None else common.predicted,
     )
+    extent = truth.extent
+    if truth.cls is not None:
+        count = scores.counts["images"]
+        extent = extent_of(truth.cls, truth.split, truth.file, images=count, listed=count)
+    return replace(scores, split=f"{truth.name} {truth.split}", extent=extent)
 
 
 def score_files(
@@ -114,6 +122,7 @@ def score_files(
         engine_version=version,
         counts=_counts(problem),
         warnings=problem.warnings,
+        doubts=problem.doubts,
         unrounded={n: found[n] for n in found if statistic(n, protocol).split and not first.rounds_splits},
         cross_check=check,
     )
@@ -131,14 +140,36 @@ def _without_collecting() -> Iterator[None]:
             gc.enable()
 
 
+@dataclass(frozen=True)
+class _Truth:
+    """What is scored against.
+
+    Attributes:
+        name, split: of the dataset.
+        file, protocol: the annotations and the rules.
+        extent: of an opened dataset.
+        cls: of a dataset that was not opened, as the file is somebody's own.
+    """
+
+    name: str
+    split: str
+    file: Path
+    protocol: ScoringProtocol
+    extent: Extent | None = None
+    cls: "type[Dataset] | None" = None
+
+
 def _ground_truth(
     dataset: "str | Dataset", annotations: str | Path | None, split: str | None, root: str | Path | None
-) -> tuple[Path, ScoringProtocol]:
-    from crowdbench.dataset import dataset_class, load_dataset
+) -> _Truth:
+    from crowdbench.dataset import Dataset, dataset_class, load_dataset
 
     if annotations is not None:
-        cls = dataset_class(dataset) if isinstance(dataset, str) else dataset
-        return Path(annotations), cls.protocol
+        cls = dataset_class(dataset) if isinstance(dataset, str) else type(dataset)
+        protocol = cls.protocol if isinstance(dataset, str) else dataset.protocol
+        file = Path(annotations)
+        of = split or (cls.split_of(file) if isinstance(dataset, str) else dataset.split)
+        return _Truth(cls.name, of, file, protocol, cls=cls)
     if isinstance(dataset, str):
         dataset = load_dataset(dataset, split=split, root=root)
     if not dataset.has_annotations:
@@ -146,7 +177,8 @@ def _ground_truth(
             f"{dataset.name} {dataset.split}: the ground truth of this split is not public.\n"
             "Send the predictions to the dataset's server, or choose another split."
         )
-    return dataset.annotation_file, dataset.protocol
+    extent = dataset.extent() if isinstance(dataset, Dataset) else None
+    return _Truth(dataset.name, dataset.split, dataset.annotation_file, dataset.protocol, extent)
 
 
 def _rounded(found: dict[str, float], protocol: ScoringProtocol) -> dict[str, float]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from crowdbench.scoring.annotations import GroundTruth, Images, Persons, read_annotations
 from crowdbench.scoring.columns import Rows, of_keypoints
 from crowdbench.scoring.locating import located
+from crowdbench.scoring.plausible_predictions import implausible_predictions
 from crowdbench.scoring.predictions import Predictions, read_predictions
 from crowdbench.scoring.protocol import ScoringProtocol
 from crowdbench.types import FloatArray, KeypointSet
@@ -35,6 +36,7 @@ class Problem:
         boxes: P rows of 4 numbers, or None.
         prediction_images: ``(P,)`` int64, the image of each.
         warnings: what is legal but probably not meant.
+        doubts: those of the warnings that put the scores themselves in doubt.
     """
 
     protocol: ScoringProtocol
@@ -46,6 +48,7 @@ class Problem:
     boxes: Rows | None
     prediction_images: Indices
     warnings: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
 
     def split(self, name: str) -> Indices:
         """The images of a crowding split, those with ``low <= crowdIndex < high``."""
@@ -103,10 +106,12 @@ def read_problem(
         images[inside],
         tuple(warnings),
     )
+    findings = implausible_predictions(problem)
+    doubts = [*truth.doubts, *(finding.text for finding in findings if finding.is_doubt)]
     if len(truth.persons.image_ids) and not problem.counted.any():
-        warning = "no annotated person counts: every statistic is -1"
-        return replace(problem, warnings=(*problem.warnings, warning))
-    return problem
+        warnings.append("no annotated person counts: every statistic is -1")
+    warnings += [finding.text for finding in findings]
+    return replace(problem, warnings=tuple(warnings), doubts=tuple(doubts))
 
 
 def _check_category(found: Predictions, truth: GroundTruth) -> None:

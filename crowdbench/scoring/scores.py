@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from crowdbench.api.extent import Extent
+
 
 @dataclass(frozen=True)
 class CrossCheck:
@@ -32,6 +34,9 @@ class Scores:
         unrounded: the statistics that `values` has rounded, in full precision; without those that the engine
             itself rounds.
         cross_check: agreement with a second engine, if one was asked.
+        split: the dataset and the split that were measured; empty where only files are known.
+        extent: how much of the published split was measured; None where only files are known.
+        doubts: those of the warnings that put the statistics themselves in doubt.
     """
 
     values: dict[str, float]
@@ -42,3 +47,6 @@ class Scores:
     warnings: tuple[str, ...] = ()
     unrounded: dict[str, float] = field(default_factory=dict)
     cross_check: CrossCheck | None = None
+    split: str = ""
+    extent: Extent | None = None
+    doubts: tuple[str, ...] = ()

@@ -1,14 +1,16 @@
 """From precision and recall curves to the numbers that papers print."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.scoring.problem import Indices, Problem
 from crowdbench.scoring.protocol import ScoringProtocol
 from crowdbench.types import FloatArray
+
+if TYPE_CHECKING:
+    from crowdbench.scoring.problem import Indices, Problem
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """OKS thresholds of COCO (cocodataset.org/#keypoints-eval)."""
@@ -77,7 +79,7 @@ def value(curves: Curves, what: Statistic) -> float:
     return float(counted.mean()) if counted.size else -1.0
 
 
-def trivial_curves(problem: Problem, images: Indices) -> Curves | None:
+def trivial_curves(problem: "Problem", images: "Indices") -> Curves | None:
     """The curves of images without predictions or without persons, where engines fail or disagree."""
     of_images = np.isin(problem.person_images, images) & problem.counted
     if of_images.any() and np.isin(problem.prediction_images, images).any():
@@ -89,12 +91,12 @@ def trivial_curves(problem: Problem, images: Indices) -> Curves | None:
     return Curves(np.broadcast_to(found, shape), np.broadcast_to(found, (shape[0], shape[2])))
 
 
-def images_of(what: Statistic, problem: Problem) -> Indices:
+def images_of(what: Statistic, problem: "Problem") -> "Indices":
     """The images that a statistic is computed on."""
     return problem.split(what.split) if what.split else np.arange(1, len(problem.images.ids) + 1)
 
 
-def trivial_statistics(problem: Problem) -> dict[str, float]:
+def trivial_statistics(problem: "Problem") -> dict[str, float]:
     """The statistics of a problem without predictions: 0, or -1 where there is no person to find."""
     found = {}
     for name in problem.protocol.statistics:

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 from made_runs import AS_PUBLISHED, make_run, published_row, write_interval
 
+from crowdbench.api.extent import Extent
 from crowdbench.cli.leaderboard import leaderboard
 from crowdbench.deltas import Claims
 from crowdbench.errors import MissingDataError, SettingsError
@@ -235,27 +236,31 @@ def test_published_rows_stand_beside_a_complete_run_of_the_published_split(tmp_p
     (table,) = board([make_run(tmp_path, 1, 0.71)], [published_row(ap=72.5), published_row(ap=70.5)])
     assert column(table, "AP") == [72.5, 71.0, 70.5]
     assert column(table, "provenance") == ["published", "complete", "published"]
-    assert any("8000 images" in note and "annotation file" in note for note in table.notes)
+    assert any("8,000 images" in note and "annotation file" in note for note in table.notes)
     assert table.sources == ("somebody/somewhere:README.md",)
 
 
 @pytest.mark.parametrize(
-    "difference",
+    ("difference", "words"),
     [
-        pytest.param({"complete": False, "images": 100}, id="partial"),
-        pytest.param({"images": 2}, id="complete-but-a-sample"),
-        pytest.param({"boxes": "none"}, id="boxes"),
-        pytest.param({"boxes": "detector:00"}, id="detector"),
-        pytest.param({"boxes": "unknown (a)"}, id="unknown boxes"),
-        pytest.param({"split": "val", "images": 2000}, id="split"),
-        pytest.param({"dataset": "nobodys"}, id="dataset-that-is-not-installed"),
+        pytest.param({"complete": False, "images": 100}, "first 100 of 8,000 images", id="partial"),
+        pytest.param({"images": 2}, "2 of 8,000 images", id="complete-but-a-sample"),
+        pytest.param({"images": 8001}, "own annotations (8,001 images)", id="more-than-there-are"),
+        pytest.param(
+            {"extent": Extent(8000, 8000, "my.json")}, "own annotations my.json (8,000 images)", id="own"
+        ),
+        pytest.param({"boxes": "none"}, "complete", id="boxes"),
+        pytest.param({"boxes": "detector:00"}, "complete", id="detector"),
+        pytest.param({"boxes": "unknown (a)"}, "complete", id="unknown boxes"),
+        pytest.param({"split": "val", "images": 2000}, "complete", id="split"),
+        pytest.param({"dataset": "nobodys"}, "complete", id="dataset-that-is-not-installed"),
     ],
 )
 def test_published_rows_stand_apart_from_runs_of_another_protocol(
-    tmp_path: Path, difference: dict[str, Any]
+    tmp_path: Path, difference: dict[str, Any], words: str
 ) -> None:
     measured, apart = board([make_run(tmp_path, 1, 0.71, **difference)], [published_row()])
-    assert column(measured, "provenance") in (["complete"], ["partial"])
+    assert column(measured, "provenance") == [words]
     assert column(apart, "provenance") == ["published"]
     assert apart.annotations is None
 
@@ -458,3 +463,16 @@ def test_a_method_that_is_not_installed_here_costs_no_more_than_its_cells(
     (table,) = board([make_run(tmp_path, 1, 0.7)], complexity=True)
     assert "params (M)" not in table_columns(table)
     assert "cannot be counted here" in caplog.text
+
+
+def test_a_run_in_doubt_is_marked_and_the_reason_stands_beneath(tmp_path: Path) -> None:
+    doubts = ["all 5 predictions have the score 1: AP depends on their order", "are they negated?"]
+    runs = [make_run(tmp_path, 1, 0.71), make_run(tmp_path, 2, 0.5, doubts=doubts)]
+    (table,) = board(runs)
+    assert column(table, "in doubt") == [None, "!"]
+    assert table.notes[0] == f"! method-2 (0000000002): {'; '.join(doubts)}"
+    assert board(runs[:1])[0].columns == tuple(c for c in table.columns if c.name != "in doubt")
+    many = [make_run(tmp_path, number, 0.5, doubts=["x"]) for number in range(3, 12)]
+    notes = board(many)[0].notes
+    assert sum(note.startswith("! method-") for note in notes) == 5
+    assert any("4 more rows are in doubt" in note for note in notes)

@@ -119,7 +119,7 @@ def test_a_detectors_file_may_be_named(crowdpose: Path, tmp_path: Path) -> None:
     mine.write_text(DETECTIONS)
     cell = only(plan(suite(row), boxes={"dets": mine}, workers=0))
     assert finished(cell).record.protocol.boxes.startswith("detector:")
-    assert only(plan(suite(row), boxes={"dets": mine})).state == "done"
+    assert only(plan(suite(row), boxes={"dets": mine})).state == "sample"
     mine.write_text(DETECTIONS.replace("0.9", "0.8"))
     assert only(plan(suite(row), boxes={"dets": mine})).state == "ready"
     with pytest.raises(UnknownNameError, match="detector of the suite toys"):
@@ -171,7 +171,7 @@ def test_a_method_that_is_not_installed_is_missing(crowdpose: Path) -> None:
 def test_a_finished_run_is_done_and_not_repeated(crowdpose: Path) -> None:
     run = finished(only(plan(suite(), workers=0)))
     cell = only(plan(suite(), workers=0))
-    assert cell.state == "done"
+    assert cell.state == "sample"
     assert cell.run is not None
     assert cell.run.directory == run.directory
 
@@ -197,13 +197,13 @@ def test_a_run_under_other_terms_is_not_the_one_that_is_asked_for(
     crowdpose: Path, options: dict[str, object]
 ) -> None:
     finished(only(plan(suite(), workers=0)))
-    assert only(plan(suite())).state == "done"
+    assert only(plan(suite())).state == "sample"
     assert only(plan(suite(), **options)).state == "ready"  # type: ignore[arg-type]
 
 
 def test_a_partial_run_does_not_stand_for_the_whole(crowdpose: Path) -> None:
     finished(only(plan(suite(), workers=0, limit=2)))
-    assert only(plan(suite(), limit=2)).state == "done"
+    assert only(plan(suite(), limit=2)).state == "sample"
     assert only(plan(suite())).state == "ready"
 
 
@@ -217,7 +217,7 @@ def test_a_run_on_other_annotations_is_not_the_one_that_is_asked_for(crowdpose: 
 def test_a_run_stays_done_when_its_data_are_gone(crowdpose: Path, tmp_path: Path) -> None:
     finished(only(plan(suite(), workers=0)))
     crowdpose.rename(tmp_path / "gone")
-    assert only(plan(suite())).state == "done"
+    assert only(plan(suite())).state == "sample"
 
 
 def test_settings_of_the_suite_and_of_the_user_reach_the_run_and_the_users_win(crowdpose: Path) -> None:

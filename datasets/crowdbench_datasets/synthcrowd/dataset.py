@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import platformdirs
 
+from crowdbench.api.extent import SplitFacts
 from crowdbench.boxes import BoxSource
 from crowdbench.coco_format import CocoFormatDataset
 from crowdbench.dataset import split_at_crowding
@@ -18,7 +19,7 @@ from crowdbench.system.reading import LARGEST_DATA, read_json
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 from crowdbench_datasets.protocols import crowd_protocol
 from crowdbench_datasets.synthcrowd.recipe import SPLITS, Recipe, standard
-from crowdbench_datasets.synthcrowd.writing import generate, is_whole
+from crowdbench_datasets.synthcrowd.writing import generate, is_whole, recipe_of
 
 log = logging.getLogger("crowdbench")
 
@@ -64,6 +65,16 @@ class SynthCrowd(CocoFormatDataset):
         dataset = cls.open(split, in_cache(standard(split, crowding=level)), boxes)
         dataset.split = split_at_crowding(split, level)
         return dataset
+
+    @classmethod
+    def facts(cls, split: str, annotations: Path) -> SplitFacts:
+        """A set is the split if it was drawn by the standard recipe; all others are somebody's own."""
+        found = recipe_of(annotations)
+        if found is None or found.split not in cls.splits:
+            return SplitFacts(is_own=True)
+        whole = standard(found.split, found.crowding)
+        called = whole.split if whole.crowding is None else split_at_crowding(whole.split, whole.crowding)
+        return SplitFacts(whole.images, is_own=found != whole or called != split)
 
     @classmethod
     def roots(cls, root: Path | None) -> list[Path]:

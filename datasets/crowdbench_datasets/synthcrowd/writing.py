@@ -11,11 +11,11 @@ from typing import Any
 import cv2
 
 from crowdbench.engine.turns import Telling
-from crowdbench.errors import DataError
+from crowdbench.errors import CrowdbenchError, DataError
 from crowdbench.files import temporary_beside, write_whole
 from crowdbench.system.failures import writing
 from crowdbench.system.leftovers import is_temporary, remove_leftovers
-from crowdbench.system.reading import LARGEST_DATA, read_json
+from crowdbench.system.reading import LARGEST_DATA, read_bytes, read_json
 from crowdbench.types import KeypointSet
 from crowdbench.writer import Waiting, Writer, in_turn
 from crowdbench_datasets.synthcrowd.parallel import draw_all
@@ -128,6 +128,19 @@ def is_whole(recipe: Recipe, folder: Path) -> bool:
     except (DataError, KeyError):
         return False
     return bool(info == _info(recipe))
+
+
+def recipe_of(annotations: Path) -> Recipe | None:
+    """What a set was drawn by, with this version of the generator; None if the file does not say."""
+    try:
+        info = dict(json.loads(read_bytes(annotations, "annotations"))["info"])
+        if info.pop("generator", None) != GENERATOR_VERSION:
+            return None
+        return Recipe(
+            **{name: value for name, value in info.items() if name not in ("description", "opencv")}
+        )
+    except (CrowdbenchError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def has_room(recipe: Recipe, folder: Path) -> bool:

@@ -43,7 +43,7 @@ def test_a_run_is_shown_with_kinds_keypoints_crowding_and_one_sentence(
 ) -> None:
     said = crowdbench("analyse", run.directory)
     assert said.status == 0
-    assert said.out.startswith("somebody on crowdpose val: AP ")
+    assert said.out.startswith("somebody on crowdpose val, 200 of 2,000 images: AP ")
     whole = json.loads((run.directory / "analysis.json").read_text())["whole"]
     for kind in ("miss", "swap", "inversion", "jitter"):
         count, _, after, gain, in_order = row(said.out, kind)
@@ -75,7 +75,7 @@ def test_json_is_one_object_of_all_but_the_single_predictions(
     printed = json.loads(said.out)
     kept = json.loads((run.directory / "analysis.json").read_text())
     del kept["instances"]
-    assert printed == kept
+    assert printed == {**kept, "extent": "200 of 2,000 images"}
 
 
 def test_anybodys_file_is_analysed_by_a_datasets_rules(

@@ -74,7 +74,7 @@ def test_a_better_run_is_said_to_be_better(bench: Bench, crowdbench: Command) ->
     said = crowdbench("compare", "results-sharp", "results-blunt")
     assert (said.status, said.err.count("random")) == (0, 0)
     first = said.out.splitlines()
-    assert first[0] == "crowdpose val, ground-truth boxes"
+    assert first[0] == "crowdpose val, ground-truth boxes, 100 of 2,000 images"
     assert first[2].split() == [
         *("images", "results-sharp", "results-blunt", "difference", "95", "%", "interval", "p"),
     ]
@@ -141,7 +141,11 @@ def test_equal_seeds_give_equal_words_and_other_seeds_other_bounds(bench: Bench,
     ("system", "difference"),
     [
         pytest.param("boxless", r"boxes: results-sharp ground truth, results-boxless none", id="boxes"),
-        pytest.param("partial", r"images: results-sharp all 100, results-partial the first 20", id="images"),
+        pytest.param(
+            "partial",
+            r"images: results-sharp 100 of 2,000 images, results-partial first 20 of 2,000 images",
+            id="images",
+        ),
     ],
 )
 def test_runs_that_were_not_measured_alike_are_refused_and_the_difference_is_named(
@@ -194,7 +198,7 @@ def test_results_files_of_anybody_are_compared_with_a_word_about_boxes(
     said = crowdbench("compare", "sharp.json", "blunt.json", "--dataset", "crowdpose", "--split", "val")
     assert said.status == 0
     assert "sharp.json is better than blunt.json by " in said.out
-    assert said.out.splitlines()[0] == "crowdpose val"
+    assert said.out.splitlines()[0] == "crowdpose val, 100 of 2,000 images"
     assert "does not say which boxes" in said.err
 
 

@@ -73,7 +73,9 @@ def test_a_sweep_does_what_it_can_and_names_the_rest(tmp_path: Path, machine: di
     done = crowdbench(*options, cwd=tmp_path, env=machine)
     assert done.returncode == 1
     assert "RunError: 2 of 3 runs are not done: 1 failed, 1 lack something." in done.stderr
-    assert re.search(r"T1\s+toy-network\s+crowdpose test\s+gt\s+61\.2\s+\d+\.\d\s+done: ", done.stdout)
+    assert re.search(
+        r"T1\s+toy-network\s+crowdpose test\s+gt\s+\d+\.\d\s+done on 3 of 8,000 images: ", done.stdout
+    )
     assert re.search(r"toy-wrong-count\s.*failed \[1\]", done.stdout)
     assert re.search(r"toy-centre\s.*missing data \[2\]", done.stdout)
     assert "[1] WrongCount returned 13 keypoints" in done.stdout
@@ -81,9 +83,9 @@ def test_a_sweep_does_what_it_can_and_names_the_rest(tmp_path: Path, machine: di
     assert json.loads(record.read_bytes())["command"][1:3] == ["sweep", "mine.toml"]
     again = crowdbench(*options, "--dry-run", "--json", cwd=tmp_path, env=machine)
     rows = json.loads(again.stdout)
-    assert [row["state"] for row in rows] == ["done", "ready", "missing"]
+    assert [row["state"] for row in rows] == ["sample", "ready", "missing"]
     assert rows[0]["run"] == str(record.parent.relative_to(tmp_path))
-    assert rows[0]["published_ap"] == 61.25
+    assert (rows[0]["published_ap"], rows[0]["extent"]) == (None, "3 of 8,000 images")
     assert rows[2]["missing"][0]["what"] == "data"
 
 
@@ -93,7 +95,9 @@ def test_a_sweep_of_which_all_is_done_ends_well(tmp_path: Path, machine: dict[st
     first = crowdbench(*options, cwd=tmp_path, env=machine)
     assert first.returncode == 0, first.stderr
     assert "AP of 2 images" in first.stdout
-    assert first.stdout.endswith("1 run: 1 done.\n")
+    assert first.stdout.endswith(
+        "1 run: 1 done, but not on the whole split: not to be compared with published figures.\n"
+    )
     stamp = next((tmp_path / "runs").glob("*/*/*/run.json")).stat().st_mtime_ns
     assert crowdbench(*options, cwd=tmp_path, env=machine).returncode == 0
     assert next((tmp_path / "runs").glob("*/*/*/run.json")).stat().st_mtime_ns == stamp

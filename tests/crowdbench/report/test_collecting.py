@@ -115,7 +115,7 @@ def test_what_all_runs_share_is_said_once(root: Path, tmp_path: Path) -> None:
     given = report_runs.run(tmp_path, root, "given")
     finding = report_runs.run(tmp_path, root, "finding", boxes="none")
     data = data_of(root, given, finding, pictures=0)
-    assert "All 12 images of crowdpose test." in data.protocol
+    assert "12 of 8,000 images: the scores are not those of crowdpose test." in data.protocol
     assert data.runs[1].protocol == ("The method finds people by itself.",)
 
 

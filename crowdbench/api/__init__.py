@@ -1,0 +1,1 @@
+"""The nouns that the bench, methods and datasets share."""
