@@ -1,15 +1,18 @@
 """Files that appear whole or not at all, on local disks and on shared file systems."""
 
+import errno
 import gzip
 import hashlib
 import os
 import secrets
+import stat
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from crowdbench.system.failures import writing
+from crowdbench.system.opening import kind_of
 from crowdbench.system.processes import this_machine
 
 # Names have 255 bytes on nearly all file systems, and a temporary name is longer than its file's.
@@ -26,6 +29,7 @@ def write_whole(path: Path, data: bytes) -> None:
             stays, and nothing is left beside it.
     """
     with writing(path):
+        refuse_special(path)
         temporary = temporary_beside(path)
         try:
             with _new_file(temporary) as file:
@@ -38,6 +42,20 @@ def write_whole(path: Path, data: bytes) -> None:
                 temporary.unlink(missing_ok=True)
             raise
         _flush_folder(path.parent)
+
+
+def refuse_special(path: Path) -> None:
+    """A device or a pipe is not to be replaced by a file.
+
+    Raises:
+        OSError: it is one.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return  # nothing is there, or writing says what is wrong
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, f"{kind_of(mode)}, not a file")
 
 
 def temporary_beside(path: Path) -> Path:

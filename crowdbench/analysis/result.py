@@ -135,7 +135,16 @@ class Analysis(msgspec.Struct, frozen=True):
 
     def write(self, path: Path) -> None:
         """Write it as JSON, whole or not at all."""
-        write_whole(path, msgspec.json.encode(self) + b"\n")
+        write_whole(path, self.encoded())
+
+    def encoded(self) -> bytes:
+        """It as JSON, on one line."""
+        return msgspec.json.encode(self) + b"\n"
+
+
+def is_analysis(content: bytes) -> bool:
+    """Whether a file's content is what `Analysis.write` writes, of this version or another."""
+    return content.startswith(b"{") and all(mark in content for mark in (b'"predictions_sha256"', b'"rules"'))
 
 
 def read_analysis(path: Path) -> Analysis | None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--save", type=click.Path(path_type=Path), metavar="FILE", help="Write all that is found as JSON."
 )
+@click.option("--force", is_flag=True, help="Let --save replace a file that crowdbench did not write, too.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object, without the single predictions."
 )
@@ -40,6 +41,7 @@ def analyse(
     split: str | None,
     figures: Path | None,
     save: Path | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Say where RUN loses its AP, and what there is most to gain from.
@@ -48,10 +50,13 @@ def analyse(
     by side. Every keypoint of a matched person is good, jittered, inverted (left for right), swapped (on
     another person) or missed; AP is what it would be if one kind of error were not made.
     """
+    from crowdbench.analysis.result import is_analysis
     from crowdbench.analysis.tables import one, side_by_side
+    from crowdbench.system.outputs import output_file
 
     if save is not None and len(runs) > 1:
         raise click.UsageError("--save takes one RUN; an analysis of a run lies in its directory anyway.")
+    target = None if save is None else output_file(save, is_own=is_analysis, force=force)
     analyses = [_analysed(run, dataset, annotations, root, split) for run in runs]
     titles = _titles(runs)
     for index, (_, extent) in enumerate(analyses):
@@ -63,8 +68,8 @@ def analyse(
     for title, analysis in found.items():
         for warning in analysis.warnings:
             say(f"warning: {title}: {warning}", err=True)
-    if save is not None:
-        next(iter(found.values())).write(save)
+    if target is not None:
+        target.write(next(iter(found.values())).encoded())
     if figures is not None:
         from crowdbench.analysis.pictures import write_figures
 

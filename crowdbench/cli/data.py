@@ -10,6 +10,7 @@ import click
 
 from crowdbench.cli import PluginGroup
 from crowdbench.cli.saying import say, say_json
+from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
     from crowdbench.datacheck import Finding, SplitOnDisk
@@ -106,11 +107,12 @@ def _several(count: int, noun: str) -> str:
 def _progress(title: str) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal's stderr, moved by the number of images that are left."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(title, total=None)
+        task = bar.add_task(escape(plain(title)), total=None)
         done = 0
 
         def move(left: int) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from crowdbench.cli.saying import say, say_json
+from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -99,7 +100,8 @@ def _cells(row: "Standing") -> list[str]:
     progress = ", ".join(filter(None, (f"{row.done}/{row.of} {row.unit}" if row.of else "", row.words)))
     ap = "" if row.ap is None else f"{100 * row.ap:.1f}"
     said = row.reason or progress
-    return [row.name, row.state, ap, left(row.eta_s).removesuffix(" left"), row.where, said]
+    words = (row.name, row.state, ap, left(row.eta_s).removesuffix(" left"), row.where, said)
+    return [plain(word) for word in words]
 
 
 _HEADERS = ["name", "state", "AP", "left", "where", ""]
@@ -114,7 +116,7 @@ def _rich_table(rows: "Sequence[Standing]") -> "Table":
         table.add_row(*(Text(cell, style=_STYLES.get(row.state, "")) for cell in _cells(row)))
         log = _log_of(row) if row.state in ("failed", "lost") else None
         if log is not None:
-            table.add_row("", "", "", "", "", Text(f"log: {log}", style="dim"))
+            table.add_row("", "", "", "", "", Text(plain(f"log: {log}"), style="dim"))
     return table
 
 

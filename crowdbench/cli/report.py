@@ -11,11 +11,12 @@ from crowdbench.cli.saying import say
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     default=Path("report.html"),
     show_default=True,
     help="The page.",
 )
+@click.option("--force", is_flag=True, help="Replace a file that crowdbench did not write, too.")
 @click.option(
     "--pictures",
     type=click.IntRange(0, 500),
@@ -33,6 +34,7 @@ from crowdbench.cli.saying import say
 def report(
     runs: tuple[Path, ...],
     out: Path,
+    force: bool,
     pictures: int,
     seed: int,
     root: Path | None,
@@ -45,11 +47,12 @@ def report(
     import shlex
     import sys
 
-    from crowdbench.files import write_whole
     from crowdbench.reopening import reopened
-    from crowdbench.report import report_data, report_html
+    from crowdbench.report import is_page, report_data, report_html
     from crowdbench.report.finding import runs_at
+    from crowdbench.system.outputs import output_file
 
+    target = output_file(out, is_own=is_page, force=force)
     found = runs_at(runs)
     dataset = reopened(found[0].record.protocol, root, annotations)
     data = report_data(
@@ -61,5 +64,8 @@ def report(
         on_progress=lambda words: say(words, err=True),
     )
     page = report_html(data)
-    write_whole(out, page)
-    say(f"{out}: {len(found)} run{'s' if len(found) > 1 else ''}, {len(page) / 1e6:.1f} MB")
+    target.write(page)
+    say(
+        f"{out}: {len(found)} run{'s' if len(found) > 1 else ''}, {len(page) / 1e6:.1f} MB",
+        err=target.is_stdout,
+    )

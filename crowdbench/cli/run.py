@@ -15,6 +15,7 @@ from crowdbench.cli.saying import say, say_json
 from crowdbench.cli.where import hand_over, in_words, refuse_queue_options, wait_for_jobs, where_options
 from crowdbench.jobs import Resources
 from crowdbench.place import place_in
+from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
     from crowdbench.carrying_out import OnProgress
@@ -252,9 +253,9 @@ def _progress_shown(title: str) -> "Iterator[OnProgress]":
     logger = logging.getLogger("crowdbench")
     logger.addHandler(handler)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.fields[amount]}"),
+        TextColumn("{task.fields[amount]}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -265,7 +266,7 @@ def _progress_shown(title: str) -> "Iterator[OnProgress]":
             def show(progress: "Progress | TrainingProgress | Transfer") -> None:
                 name, done, of, amount = _shown(progress)
                 if name not in tasks:
-                    tasks[name] = bar.add_task(name or title, amount="")
+                    tasks[name] = bar.add_task(plain(name or title), amount="")
                 bar.update(tasks[name], completed=done, total=of, amount=amount)
 
             yield show

@@ -15,6 +15,7 @@ from crowdbench.cli.saying import say
 from crowdbench.cli.where import hand_over, in_words, refuse_queue_options, wait_for_jobs, where_options
 from crowdbench.jobs import Resources
 from crowdbench.place import place_in
+from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
     from crowdbench.carrying_out import OnProgress
@@ -192,9 +193,9 @@ def _shown(title: str) -> "Iterator[OnProgress]":
     logger = logging.getLogger("crowdbench")
     logger.addHandler(handler)
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.fields[amount]}"),
+        TextColumn("{task.fields[amount]}", markup=False),
         console=console,
         disable=not console.is_terminal,
     )
@@ -205,7 +206,7 @@ def _shown(title: str) -> "Iterator[OnProgress]":
         name, done, of, amount = _amount(progress)
         if console.is_terminal:
             if name not in tasks:
-                tasks[name] = bar.add_task(name or title, amount="")
+                tasks[name] = bar.add_task(plain(name or title), amount="")
             bar.update(tasks[name], completed=done, total=of, amount=amount)
         elif time.monotonic() - last[0] > LINE_EVERY_S:
             last[0] = time.monotonic()

@@ -10,6 +10,7 @@ import click
 
 from crowdbench.cli import PluginGroup
 from crowdbench.cli.saying import say, say_json
+from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
     from crowdbench.weights import Transfer, Wanted, WeightsEntry
@@ -145,6 +146,7 @@ def _progress(title: str) -> "Iterator[Callable[[Transfer], None]]":
 
     from rich.console import Console
     from rich.logging import RichHandler
+    from rich.markup import escape
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
     from crowdbench.logfile import PlainFormatter
@@ -165,7 +167,7 @@ def _progress(title: str) -> "Iterator[Callable[[Transfer], None]]":
     )
     try:
         with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-            task = bar.add_task(title, total=None)
+            task = bar.add_task(escape(plain(title)), total=None)
 
             def show(transfer: "Transfer") -> None:
                 bar.update(task, completed=transfer.done, total=transfer.of)

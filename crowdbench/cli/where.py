@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crowdbench.cli.saying import say, say_json
+from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
     from crowdbench.jobs import Job, Resources
@@ -97,7 +98,11 @@ def wait_for_jobs(jobs: "Sequence[Job]") -> "list[Standing]":
     from crowdbench.status import wait_for
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[words]}"))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[words]}", markup=False),
+    )
     rows: list[Standing] = []
     told: dict[str, str] = {}
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
@@ -107,7 +112,7 @@ def wait_for_jobs(jobs: "Sequence[Job]") -> "list[Standing]":
                 words = in_words(row)
                 if console.is_terminal:
                     if row.name not in tasks:
-                        tasks[row.name] = bars.add_task(row.name, words="")
+                        tasks[row.name] = bars.add_task(plain(row.name), words="")
                     bars.update(tasks[row.name], completed=row.done, total=row.of or None, words=words)
                 elif told.get(row.name) != words:
                     told[row.name] = words

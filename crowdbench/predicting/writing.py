@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from crowdbench.files import refuse_special
 from crowdbench.system.failures import writing
 
 
@@ -21,6 +22,7 @@ def growing(path: Path) -> Iterator[Path]:
     # By the ending OpenCV chooses the format; it cannot write to all names that a file system allows.
     temporary = path.with_name(f".{os.getpid()}.{secrets.token_hex(8)}{path.suffix}")
     with writing(path):
+        refuse_special(path)
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield temporary

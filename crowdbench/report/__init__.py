@@ -15,5 +15,6 @@ board_page.py   the leaderboard's tables → its page
 
 from crowdbench.report.collecting import report_data
 from crowdbench.report.page import report_html
+from crowdbench.report.rendering import is_page
 
-__all__ = ["report_data", "report_html"]
+__all__ = ["is_page", "report_data", "report_html"]

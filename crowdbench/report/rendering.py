@@ -57,6 +57,13 @@ def rendered(template: str, switches: Mapping[str, str] | None = None, **values:
     return html.encode("utf-8", "backslashreplace")
 
 
+def is_page(content: bytes) -> bool:
+    """Whether a file's content is a page that crowdbench made, of this version or another."""
+    return (
+        content.startswith(b"<!DOCTYPE html>") and b'<meta name="generator" content="crowdbench">' in content
+    )
+
+
 def policy(styles: Iterable[str], script: str) -> str:
     """The content security policy of a page with these inline styles and one inline script."""
     return (
