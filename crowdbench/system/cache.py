@@ -27,8 +27,3 @@ def cache_folder() -> Path:
     if not found.is_absolute():
         raise MissingDataError(f"the user has no home folder, and thus no cache. {_REMEDY}")
     return found
-
-
-def not_writable(folder: Path, error: OSError) -> MissingDataError:
-    """What to say when a folder of the cache cannot be written to."""
-    return MissingDataError(f"{folder}: the cache cannot be written ({error.strerror or error}). {_REMEDY}")

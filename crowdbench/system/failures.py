@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from crowdbench.errors import MachineError
+from crowdbench.errors import MachineError, MissingDataError
+from crowdbench.system.cache import cache_folder
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -76,13 +77,14 @@ def _remedy_of_writing(path: Path | str, failure: BaseException) -> str:
         return f"Make room on that disk, or {elsewhere}."
     if failure.errno in _FORBIDDEN:
         return f"Make it writable, or {elsewhere}."
-    return remedy(failure)
+    where = "CROWDBENCH_CACHE says where the cache is." if is_in_cache(path) else ""
+    return f"{remedy(failure)} {where}".strip()
 
 
 def is_in_cache(path: Path | str) -> bool:
     """Whether a path lies in the folder of weights and drawn datasets."""
-    import platformdirs
-
-    chosen = os.environ.get("CROWDBENCH_CACHE")
-    cache = Path(chosen) if chosen else platformdirs.user_cache_path("crowdbench")
+    try:
+        cache = cache_folder()
+    except MissingDataError:
+        return False
     return Path(os.path.abspath(path)).is_relative_to(os.path.abspath(cache))  # noqa: PTH100

@@ -81,7 +81,7 @@ def _of_array(name: str, stored: StoredArray, path: Path) -> "Tensor":
 
 
 def _refuse_nan(name: str, tensor: "Tensor", path: Path) -> None:
-    if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.numel() == 0:
+    if not (tensor.is_floating_point() or tensor.is_complex()) or _surely_finite(tensor):
         return
     wide = tensor if tensor.element_size() > 1 else tensor.float()  # kinds of 8 bits know no comparison
     count = int(wide.isnan().sum())
@@ -90,6 +90,13 @@ def _refuse_nan(name: str, tensor: "Tensor", path: Path) -> None:
             f"{path}: {plain(name)} holds NaN ({count} of {tensor.numel()} numbers): these weights are "
             "broken. Take the checkpoint before them, or fetch the file again."
         )
+
+
+def _surely_finite(tensor: "Tensor") -> bool:
+    """A quick look: where the sum is finite, all numbers are. Where it is not, it may have overflowed."""
+    import torch
+
+    return bool(torch.isfinite(tensor.sum(dtype=None if tensor.element_size() > 1 else torch.float32)))
 
 
 def finite(tensor: "Tensor") -> "Tensor":
@@ -167,6 +174,8 @@ def _without_infinities(name: str, tensor: "Tensor", found: "Tensor", own: "Tens
     """Masks have infinities, and then the new network has the same; nothing else may."""
     import torch
 
+    if _surely_finite(found):
+        return found
     bad = ~finite(found)
     if bool(bad.any()) and not torch.equal(found, own.detach().to("cpu")):
         meant = finite(tensor)

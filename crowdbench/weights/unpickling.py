@@ -73,7 +73,7 @@ def _would_run(path: Path, form: Form, error: pickle.UnpicklingError) -> list[st
         name for name in asked if met and name in (met[1], f"builtins.{met[1]}", f"__builtin__.{met[1]}")
     ]
     others = [name for name in asked if _today(name) not in allowed and name not in first]
-    return [plain(name) for name in (*first, *others)]
+    return [plain(_today(name)) for name in (*first, *others)]
 
 
 def _today(name: str) -> str:

@@ -1,20 +1,18 @@
 """synthcrowd as a dataset."""
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import platformdirs
-
 from crowdbench.api.extent import SplitFacts
 from crowdbench.boxes import BoxSource
 from crowdbench.coco_format import CocoFormatDataset
 from crowdbench.dataset import split_at_crowding
 from crowdbench.errors import DataError
+from crowdbench.system import cache
 from crowdbench.system.reading import LARGEST_DATA, read_json
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 from crowdbench_datasets.protocols import crowd_protocol
@@ -28,9 +26,12 @@ REPORT_EVERY_S = 5.0
 
 
 def cache_folder() -> Path:
-    """Where sets are kept: ``$CROWDBENCH_CACHE``, or the user's cache."""
-    chosen = os.environ.get("CROWDBENCH_CACHE")
-    return (Path(chosen) if chosen else platformdirs.user_cache_path("crowdbench")) / "synthcrowd"
+    """Where sets are kept, in the user's cache.
+
+    Raises:
+        MissingDataError: there is no cache.
+    """
+    return cache.cache_folder() / "synthcrowd"
 
 
 class SynthCrowd(CocoFormatDataset):
