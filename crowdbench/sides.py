@@ -1,11 +1,11 @@
 """The two that are compared: what is meant by a word, and whether they may be compared at all."""
 
-import glob
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crowdbench.api.extent import extent_of_run
-from crowdbench.errors import InputError, MissingDataError
+from crowdbench.engine.run_finder import is_run, run_of
+from crowdbench.errors import InputError
 from crowdbench.leaderboard import comparable
 from crowdbench.record import Record
 from crowdbench.run_directory import Run
@@ -35,8 +35,7 @@ def side(given: str | Path, out: Path = Path("runs")) -> Side:
     """What somebody means by a word on the command line.
 
     Args:
-        given: the directory of a run, its ``run.json`` or predictions, a results file, the name of a
-            method that has one run, or how the id of a run begins.
+        given: a results file, or what `crowdbench.engine.run_finder` takes for one run.
         out: the folder of all runs, where names and ids are looked for.
 
     Raises:
@@ -44,34 +43,9 @@ def side(given: str | Path, out: Path = Path("runs")) -> Side:
         InputError: several runs are meant.
     """
     path = Path(given)
-    if path.is_file():
-        of_a_run = path.name in ("run.json", "predictions.json.gz") and (path.parent / "run.json").is_file()
-        if not of_a_run:
-            return Side(path, None, path.name)
-        path = path.parent
-    if (path / "run.json").exists():
-        return _side_of_run(Run.read(path))
-    if path.is_dir():
-        found = sorted(run for levels in ("*", "*/*", "*/*/*") for run in path.glob(f"{levels}/run.json"))
-    else:
-        found = _named(str(given), out) if len(path.parts) == 1 else []
-    if len(found) == 1:
-        return _side_of_run(Run.read(found[0].parent))
-    if found:
-        listing = "\n".join(f"  {one.parent}" for one in found[:10])
-        raise InputError(f"{given}: {len(found)} runs could be meant. Name one:\n{listing}")
-    if path.is_dir():
-        raise MissingDataError(f"{path}: no run lies in this folder. Name one that `crowdbench run` made.")
-    raise MissingDataError(
-        f"{given}: there is no such folder or file, and under {out} no run of that method or id.\n"
-        "`crowdbench leaderboard` lists the runs; --out says where they lie."
-    )
-
-
-def _named(name: str, out: Path) -> list[Path]:
-    """Records of the runs of a method, or of those whose id begins so."""
-    literal = glob.escape(name)
-    return sorted(out.glob(f"*/{literal}/*/run.json")) or sorted(out.glob(f"*/*/{literal}*/run.json"))
+    if path.is_file() and not is_run(path):
+        return Side(path, None, path.name)
+    return _side_of_run(run_of(given, out))
 
 
 def _side_of_run(run: Run) -> Side:

@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crowdbench.cli.naming import runs_option
 from crowdbench.cli.saying import say, say_json
 
 if TYPE_CHECKING:
     from crowdbench.analysis import Analysis
+    from crowdbench.run_directory import Run
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.argument("names", nargs=-1, required=True, metavar="RUN...")
 @click.option("--dataset", help="Whose rules a results file follows; needed if RUN is a file, not a run.")
 @click.option(
     "--annotations",
@@ -33,8 +35,10 @@ if TYPE_CHECKING:
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object, without the single predictions."
 )
+@runs_option
 def analyse(
-    runs: tuple[Path, ...],
+    names: tuple[str, ...],
+    runs: Path,
     dataset: str | None,
     annotations: Path | None,
     root: Path | None,
@@ -46,21 +50,23 @@ def analyse(
 ) -> None:
     """Say where RUN loses its AP, and what there is most to gain from.
 
-    RUN is the directory of a finished run, or anybody's results file (with --dataset). Several are shown side
-    by side. Every keypoint of a matched person is good, jittered, inverted (left for right), swapped (on
-    another person) or missed; AP is what it would be if one kind of error were not made.
+    RUN is a finished run, by folder, id, job, method/dataset or method, or anybody's results file (with
+    --dataset). Several are shown side by side. Every keypoint of a matched person is good, jittered, inverted
+    (left for right), swapped (on another person) or missed; AP is what it would be if one kind of error were
+    not made.
     """
     from crowdbench.analysis.result import is_analysis
     from crowdbench.analysis.tables import one, side_by_side
     from crowdbench.system.outputs import output_file
 
-    if save is not None and len(runs) > 1:
+    chosen = _chosen(names, runs)
+    if save is not None and len(chosen) > 1:
         raise click.UsageError("--save takes one RUN; an analysis of a run lies in its directory anyway.")
     target = None if save is None else output_file(save, is_own=is_analysis, force=force)
-    analyses = [_analysed(run, dataset, annotations, root, split) for run in runs]
-    titles = _titles(runs)
+    analyses = [_analysed(one, dataset, annotations, root, split) for one in chosen]
+    titles = _titles(chosen)
     for index, (_, extent) in enumerate(analyses):
-        if len(runs) > 1 and extent:
+        if len(chosen) > 1 and extent:
             say(f"note: {titles[index]}: {extent}", err=True)
         elif extent and extent not in titles[index]:
             titles[index] = f"{titles[index]}, {extent}"
@@ -83,36 +89,50 @@ def analyse(
         say(side_by_side(found))
 
 
+def _chosen(names: tuple[str, ...], runs: Path) -> "list[Run | Path]":
+    """Runs and results files, in the order in which they were named."""
+    from crowdbench.engine.run_finder import is_run, runs_of
+
+    chosen: list[Run | Path] = []
+    for name in names:
+        path = Path(name)
+        if path.is_file() and not is_run(path):
+            chosen.append(path)
+        else:
+            chosen += runs_of([name], runs)
+    return chosen
+
+
 def _analysed(
-    run: Path, dataset: str | None, annotations: Path | None, root: Path | None, split: str | None
+    given: "Run | Path",
+    dataset: str | None,
+    annotations: Path | None,
+    root: Path | None,
+    split: str | None,
 ) -> "tuple[Analysis, str]":
     """An analysis, and in words which part of the split it is of; empty for all of it."""
     from crowdbench.analysis import analyse as analyse_run
     from crowdbench.analysis import analyse_files
     from crowdbench.api.extent import extent_of, extent_of_run
     from crowdbench.dataset import dataset_class, load_dataset
-    from crowdbench.errors import InputError, MissingDataError
+    from crowdbench.errors import InputError
     from crowdbench.reopening import reopened
-    from crowdbench.run_directory import Run
 
-    if not run.exists():
-        raise MissingDataError(f"{run}: there is no such run or file. Check the path.")
-    if run.is_dir():
-        opened = Run.read(run)
-        measured = opened.record.protocol
+    if not isinstance(given, Path):
+        measured = given.record.protocol
         if (dataset or measured.dataset, split or measured.split) != (measured.dataset, measured.split):
             raise click.UsageError(
-                f"{run} is a run on {measured.dataset} {measured.split}; --dataset and --split are for "
-                "results files."
+                f"{given.directory} is a run on {measured.dataset} {measured.split}; --dataset and --split "
+                "are for results files."
             )
         elsewhere = annotations is not None or root is not None
-        found = analyse_run(opened, reopened(measured, root, annotations) if elsewhere else None)
-        return found, extent_of_run(opened.record).words
+        found = analyse_run(given, reopened(measured, root, annotations) if elsewhere else None)
+        return found, extent_of_run(given.record).words
     if dataset is None:
-        raise click.UsageError(f"{run} is a file: say whose rules it follows with --dataset NAME.")
+        raise click.UsageError(f"{given} is a file: say whose rules it follows with --dataset NAME.")
     if annotations is not None:
         cls = dataset_class(dataset)
-        found = analyse_files(run, annotations, cls.protocol)
+        found = analyse_files(given, annotations, cls.protocol)
         of, count = split or cls.split_of(annotations), found.whole.images
         return found, extent_of(cls, of, annotations, images=count, listed=count).words
     truth = load_dataset(dataset, split=split, root=root)
@@ -121,27 +141,23 @@ def _analysed(
             f"{truth.name} {truth.split}: the ground truth of this split is not public.\n"
             "Choose another split."
         )
-    return analyse_files(run, truth.annotation_file, truth.protocol), truth.extent().words
+    return analyse_files(given, truth.annotation_file, truth.protocol), truth.extent().words
 
 
-def _titles(runs: tuple[Path, ...]) -> list[str]:
+def _titles(chosen: "list[Run | Path]") -> list[str]:
     """A name for each: a run's method, with its id where that is not enough; a file's name."""
     from crowdbench.api.extent import extent_of_run
-    from crowdbench.errors import MissingDataError
-    from crowdbench.run_directory import Run
 
     short, long = [], []
-    for path in runs:
-        try:
-            record = Run.read(path).record
-        except MissingDataError:
-            short.append(path.name)
-            long.append(str(path))
+    for one in chosen:
+        if isinstance(one, Path):
+            short.append(one.name)
+            long.append(str(one))
         else:
-            protocol = record.protocol
+            record, protocol = one.record, one.record.protocol
             words = extent_of_run(record).words
             where = f"{protocol.dataset} {protocol.split}{f', {words}' if words else ''}"
-            where = where if len(runs) == 1 else ""
+            where = where if len(chosen) == 1 else ""
             short.append(" on ".join(filter(None, (record.method, where))))
             long.append(f"{record.method} {record.id}")
     titles = short if len(set(short)) == len(short) else long

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     help="Ground-truth file to use instead of the dataset's own.",
 )
 @click.option(
+    "--runs",
     "--out",
+    "out",
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="The folder of all runs, where names and ids are looked for.",
+    help="The folder of all runs, where names are looked for.",
 )
 @click.option("--resamples", default=1000, show_default=True, help="How many times images are drawn.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
@@ -46,7 +48,8 @@ def compare(
 ) -> None:
     """Say whether A is better than B, or only had luck with the images.
 
-    A and B are runs, by directory, id or method, or results files in COCO format (with --dataset). Images are
+    A and B are runs, by folder, id, job, method/dataset or method, or results files in COCO format (with
+    --dataset). Images are
     drawn again and again, the same for both, and AP is computed anew each time. Runs that were not measured
     alike are refused: other images, other annotations, other boxes.
     """

@@ -35,7 +35,9 @@ _STYLES = {"running": "cyan", "done": "green", "failed": "red", "lost": "red", "
 @click.option("--watch", is_flag=True, help="Look again every few seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 def status(names: tuple[str, ...], out: Path, everything: bool, watch: bool, as_json: bool) -> None:
-    """Show how runs and jobs stand: those whose name matches a PATTERN (as in 'i2rnet*'), or all.
+    """Show how runs and jobs stand: all of them, or those that a PATTERN names.
+
+    A PATTERN is a name with * and ?, as in 'i2rnet*', or a run's folder, id, job, method/dataset or method.
 
     What ended more than a day ago is only counted, unless it is asked for by name or with --all.
     """
@@ -59,14 +61,38 @@ def status(names: tuple[str, ...], out: Path, everything: bool, watch: bool, as_
 
 
 def _rows(out: Path, names: Sequence[str]) -> "tuple[list[Standing], list[str]]":
-    from fnmatch import fnmatchcase
-
     from crowdbench.status import standings
 
     rows, problems = standings(out)
     if names:
-        rows = [row for row in rows if any(fnmatchcase(row.name, name) for name in names)]
+        rows = [row for row in rows if any(row in _named(name, rows) for name in names)]
     return rows, problems
+
+
+def _named(name: str, rows: "Sequence[Standing]") -> "list[Standing]":
+    """The rows that a name means, by the rules that hold for every command."""
+    from fnmatch import fnmatchcase
+
+    from crowdbench.engine.run_finder import Called, named
+
+    folder = Path(name)
+    if folder.is_dir():
+        place = folder.resolve()
+        inside = [
+            row
+            for row in rows
+            for where in (row.directory, row.job)
+            if where is not None and where.resolve().is_relative_to(place)
+        ]
+        if inside:
+            return inside
+
+    def called(row: "Standing") -> Called:
+        directory = row.directory
+        split = "" if directory is None else directory.parent.parent.name.removeprefix(f"{row.dataset}-")
+        return Called("" if directory is None else directory.name, row.name, row.method, row.dataset, split)
+
+    return [row for row in rows if fnmatchcase(row.name, name)] or named(name, rows, called)
 
 
 def _recent(rows: "Sequence[Standing]", everything: bool) -> "tuple[list[Standing], int]":

@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crowdbench.cli.naming import runs_option
 from crowdbench.cli.saying import say
 
 if TYPE_CHECKING:
-    from crowdbench.run_directory import Oddity
+    from crowdbench.run_directory import Oddity, Run
     from crowdbench.tables import Table
 
 STYLES = ("text", "markdown", "csv", "json", "latex", "html")
 
 
 @click.command()
-@click.argument("runs", type=click.Path(path_type=Path), required=False)
+@click.argument("names", nargs=-1, metavar="[RUNS]...")
+@runs_option
 @click.option("--published", is_flag=True, help="Show published figures too, each with its source.")
 @click.option(
     "--method", multiple=True, metavar="PATTERN", help="Only methods of this name, as in 'i2rnet-*'."
@@ -41,7 +43,8 @@ STYLES = ("text", "markdown", "csv", "json", "latex", "html")
 @click.option("--format", "style", type=click.Choice(STYLES), default="text", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def leaderboard(
-    runs: Path | None,
+    names: tuple[str, ...],
+    runs: Path,
     published: bool,
     method: tuple[str, ...],
     dataset: tuple[str, ...],
@@ -56,27 +59,20 @@ def leaderboard(
     style: str,
     as_json: bool,
 ) -> None:
-    """Show the finished runs under RUNS (default: runs) as tables.
+    """Show finished runs as tables: all of them, or RUNS.
 
+    RUNS are a folder of runs, or runs by folder, id, job, method/dataset or method.
     Only what may be compared shares a table; statistics are in percent. Patterns are a shell's; options that
     take them may be given several times. Directories that are no runs are named on standard error.
     """
     from crowdbench import crowd_levels
     from crowdbench.deltas import Claims
-    from crowdbench.errors import MissingDataError
     from crowdbench.leaderboard import board
     from crowdbench.published import all_published
-    from crowdbench.run_directory import scan_runs
     from crowdbench.selection import Selection
 
     style = "json" if as_json else style
-    root = Path("runs") if runs is None else runs
-    if not root.is_dir() and not (published and runs is None):
-        raise MissingDataError(
-            f"{root}: no such folder. `crowdbench run` makes it; or name the folder of your runs."
-        )
-    found, oddities = scan_runs(root) if root.is_dir() else ([], [])
-    _report(oddities)
+    found = _found(names, runs, needed=not published)
     selection = Selection(method, dataset, split, boxes, complete)
     chosen = [run for run in found if selection.takes(run)]
     claims = Claims.read(detectors, all_published()) if detectors else Claims()
@@ -86,9 +82,35 @@ def leaderboard(
         tables = crowd_levels.by_crowding(tables, chosen)
     tables = _sorted(tables, sort)
     if not tables and style in ("text", "markdown"):
-        say(_nothing(root, len(found), len(chosen)))
+        say(_nothing(names[0] if len(names) == 1 else str(runs), len(found), len(chosen)))
     else:
         click.echo(_formatted(tables, style))  # each format has escapes of its own
+
+
+def _found(names: tuple[str, ...], root: Path, *, needed: bool) -> "list[Run]":
+    """The runs that were named; those of a whole folder of runs in any state."""
+    from crowdbench.engine.run_finder import runs_of
+    from crowdbench.errors import MissingDataError
+    from crowdbench.run_directory import scan_runs
+
+    if not names and not root.is_dir():
+        if needed:
+            raise MissingDataError(
+                f"{root}: no such folder. `crowdbench run` makes it; or name the folder of your runs."
+            )
+        return []
+    found: dict[Path, Run] = {}
+    for name in names or (root,):
+        folder = Path(name)
+        # A folder of all runs: what is no run there is told.
+        if folder.is_dir() and not any(folder.glob("run.json")) and not any(folder.glob("*/run.json")):
+            inside, oddities = scan_runs(folder)
+            if inside or not any(folder.glob("*/*/run.json")):
+                _report(oddities)
+                found |= {run.directory.resolve(): run for run in inside}
+                continue
+        found |= {run.directory.resolve(): run for run in runs_of([name], root)}
+    return list(found.values())
 
 
 def _report(oddities: "Sequence[Oddity]") -> None:
@@ -111,7 +133,7 @@ def _sorted(tables: "list[Table]", name: str | None) -> "list[Table]":
     return [sorted_by(table, known[name.casefold()]) for table in tables]
 
 
-def _nothing(root: Path, found: int, chosen: int) -> str:
+def _nothing(root: str, found: int, chosen: int) -> str:
     if found > chosen:
         return f"None of the {found} runs under {root} is finished and meets the conditions."
     return f"No finished run under {root} ({found} unfinished)."

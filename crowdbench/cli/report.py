@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
+from crowdbench.cli.naming import runs_option
 from crowdbench.cli.saying import say
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("names", nargs=-1, required=True, metavar="RUN...")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -17,6 +18,7 @@ from crowdbench.cli.saying import say
     help="The page.",
 )
 @click.option("--force", is_flag=True, help="Replace a file that crowdbench did not write, too.")
+@runs_option
 @click.option(
     "--pictures",
     type=click.IntRange(0, 500),
@@ -32,7 +34,8 @@ from crowdbench.cli.saying import say
     help="The annotation file that the runs were scored against, if it is not the split's own.",
 )
 def report(
-    runs: tuple[Path, ...],
+    names: tuple[str, ...],
+    runs: Path,
     out: Path,
     force: bool,
     pictures: int,
@@ -42,18 +45,18 @@ def report(
 ) -> None:
     """Write one HTML page about the runs RUN, side by side on the same images.
 
-    RUN is the folder of a run, or one that holds runs.
+    RUN is a run, by folder, id, job, method/dataset or method, or a folder that holds runs.
     """
     import shlex
     import sys
 
+    from crowdbench.engine.run_finder import runs_of
     from crowdbench.reopening import reopened
     from crowdbench.report import is_page, report_data, report_html
-    from crowdbench.report.finding import runs_at
     from crowdbench.system.outputs import output_file
 
     target = output_file(out, is_own=is_page, force=force)
-    found = runs_at(runs)
+    found = runs_of(names, runs)
     dataset = reopened(found[0].record.protocol, root, annotations)
     data = report_data(
         found,

@@ -139,8 +139,8 @@ def test_of_runs_on_other_images_it_is_said(
     ("arguments", "says"),
     [
         pytest.param([], "Missing argument", id="nothing"),
-        pytest.param(["nowhere"], "no such run or file", id="no such run"),
-        pytest.param(["{folder}"], "run.json", id="no run"),
+        pytest.param(["nowhere"], "no such folder or file", id="no such run"),
+        pytest.param(["{folder}"], "no run here", id="no run"),
         pytest.param(["{file}"], "--dataset NAME", id="a file of no dataset"),
         pytest.param(["{file}", "--dataset", "crowdpse"], "Did you mean 'crowdpose'", id="unknown dataset"),
         pytest.param(["{run}", "--dataset", "coco"], "is a run on crowdpose val", id="another dataset"),
@@ -161,7 +161,7 @@ def test_what_cannot_be_analysed_ends_with_exit_status_2(
     metrics = reference / "metrics"
     (tmp_path / "broken.json").write_bytes((metrics / "crowd_small_preds.json").read_bytes()[:999])
     places = {
-        "folder": tmp_path / "runs",
+        "folder": tmp_path,
         "file": metrics / "crowd_small_preds.json",
         "run": run.directory,
         "edges": metrics / "crowdpose_edges_gt.json",

@@ -238,8 +238,8 @@ def test_few_images_are_said_to_be_few_and_a_handful_allow_nothing(bench: Bench,
 
 def test_what_is_not_there_is_named(bench: Bench, crowdbench: Command, tmp_path: Path) -> None:
     for given, message in (
-        ("nobody", "no such folder or file, and under runs no run of that method or id"),
-        (tmp_path, "no run lies in this folder"),
+        ("nobody", "no such folder or file, and under runs no run of that id, job or method"),
+        (tmp_path, "no run here"),
         ("runs", r"runs could be meant. Name one:"),
         ("*", "no such folder or file"),
     ):

@@ -8,10 +8,10 @@ import pytest
 import report_runs
 
 from crowdbench import load_dataset
+from crowdbench.engine.run_finder import runs_of
 from crowdbench.errors import InputError, MissingDataError
 from crowdbench.report import report_data
 from crowdbench.report.data import PageData
-from crowdbench.report.finding import runs_at
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_folders_stand_for_the_finished_runs_in_them(root: Path, tmp_path: Path)
     (half / "run.json").write_text("{")
     places = [done.directory, done.directory.parent, tmp_path / "runs" / "crowdpose-test", tmp_path / "runs"]
     for place in places:
-        assert [run.record.method for run in runs_at([place])] == ["done"]
-    assert len(runs_at(places)) == 1
+        assert [run.record.method for run in runs_of([place])] == ["done"]
+    assert len(runs_of(places)) == 1
     with pytest.raises(MissingDataError, match="no run here"):
-        runs_at([root])
+        runs_of([root])
