@@ -9,7 +9,19 @@ WORKERS ?= 2
 MINUTES ?= 10
 SEED ?= 1
 
-.PHONY: run test test-fast fuzz bench lint format xtcocotools clean
+# Every dependency at its lower bound, on the oldest Python, and one test file or more for each of them.
+LOWEST_PYTHON ?= python3.11
+LOWEST := .venv-lowest
+LOWEST_TESTS := \
+	tests/crowdbench/cli/test_main.py tests/crowdbench/cli/test_leaderboard_command.py \
+	tests/crowdbench/cli/test_listing.py tests/crowdbench/cli/test_report.py \
+	tests/crowdbench/test_lower_bounds.py tests/crowdbench/test_checkpoints.py tests/crowdbench/test_figures.py \
+	tests/crowdbench/test_suites.py tests/crowdbench/test_table_formats.py \
+	tests/crowdbench/predicting/test_pictures.py tests/crowdbench/training/test_metrics.py \
+	tests/crowdbench/weights/test_download.py tests/methods/i2rnet/test_tiny.py tests/methods/wrappers \
+	tests/slurm/test_options.py
+
+.PHONY: run test test-fast test-lowest fuzz bench lint format xtcocotools clean
 
 run: $(READY)  ## a trained network on the built-in data: run, score, table
 	$(BIN)/crowdbench run i2rnet-tiny synthcrowd
