@@ -626,7 +626,13 @@ def _score(run: Run, dataset: Dataset, samples: Sequence[Sample]) -> "Scores":
     from crowdbench.scoring import score_files
 
     partial = None if run.record.protocol.complete else [sample.image_id for sample in samples]
-    scores = score_files(run.predictions_file, dataset.annotation_file, dataset.protocol, image_ids=partial)
+    scores = score_files(
+        run.predictions_file,
+        dataset.annotation_file,
+        dataset.protocol,
+        image_ids=partial,
+        in_protocols_order=True,
+    )
     protocol = run.record.protocol
     scores = dataclasses.replace(
         scores, split=f"{protocol.dataset} {protocol.split}", extent=run.record.extent

@@ -82,4 +82,6 @@ def problem_of(run: Run, dataset: Dataset | None = None) -> Problem:
     images = None
     if not protocol.complete:
         images = [dataset[index].image_id for index in range(protocol.images)]
-    return read_problem(predictions, dataset.annotation_file, dataset.protocol, images)
+    return read_problem(
+        predictions, dataset.annotation_file, dataset.protocol, images, in_protocols_order=True
+    )

@@ -52,7 +52,11 @@ def scored_anew(run: Run, wanted: Record, dataset: Dataset) -> Run:
         count = wanted.protocol.images
         partial = None if wanted.protocol.complete else [dataset[at].image_id for at in range(count)]
         scores = score_files(
-            run.own_predictions(), dataset.annotation_file, dataset.protocol, image_ids=partial
+            run.own_predictions(),
+            dataset.annotation_file,
+            dataset.protocol,
+            image_ids=partial,
+            in_protocols_order=True,
         )
         said_before = _of_scores(run)
         run.write_scores(scores)

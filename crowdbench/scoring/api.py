@@ -84,6 +84,7 @@ def score_files(
     cross_check: str | None = None,
     image_ids: Collection[int] | None = None,
     predicted: KeypointSet | None = None,
+    in_protocols_order: bool = False,
 ) -> Scores:
     """Score predictions against a ground-truth file by the rules of a protocol.
 
@@ -95,6 +96,8 @@ def score_files(
         cross_check: a second engine, which must agree to 1e-9.
         image_ids: restricts the ground truth to these images, for partial runs.
         predicted: the keypoints that the predictions have, where these are more than are scored.
+        in_protocols_order: the predictions are crowdbench's own, whatever the annotation file's order of
+            keypoints is.
 
     Raises:
         See `score`.
@@ -104,7 +107,9 @@ def score_files(
     version = first.version()  # engines that are missing say so before the work begins
     second_version = second.version() if second else ""
     with _without_collecting():
-        problem = read_problem(predictions, annotations, protocol, image_ids, predicted)
+        problem = read_problem(
+            predictions, annotations, protocol, image_ids, predicted, in_protocols_order=in_protocols_order
+        )
         found = first.statistics(problem)
     official = _rounded(found, protocol)
     check = None

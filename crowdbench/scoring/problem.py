@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from crowdbench.scoring.annotations import GroundTruth, Images, Persons, read_annotations
 from crowdbench.scoring.columns import Rows, of_keypoints
+from crowdbench.scoring.keypoint_order import put_in_order
 from crowdbench.scoring.locating import located
 from crowdbench.scoring.plausible_predictions import implausible_predictions
 from crowdbench.scoring.predictions import Predictions, read_predictions
@@ -69,6 +70,8 @@ def read_problem(
     protocol: ScoringProtocol,
     image_ids: Collection[int | str] | None = None,
     predicted: KeypointSet | None = None,
+    *,
+    in_protocols_order: bool = False,
 ) -> Problem:
     """Read, check and join both sides.
 
@@ -77,6 +80,8 @@ def read_problem(
         protocol: the rules.
         image_ids: restricts the ground truth to these images.
         predicted: the keypoints that the predictions have, where these are more than are scored.
+        in_protocols_order: the predictions are crowdbench's own, with their keypoints in the protocol's order
+            whatever the annotation file's is.
 
     Raises:
         MissingDataError, AnnotationError, PredictionError: see `read_annotations` and `read_predictions`.
@@ -95,12 +100,24 @@ def read_problem(
     warnings = [*truth.warnings, *found.warnings]
     if not inside.all():
         warnings.append(f"{(~inside).sum()} predictions are of images outside the chosen ones; left out")
+    person_images = np.array([numbers[image_id] for image_id in truth.persons.image_ids], dtype=np.int64)
+    keypoints = list(compress(found.keypoints, inside))
+    as_annotated = predicted is None and protocol.labelled is None
+    if truth.order is not None and keypoints and as_annotated and not in_protocols_order:
+        keypoints, said = put_in_order(
+            keypoints,
+            images[inside].tolist(),
+            truth.persons.keypoints,
+            person_images.tolist(),
+            truth.order,
+        )
+        warnings.append(said)
     problem = Problem(
         protocol,
         truth.images,
         truth.persons,
-        np.array([numbers[image_id] for image_id in truth.persons.image_ids], dtype=np.int64),
-        list(compress(found.keypoints, inside)),
+        person_images,
+        keypoints,
         found.scores[inside],
         None if found.boxes is None else list(compress(found.boxes, inside)),
         images[inside],

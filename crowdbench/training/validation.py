@@ -81,7 +81,9 @@ def validate(
     merged = [result for share in shares for result in msgspec.json.decode(share, type=list[msgspec.Raw])]
     write_whole(file, gzipped(msgspec.json.encode(merged)))
     partial = None if count == len(dataset) else [sample.image_id for sample in samples]
-    return score_files(file, dataset.annotation_file, dataset.protocol, image_ids=partial).values
+    return score_files(
+        file, dataset.annotation_file, dataset.protocol, image_ids=partial, in_protocols_order=True
+    ).values
 
 
 def _fresh(method: NetworkMethod, network: "nn.Module", weights: "Mapping[str, Tensor]") -> "nn.Module":
