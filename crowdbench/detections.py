@@ -69,7 +69,7 @@ class Detections:
         path: Path,
         images: Collection[int],
         *,
-        category_id: int = PERSON,
+        category_id: int | None = PERSON,
         sizes: Sizes | None = None,
         with_persons: Collection[int] = (),
     ) -> Self:
@@ -81,7 +81,7 @@ class Detections:
         Args:
             path: a list of ``{image_id, category_id, bbox [x, y, w, h], score}``.
             images: the ids of the split.
-            category_id: of persons.
+            category_id: of persons; None where no annotation file tells: the file's only one, or 1.
             sizes: width and height of the images in pixels, by id, as far as they are known: what boxes are
                 held against.
             with_persons: the ids of the images with annotated persons, as far as they are known.
@@ -92,6 +92,9 @@ class Detections:
                 certainly not x, y, width, height in pixels. Names every fault.
         """
         entries = _entries(read_bytes(path, "a detector's boxes"), path)
+        if category_id is None:
+            given = {entry.category_id for entry in entries}
+            category_id = given.pop() if len(given) == 1 else PERSON
         found: dict[int, list[tuple[int, DetectionEntry]]] = {}
         strangers = 0
         for position, entry in enumerate(entries):

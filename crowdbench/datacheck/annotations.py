@@ -101,7 +101,7 @@ def _annotation(file: str, entry: Entry, listed: set[int | str], sizes: Sizes) -
         yield Finding("warning", "string", file, where, "keypoints are strings", "they are read as numbers")
     values = [number for value in keypoints if (number := number_in(value)) is not None]
     size = sizes.get(image) if is_id(image) else None  # type: ignore[arg-type]  # it is a number
-    if size is not None and all(map(is_number, size)) and len(values) == len(keypoints):
+    if size is not None and all(map(is_number, (*size, *values))) and len(values) == len(keypoints):
         yield from _outside(file, where, values, size)
 
 

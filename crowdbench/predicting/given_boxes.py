@@ -15,10 +15,14 @@ import numpy as np
 
 from crowdbench.annotation_file import ImageEntry
 from crowdbench.boxes import GroundTruthBoxes
+from crowdbench.coco.foreign import explained
+from crowdbench.coco.plausible_boxes import implausible_boxes
+from crowdbench.coco.values import LARGEST_PX
 from crowdbench.dataset import Dataset, dataset_class
 from crowdbench.detections import PERSON, Detections
 from crowdbench.errors import AnnotationError, DataError, ImageError, MissingDataError, SettingsError
 from crowdbench.geometry import clean_boxes
+from crowdbench.system.image_header import size_in_header
 from crowdbench.system.reading import decode_json, read_bytes
 from crowdbench.types import Instance
 
@@ -102,6 +106,8 @@ class NamedBoxes(GivenBoxes):
         for name, of_name in boxes.items():
             _check_boxes(of_name, f"{path}: {name!r}")
         self.names = Names(path, boxes, paths)
+        found = self.names.found()
+        _require_plausible(path, [(size_in_header(picture), of) for picture, of in found.items()])
 
     def of(self, asked: Asked) -> Given:
         """The boxes by the picture's name; of a video, the same for all of its frames."""
@@ -137,7 +143,9 @@ class AnnotatedBoxes(GivenBoxes):
 
     def __init__(self, path: Path, content: "_Annotations", paths: Sequence[Path], keypoints: int) -> None:
         self.keypoints = keypoints
-        persons = {c.id for c in content.categories if c.name == "person"} or {PERSON}
+        listed = {c.id for c in content.categories}
+        named = {c.id for c in content.categories if c.name.strip().casefold() == "person"}
+        persons = listed if len(listed) == 1 else named or {PERSON}
         self.boxes: dict[int, Boxes] = defaultdict(list)
         for entry in content.annotations:
             unlabelled = entry.keypoints is not None and not any(entry.keypoints)
@@ -146,6 +154,8 @@ class AnnotatedBoxes(GivenBoxes):
         for image_id, boxes in self.boxes.items():
             _check_boxes(boxes, f"{path}: image {image_id}")
         self.names = Names(path, {image.file_name: image for image in content.images}, paths)
+        sized = [((image.width, image.height), self.boxes.get(image.id, [])) for image in content.images]
+        _require_plausible(path, sized)
 
     def of(self, asked: Asked) -> Given:
         """The boxes of the annotated image of this name."""
@@ -165,7 +175,12 @@ class DetectedBoxes(GivenBoxes):
         self.path = path
         self.ids = ids
         self.keypoints = keypoints
-        self.detections = Detections.read(path, set(ids.values())).at_least(least_score)
+        found = {image_id: size_in_header(picture) for picture, image_id in ids.items()}
+        sizes = {image_id: size for image_id, size in found.items() if size is not None}
+        detections = Detections.read(path, set(ids.values()), category_id=None, sizes=sizes)
+        self.detections = detections.at_least(least_score)
+        for warning in detections.warnings:
+            log.warning("%s", warning)
 
     def of(self, asked: Asked) -> Given:
         """The persons that were detected in the image of this id."""
@@ -392,6 +407,9 @@ def _converted(content: Any, kind: type[T], path: Path) -> T:
 
 def _annotated(path: Path, content: Any, cls: type[Dataset], paths: Sequence[Path]) -> GivenBoxes:
     """As the dataset reads them, so that a run's poses come out; else their boxes."""
+    foreign = None if "annotations" in content else explained(content)
+    if foreign is not None:
+        raise DataError(f"{path}: {foreign}")
     annotations = _converted(content, _Annotations, path)
     for split in (cls.default_split, *cls.splits):
         try:
@@ -423,6 +441,23 @@ def _check_boxes(boxes: Boxes, where: str) -> None:
     for box in boxes:
         if not np.isfinite(box).all() or box[2] < 0 or box[3] < 0:
             raise DataError(f"{where}: a box is not finite, or its size is negative: {list(box)}.")
+        if np.abs(box).max() > LARGEST_PX:
+            raise DataError(f"{where}: a box is larger than any picture: {list(box)}.")
+
+
+def _require_plausible(path: Path, boxes: Sequence[tuple[tuple[int, int] | None, Boxes]]) -> None:
+    """Refuse boxes that certainly are not x, y, width, height in pixels, and say what they hardly are.
+
+    Args:
+        path: of the boxes.
+        boxes: by picture, with its width and height; None where they are not known.
+    """
+    rows = [(*box, *size) for size, of_picture in boxes if size is not None for box in of_picture]
+    numbers = np.array(rows, dtype=np.float64).reshape(-1, 6)
+    for finding in implausible_boxes(numbers[:, :4], numbers[:, 4], numbers[:, 5]):
+        if finding.severity == "error":
+            raise DataError(f"{path}: {finding.what}.\n{finding.remedy}")
+        log.warning("%s: %s", path.name, finding.sentence)
 
 
 def _check_size(asked: Asked, width: int, height: int, file: Path) -> None:
