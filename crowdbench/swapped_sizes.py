@@ -58,8 +58,8 @@ class SizesByImage:
         if not swapped:
             return None
         return (
-            f"width and height of {len(swapped)} images are swapped (the first: image {swapped[0].id}); "
-            "read the other way round"
+            f"width and height are swapped in {len(swapped)} of the images (the first: image {swapped[0].id})"
+            "; read the other way round"
         )
 
     def _is_swapped(self, index: int) -> bool:

@@ -71,7 +71,8 @@ def refusal(
     if len(told) > _KINDS:
         lines.append(f"- and faults of {len(told) - _KINDS} more kinds")
     listing = "\n".join(lines)
-    return error(f"{path}: faults of {len(told)} kinds:\n{listing}\n`crowdbench data check` lists every one.")
+    every = "\n`crowdbench data check` lists every one." if error is AnnotationError else ""
+    return error(f"{path}: faults of {len(told)} kinds:\n{listing}{every}")
 
 
 def _told(faults: list[Fault]) -> tuple[str, str]:

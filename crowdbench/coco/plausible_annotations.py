@@ -106,12 +106,17 @@ def _persons(file: CocoFile) -> _Persons | None:
         return None
     entries = [entry for entry, is_known in zip(file.entries, known.tolist(), strict=True) if is_known]
     at, keypoints = at[known], file.keypoints[known]
+    boxes = np.array([entry.bbox for entry in entries], dtype=np.float64)
     swapped = fit_only_swapped(sizes, extents(keypoints, at, len(sizes)))
+    reach = np.zeros_like(sizes)
+    np.maximum.at(reach, at, boxes[:, :2] + boxes[:, 2:])
+    # Where boxes say the contrary, x and y of the keypoints may be exchanged, and the size is right.
+    swapped &= ~fit_only_swapped(sizes[:, ::-1], reach)
     sizes[swapped] = sizes[swapped][:, ::-1]
     return _Persons(
         at,
         sizes[at],
-        np.array([entry.bbox for entry in entries], dtype=np.float64),
+        boxes,
         keypoints,
         keypoints[:, :, 2] > 0,
         np.array([entry.area for entry in entries], dtype=np.float64),

@@ -245,7 +245,7 @@ def _whole(
     if strings:
         said.append(f"the keypoints of {strings} persons are strings; read as numbers")
     if others:
-        said.append(f"{others} annotations are of other categories than the person; left out")
+        said.append(f"annotations of other categories than the person left out: {others}")
     if category.order is not None:
         said.append(
             f"the file names its {len(category.order)} keypoints in another order than "

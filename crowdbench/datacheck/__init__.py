@@ -1,5 +1,6 @@
 """Is what lies on disk what the benchmark expects?"""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from crowdbench.boxes import NoBoxes
@@ -72,9 +73,12 @@ def check_split(
     # The check names every fault; what cannot be meant although nothing is wrong, the loader refuses.
     if refusal is not None and not explained:
         yield Finding("error", "unusable", file, "", *_without_place(refusal, file))
-    for sentence in loaded.warnings if loaded else ():
-        what = sentence.removeprefix(f"{place.annotations.name}: ")
-        yield Finding("warning", "implausible", file, "", what)
+    if loaded is not None:
+        name = f"{place.annotations.name}: "
+        for sentence in loaded.corrections:
+            yield Finding("warning", "corrected", file, "", sentence.removeprefix(name))
+        for sentence in loaded.warnings:
+            yield Finding("warning", "implausible", file, "", sentence.removeprefix(name))
     if with_images:
         files = image_files(raw, place)
         yield from check_images(look_at_all(files, progress), sizes or {}, shared or {})
@@ -104,10 +108,15 @@ def check_together(places: Sequence[SplitOnDisk]) -> Iterator[Finding]:
 
 def _open(place: SplitOnDisk) -> tuple[CocoFormatDataset | None, DataError | None]:
     """The dataset, or what the loader says against it."""
+    logger = logging.getLogger("crowdbench")
+    before = logger.level
+    logger.setLevel(logging.ERROR)  # what is said while it is opened is said as findings
     try:
         return place.dataset.open(place.split, place.root, NoBoxes(), place.annotations), None
     except DataError as error:
         return None, error
+    finally:
+        logger.setLevel(before)
 
 
 def digests(place: SplitOnDisk, progress: Progress = lambda _: None) -> dict[str, str]:

@@ -111,7 +111,7 @@ def test_the_image_tells_which_way_round_its_size_is_where_labels_do_not(tmp_pat
     dataset = crowdpose(tmp_path, swap)
     assert [sample.read().shape for sample in dataset] == [(40, 60, 3)] * 3
     (said,) = dataset.corrections
-    assert "width and height of 3 images are swapped (the first: image 1)" in said
+    assert "width and height are swapped in 3 of the images (the first: image 1)" in said
 
 
 def test_each_image_of_a_partly_swapped_file_is_read_its_own_way_round(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_each_image_of_a_partly_swapped_file_is_read_its_own_way_round(tmp_path:
 
     dataset = crowdpose(tmp_path, partly)
     assert [sample.read().shape for sample in dataset] == [(40, 60, 3)] * 3
-    assert "of 2 images" in dataset.corrections[0]
+    assert "in 2 of the images" in dataset.corrections[0]
 
 
 def test_an_image_of_another_size_is_an_error_when_it_is_read(tmp_path: Path) -> None:

@@ -337,7 +337,7 @@ def test_sizes_are_read_the_right_way_round_image_by_image(tmp_path: Path) -> No
 
     result = check(damaged(tmp_path, mixed))
     assert result.exit_code == 0, result.output
-    swapped = [line for line in result.output.splitlines() if "swapped" in line]
+    swapped = [line for line in result.output.splitlines() if "height swapped" in line]
     assert [re.search(r"image (\d)", line).group(1) for line in swapped] == ["2", "3"]  # type: ignore[union-attr]
     assert "outside" not in result.output
 
