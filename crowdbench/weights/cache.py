@@ -19,7 +19,7 @@ from crowdbench.files import write_whole
 from crowdbench.hashing import file_digest
 from crowdbench.system.cache import cache_folder
 from crowdbench.system.reading import read_json
-from crowdbench.weights.forms import form_of
+from crowdbench.weights.forms import refuse_others
 from crowdbench.weights.table import WeightsEntry
 from crowdbench.weights.whole import require_whole
 
@@ -135,7 +135,7 @@ def verify(wanted: Wanted, file: Path, *, url: str | None, renewed: bool = False
         MissingDataError: it cannot be read, or its lock cannot be written.
     """
     try:
-        form_of(file)
+        refuse_others(file)
     except WeightsError as error:
         raise WeightsError(f"{error}\nThis should be {wanted.name}. {_get_again(wanted)}") from error
     size, digest = _measure(file)

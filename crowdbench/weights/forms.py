@@ -84,6 +84,19 @@ def form_of(path: Path) -> Form:
     return form
 
 
+def refuse_others(path: Path) -> None:
+    """Refuse what does not begin as any file of weights does: a web page saved in its place, an archive.
+
+    Raises:
+        MissingDataError: as `open_regular`.
+        WeightsError: says what it is, and what to do.
+    """
+    with open_regular(path) as file:
+        start = file.read(_START)
+    if form_of_start(start) is None:
+        raise WeightsError(f"{path}: {not_weights(start)}")
+
+
 def form_of_start(start: bytes) -> Form | None:
     """What a file seems to be whose beginning is all that is known; None for what is not weights.
 

@@ -1,81 +1,18 @@
 """Servers that trickle, never end, or answer with what is not HTTP: one sentence each, within the limits."""
 
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from weights_server import Served, Server, weights_like
+from talking_servers import BODY, CHUNK, CHUNKED, OK, endless, said, talking, trickled
+from weights_server import Served, Server
 
 from crowdbench.weights.answers import Limits
 from crowdbench.weights.download import TransferError, download
 
-BODY = weights_like(100_000)
 LIMITS = Limits(
     connect_s=5.0, silence_s=5.0, head_s=0.5, window_s=0.5, largest=1 << 20, largest_unannounced=1 << 19
 )
-Talk = Callable[[socket.socket], None]
-
-
-@contextmanager
-def talking(talk: Talk) -> Iterator[str]:
-    """A server that says the same to everybody; its URL."""
-    over = threading.Event()
-
-    def answer(connection: socket.socket) -> None:
-        with connection:
-            try:
-                connection.recv(65536)
-                talk(connection)
-                over.wait(10)
-            except OSError:
-                return  # the client hung up
-
-    def serve(listener: socket.socket) -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=answer, args=(connection,), daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=serve, args=(listener,), daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}/w.pth"
-        finally:
-            over.set()
-
-
-def said(head: str, body: bytes = b"") -> Talk:
-    return lambda connection: connection.sendall(b"HTTP/1.1 " + head.encode() + b"\r\n\r\n" + body)
-
-
-def trickled(head: bytes, rest: bytes) -> Talk:
-    def talk(connection: socket.socket) -> None:
-        connection.sendall(head)
-        for byte in rest:
-            connection.sendall(bytes([byte]))
-            time.sleep(0.02)
-
-    return talk
-
-
-def endless(head: bytes, piece: bytes) -> Talk:
-    def talk(connection: socket.socket) -> None:
-        connection.sendall(head)
-        while True:
-            connection.sendall(piece)
-
-    return talk
-
-
-OK = b"HTTP/1.1 200 OK\r\n"
-CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-CHUNK = b"8000\r\n" + BODY[:0x8000] + b"\r\n"
 TALKS = {
     "headers that trickle": (trickled(OK, b"X: y\r\n" * 999), "did not begin to answer within 0.5 s"),
     "silence": (lambda connection: None, "did not begin to answer within 0.5 s"),
