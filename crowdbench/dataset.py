@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 from crowdbench import plugins
 from crowdbench.api.extent import Extent, SplitFacts, extent_of
+from crowdbench.api.server_file import ServerFile
 from crowdbench.boxes import BoxSource, GroundTruthBoxes, box_source
 from crowdbench.errors import PluginError, SettingsError, UnknownNameError
 from crowdbench.hashing import file_digest
@@ -23,6 +24,7 @@ class Dataset(ABC):
 
     Attributes:
         name: the dataset's name on the command line.
+        server_files: what the dataset's evaluation servers take, by the names of ``crowdbench export --for``.
         split: the opened split.
         keypoints: the keypoints it labels.
         protocol: how it is scored.
@@ -37,6 +39,7 @@ class Dataset(ABC):
     name: ClassVar[str]
     splits: ClassVar[tuple[str, ...]]
     default_split: ClassVar[str]
+    server_files: ClassVar[Mapping[str, ServerFile]] = {}
 
     split: str
     keypoints: KeypointSet

@@ -1,5 +1,6 @@
 """COCO keypoints (Lin et al., ECCV 2014), 17 keypoints."""
 
+from crowdbench.api.server_file import ServerFile
 from crowdbench.coco_format import CocoFormatDataset, PublishedCounts
 from crowdbench_datasets.keypoint_sets import COCO_17
 from crowdbench_datasets.protocols import coco_protocol
@@ -21,6 +22,13 @@ class COCO(CocoFormatDataset):
     # test-dev2017 is a part of the images of test2017.
     image_folders = ("images/{split}", "{split}", "images/test2017", "test2017", "images")
     unannotated_splits = frozenset({"test-dev2017"})
+    server_files = {  # noqa: RUF012  (declared a ClassVar by the base)
+        "coco-server": ServerFile(
+            images={"test-dev2017": 20288, "val2017": 5000},
+            name="person_keypoints_{split}_{algorithm}_results",
+            source="cocodataset.org, pages format-results and upload",
+        )
+    }
     published = {  # noqa: RUF012  (declared a ClassVar by the base)
         "train2017": PublishedCounts(118287, None, "cocodataset.org"),
         "val2017": PublishedCounts(5000, None, "cocodataset.org"),

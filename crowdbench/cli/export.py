@@ -1,0 +1,49 @@
+"""``crowdbench export RUN --for SERVER``."""
+
+from pathlib import Path
+
+import click
+
+from crowdbench.cli.naming import runs_option
+from crowdbench.cli.saying import say
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option("--for", "server", required=True, metavar="SERVER", help="As in coco-server.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Where the archive goes. Default: this folder.",
+)
+@click.option("--name", "algorithm", help="Of the algorithm, in the file's name. Default: the method's.")
+@click.option("--force", is_flag=True, help="Replace a file that crowdbench did not write, too.")
+@runs_option
+def export(name: str, server: str, out: Path, algorithm: str | None, force: bool, runs: Path) -> None:
+    """Pack a finished run as the evaluation server of its dataset takes it.
+
+    RUN is a run, by folder, id, job, method/dataset or method. It has to be whole, and on a split that the
+    server scores. Nothing is sent.
+    """
+    from crowdbench.engine.run_finder import run_of
+    from crowdbench.engine.server_export import archive_for, is_archive
+    from crowdbench.system.outputs import output_file
+
+    run = run_of(name, runs)
+    found = archive_for(run, server, algorithm)
+    target = out / found.name
+    output_file(target, is_own=is_archive, force=force).write(found.data)
+    say(f"{target}: {found.predictions} predictions, {len(found.data) / 1e6:.1f} MB")
+    if found.left_out:
+        say(
+            f"note: {found.left_out} predictions are left out: the server looks at the best "
+            f"{found.form.per_image} of an image",
+            err=True,
+        )
+    say(
+        f"note: coordinates are rounded to {found.form.decimals} decimals, and confidences of keypoints, "
+        f"which the server does not use, are {found.form.confidence}",
+        err=True,
+    )
