@@ -1,5 +1,7 @@
 """Why a run that looks as if it had been done is computed anew: in what it differs from one that is there."""
 
+import msgspec
+
 from crowdbench.errors import DataError
 from crowdbench.record import Record
 from crowdbench.run_directory import Run
@@ -41,8 +43,9 @@ def said_of_earlier(run: Run) -> str | None:
 def _asked_alike(one: Record, other: Record) -> bool:
     def words(record: Record) -> tuple[object, ...]:
         protocol = record.protocol
+        settings = msgspec.json.decode(msgspec.json.encode(record.settings))  # JSON has no tuples
         return (
-            *(record.settings, record.precision, record.compiled, record.batch_size, record.seed),
+            *(settings, record.precision, record.compiled, record.batch_size, record.seed),
             *(record.device.split(":")[0], record.weights.source),
             *(protocol.images, protocol.boxes.split(":")[0]),
         )
