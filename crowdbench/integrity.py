@@ -1,6 +1,7 @@
 """Whether what lies in a run's directory is what the run wrote; asked of thousands of runs at a time."""
 
 import os
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -41,6 +42,19 @@ def doubt_about(run: Run) -> str | None:
     if edited and _differ(record.scores, run.directory / "scores.json"):
         return f"{run.directory}: run.json and scores.json have different scores; one of them was edited."
     return None
+
+
+def believed(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
+    """Runs about which there is no doubt, and the doubts about the others."""
+    kept, doubts = [], []
+    for run in runs:
+        is_scored = run.record.state == "done" and run.record.scores
+        doubt = doubt_about(run) if is_scored else None
+        if doubt is None:
+            kept.append(run)
+        else:
+            doubts.append(f"left out: {doubt}")
+    return kept, doubts
 
 
 def _differ(scores: dict[str, float] | None, path: Path) -> bool:

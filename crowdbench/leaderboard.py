@@ -15,7 +15,7 @@ from crowdbench.deltas import (
 )
 from crowdbench.entries import COLUMNS, ONLY_WITH_PUBLISHED, entry_of_figure, entry_of_run
 from crowdbench.errors import PluginError
-from crowdbench.integrity import doubt_about
+from crowdbench.integrity import believed
 from crowdbench.published import PublishedResult, all_published
 from crowdbench.record import Protocol
 from crowdbench.run_directory import Run
@@ -82,13 +82,12 @@ def board(
         intervals: compute intervals of AP that are not stored.
         complexity: count parameters and operations that are not stored.
     """
+    runs, doubts = believed(runs)
+    for doubt in doubts:
+        log.warning("%s", plain(doubt))
     groups: dict[tuple[object, ...], _Group] = {}
     for run in runs:
         if run.record.state == "done" and run.record.scores:
-            doubt = doubt_about(run)
-            if doubt is not None:
-                log.warning("left out: %s", plain(doubt))
-                continue
             protocol = run.record.protocol
             extent = extent_of_run(run.record)
             group = groups.setdefault(comparable(protocol), _Group(protocol, extent))

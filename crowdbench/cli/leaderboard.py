@@ -67,14 +67,18 @@ def leaderboard(
     """
     from crowdbench import crowd_levels
     from crowdbench.deltas import Claims
+    from crowdbench.integrity import believed
     from crowdbench.leaderboard import board
     from crowdbench.published import all_published
     from crowdbench.selection import Selection
+    from crowdbench.system.text import plain
 
     style = "json" if as_json else style
     found = _found(names, runs, needed=not published)
     selection = Selection(method, dataset, split, boxes, complete)
-    chosen = [run for run in found if selection.takes(run)]
+    chosen, doubts = believed(run for run in found if selection.takes(run))
+    for doubt in doubts:
+        say(plain(doubt), err=True)
     claims = Claims.read(detectors, all_published()) if detectors else Claims()
     figures = [row for row in all_published() if selection.takes_figure(row)] if published else []
     tables = board(chosen, figures, claims=claims, intervals=intervals, complexity=complexity)
@@ -82,7 +86,8 @@ def leaderboard(
         tables = crowd_levels.by_crowding(tables, chosen)
     tables = _sorted(tables, sort)
     if not tables and style in ("text", "markdown"):
-        say(_nothing(names[0] if len(names) == 1 else str(runs), len(found), len(chosen)))
+        shown = names[0] if len(names) == 1 else str(runs)
+        say(_nothing(shown, len(found) - len(doubts), len(chosen)))
     else:
         click.echo(_formatted(tables, style))  # each format has escapes of its own
 
