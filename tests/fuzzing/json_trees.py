@@ -158,7 +158,7 @@ def _of_fields(tree: Any, path: Path, rng: random.Random) -> Any:
     if kind == 0:
         del value[key]
     elif kind == 1:
-        value[rng.choice((key.upper(), key + "s", "Key", key[:-1]))] = value.pop(key)
+        value[rng.choice((f"{key}".upper(), f"{key}s", "Key", f"{key}"[:-1]))] = value.pop(key)
     elif kind == 2:
         other = rng.choice(list(value))
         value[key], value[other] = value[other], value[key]
