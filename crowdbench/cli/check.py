@@ -19,8 +19,17 @@ _MARKS = {"Passed": "passed", "Failed": "FAILED", "Inapplicable": "does not appl
 @click.command()
 @click.argument("name")
 @click.option("--dataset", help="Whose keypoints and settings a method takes. Default: the first installed.")
-@click.option("--root", type=click.Path(path_type=Path), help="A dataset's folder.")
-@click.option("--split", help="Of a dataset. Default: the split that papers report.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    help="The dataset's folder; a method's poses are then compared with its annotations.",
+)
+@click.option("--split", help="Of the dataset. Default: the split that papers report.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1_000_000),
+    help="Of a method: compare it with the first N annotated images. Default: 200, with --root or --split.",
+)
 @click.option(
     "--weights",
     help="Of a method: published, the name of published weights, a file, or none (random). Default: none.",
@@ -33,7 +42,8 @@ _MARKS = {"Passed": "passed", "Failed": "FAILED", "Inapplicable": "does not appl
 def check(name: str, only: str | None, as_json: bool, **options: Any) -> None:
     """Check that NAME, a method or a dataset, is what the bench expects of it.
 
-    A method needs no data set and no weights for this. The exit status is 1 if a check failed.
+    A method needs no data set and no weights for most of this. With --root, --split or --limit its poses are
+    also compared with the annotations of --dataset. The exit status is 1 if a check failed.
     """
     about = _about(name)
     findings = _of_method(name, only, **options) if about == "method" else _of_dataset(name, only, **options)
@@ -71,19 +81,33 @@ def _of_method(
     dataset: str | None,
     root: Path | None,
     split: str | None,
+    limit: int | None,
     weights: str | None,
     settings: dict[str, str],
 ) -> "Iterator[Finding]":
+    from crowdbench.dataset import load_dataset
     from crowdbench.method import load_method
     from crowdbench.testing import check_method
+    from crowdbench.testing.annotated import LIMIT
+    from crowdbench.testing.annotated_checks import ANNOTATED_CHECKS
     from crowdbench.testing.contract import first_dataset
     from crowdbench.testing.method_checks import METHOD_CHECKS
 
-    _refuse("a method", {"--root": root, "--split": split})
-    _require_check(only, [known.name for known in METHOD_CHECKS])
+    beside = root is not None or split is not None or limit is not None
+    if beside and dataset is None:
+        raise click.UsageError("--root, --split and --limit are of a dataset; name it with --dataset.")
+    _require_check(
+        only, [*(known.name for known in METHOD_CHECKS), *(known.name for known in ANNOTATED_CHECKS)]
+    )
     of = dataset or first_dataset()
+    annotated = load_dataset(of, split=split, root=root) if beside else None
     return check_method(
-        lambda: load_method(name, of, **settings), dataset=of, weights=weights or "none", only=only
+        lambda: load_method(name, annotated or of, **settings),
+        dataset=of,
+        weights=weights or "none",
+        only=only,
+        annotated=annotated,
+        limit=limit or LIMIT,
     )
 
 
@@ -94,6 +118,7 @@ def _of_dataset(
     dataset: str | None,
     root: Path | None,
     split: str | None,
+    limit: int | None,
     weights: str | None,
     settings: dict[str, str],
 ) -> "Iterator[Finding]":
@@ -101,7 +126,10 @@ def _of_dataset(
     from crowdbench.testing import check_dataset
     from crowdbench.testing.dataset_checks import DATASET_CHECKS
 
-    _refuse("a dataset", {"--dataset": dataset, "--weights": weights, "--set": settings or None})
+    _refuse(
+        "a dataset",
+        {"--dataset": dataset, "--weights": weights, "--limit": limit, "--set": settings or None},
+    )
     _require_check(only, [known.name for known in DATASET_CHECKS])
     load_dataset(name, split=split, root=root)  # what is not there is wrong input, not a failed check
     return check_dataset(lambda: load_dataset(name, split=split, root=root), root=root, only=only)

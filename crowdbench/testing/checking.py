@@ -6,7 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crowdbench.dataset import Dataset
-from crowdbench.method import Method
+from crowdbench.errors import SettingsError
+from crowdbench.method import Method, NetworkMethod
+from crowdbench.testing.annotated import LIMIT, AnnotatedSubject
+from crowdbench.testing.annotated_checks import ANNOTATED_CHECKS, unseen
 from crowdbench.testing.dataset_checks import DATASET_CHECKS, DatasetSubject
 from crowdbench.testing.method_checks import METHOD_CHECKS
 from crowdbench.testing.outcome import Finding, carry_out_all
@@ -29,6 +32,8 @@ def method_subject(
         InputError: no such weights, or the method cannot be made.
     """
     method = make()
+    if method.takes_weights and weights == "none" and not isinstance(method, NetworkMethod):
+        raise SettingsError(f"{method.name} does nothing without its file; name one with --weights FILE.")
     path = None
     if method.takes_weights:
         size = getattr(method.settings, "input_size", None)
@@ -43,15 +48,32 @@ def method_subject(
 
 
 def check_method(
-    make: Callable[[], Method], *, dataset: str, weights: str | Path = "none", only: str | None = None
+    make: Callable[[], Method],
+    *,
+    dataset: str,
+    weights: str | Path = "none",
+    only: str | None = None,
+    annotated: Dataset | None = None,
+    limit: int = LIMIT,
 ) -> Iterator[Finding]:
     """Check a method, one finding after the other; the arguments are those of `method_subject`.
 
     Args:
         only: the name of a single check.
+        annotated: an opened split, with ground-truth boxes, whose annotations poses are compared with; None
+            leaves those checks out, and says so.
+        limit: how many of its images are looked at.
+
+    Raises:
+        InputError: the split has other keypoints than the method, or no annotations.
     """
     with method_subject(make, dataset=dataset, weights=weights) as subject:
+        beside = None if annotated is None else AnnotatedSubject(subject, annotated, limit)
         yield from carry_out_all(METHOD_CHECKS, subject, only)
+        if beside is not None:
+            yield from carry_out_all(ANNOTATED_CHECKS, beside, only)
+        else:
+            yield from unseen(only)
 
 
 def check_dataset(

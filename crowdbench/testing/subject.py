@@ -242,9 +242,33 @@ class MethodSubject:
         return described(self.first_answer)
 
     @cached_property
+    def finds_one_person(self) -> bool:
+        """The method has no boxes and finds one person of many; which one may differ between images."""
+        if self.has_boxes:
+            return False
+        try:
+            return len(self._computed(self._crowd_seen)) == 1
+        except Exception:
+            return False  # which the check ordinary reports
+
+    @cached_property
     def canvas(self) -> Scene:
-        """The drawing that windows are cut from: eight persons, apart, far from the edges."""
-        (columns, rows), (wide, high) = _GRID, _CELL
+        """The drawing that windows are cut from: eight persons, apart, far from the edges.
+
+        Methods that find one person of many are shown one.
+        """
+        return self._drawn(1, 1) if self.finds_one_person else self._crowd
+
+    @cached_property
+    def _crowd(self) -> Scene:
+        return self._drawn(*_GRID)
+
+    @cached_property
+    def _crowd_seen(self) -> Scene:
+        return self._crowd.window(*MOVED, *WINDOW)
+
+    def _drawn(self, columns: int, rows: int) -> Scene:
+        wide, high = _CELL
         margin = (WINDOW[0] + MOVED[0] - columns * wide) // 2, (WINDOW[1] + MOVED[1] - rows * high) // 2
         return draw_crowd(
             self.method.keypoints, columns=columns, rows=rows, cell=_CELL, margin=margin, seed=0
@@ -257,7 +281,7 @@ class MethodSubject:
     @cached_property
     def ordinary(self) -> Scene:
         """The scene that others are compared with."""
-        return self.seen_from(*MOVED)
+        return self.seen_from(*MOVED) if self.finds_one_person else self._crowd_seen
 
     @cached_property
     def moved(self) -> Scene:

@@ -22,7 +22,9 @@ def failures(cls: type[Method], **options: Any) -> dict[str, Failed]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cls", [methods.Dots, methods.DotsByNetwork, methods.DotsEverywhere])
+@pytest.mark.parametrize(
+    "cls", [methods.Dots, methods.DotsByNetwork, methods.DotsEverywhere, methods.OnePerson]
+)
 def test_an_exact_method_passes_everything(cls: type[Method]) -> None:
     assert failures(cls) == {}
 

@@ -1,0 +1,170 @@
+"""What photographs with annotated persons show and drawn people do not.
+
+A network that has learnt from photographs finds no drawing, so on drawings most of its faults are invisible.
+Beside annotations they are plain: keypoints that lie on another one's spot, poses that get better when the
+colours are exchanged, and a difference that all keypoints share.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdbench.testing.annotated import AnnotatedSubject, Matched
+from crowdbench.testing.outcome import Check, Failed, Finding, Inapplicable, Outcome, Passed, Unanswerable
+from crowdbench.types import FloatArray, KeypointSet
+
+# A keypoint is on another one's spot if it is more similar to it by so much.
+CONFUSED = 0.05
+# Images with exchanged colours are better if OKS rises by so much, and by so many standard errors.
+RECOLOURED, COLOUR_ERRORS = 0.01, 4.0
+# An offset is one of more than so many pixels, and standard errors. Good methods have up to 0.25 px of it.
+OFFSET_PX, OFFSET_ERRORS = 0.35, 4.0
+# Poses are rounded if so many of their coordinates are whole numbers.
+WHOLE = 0.99
+_DRAWS = 100  # of persons, for standard errors
+
+_WHY_ORDER = (
+    "every keypoint in another one's place is lost to the score, and the pose looks plausible to the eye."
+)
+_WHY_COLOUR = "a network that sees red as blue works, only worse; nothing else shows it."
+_WHY_OFFSET = (
+    "a constant offset costs AP on small people and at strict thresholds, and looks like a weaker method."
+)
+_WHY_WHOLE = "half a pixel of rounding costs AP on small people and at strict thresholds."
+
+
+def check_keypoint_order(subject: AnnotatedSubject) -> Outcome:
+    """Every column of the poses is the keypoint that it should be."""
+    matched = subject.matched
+    names = subject.dataset.keypoints
+    confusion = matched.confusion
+    enough = matched.labelled.sum(axis=0) >= 20
+    others = confusion.copy()
+    np.fill_diagonal(others, -1.0)
+    own, best = confusion.diagonal(), others.argmax(axis=0)
+    wrong = {
+        k: int(best[k]) for k in range(names.count) if enough[k] and others[best[k], k] > own[k] + CONFUSED
+    }
+    if wrong:
+        return Failed("each keypoint in its own column", _in_words(wrong, names), _WHY_ORDER)
+    return Passed(f"{int(enough.sum())} keypoints of {_scope(matched, subject)}; {_agreement(matched)}")
+
+
+def _in_words(wrong: dict[int, int], names: KeypointSet) -> str:
+    if all(names.flip_order[wanted] == found for wanted, found in wrong.items()):
+        what = "left and right are exchanged"
+    elif all(found == names.count - 1 - wanted for wanted, found in wrong.items()):
+        what = "the keypoints are in reverse order"
+    else:
+        what = "keypoints are in another order"
+    examples = ", ".join(
+        f"{names.keypoints[found]} is where {names.keypoints[wanted]} is annotated"
+        for wanted, found in list(wrong.items())[:3]
+    )
+    return f"{what}: {examples} ({len(wrong)} of {names.count} keypoints)"
+
+
+def check_colours(subject: AnnotatedSubject) -> Outcome:
+    """Images whose red and blue are exchanged give no better poses."""
+    before = subject.matched.person_similarity
+    after = subject.with_channels_swapped.person_similarity
+    shared = sorted(before.keys() & after.keys())
+    if len(shared) < 20:
+        return Passed("with red and blue exchanged hardly anybody is found")
+    gains = np.array([after[person] - before[person] for person in shared])
+    gain, error = float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
+    if gain > max(RECOLOURED, COLOUR_ERRORS * error):
+        return Failed(
+            "poses that are best in the image as it is, RGB",
+            f"with red and blue exchanged OKS is higher by {gain:.3f} (standard error {error:.3f}, "
+            f"{len(shared)} persons): the network seems to be given BGR",
+            _WHY_COLOUR,
+        )
+    if abs(gain) < RECOLOURED:
+        return Passed(f"exchanged colours change OKS by {gain:+.3f} only, so they cannot be told apart")
+    return Passed(f"with red and blue exchanged OKS changes by {gain:+.3f}")
+
+
+def check_offset(subject: AnnotatedSubject) -> Outcome:
+    """The difference from the annotations that well placed keypoints share."""
+    matched = _well_placed(subject)
+    found, error = _offset(matched)
+    limit = np.maximum(OFFSET_PX, OFFSET_ERRORS * error)
+    shown = f"({found[0]:+.2f}, {found[1]:+.2f}) px, standard error ({error[0]:.2f}, {error[1]:.2f})"
+    if (np.abs(found) > limit).any():
+        return Failed(
+            "poses without a constant offset from the annotations", f"an offset of {shown}", _WHY_OFFSET
+        )
+    seen = float(limit.max())
+    return Passed(
+        f"offset {shown}; more than {seen:.2f} px would have been seen"
+        + ("" if seen < 0.5 else ": half a pixel could hide. More images show more")
+    )
+
+
+def check_whole_pixels(subject: AnnotatedSubject) -> Outcome:
+    """Coordinates have fractions."""
+    found = subject.matched.found
+    whole = float((found == np.rint(found)).mean())
+    if whole >= WHOLE:
+        return Failed(
+            "coordinates in fractions of a pixel",
+            f"{whole:.0%} of {found.size} are whole numbers",
+            _WHY_WHOLE,
+        )
+    return Passed(f"{whole:.0%} of {found.size} coordinates are whole numbers")
+
+
+def _well_placed(subject: AnnotatedSubject) -> Matched:
+    matched = subject.matched
+    if matched.well_placed.sum() < 50:
+        raise Unanswerable("fewer than 50 visible keypoints are on their spot; see the check keypoint_order")
+    return matched
+
+
+def _offset(matched: Matched) -> tuple[FloatArray, FloatArray]:
+    """The median difference and its standard error, ``(2,)`` pixels each.
+
+    The error is over persons and over kinds of keypoints: neither the keypoints of one person nor the wrists
+    of all are independent of each other.
+    """
+    residuals, good = matched.found - matched.wanted, matched.well_placed
+    rng = np.random.default_rng(0)
+    persons, kinds = good.shape
+    drawn = [_median(residuals[rows], good[rows]) for rows in rng.integers(persons, size=(_DRAWS, persons))]
+    others = [
+        _median(residuals[:, columns], good[:, columns])
+        for columns in rng.integers(kinds, size=(_DRAWS, kinds))
+    ]
+    spreads = [np.nanstd(values, axis=0) for values in (drawn, others)]
+    return _median(residuals, good), np.hypot(*spreads)
+
+
+def _median(residuals: FloatArray, good: NDArray[np.bool_]) -> FloatArray:
+    chosen = residuals[good]
+    return np.median(chosen, axis=0) if len(chosen) else np.full(2, np.nan)
+
+
+def _scope(matched: Matched, subject: AnnotatedSubject) -> str:
+    return f"{len(matched.persons)} persons in {len(subject.samples)} images"
+
+
+def _agreement(matched: Matched) -> str:
+    return f"mean OKS {float(np.mean(list(matched.person_similarity.values()))):.2f}"
+
+
+ANNOTATED_CHECKS: tuple[Check[AnnotatedSubject], ...] = (
+    Check("keypoint_order", "is each keypoint what it is called?", check_keypoint_order, _WHY_ORDER),
+    Check("colours", "does the network see RGB?", check_colours, _WHY_COLOUR),
+    Check("offset", "are poses where the annotations are?", check_offset, _WHY_OFFSET),
+    Check("whole_pixels", "do coordinates have fractions?", check_whole_pixels, _WHY_WHOLE),
+)
+
+
+def unseen(only: str | None) -> Iterator[Finding]:
+    """What is said of these checks where there are no annotated images."""
+    reason = "drawn people do not show it; see --dataset NAME --root FOLDER, with trained --weights"
+    for check in ANNOTATED_CHECKS:
+        if only in (None, check.name):
+            yield Finding(check.name, check.question, Inapplicable(reason))
