@@ -12,7 +12,6 @@ import hashlib
 import logging
 import os
 import stat
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,19 +186,34 @@ def scan_runs(root: Path) -> tuple[list[Run], list[Oddity]]:
 _decoder = msgspec.json.Decoder(Record)
 
 
-def _directories(root: Path, oddities: list[Oddity]) -> Iterator[str]:
-    """Folders three levels down, in order."""
-    for group in _folders(str(root), oddities):
+def _directories(root: Path, oddities: list[Oddity]) -> list[str]:
+    """Folders three levels down, in order; one that a link leads to as well is listed once."""
+    found: list[str] = []
+    linked: list[str] = []  # through a link, on whatever level
+    for group, group_linked in _folders(str(root), oddities):
         if os.path.basename(group) == JOBS:  # noqa: PTH119
             continue
-        for method in _folders(group, oddities):
-            yield from _folders(method, oddities)
+        for method, method_linked in _folders(group, oddities):
+            for run, run_linked in _folders(method, oddities):
+                (linked if group_linked or method_linked or run_linked else found).append(run)
+    if not linked:
+        return found
+    known = {os.path.realpath(path) for path in found}
+    for path in linked:
+        real = os.path.realpath(path)
+        if real not in known:
+            known.add(real)
+            found.append(path)
+    return sorted(found)
 
 
-def _folders(parent: str, oddities: list[Oddity]) -> list[str]:
+def _folders(parent: str, oddities: list[Oddity]) -> list[tuple[str, bool]]:
+    """The folders in a folder, in order, and whether each is a link."""
     try:
         with os.scandir(parent) as entries:
-            return sorted(e.path for e in entries if e.is_dir() and not e.name.startswith("."))
+            return sorted(
+                (e.path, e.is_symlink()) for e in entries if e.is_dir() and not e.name.startswith(".")
+            )
     except OSError as error:
         oddities.append(Oddity(Path(parent), f"cannot be looked into ({error.strerror})"))
         return []

@@ -5,6 +5,7 @@ all jobs. Nothing depends on a cluster's accounting.
 """
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -148,12 +149,24 @@ def standings(root: Path, queues: Queues | None = None) -> tuple[list[Standing],
     found, problems = standings_of(jobs, queues or Queues())
     taken = {directory for job in found for directory in job[1]}
     rows = [row for row, _ in found]
-    for path in root.glob("*/*/*/*.json"):
-        if path.name in ("run.json", "training.json") and str(path.parent) not in taken:
+    taken |= {os.path.realpath(directory) for directory in taken}
+    for path, real in _each_once(root):
+        if real not in taken:
             row = _of_a_run(path)
             if row is not None:
                 rows.append(row)
     return sorted(rows, key=lambda row: (row.changed, row.name)), problems
+
+
+def _each_once(root: Path) -> list[tuple[Path, str]]:
+    """The records of all runs, and their real directories: one that a link leads to as well is one."""
+    records = [p for p in root.glob("*/*/*/*.json") if p.name in ("run.json", "training.json")]
+    found: dict[str, Path] = {}
+    for path in records:
+        real = os.path.realpath(path.parent)
+        if real not in found or real == str(path.parent):
+            found[real] = path  # where it lies, if that is here
+    return [(path, real) for real, path in found.items()]
 
 
 def standings_of(jobs: Sequence[Job], queues: Queues) -> tuple[list[tuple[Standing, list[str]]], list[str]]:

@@ -20,6 +20,7 @@ from crowdbench.allocation import keep_freed_memory
 from crowdbench.checkpoints import starting_weights
 from crowdbench.dataset import Dataset
 from crowdbench.engine import hooks
+from crowdbench.engine.turns import Telling
 from crowdbench.errors import CrowdbenchError, MachineError, MissingDataError, StoppedError, SupersededError
 from crowdbench.loading import load_training_batches, refuse_unguarded_scripts
 from crowdbench.logfile import log_file
@@ -27,6 +28,7 @@ from crowdbench.method import NetworkMethod, override
 from crowdbench.place import device_of, place_in
 from crowdbench.precision import Precision
 from crowdbench.recipe import Recipe
+from crowdbench.system.leftovers import remove_leftovers
 from crowdbench.training.checkpoint import Best, Checkpoint, Checkpoints, Position
 from crowdbench.training.metrics import MetricsFile, open_trackers
 from crowdbench.training.order import Order
@@ -38,7 +40,8 @@ from crowdbench.training.step import StepResult, Trainer, in_groups, require_fin
 from crowdbench.training.validation import MAIN_STATISTIC, validate
 from crowdbench.types import Sample
 from crowdbench.weights import Transfer, resolve_weights
-from crowdbench.writer import Writer, only_writer
+from crowdbench.writer import Claim, Waiting, Writer, in_turn
+from crowdbench.writer import Progress as WritersProgress
 
 if TYPE_CHECKING:
     pass
@@ -134,10 +137,14 @@ def train(
         method, dataset, validation, chosen, recipe, found.source, found.sha256, samples, limit, way, command
     )
     run = TrainingRun(TrainingRun.place(Path(out), record), record)
-    with joined(place, target, run.directory) as processes, _alone(run.directory, processes) as writer:
+    with ExitStack() as stack:
+        processes = stack.enter_context(joined(place, target, run.directory))
         if on_start is not None and processes.is_first:
             on_start(run.directory)
-        previous = processes.told(_finished(run))
+        previous, writer = processes.told(_finished(run)), None
+        if previous is None:
+            writer = stack.enter_context(_alone(run, processes, stopping))
+            previous = processes.told(_finished(run))
         if previous is not None:
             log.info("done before: %s", run.directory)
             return TrainingRun(run.directory, previous)
@@ -149,18 +156,35 @@ def train(
 
 
 @contextmanager
-def _alone(folder: Path, processes: Processes) -> Iterator[Writer | None]:
+def _alone(run: TrainingRun, processes: Processes, stopping: Callable[[], bool]) -> Iterator[Writer | None]:
     """Keep everybody else from continuing this very training; the first process does it for all.
 
+    If another process is at it, this one waits until that has ended, or died.
+
+    Yields:
+        In the first process the writer, or None if the other one has finished the training.
+
     Raises:
-        SupersededError: somebody else is at it.
+        StoppedError: this process was told to stop meanwhile.
         MachineError: the folder cannot be written to.
     """
+    telling = Telling("training")
+
+    def wait(claim: Claim | None, progress: WritersProgress | None) -> None:
+        if stopping():
+            raise StoppedError("stopped while another process is at this very training.")
+        telling(claim, progress)
+        processes.keep_waiting()
+
     with ExitStack() as stack:
         writer, problem = None, None
         if processes.is_first:
             try:
-                writer = stack.enter_context(only_writer(folder))
+                waiting = Waiting(lambda: _finished(run) is not None, wait)
+                writer = stack.enter_context(in_turn(run.directory, waiting))
+                if writer is not None:
+                    remove_leftovers(run.directory)
+                    remove_leftovers(run.directory / "checkpoints")
             except CrowdbenchError as error:
                 problem = error
         processes.agreed(problem)

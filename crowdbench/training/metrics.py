@@ -1,7 +1,7 @@
 """What is measured while a network trains: ``metrics.jsonl``, the curve, and whoever else listens."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,7 +37,7 @@ class MetricsFile:
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
-        self.lines = [line for line in _read(path) if line.get("step", 0) <= step]
+        self.lines = _each_once(line for line in _read(path) if line.get("step", 0) <= step)
         write_whole(path, b"".join(msgspec.json.encode(line) + b"\n" for line in self.lines))
 
     def write(self, line: Line) -> None:
@@ -46,8 +46,8 @@ class MetricsFile:
         Raises:
             MachineError: the disk is full or not writable.
         """
-        told = [(known["kind"], known["step"]) for known in self.lines[-2:]]
-        if line["kind"] == "validation" and (line["kind"], line["step"]) in told:
+        known = {_name(earlier) for earlier in self.lines[-_LINES_A_STEP:]}
+        if _name(line) in known:
             return  # made again after a restart
         self.lines.append(line)
         with writing(self.path), self.path.open("ab") as file:
@@ -56,6 +56,18 @@ class MetricsFile:
     def of_kind(self, kind: str) -> list[Line]:
         """The lines of a kind, in order."""
         return [line for line in self.lines if line.get("kind") == kind]
+
+
+_LINES_A_STEP = 4  # more than there are kinds
+
+
+def _name(line: Line) -> tuple[Any, Any]:
+    return line.get("kind"), line.get("step")
+
+
+def _each_once(lines: Iterable[Line]) -> list[Line]:
+    """Without those that a start has written once more after an earlier one was killed."""
+    return list({msgspec.json.encode(_name(line)): line for line in lines}.values())
 
 
 def _read(path: Path) -> list[Line]:

@@ -83,8 +83,14 @@ class Processes:
         distributed.broadcast_object_list(content, src=0, group=self._control)
         return content[0]
 
+    def keep_waiting(self) -> None:
+        """Tell the other processes, which are at `agreed`, that the first one is not there yet."""
+        self.told(_WAIT)
+
     def agreed(self, error: CrowdbenchError | None) -> None:
         """Let an error of the first process be everybody's: the others would wait for it in vain.
+
+        While the first one waits for something, it may `keep_waiting` those that are here already.
 
         Raises:
             CrowdbenchError: the first process has one.
@@ -92,8 +98,13 @@ class Processes:
         told = self.told((type(error).__name__, str(error)) if error is not None else None)
         if error is not None:
             raise error
+        while told == _WAIT:
+            told = self.told(None)
         if told is not None:
             raise RunError(f"the first process has ended with {told[0]}: {told[1]}")
+
+
+_WAIT = "wait"
 
 
 @contextmanager

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
 from crowdbench.training import TrainingRun
+from crowdbench.training.metrics import MetricsFile
 
 Trained = Callable[..., Path]
 Start = Callable[..., Any]
@@ -124,16 +126,37 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(
     assert "is damaged" in (run / "log.txt").read_text()
 
 
-def test_the_same_training_twice_at_once_is_refused(start_training: Start, tmp_path: Path) -> None:
-    with start_training(tmp_path, env={"TOY_STEP_S": "1"}) as first:
-        while not list(tmp_path.rglob("training.json")):
+@pytest.mark.parametrize("killed", [False, True], ids=["finished", "killed"])
+def test_the_same_training_twice_at_once_is_done_once_and_taken_over_from_one_that_is_killed(
+    start_training: Start, undisturbed: Path, tmp_path: Path, killed: bool
+) -> None:
+    slowly = {"TOY_STEP_S": "0.05"}
+    with start_training(tmp_path, env=slowly) as first, start_training(tmp_path, env=slowly) as second:
+        while len(list(tmp_path.rglob("step-*.json"))) < 1:
             time.sleep(0.05)
-        with start_training(tmp_path) as second:
-            _, errors = second.communicate()
-        os.killpg(first.pid, signal.SIGKILL)
-        first.communicate()
-    assert second.returncode == 1
-    assert "another process is at this very work" in errors
+        (claim,) = tmp_path.rglob("writer.json")
+        number = json.loads(claim.read_bytes())["pid"]
+        mine, other = (first, second) if first.pid == number else (second, first)
+        if killed:
+            os.killpg(mine.pid, signal.SIGKILL)
+        mine.communicate()
+        _, errors = other.communicate()
+    assert other.returncode == 0, errors
+    assert f"process {number} on" in errors
+    assert "is at this very training" in errors
+    (run,) = (path.parent for path in tmp_path.rglob("training.json"))
+    assert weights_of(run) == weights_of(undisturbed)
+    steps = [line["step"] for line in lines_of(run, "epoch")]
+    assert steps == sorted(set(steps))
+
+
+def test_lines_that_were_written_twice_are_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    epoch, later = {"kind": "epoch", "step": 4, "epoch": 1}, {"kind": "train", "step": 5, "epoch": 2}
+    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in (epoch, epoch, later)) + b'{"ki')
+    metrics = MetricsFile(path, step=4)
+    metrics.write(epoch)
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [epoch]
 
 
 def test_a_loss_that_is_no_number_stops_with_the_images_of_its_batch(
