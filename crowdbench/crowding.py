@@ -17,6 +17,7 @@ from crowdbench.errors import SettingsError
 from crowdbench.figures import line_figure
 from crowdbench.files import write_whole
 from crowdbench.run_directory import Run
+from crowdbench.system.text import spreadsheet_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +86,8 @@ def write_curve(out: Path, split: str, boxes: str, levels: Sequence[float], runs
     folder = out / f"{first.protocol.dataset}-{split}-crowding"
     name = _name(runs[0])
     curve = Curve(table, folder / f"{name}.csv", folder / f"{name}.png", folder / "curve.png")
-    write_whole(curve.csv, table.to_csv(index=False).encode())
+    cells = table.assign(**{name: table[name].map(spreadsheet_cell) for name in ("boxes", "run")})
+    write_whole(curve.csv, cells.to_csv(index=False).encode())
     title = f"{first.protocol.dataset} {split}"
     _draw(curve.png, {name: table}, title)
     _draw(curve.together, _comparable(folder, name, table), title)

@@ -654,6 +654,7 @@ def _close(run: Run, error: BaseException) -> None:
     try:
         Run(run.directory, closed).write_record()
     except MachineError as failure:
-        raise MachineError(
-            f"{run.directory}: the run stopped ({reason}) and its record cannot be written.\n{failure}"
-        ) from failure
+        if isinstance(error, MachineError):
+            log.error("nor can its record be written: %s", failure)
+            return  # a full disk stopped the run: that is the error to tell
+        raise MachineError(f"the run stopped ({reason}), and its record: {failure}") from failure

@@ -21,6 +21,7 @@ import msgspec
 from crowdbench.errors import DataError, LaunchError
 from crowdbench.files import write_whole
 from crowdbench.requests import AnyRequest, Request, absolute, decode, encode, key
+from crowdbench.system.json_text import encoded_json
 from crowdbench.system.reading import read_json
 
 FOLDER = "jobs"
@@ -171,7 +172,7 @@ class Job:
     def write(self, content: Order | Ticket | State | Failure) -> None:
         """Replace ``job.json``, ``ticket.json``, ``state.json`` or ``failure.json``."""
         name = {Order: "job", Ticket: "ticket", State: "state", Failure: "failure"}[type(content)]
-        encoded = msgspec.json.format(msgspec.json.encode(content), indent=2)
+        encoded = msgspec.json.format(encoded_json(content), indent=2)
         write_whole(self.folder / f"{name}.json", encoded + b"\n")
 
     @property

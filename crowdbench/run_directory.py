@@ -23,6 +23,7 @@ from crowdbench.errors import DataError, MissingDataError, PredictionError
 from crowdbench.files import gzipped, write_whole
 from crowdbench.hashing import file_digest
 from crowdbench.record import SCHEMA, Record, Written
+from crowdbench.system.json_text import encoded_json
 from crowdbench.system.reading import LARGEST_NOTE, read_json
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Run:
 
     def write_record(self) -> None:
         """Replace ``run.json``."""
-        encoded = msgspec.json.format(msgspec.json.encode(self.record), indent=2)
+        encoded = msgspec.json.format(encoded_json(self.record), indent=2)
         write_whole(self.directory / "run.json", encoded + b"\n")
 
     def write_predictions(self, predictions: list[msgspec.Raw]) -> Written:

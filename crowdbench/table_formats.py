@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from crowdbench.system.text import plain
+from crowdbench.system.text import plain, plain_json, spreadsheet_cell
 from crowdbench.tables import Column, Entry, Table, Value, cell
 
 BOLD, ROMAN = "\x1b[1m", "\x1b[0m"
@@ -213,13 +213,12 @@ def _for_csv(value: Value) -> str:
         return ""
     if isinstance(value, int | float):
         return repr(value)
-    text = plain(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+    return spreadsheet_cell(value)
 
 
 def to_json(tables: Sequence[Table]) -> str:
     """A list of tables with all that is known of their rows; numbers in full precision."""
-    return msgspec.json.encode([_for_json(table) for table in tables]).decode()
+    return plain_json(msgspec.json.encode([_for_json(table) for table in tables]).decode())
 
 
 def _for_json(table: Table) -> dict[str, Any]:

@@ -24,6 +24,7 @@ HOSTILE = (
     "\"quoted\", and ; 'more'",
     "=HYPERLINK(1)",
     "@SUM(1)",
+    "＝SUM(1)",
     "+1 -- --- ``?`",
     "-2",
     "漢字 e\u0301",

@@ -1,6 +1,5 @@
 """What commands print: names of files, methods and servers are shown, never obeyed by a terminal."""
 
-import json
 from typing import Any
 
 import click
@@ -25,10 +24,6 @@ def say_json(content: Any) -> None:
     Args:
         content: what msgspec encodes.
     """
-    import msgspec
+    from crowdbench.system.json_text import encoded_json
 
-    try:
-        text = msgspec.json.encode(content).decode()
-    except UnicodeEncodeError:  # names that are not UTF-8: Python's own encoder escapes their bytes
-        text = json.dumps(msgspec.to_builtins(content))
-    click.echo(plain_json(text))
+    click.echo(plain_json(encoded_json(content).decode()))

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import msgspec
 
+# Spreadsheets take the full-width signs of East Asian keyboards for the narrow ones.
+_FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+
 
 def plain(text: str) -> str:
     """Text in which nothing moves the cursor, changes colours or turns the writing around."""
@@ -23,6 +26,12 @@ def plain_json(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else _json_escape(c) for c in text)
+
+
+def spreadsheet_cell(text: str) -> str:
+    """Text for a cell of a CSV file: what a spreadsheet would take for a formula gets an apostrophe."""
+    shown = plain(text)
+    return f"'{shown}" if shown.startswith(_FORMULAS) else shown
 
 
 def encodable(text: str) -> str:

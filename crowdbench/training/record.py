@@ -17,6 +17,7 @@ import msgspec
 from crowdbench.errors import MissingDataError
 from crowdbench.files import write_whole
 from crowdbench.record import State, Weights
+from crowdbench.system.json_text import encoded_json
 from crowdbench.system.reading import read_json
 from crowdbench.training.checkpoint import Best
 
@@ -132,5 +133,5 @@ class TrainingRun:
 
     def write_record(self) -> None:
         """Replace ``training.json``."""
-        encoded = msgspec.json.format(msgspec.json.encode(self.record), indent=2)
+        encoded = msgspec.json.format(encoded_json(self.record), indent=2)
         write_whole(self.directory / "training.json", encoded + b"\n")

@@ -200,7 +200,7 @@ def test_csv_keeps_names_apart_and_gives_spreadsheets_no_formula(hostile: Table)
     rows = list(csv.DictReader(io.StringIO(to_csv([hostile]))))
     assert len(rows) == len(hostile.entries)
     for row, name in zip(rows, methods(hostile), strict=True):
-        assert row["method"] == (f"'{name}" if name[0] in "=+-@" else name)
+        assert row["method"] == (f"'{name}" if name[0] in "=+-@＝＋－＠" else name)
         assert None not in row
 
 

@@ -33,4 +33,4 @@ def test_json_means_what_it_meant(capsys: pytest.CaptureFixture[str]) -> None:
         say_json({"name": name})
         out = capsys.readouterr().out
         assert out.removesuffix("\n").isprintable()
-        assert json.loads(out) == {"name": name}
+        assert json.loads(out) == {"name": name.replace("\udcff", "\\xff")}

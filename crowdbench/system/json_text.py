@@ -1,0 +1,32 @@
+"""Writing JSON whatever the names in it are."""
+
+from typing import Any
+
+import msgspec
+
+from crowdbench.system.text import encodable
+
+
+def encoded_json(content: Any) -> bytes:
+    """JSON in UTF-8.
+
+    Names of files that are not UTF-8 are described, with ``\\xff`` for a byte: JSON has no way to hold them
+    that every reader takes.
+
+    Args:
+        content: what msgspec encodes.
+    """
+    try:
+        return msgspec.json.encode(content)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_described(msgspec.to_builtins(content)))
+
+
+def _described(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, dict):
+        return {_described(key): _described(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_described(item) for item in value]
+    return value
