@@ -98,8 +98,8 @@ def values(of: Table, field: str, remedy: str) -> list[Any]:
         DataError: a record lacks the field, or it is null.
     """
     column = of.column(field)
-    # Not `None in column`: it would compare arrays, element by element.
-    if any(value is None for value in column):
+    # Where there may be arrays, `in` would compare them element by element.
+    if None in column if of.is_typed else any(value is None for value in column):
         of.require((value is not None for value in column), lambda i: f"{field} is missing or null", remedy)
     return column
 

@@ -37,8 +37,8 @@ BOXES_BEYOND = 0.25
 POOR_FIT = 0.7  # mean OKS, below which other frames are tried
 # So much is looked at, in images that stand together; all of small sets.
 NEIGHBORS = 8
-MOST_PREDICTIONS = 1_500
-MOST_PAIRS = 2_500
+MOST_PREDICTIONS = 1_000
+MOST_PAIRS = 1_500
 BETTER_BY = 0.2
 BETTER_TIMES = 1.5
 

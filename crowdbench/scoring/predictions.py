@@ -71,13 +71,13 @@ def read_predictions(given: Path | Sequence[Mapping[str, Any]], keypoints: Keypo
     """
     if isinstance(given, Path):
         document, source = read_document(given, PredictionError, _DECODER, lines=True), str(given)
-        if _is_typed(document) and not _is_typed(document, 3 * keypoints.count):
+        if _is_typed(document) and not _are_of_length(document, 3 * keypoints.count):
             # Fields that the typed decoder passes over may have the rest of the numbers.
             document = read_document(given, PredictionError, msgspec.json.Decoder(), lines=True)
     else:
         document, source = _from_memory(given), "the given list"
     style = None
-    if not _is_typed(document, 3 * keypoints.count):
+    if not _is_typed(document):
         style = Restyled(document, source)
         document = style.entries
     table = columns.table(document, source, "predictions", PredictionError, "image_id")
@@ -99,11 +99,13 @@ def read_predictions(given: Path | Sequence[Mapping[str, Any]], keypoints: Keypo
     )
 
 
-def _is_typed(document: Any, length: int | None = None) -> bool:
-    """Whether a document is in the results format, its lists of keypoints as long as they must be."""
-    if not isinstance(document, list) or (document and type(document[0]) is not _Entry):
-        return False
-    return length is None or all(len(entry.keypoints) == length for entry in document)
+def _is_typed(document: Any) -> bool:
+    """Whether a document is in the results format."""
+    return isinstance(document, list) and (not document or type(document[0]) is _Entry)
+
+
+def _are_of_length(entries: list[_Entry], length: int) -> bool:
+    return {len(entry.keypoints) for entry in entries} <= {length}
 
 
 def _from_memory(given: object) -> Any:
