@@ -107,6 +107,29 @@ class Asked:
             return False
 
 
+def is_made_of_what_is_here(run: Run, request: Request) -> bool:
+    """Whether a finished run was made by the code, and from the images, that a request would be now.
+
+    Where that cannot be known (no data on this machine, a run of a version that kept no digests) it is.
+    """
+    record = run.record
+    if not record.code:
+        return True
+    try:
+        method = load_method(request.method, request.dataset, **request.settings)
+        dataset = dataset_class(request.dataset)
+        code = {name: found.digest for name, found in code_used(method, dataset).items()}
+        if code != {name: used.digest for name, used in record.code.items()}:
+            return False
+        if not method.reads_images or request.crowding is not None or request.annotations is not None:
+            return True
+        opened = _opened(request.dataset, request.split, request.root, record.protocol.annotations)
+        return record.images == digest_of_images(opened, record.protocol.images)
+    except CrowdbenchError as error:
+        log.debug("%s: %s", run.directory, error)
+        return True
+
+
 def _has_own_predictions(run: Run) -> bool:
     try:
         run.own_predictions()

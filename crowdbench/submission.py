@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from crowdbench.errors import LaunchError, MachineError
+from crowdbench.errors import DataError, LaunchError, MachineError
 from crowdbench.jobs import Job, Order, Resources, job_for, jobs_folder, new_order
 from crowdbench.launch import Queue, Seen
 from crowdbench.requests import AnyRequest, Request
+from crowdbench.run_directory import Run
 from crowdbench.system.failures import writing
 
 _LOCK_PATIENCE_S = 120.0
@@ -61,7 +62,10 @@ def submit(
     requests = [_prescribed(request, queue) for request in requests]
     jobs = [job_for(request, resources) for request in requests]
     with _alone(request.out for request in requests):
-        known = {job.folder: _known(job, seen, retry) for job, seen in look(queue, jobs)}
+        asked_for = dict(zip((job.folder for job in jobs), requests, strict=True))
+        known = {
+            job.folder: _known(job, seen, retry, asked_for[job.folder]) for job, seen in look(queue, jobs)
+        }
         fresh: dict[Path, tuple[Job, AnyRequest]] = {}
         for job, request in zip(jobs, requests, strict=True):
             found = known[job.folder]
@@ -124,13 +128,15 @@ def look(queue: Queue, jobs: Sequence[Job]) -> Iterator[tuple[Job, Seen | None]]
         yield job, seen.get(ticket.number) if ticket is not None else None
 
 
-def _known(job: Job, seen: Seen | None, retry: bool) -> Submitted | None:
+def _known(job: Job, seen: Seen | None, retry: bool, request: AnyRequest) -> Submitted | None:
     """What is known of a job that need not be handed over; None if it is to be."""
     ticket, state = job.ticket(), job.state()
     number = ticket.number if ticket else None
     # First: the queue may not know yet that it has ended.
-    if state is not None and state.state == "done" and state.run is not None and _is_there(state.run):
-        return Submitted(job, "done", number)
+    if state is not None and state.state == "done" and state.run is not None:
+        if _is_there(state.run, request):
+            return Submitted(job, "done", number)
+        state = None  # of other code, or other images: to be done anew
     if seen is not None and seen.state != "ended":
         return Submitted(job, "waiting" if seen.state == "waiting" else "running", number)
     if state is not None and state.state == "failed" and state.cause in ("input", "bug") and not retry:
@@ -138,8 +144,16 @@ def _known(job: Job, seen: Seen | None, retry: bool) -> Submitted | None:
     return None
 
 
-def _is_there(run: Path) -> bool:
-    return (run / "run.json").is_file() or (run / "training.json").is_file()
+def _is_there(run: Path, request: AnyRequest) -> bool:
+    """Whether what was made is still there, and would be made of the same code and images now."""
+    if not isinstance(request, Request) or not (run / "run.json").is_file():
+        return (run / "run.json").is_file() or (run / "training.json").is_file()
+    from crowdbench.asked import is_made_of_what_is_here
+
+    try:
+        return is_made_of_what_is_here(Run.read(run), request)
+    except DataError:
+        return True  # it cannot be read now; whoever reads it says so
 
 
 def _write_anew(job: Job, order: Order) -> None:
