@@ -137,14 +137,14 @@ def verify(wanted: Wanted, file: Path, *, url: str | None, renewed: bool = False
     try:
         refuse_others(file)
     except WeightsError as error:
-        raise WeightsError(f"{error}\nThis should be {wanted.name}. {_get_again(wanted)}") from error
+        raise WeightsError(f"{error}\nThis should be {wanted.name}. {_way_out(wanted, file)}") from error
     size, digest = _measure(file)
     if wanted.size not in (None, size) or wanted.sha256 not in (None, digest):
         raise WeightsError(
             f"{file}: not the file that was published as {wanted.name}.\n"
             f"  published: {_shown(wanted.size, wanted.sha256)}\n"
             f"  found:     {_shown(size, digest)}\n"
-            f"{_get_again(wanted)}"
+            f"{_way_out(wanted, file)}"
         )
     locked = None if wanted.packaged or renewed else read_lock(wanted)
     if locked is not None and (locked.size, locked.sha256) != (size, digest):
@@ -160,13 +160,16 @@ def verify(wanted: Wanted, file: Path, *, url: str | None, renewed: bool = False
         require_whole(file, checksums=locked is None and not wanted.packaged)
     except WeightsError as error:
         cached = "The cached file does not load, though it is the one that was locked. " if locked else ""
-        raise WeightsError(f"{error}\n{cached}{_get_again(wanted)}") from error
+        raise WeightsError(f"{error}\n{cached}{_way_out(wanted, file)}") from error
     if locked is None and not wanted.packaged:
         _write_lock(wanted, Locked(size, digest, url, datetime.now(UTC).isoformat(timespec="seconds")))
     return digest
 
 
-def _get_again(wanted: Wanted) -> str:
+def _way_out(wanted: Wanted, file: Path) -> str:
+    """How to get another file in the place of this one; of a file that has just come it is known."""
+    if file != wanted.path:
+        return "The same command fetches it from the start."
     if wanted.packaged:
         return f"It comes with {wanted.by_hand}."
     if wanted.url is None:
