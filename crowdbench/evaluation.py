@@ -591,6 +591,7 @@ def _carry_out(
                 *condensed(parts.warnings),
                 *parts.said_of_machines(),
                 *said_of_changed_code(run.record, method, type(dataset)),
+                *method.notes,
             ],
             dataset,
             scores,

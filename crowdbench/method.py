@@ -57,6 +57,7 @@ class Method(ABC):
         writes_boxes: the boxes of poses are written beside them; scoring then takes areas from boxes.
         reads_images: whether it can look at pictures. A method that cannot, because it repeats what a file
             says, has no speed, and other pictures make no other run.
+        notes: what the record of a run should warn of, in sentences; known once `begin` has returned.
 
     Args:
         keypoints: the keypoints to predict, in this order.
@@ -70,6 +71,7 @@ class Method(ABC):
     computed_with: ClassVar[tuple[str, ...]] = ()
     writes_boxes: ClassVar[bool] = False
     reads_images: ClassVar[bool] = True
+    notes: Sequence[str] = ()
 
     def __init__(self, keypoints: KeypointSet, settings: Any, name: str | None = None) -> None:
         self.keypoints = keypoints

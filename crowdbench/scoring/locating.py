@@ -22,15 +22,21 @@ def located(found: Predictions, listed: Collection[ImageId], names: ImageNames, 
     """
     ids = ids_of(found, listed, names)
     _require_known(found, ids, listed, names, source)
-    _require_agreement(found, ids, names, source)
+    require_agreement(found, ids, names, source)
     if ids == found.image_ids:
         return found
-    first = next(i for i, image_id in enumerate(ids) if image_id != found.image_ids[i])
-    note = (
+    return replace(found, image_ids=ids, warnings=(*note_of(found, ids, source), *found.warnings))
+
+
+def note_of(found: Predictions, ids: Sequence[ImageId], source: str) -> tuple[str, ...]:
+    """What to say where images were given by name; nothing where they were not."""
+    first = next((i for i, image_id in enumerate(ids) if image_id != found.image_ids[i]), None)
+    if first is None:
+        return ()
+    return (
         f"images are given by the names of their files; the ids are those of {source} "
-        f"(the first: {found.image_ids[first]!r} is the image {ids[first]!r})"
+        f"(the first: {found.image_ids[first]!r} is the image {ids[first]!r})",
     )
-    return replace(found, image_ids=ids, warnings=(note, *found.warnings))
 
 
 def ids_of(found: Predictions, listed: Collection[ImageId], names: ImageNames) -> list[ImageId]:
@@ -79,7 +85,18 @@ def _require_known(
     raise found.table.fail(faulty, reason, remedy)
 
 
-def _require_agreement(found: Predictions, ids: Sequence[ImageId], names: ImageNames, source: str) -> None:
+def require_agreement(found: Predictions, ids: Sequence[ImageId], names: ImageNames, source: str) -> None:
+    """See that ids and file names that stand side by side are of the same images.
+
+    Args:
+        found: as read.
+        ids: of their images.
+        names: of the annotation file.
+        source: the annotation file, for messages.
+
+    Raises:
+        PredictionError: a name belongs to another id.
+    """
     for index, name in enumerate(found.image_names):
         meant = names.find(name) if name is not None else []
         if meant and ids[index] not in meant:

@@ -42,7 +42,8 @@ class Predictions:
         keypoints: P rows of 3 K numbers, x, y in image pixels and a confidence that OKS does not use.
         scores: ``(P,)`` float64, rank the predictions.
         boxes: P rows of x, y, width, height in image pixels; None if the file has no boxes.
-        warnings: what is legal but probably not meant.
+        warnings: what is legal but probably not meant, and the notes.
+        notes: what was read in another way than it is written.
     """
 
     table: columns.Table
@@ -52,6 +53,7 @@ class Predictions:
     scores: FloatArray
     boxes: columns.Rows | None
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     image_names: Sequence[str | None] = ()
     ids_are_keys: bool = False
 
@@ -94,6 +96,7 @@ def read_predictions(given: Path | Sequence[Mapping[str, Any]], keypoints: Keypo
     return Predictions(
         *(table, image_ids, category_ids, poses, scores, boxes),
         warnings=warnings if style is None else (*style.notes, *warnings),
+        notes=() if style is None else tuple(style.notes),
         image_names=names if any(names) else (),
         ids_are_keys=style is not None and style.by_key,
     )

@@ -5,9 +5,8 @@ the boxes came from and what the network was trained on, the user has to say; it
 so that the run is ranked with its like only.
 """
 
-import logging
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,9 @@ from numpy.typing import NDArray
 from crowdbench import Method
 from crowdbench.errors import PredictionError, SettingsError
 from crowdbench.scoring.image_names import ImageNames
-from crowdbench.scoring.locating import ids_of
+from crowdbench.scoring.locating import ids_of, note_of, require_agreement
 from crowdbench.scoring.predictions import Predictions, read_predictions
-from crowdbench.system.text import plain
 from crowdbench.types import FloatArray, KeypointSet, Pose, Sample
-
-log = logging.getLogger("crowdbench")
 
 _SYSTEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _BOXES = re.compile(r"gt|none|unknown|detector:\S+")
@@ -101,8 +97,6 @@ class Results(Method):
         """
         self.file, self.found = weights, read_predictions(weights, self.keypoints)
         self.poses = _by_image(self.found, self.found.image_ids)
-        for note in self.found.warnings:
-            log.warning("%s", plain(f"{weights}: {note}"))
 
     def begin(self, samples: Sequence[Sample], complete: bool) -> None:
         """See that the file is of this split.
@@ -112,8 +106,11 @@ class Results(Method):
         """
         known = {sample.image_id for sample in samples}
         if self.found is not None:
-            names = ImageNames([(sample.image_id, sample.path.as_posix()) for sample in samples])
-            self.poses = _by_image(self.found, ids_of(self.found, known, names))
+            names = _names(samples)
+            ids = ids_of(self.found, known, names)
+            require_agreement(self.found, ids, names, "this split")
+            self.poses = _by_image(self.found, ids)
+            self.notes = (*self.found.notes, *note_of(self.found, ids, "this split"))
         others = [image_id for image_id in self.poses if image_id not in known]
         if others and (complete or len(others) == len(self.poses)):
             raise PredictionError(
@@ -132,6 +129,14 @@ class Results(Method):
             SettingsError: always.
         """
         raise SettingsError("a results file has poses of a dataset's images, and none of other pictures.")
+
+
+def _names(samples: Sequence[Sample]) -> ImageNames:
+    """The images by their file names, with folders only where they are needed."""
+    counts = Counter(sample.path.name for sample in samples)
+    return ImageNames(
+        [(s.image_id, s.path.name if counts[s.path.name] == 1 else s.path.as_posix()) for s in samples]
+    )
 
 
 def _by_image(found: Predictions, image_ids: Sequence[int | str]) -> dict[int | str, list[Pose]]:

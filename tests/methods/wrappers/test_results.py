@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import coco_files
 import pytest
 
 import crowdbench
@@ -142,3 +143,40 @@ def test_without_a_file_there_is_nothing_to_replay(dataset: crowdbench.Dataset, 
     method = crowdbench.load_method("results", dataset, boxes="gt")
     with pytest.raises(SettingsError, match="name one with --weights FILE"):
         crowdbench.evaluate(method, dataset, weights="none", out=tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["", "somewhere/else/images/"])
+def test_a_file_that_names_images_is_replayed_and_the_record_says_so(tmp_path: Path, folder: str) -> None:
+    coco_files.write(tmp_path, "json/crowdpose_test.json")
+    dataset = crowdbench.load_dataset("crowdpose", root=tmp_path)
+    entries = [
+        {
+            **{k: p[k] for k in ("category_id", "keypoints")},
+            "score": 0.5,
+            "file_name": f"{folder}{p['image_id']:06d}.jpg",
+        }
+        for p in coco_files.document(14)["annotations"]
+    ]
+    (tmp_path / "named.json").write_text(json.dumps({"results": entries}))
+    method = crowdbench.load_method("results", dataset, boxes="gt")
+    run = crowdbench.evaluate(
+        method, dataset, weights=tmp_path / "named.json", out=tmp_path / "runs", device="cpu", workers=0
+    )
+    assert run.scores is not None
+    assert run.scores["AP"] == 1.0
+    for words in ("read from 'results'", "images were read from 'file_name'", "by the names of their files"):
+        assert any(words in warning for warning in run.record.warnings), words
+    assert not run.record.doubts
+
+
+def test_a_file_whose_ids_and_names_disagree_is_refused(tmp_path: Path) -> None:
+    coco_files.write(tmp_path, "json/crowdpose_test.json")
+    dataset = crowdbench.load_dataset("crowdpose", root=tmp_path)
+    person = coco_files.document(14)["annotations"][0]
+    entry = {k: person[k] for k in ("image_id", "category_id", "keypoints")}
+    (tmp_path / "mixed.json").write_text(json.dumps([{**entry, "score": 0.5, "file_name": "000002.jpg"}]))
+    method = crowdbench.load_method("results", dataset, boxes="gt")
+    with pytest.raises(PredictionError, match=r"image_id is 1, but its file '000002.jpg' is the image 2"):
+        crowdbench.evaluate(
+            method, dataset, weights=tmp_path / "mixed.json", out=tmp_path / "runs", device="cpu", workers=0
+        )
