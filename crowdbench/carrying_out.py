@@ -15,6 +15,7 @@ from crowdbench.method import NetworkMethod, load_method, refuse_network_options
 from crowdbench.readiness import find_annotations, find_split
 from crowdbench.requests import AnyRequest, Request, TrainingRequest
 from crowdbench.run_directory import Run
+from crowdbench.system.limits import require_options
 from crowdbench.weights import Transfer, resolve_weights
 
 if TYPE_CHECKING:
@@ -172,6 +173,14 @@ def prepare(request: AnyRequest, on_progress: OnProgress | None = None) -> None:
     Raises:
         InputError: what was asked for cannot be done.
     """
+    batch_size = request.batch_size if isinstance(request, Request) else None
+    require_options(
+        seed=request.seed,
+        limit=request.limit,
+        batch_size=batch_size,
+        workers=request.workers,
+        save_every_s=request.save_every_s,
+    )
     find_annotations(request.dataset, find_split(request.dataset, request.split), request.root)
     if isinstance(request, Request):
         common = common_keypoints(request.keypoints, request.dataset)

@@ -57,6 +57,7 @@ from crowdbench.provenance import (
 )
 from crowdbench.run_directory import Run
 from crowdbench.sharing import Others, begin, present, require_first, wait_for_others, wait_until_begun
+from crowdbench.system.limits import require_options
 from crowdbench.system.text import plain
 from crowdbench.types import Sample
 from crowdbench.weights import ResolvedWeights, Transfer, resolve_weights
@@ -142,15 +143,12 @@ def evaluate(
     refuse_unguarded_scripts()
     require_whole(method)
     require_boxes_fit(method.name, method.paradigm, dataset.boxes)
-    if limit is not None and limit < 1:
-        raise SettingsError(f"limit must be at least 1, got {limit}.")
+    require_options(seed=seed, limit=limit, batch_size=batch_size, workers=workers, save_every_s=save_every_s)
     refuse_network_options(type(method), method.name, precision, compiled)
     place = place_in(os.environ)
     target = device_of(device, place)
     kind = target.type if method.reads_images else "cpu"  # a file is as long wherever it is read
     size = default_batch_size(method.paradigm, kind) if batch_size is None else batch_size
-    if size < 1:
-        raise SettingsError(f"batch size must be at least 1, got {size}.")
     if compiled:
         machine.require_compiler(target)
     if machine.emulates(precision, target):

@@ -137,12 +137,26 @@ def pick_device(name: str) -> "torch.device":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, TypeError, OverflowError) as error:
         raise SettingsError(f"no device is called {name!r}; try auto, cpu, cuda or cuda:1.") from error
+    if device.type == "meta":
+        raise SettingsError(f"device {name!r} computes nothing; try auto, cpu, cuda or cuda:1.")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise SettingsError(
             f"device {name!r}: PyTorch sees no GPU on this machine. Pass --device cpu or auto."
         )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SettingsError(
+            f"device {name!r}: PyTorch sees {torch.cuda.device_count()} GPUs on this machine, counted from 0."
+        )
+    if device.type == "cpu":
+        return torch.device("cpu")  # it has no number
+    try:
+        torch.empty(1, device=device)
+    except Exception as error:  # each kind of device has its own
+        raise SettingsError(
+            f"device {name!r}: PyTorch {torch.__version__} has none here; try auto, cpu, cuda or cuda:1."
+        ) from error
     return device
 
 

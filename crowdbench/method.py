@@ -9,6 +9,7 @@ Two shapes, one interface:
 """
 
 import dataclasses
+import math
 import re
 import reprlib
 from abc import ABC, abstractmethod
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from crowdbench.dataset import Dataset
+
+_FAULTY_VALUE = (ValueError, TypeError, OverflowError)
 
 Example = Any  # what one image becomes; anything that can be pickled
 Batch = Any  # what several examples become; `predict` moves it to the network's device
@@ -390,9 +393,27 @@ def override(settings: Any, changes: Mapping[str, Any], *, of: str) -> Any:
     for outer, parts in inner.items():
         values[outer] = override(values.get(outer, getattr(settings, outer)), parts, of=f"{of}, {outer}")
     try:
-        return dataclasses.replace(settings, **values)
-    except (ValueError, TypeError) as error:
+        with calling(of, "the check of its settings", passing=lambda e: isinstance(e, _FAULTY_VALUE)):
+            return dataclasses.replace(settings, **values)
+    except _FAULTY_VALUE as error:
         raise SettingsError(f"{of}: {error}") from error
+
+
+def _refuse_what_json_has_not(value: Any) -> None:
+    """NaN, infinity, and text that no encoding has: a record could not hold them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("numbers must be finite")
+    if isinstance(value, str):
+        value.encode()
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise ValueError("whole numbers must fit into 64 bits")
+    if isinstance(value, list | tuple | set | frozenset):
+        for part in value:
+            _refuse_what_json_has_not(part)
+    if isinstance(value, dict):
+        for key, part in value.items():
+            _refuse_what_json_has_not(key)
+            _refuse_what_json_has_not(part)
 
 
 def _converted(value: Any, cls: type[Any], name: str, of: str) -> Any:
@@ -405,8 +426,11 @@ def _converted(value: Any, cls: type[Any], name: str, of: str) -> Any:
             # A bare word is no JSON; the conversion below says whether it will do.
             with suppress(msgspec.DecodeError, UnicodeError, RecursionError):
                 value = msgspec.json.decode(value)
-        return msgspec.convert(value, kind, strict=False)
-    except msgspec.ValidationError as error:
+        converted = msgspec.convert(value, kind, strict=False)
+        _refuse_what_json_has_not(converted)
+        return converted
+    # ValidationError is a ValueError; the others come of numbers without end and of lists within lists.
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise SettingsError(
             f"{of}: the setting {name} is {kind}; {reprlib.repr(value)} does not fit ({error})."
         ) from None

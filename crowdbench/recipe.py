@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+_MOST = 1_000_000  # epochs, images, batches
+_LONGEST = 1_000_000_000  # steps
+_STEEPEST = 1000  # of learning rates and what is like them
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -71,15 +75,25 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "images", "processes", "least_keypoints", "accumulate", "validate_every"):
-            _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+            value = getattr(self, name)
+            _require(1 <= value <= _MOST, name, f"at least 1 and at most {_MOST}", value)
         for name in ("learning_rate", "epsilon"):
-            _require(0 < getattr(self, name) < math.inf, name, "positive and finite", getattr(self, name))
-        for name in ("weight_decay", "final_learning_rate", "warmup_steps"):
-            _require(0 <= getattr(self, name) < math.inf, name, "not negative", getattr(self, name))
+            value = getattr(self, name)
+            _require(0 < value <= _STEEPEST, name, f"positive and at most {_STEEPEST}", value)
+        for name in ("weight_decay", "final_learning_rate"):
+            value = getattr(self, name)
+            _require(0 <= value <= _STEEPEST, name, f"not negative and at most {_STEEPEST}", value)
+        _require(
+            0 <= self.warmup_steps <= _LONGEST,
+            "warmup_steps",
+            f"not negative and at most {_LONGEST}",
+            self.warmup_steps,
+        )
         for name, value in (("betas", self.betas[0]), ("betas", self.betas[1]), ("momentum", self.momentum)):
             _require(0 <= value < 1, name, "at least 0 and below 1", value)
         _require(0 < self.drop_factor <= 1, "drop_factor", "above 0 and at most 1", self.drop_factor)
-        _require(self.clip_norm is None or self.clip_norm > 0, "clip_norm", "positive", self.clip_norm)
+        clip = self.clip_norm
+        _require(clip is None or 0 < clip < math.inf, "clip_norm", "positive and finite", clip)
         _require(self.ema is None or 0 < self.ema < 1, "ema", "between 0 and 1", self.ema)
         _require(list(self.drops) == sorted(set(self.drops)), "drops", "rising epochs", self.drops)
 

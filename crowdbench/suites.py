@@ -17,9 +17,11 @@ from crowdbench.system.reading import read_toml_as
 
 PATTERN = "suites/*.toml"
 DETECTOR = "detector:"
+MOST_RUNS = 10_000  # of a suite
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Seed = Annotated[int, msgspec.Meta(ge=0)]
 Boxes = Annotated[str, msgspec.Meta(pattern=f"^(gt|none|{DETECTOR}.+)$")]
 
 
@@ -64,7 +66,7 @@ class SuiteRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     box_score: float | None = None
     settings: dict[str, Any] = {}
     weights: Text = "published"
-    seed: int | None = None
+    seed: Seed | None = None
     train: bool = False
     recipe: dict[str, Any] = {}
     ap: Percent | None = None
@@ -93,7 +95,7 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     methods: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
     datasets: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
-    seeds: Annotated[tuple[int, ...], msgspec.Meta(min_length=1)] | None = None
+    seeds: Annotated[tuple[Seed, ...], msgspec.Meta(min_length=1)] | None = None
     split: Text | None = None
     boxes: Boxes = "gt"
     box_score: float | None = None
@@ -108,6 +110,11 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValueError(
                 'seeds make no difference: set train = true or weights = "none", or leave them out'
             )
+
+    @property
+    def count(self) -> int:
+        """How many runs there are."""
+        return len(self.methods) * len(self.datasets) * len(self.seeds or (None,))
 
     def runs(self) -> list[SuiteRun]:
         """One for each combination, seeds next to each other."""
@@ -137,11 +144,18 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     detector: dict[str, Detector] = {}
 
     @property
+    def count(self) -> int:
+        """How many runs there are, counted without making them."""
+        return len(self.runs) + sum(grid.count for grid in self.grid)
+
+    @property
     def all_runs(self) -> tuple[SuiteRun, ...]:
         """Those that stand alone, then those of the grids."""
         return (*self.runs, *(run for grid in self.grid for run in grid.runs()))
 
     def __post_init__(self) -> None:
+        if self.count > MOST_RUNS:
+            raise ValueError(f"it has {self.count} runs; a suite may have {MOST_RUNS}. Split it")
         if not self.all_runs:
             raise ValueError("it names no run: write a [[run]] or a [[grid]]")
         named = {run.detector for run in self.all_runs if run.detector is not None}

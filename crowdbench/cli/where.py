@@ -24,8 +24,10 @@ _OPTIONS = (
         show_default=True,
         help="Where to run: local, slurm, or a profile of yours.",
     ),
-    click.option("--gpus", type=click.IntRange(0), help="On a cluster: of each job; a task for each."),
-    click.option("--nodes", type=click.IntRange(1), help="On a cluster: shared evenly by the GPUs."),
+    click.option(
+        "--gpus", type=click.IntRange(0, 10_000), help="On a cluster: of each job; a task for each."
+    ),
+    click.option("--nodes", type=click.IntRange(1, 10_000), help="On a cluster: shared evenly by the GPUs."),
     click.option("--wait", is_flag=True, help="On a cluster: show how it goes until it has ended."),
 )
 

@@ -14,6 +14,7 @@ from crowdbench.method import Method, NetworkMethod, method_class
 from crowdbench.precision import Precision
 from crowdbench.predicting.pictures import Picture
 from crowdbench.prediction import predict_batches
+from crowdbench.system.limits import require_options
 from crowdbench.types import Pose
 from crowdbench.weights import ResolvedWeights, Transfer
 from crowdbench.weights.resolve import PUBLISHED
@@ -66,14 +67,13 @@ class Estimator:
         Raises:
             InputError: something given is wrong: weights, settings, device.
         """
+        require_options(seed=seed, batch_size=batch_size)
         target = pick_device(device)
         if emulates(precision, target):
             log.warning(
                 "this processor has no units for %s: it will be slower than fp32, not faster", precision
             )
         size = default_batch_size(method.paradigm, target.type) if batch_size is None else batch_size
-        if size < 1:
-            raise SettingsError(f"batch size must be at least 1, got {size}.")
         found = weights_of(method, dataset, weights, on_progress)  # type: ignore[arg-type]  # told of transfers only
         network = None
         if isinstance(method, NetworkMethod):

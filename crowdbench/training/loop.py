@@ -29,6 +29,7 @@ from crowdbench.place import device_of, place_in
 from crowdbench.precision import Precision
 from crowdbench.recipe import Recipe
 from crowdbench.system.leftovers import remove_leftovers
+from crowdbench.system.limits import require_options
 from crowdbench.training.checkpoint import Best, Checkpoint, Checkpoints, Position
 from crowdbench.training.metrics import MetricsFile, open_trackers
 from crowdbench.training.order import Order
@@ -108,6 +109,7 @@ def train(
         RunError: the training could not go on; its last checkpoint is kept.
     """
     refuse_unguarded_scripts()
+    require_options(seed=seed, limit=limit, workers=workers, save_every_s=save_every_s)
     place = place_in(os.environ)
     target = device_of(device, place)
     if compiled:

@@ -52,8 +52,6 @@ def worth_training_on(dataset: Dataset, limit: int | None, least_keypoints: int)
     Raises:
         SettingsError: no annotations, boxes of a detector, or nobody.
     """
-    if limit is not None and limit < 1:
-        raise SettingsError(f"limit must be at least 1, got {limit}.")
     if not dataset.has_annotations:
         raise SettingsError(f"{dataset.name} {dataset.split} has no annotations to train on.")
     if dataset.boxes.label != "gt":

@@ -32,8 +32,8 @@ class TopDownRecipe(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.target_sigma > 0:
-            raise ValueError(f"target_sigma must be positive, got {self.target_sigma}.")
+        if not 0 < self.target_sigma <= 100:
+            raise ValueError(f"target_sigma must be above 0 and at most 100, got {self.target_sigma}.")
 
 
 # The release's name of a network: dataset: learning rate at the beginning and the end, images per GPU.

@@ -35,8 +35,8 @@ class Targets:
 
     def __post_init__(self) -> None:
         for name in ("sigma", "part_sigma"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}.")
+            if not 0 < getattr(self, name) <= 100:
+                raise ValueError(f"{name} must be above 0 and at most 100, got {getattr(self, name)}.")
         for name in ("background", "smallest_area"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}.")
