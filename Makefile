@@ -21,7 +21,7 @@ LOWEST_TESTS := \
 	tests/crowdbench/weights/test_download.py tests/methods/i2rnet/test_tiny.py tests/methods/wrappers \
 	tests/slurm/test_options.py
 
-.PHONY: run test test-fast test-lowest fuzz bench lint format xtcocotools clean
+.PHONY: run test test-fast test-lowest fuzz bench lint format xtcocotools crowdposetools clean
 
 run: $(READY)  ## a trained network on the built-in data: run, score, table
 	$(BIN)/crowdbench run i2rnet-tiny synthcrowd
@@ -55,6 +55,16 @@ format: $(TEST_READY)
 xtcocotools: $(TEST_READY)
 	$(BIN)/pip install --quiet -c constraints.txt cython setuptools wheel
 	$(BIN)/pip install --quiet -c constraints.txt --no-binary xtcocotools --no-build-isolation xtcocotools
+
+# Another, which is not on PyPI. CROWDPOSE may be a checkout on this machine.
+CROWDPOSE ?= https://github.com/Jeff-sjtu/CrowdPose
+crowdposetools: $(TEST_READY)
+	$(BIN)/pip install --quiet -c constraints.txt cython setuptools wheel numpy
+	rm -rf build/CrowdPose
+	git clone --quiet --depth 1 $(CROWDPOSE) build/CrowdPose
+	sed -i 's/np\.float\b/float/g; s/np\.round(/round(/g; s/\bunicode\b/str/g' \
+		build/CrowdPose/crowdpose-api/PythonAPI/crowdposetools/*.py
+	$(BIN)/pip install --quiet -c constraints.txt --no-build-isolation ./build/CrowdPose/crowdpose-api/PythonAPI
 
 $(VENV)/.made:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "crowdbench needs Python 3.11 or newer; make PYTHON=python3.12 picks another")'

@@ -9,6 +9,7 @@ from typing import Any
 
 import coco_files
 import numpy as np
+import onnx_models
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -200,3 +201,15 @@ def test_a_method_without_the_common_keypoints_is_told_before_it_computes(
 ) -> None:
     assert "--keypoints" in crowdbench(*RUN, "--keypoints", "common:synthcrowd", status=2)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_model_for_other_keypoints_is_told_of_the_option_and_runs_with_it(
+    crowdbench: Callable[..., str], tmp_path: Path
+) -> None:
+    onnx_models.rtmo_spot(tmp_path / "rtmo.onnx", 17)
+    run = ("run", "rtmo", "crowdpose", "--root", "data", "--weights", "rtmo.onnx", "--workers", "0")
+    run = (*run, "--set", "input_size=64x64", "--set", "provider=cpu")
+    said = crowdbench(*run, status=2)
+    assert "the model finds 17 keypoints a person; crowdpose-14 has 14" in said
+    assert "--keypoints common" in said
+    assert "on 12 common keypoints only" in crowdbench(*run, "--keypoints", "common")

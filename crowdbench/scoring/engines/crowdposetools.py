@@ -32,9 +32,13 @@ class Crowdposetools(Engine):
 
     name = "crowdposetools"
     rounds_splits = True
+    # It is not on PyPI; names that are gone from numpy and Python are replaced. Its setup imports numpy.
     install = (
-        "it is not on PyPI: clone https://github.com/Jeff-sjtu/CrowdPose and, in crowdpose-api/PythonAPI, "
-        "replace np.float and unicode (gone from numpy and Python), then pip install cython && pip install ."
+        "pip install cython setuptools wheel numpy && "
+        "git clone --depth 1 https://github.com/Jeff-sjtu/CrowdPose && "
+        "cd CrowdPose/crowdpose-api/PythonAPI && "
+        r"sed -i 's/np\.float\b/float/g; s/np\.round(/round(/g; s/\bunicode\b/str/g' crowdposetools/*.py && "
+        "pip install --no-build-isolation ."
     )
 
     def statistics(self, problem: Problem) -> dict[str, float]:
