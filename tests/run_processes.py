@@ -3,7 +3,7 @@
 It reads a JSON list a line, an object for each process, starts them all at once, and answers with a JSON list of
 what became of them: the exit status, or the negative number of the signal, and what was logged. An object has
 ``out``, the folder of runs; ``steps``, a file that grows by a byte with every image; ``again``; ``environment``;
-and ``dies``, where the process is killed:
+``largest_file``, in bytes; and ``dies``, where the process is killed:
 
     image:N        when it has begun its Nth image, from 0
     write:N        in the middle of its Nth write of a file
@@ -16,6 +16,7 @@ and ``dies``, where the process is killed:
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -76,6 +77,8 @@ def work(spec: dict[str, Any]) -> None:
     if "silent_s" in spec:
         writer.SILENT_S, writer.BEAT_S = spec["silent_s"], spec["silent_s"] / 10
     prepare_to_die(spec)
+    if "largest_file" in spec:  # as on a disk that is full
+        resource.setrlimit(resource.RLIMIT_FSIZE, (spec["largest_file"], resource.RLIM_INFINITY))
     dataset = load_dataset("synthcrowd")
     method = Counting(dataset.keypoints, Counting.Settings())
     method.spec = spec  # type: ignore[attr-defined]
@@ -99,10 +102,12 @@ def forked(spec: dict[str, Any], log: Path) -> int:
         return number
     status = 70
     try:
+        logging.raiseExceptions = False  # where no file may grow, logs do not either
         logging.basicConfig(filename=log, level=logging.INFO, force=True)
         work(spec)
         status = 0
     except CrowdbenchError as error:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         logging.error("%s: %s", type(error).__name__, error)
         status = error.exit_status
     except BaseException:

@@ -9,6 +9,7 @@ from made_runs import make_run
 from crowdbench.errors import MissingDataError
 from crowdbench.record import SCHEMA
 from crowdbench.run_directory import Run, find_runs, scan_runs
+from crowdbench.status import standings
 
 
 def odd(root: Path, name: str, content: bytes | None) -> Path:
@@ -99,3 +100,23 @@ def test_runs_come_in_the_order_of_their_directories(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_has_no_runs(tmp_path: Path) -> None:
     assert find_runs(tmp_path / "none") == []
+
+
+def test_a_run_that_links_lead_to_as_well_is_listed_once_and_where_it_lies(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    run = make_run(root, 1, 0.5)
+    group = run.directory.parent.parent
+    (root / "a-link").symlink_to(group)
+    (group / "a-link").symlink_to(run.directory.parent)
+    (run.directory.parent / "0-link").symlink_to(run.directory)
+    assert [found.directory for found in find_runs(root)] == [run.directory]
+    assert [row.directory for row in standings(root)[0]] == [run.directory]
+
+
+def test_runs_that_only_links_lead_to_are_listed(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "elsewhere", 1, 0.5)
+    (tmp_path / "runs").mkdir()
+    for name in ("first", "second"):
+        (tmp_path / "runs" / name).symlink_to(run.directory.parent.parent)
+    assert [found.directory.parts[-3] for found in find_runs(tmp_path / "runs")] == ["first"]
+    assert len(standings(tmp_path / "runs")[0]) == 1

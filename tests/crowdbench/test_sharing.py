@@ -214,3 +214,28 @@ def test_left_overs_of_killed_processes_are_removed_by_the_next_start(folder: Fo
     (directory / "parts" / "000000-000001.json").touch()
     assert folder.start("")[0][0] == 0
     assert "parts" not in folder.files()
+
+
+@pytest.mark.parametrize("largest", [0, 100, 300, 600, 1200, 2400, 4800])
+@pytest.mark.parametrize("again", [False, True])
+def test_where_files_cannot_grow_a_line_says_so_and_nothing_is_lost(
+    folder: Folder, undisturbed: bytes, largest: int, again: bool
+) -> None:
+    if again:
+        assert folder.start("")[0][0] == 0
+        old = folder.run.record
+    ((status, said),) = folder.start("", again=again, largest_file=largest)
+    assert "a bug" not in said
+    if status != 0:
+        assert status == 1, said
+        last = said.split("MachineError: ")[-1]
+        assert "cannot be written (File too large)" in last
+        assert "ulimit -f" in last
+        if again:
+            assert folder.run.record == old
+    before = folder.steps
+    ((status, said),) = folder.start("", again=again)
+    assert status == 0, said
+    assert folder.predictions() == undisturbed
+    assert folder.files() == FILES
+    assert folder.steps - before <= IMAGES
