@@ -45,14 +45,14 @@ def test_a_pytorch_checkpoint_is_refused_and_not_executed(tmp_path: Path) -> Non
 )
 def test_what_is_no_onnx_model_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.onnx").write_bytes(content)
-    with pytest.raises(WeightsError, match=r"m\.onnx: ONNX Runtime cannot load it"):
+    with pytest.raises(WeightsError, match=r"m\.onnx: .*not a file of weights"):
         method().load(tmp_path / "m.onnx")
 
 
 def test_half_a_file_is_refused(tmp_path: Path) -> None:
     path = onnx_models.rtmpose_spot(tmp_path / "m.onnx", 2)
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(WeightsError, match="ONNX Runtime cannot load it"):
+    with pytest.raises(WeightsError, match=r"not a whole ONNX model \(it ends early\)"):
         method().load(path)
 
 
