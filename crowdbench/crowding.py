@@ -4,6 +4,7 @@ Every level is a run of its own (`crowdbench.requests.Request.crowding`), on a s
 resumed, recorded and ranked like any other. Here they are put side by side.
 """
 
+import io
 import logging
 import math
 from collections.abc import Sequence
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from crowdbench.boxes import box_source
 from crowdbench.dataset import dataset_class
-from crowdbench.errors import SettingsError
+from crowdbench.errors import DataError, SettingsError
 from crowdbench.figures import line_figure
 from crowdbench.files import write_whole
 from crowdbench.run_directory import Run
+from crowdbench.system.reading import read_bytes
 from crowdbench.system.text import spreadsheet_cell
 
 if TYPE_CHECKING:
@@ -130,10 +132,11 @@ def _comparable(folder: Path, name: str, table: "pd.DataFrame") -> "dict[str, pd
         if path.stem == name:
             continue
         try:
-            other = pd.read_csv(path, dtype={"annotations": str, "boxes": str})
+            content = io.BytesIO(read_bytes(path, "a curve"))
+            other = pd.read_csv(content, dtype={"annotations": str, "boxes": str})
             rows = list(other[COMPARED].itertuples(index=False, name=None))
             other["AP"].astype(float)
-        except (OSError, ValueError, KeyError) as error:
+        except (DataError, ValueError, KeyError) as error:
             log.warning("%s: not drawn: it is no curve (%s)", path, error)
             continue
         if any(row != own.get(row[0], row) for row in rows):

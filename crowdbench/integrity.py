@@ -9,6 +9,7 @@ import msgspec
 
 from crowdbench.errors import DataError, PredictionError
 from crowdbench.run_directory import PREDICTIONS, Run
+from crowdbench.system.reading import read_json
 
 # Clocks of file servers differ, and a record is written a moment after its last time.
 _MOMENT_S = 2.0
@@ -59,7 +60,7 @@ def believed(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
 
 def _differ(scores: dict[str, float] | None, path: Path) -> bool:
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=_Scores).values
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        kept = read_json(path, _Scores, "scores").values
+    except DataError:
         return False
     return scores is not None and scores != kept

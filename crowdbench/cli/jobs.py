@@ -208,7 +208,7 @@ def logs(name: str, out: Path, follow: bool, task: int, lines: int | None) -> No
             if not follow:
                 _print_file(path, lines)
                 return
-            reader = path.open("rb")
+            reader = _opened(path)
             _print_end(reader, lines)
         elif reader is not None:
             _print_rest(reader)
@@ -237,8 +237,19 @@ def _log_files(job: "Job") -> list[Path]:
 
 
 def _print_file(path: Path, lines: int | None) -> None:
-    with path.open("rb") as reader:
+    with _opened(path) as reader:
         _print_end(reader, lines)
+
+
+def _opened(path: Path) -> BinaryIO:
+    from crowdbench.errors import LaunchError
+    from crowdbench.system.failures import reason
+    from crowdbench.system.opening import open_regular
+
+    try:
+        return open_regular(path)
+    except OSError as failure:
+        raise LaunchError(f"{path}: the log cannot be read ({reason(failure)}).") from failure
 
 
 def _print_end(reader: BinaryIO, lines: int | None) -> None:

@@ -17,6 +17,8 @@ from crowdbench.files import write_whole
 from crowdbench.system.failures import cannot_write, writing
 from crowdbench.system.opening import kind_of
 
+# More of a file that is there is not looked at; what crowdbench writes is told by its beginning, or smaller.
+_LOOKED_AT = 256 << 20
 _STDOUT = frozenset({"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
 
 
@@ -98,7 +100,8 @@ def _mode(path: Path) -> int | None:
 
 def _is_replaceable(path: Path, is_own: Callable[[bytes], bool]) -> bool:
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_LOOKED_AT)
     except OSError:
         return False
     return not content or is_own(content)
