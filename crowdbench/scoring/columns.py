@@ -34,6 +34,7 @@ class Table:
         name: the list, as errors name it: ``predictions`` gives ``predictions[17]``.
         error: the kind of error to raise.
         identity: the field that helps a reader to find a record.
+        where_not_finite: says where in the file the first number stands that is not finite.
     """
 
     records: Sequence[Any]
@@ -41,6 +42,7 @@ class Table:
     name: str
     error: type[DataError]
     identity: str
+    where_not_finite: Callable[[], str] | None = None
 
     @property
     def is_typed(self) -> bool:
@@ -72,7 +74,14 @@ class Table:
             raise self.fail(faulty, reason(faulty[0]), remedy)
 
 
-def table(value: Any, source: str, name: str, error: type[DataError], identity: str) -> Table:
+def table(
+    value: Any,
+    source: str,
+    name: str,
+    error: type[DataError],
+    identity: str,
+    where_not_finite: Callable[[], str] | None = None,
+) -> Table:
     """Check that a value is a list of objects.
 
     Raises:
@@ -80,7 +89,7 @@ def table(value: Any, source: str, name: str, error: type[DataError], identity: 
     """
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise error(f"{source}: {name} must be a list of objects, found {kind(value)}.\n{_FORMAT}")
-    found = Table(value, source, name, error, identity)
+    found = Table(value, source, name, error, identity, where_not_finite)
     if not found.is_typed:
         entries = [isinstance(record, Mapping) for record in value]
         if not all(entries):
@@ -116,7 +125,7 @@ def numbers(of: Table, field: str, remedy: str) -> FloatArray:
     array = np.array([_float(value) for value in column], dtype=np.float64)
     of.require(
         np.isfinite(array),
-        lambda i: f"{field} is {_shown(column[i])}, which is not finite",
+        lambda i: f"{field} is {_shown(column[i])}, which is not finite{_place(of)}",
         "Engines disagree on where NaN and infinity rank. Find out where it comes from.",
     )
     return array
@@ -191,7 +200,7 @@ def rows(of: Table, field: str, length: int, unit: str, remedy: str, strings: bo
     column = [[_float(value) for value in row] for row in column]
     of.require(
         map(is_finite, column),
-        lambda i: _at_fault(field, column[i], math.isfinite, "finite"),
+        lambda i: _at_fault(field, column[i], math.isfinite, "finite") + _place(of),
         "Engines take NaN for a perfect match, or drop it silently. Find out where it comes from; if the "
         "keypoint is unknown, write any finite number.",
     )
@@ -213,6 +222,11 @@ def kind(value: Any) -> str:
     """How messages call a value's kind."""
     names: dict[type, str] = {dict: "an object", list: "a list", str: "a string", type(None): "null"}
     return names.get(type(value), f"a {type(value).__name__}")
+
+
+def _place(of: Table) -> str:
+    found = "" if of.where_not_finite is None else of.where_not_finite()
+    return f" ({found})" if found else ""
 
 
 def _at_fault(field: str, row: Sequence[Any], is_fine: Callable[[Any], bool], wanted: str) -> str:

@@ -1,6 +1,7 @@
 """JSON files as plain data, gzipped or not, with errors that say where the file breaks."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ import msgspec
 
 from crowdbench.errors import DataError
 from crowdbench.system.reading import not_json, read_bytes, recognise
+
+# Strings are passed over whole.
+_NOT_FINITE = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')
 
 
 def read_document(
@@ -36,6 +40,21 @@ def read_document(
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # The standard reader is slower, reads NaN, and knows line and column of what it cannot read.
         return _read_again(data, path, error, lines)
+
+
+def where_not_finite(path: Path, error: type[DataError]) -> str:
+    """Where in a JSON file the first NaN or Infinity stands, in words; empty if there is none.
+
+    Raises:
+        MissingDataError, DataError: as `read_document`.
+    """
+    text = _content(path, error).decode("utf-8", errors="replace")
+    for found in _NOT_FINITE.finditer(text):
+        if found[1]:
+            line = text.count("\n", 0, found.start()) + 1
+            column = found.start() - text.rfind("\n", 0, found.start())
+            return f"the first {found[1]} of the file is at line {line}, column {column}"
+    return ""
 
 
 def _content(path: Path, error: type[DataError]) -> bytes:

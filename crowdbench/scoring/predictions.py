@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from crowdbench.errors import PredictionError
 from crowdbench.scoring import columns
-from crowdbench.scoring.documents import read_document
+from crowdbench.scoring.documents import read_document, where_not_finite
 from crowdbench.scoring.result_styles import Restyled, plain_data, which_may_be_meant
 from crowdbench.types import FloatArray, KeypointSet
 
@@ -82,7 +83,12 @@ def read_predictions(given: Path | Sequence[Mapping[str, Any]], keypoints: Keypo
     if not _is_typed(document):
         style = Restyled(document, source)
         document = style.entries
-    table = columns.table(document, source, "predictions", PredictionError, "image_id")
+    table = columns.table(
+        *(document, source, "predictions", PredictionError, "image_id"),
+        where_not_finite=partial(where_not_finite, given, PredictionError)
+        if isinstance(given, Path)
+        else None,
+    )
     if not table.records:
         return _none(table)
     entry = _ENTRY if style is None else _ENTRY + which_may_be_meant(table.records[0])

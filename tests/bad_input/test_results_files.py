@@ -242,6 +242,13 @@ def _(folder: Path) -> list[str]:
     return score(folder, json.dumps(perfect(), indent=1).encode()[:-2] + b",\n]")
 
 
+@case("a-score-that-is-nan")
+def _(folder: Path) -> list[str]:
+    entries = [{"name": "NaN", **entry} for entry in perfect()]
+    entries[1]["score"] = float("nan")
+    return score(folder, json.dumps(entries).replace("}, {", "},\n{").encode())
+
+
 @case("printed-by-python")
 def _(folder: Path) -> list[str]:
     return score(folder, str(perfect()).encode())

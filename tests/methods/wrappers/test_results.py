@@ -180,3 +180,25 @@ def test_a_file_whose_ids_and_names_disagree_is_refused(tmp_path: Path) -> None:
         crowdbench.evaluate(
             method, dataset, weights=tmp_path / "mixed.json", out=tmp_path / "runs", device="cpu", workers=0
         )
+
+
+def test_a_replay_that_cannot_be_meant_is_marked_wherever_its_numbers_stand(
+    dataset: crowdbench.Dataset, entries: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    from crowdbench.report import report_data
+
+    exchanged = []
+    for entry in entries:
+        x, y, c = (entry["keypoints"][n::3] for n in range(3))
+        keypoints = [value for point in zip(y, x, c, strict=True) for value in point]
+        exchanged.append({**entry, "keypoints": keypoints})
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps(exchanged))
+    run = replay(dataset, file, tmp_path / "runs", limit=6)
+    (doubt,) = [doubt for doubt in run.record.doubts if "x and y exchanged" in doubt]
+    assert doubt in run.record.warnings
+    (table,) = board([run])
+    assert table.entries[0].values["in doubt"] == "!"
+    assert any(note.startswith("! results-unnamed") and doubt in note for note in table.notes)
+    data = report_data([run], dataset, pictures=0)
+    assert any("are in doubt" in note and doubt in note for note in data.notes)
