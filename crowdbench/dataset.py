@@ -10,6 +10,7 @@ from crowdbench import plugins
 from crowdbench.api.extent import Extent, SplitFacts, extent_of
 from crowdbench.api.server_file import ServerFile
 from crowdbench.boxes import BoxSource, GroundTruthBoxes, box_source
+from crowdbench.engine.calling import calling
 from crowdbench.errors import PluginError, SettingsError, UnknownNameError
 from crowdbench.hashing import file_digest
 from crowdbench.scoring.protocol import ScoringProtocol
@@ -193,6 +194,13 @@ def dataset_class(name: str) -> type[Dataset]:
         raise PluginError(
             f"dataset {name!r} stands for {found!r}, which is no subclass of crowdbench.Dataset."
         )
+    splits = getattr(found, "splits", None)
+    if not (isinstance(splits, tuple | list) and splits and all(isinstance(s, str) for s in splits)):
+        raise PluginError(
+            f"dataset {name!r}: {found.__name__}.splits must name its splits, and is {splits!r}."
+        )
+    if getattr(found, "default_split", None) not in splits:
+        raise PluginError(f"dataset {name!r}: {found.__name__}.default_split must be one of its splits.")
     return found
 
 
@@ -221,9 +229,25 @@ def load_dataset(
     split = split or cls.default_split
     if split not in cls.splits:
         raise UnknownNameError(f"split of {name}", split, cls.splits)
-    return cls.open(
-        split,
-        Path(root) if root is not None else None,
-        box_source(boxes),
-        Path(annotations) if annotations is not None else None,
-    )
+    source, file = box_source(boxes), Path(annotations) if annotations is not None else None
+    with calling(f"dataset {name}", "open"):
+        opened = cls.open(split, Path(root) if root is not None else None, source, file)
+    _require_opened(opened, name)
+    return opened
+
+
+def _require_opened(opened: object, name: str) -> None:
+    """See that what was opened says what the bench has to know of it."""
+    if not isinstance(opened, Dataset):
+        raise PluginError(f"dataset {name}: open must return a crowdbench.Dataset, not {opened!r}.")
+    for attribute, kind in (
+        ("keypoints", KeypointSet),
+        ("protocol", ScoringProtocol),
+        ("annotation_file", Path),
+        ("split", str),
+    ):
+        found = getattr(opened, attribute, None)
+        if not isinstance(found, kind):
+            raise PluginError(
+                f"dataset {name}: {attribute} of an opened split must be a {kind.__name__}, not {found!r}."
+            )

@@ -28,6 +28,7 @@ from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.engine.calling import log_trace
 from crowdbench.engine.common_keypoints import scored_columns
 from crowdbench.engine.rescoring import scored_anew
+from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.engine.tidying import tidy, tidy_finished
 from crowdbench.engine.turns import Telling
 from crowdbench.errors import (
@@ -153,7 +154,8 @@ def evaluate(
         machine.require_compiler(target)
     if machine.emulates(precision, target):
         log.warning("this processor has no units for %s: it will be slower than fp32, not faster", precision)
-    count = len(dataset) if limit is None else min(limit, len(dataset))
+    images = image_count(dataset)
+    count = images if limit is None else min(limit, images)
     found = weights_of(method, made_for or dataset.name, weights, on_progress)
     scored_columns(dataset, method.keypoints)  # what cannot be scored is refused before it is computed
     execution = Execution(size, seed, precision, compiled, target)
@@ -440,7 +442,7 @@ def _compute(
 
     `require` is asked before anything is written: whether this process's work still counts.
     """
-    samples = [dataset[index] for index in range(count)]
+    samples = samples_of(dataset, count)
     # A top-down method has nothing to do where there is no box.
     asked = [s for s in samples if s.instances] if method.paradigm == "top-down" else samples
     if samples and not asked:
@@ -590,6 +592,7 @@ def _carry_out(
                 *parts.said_of_machines(),
                 *said_of_changed_code(run.record, method, type(dataset)),
                 *method.notes,
+                *_said_of_nobody(method, computed),
             ],
             dataset,
             scores,
@@ -612,6 +615,17 @@ def _nobody_to_ask_for(dataset: Dataset, count: int) -> DataError:
         "persons need a labelled keypoint, a box that overlaps the image, an area where areas are scored, "
         f"and must not be crowds.{told}\n`crowdbench data check` lists what is wrong."
     )
+
+
+def _said_of_nobody(method: Method, computed: _Computed) -> list[str]:
+    """A score of 0 may be a network that has learnt nothing, or code that gives nothing back."""
+    persons = sum(len(sample.instances) for sample in computed.samples)
+    if sum(computed.parts.done.values()) or not persons:
+        return []
+    return [
+        f"{method.name} found nobody in any of {computed.images} images, in which {persons} persons are "
+        "annotated: look at its threshold, and at what its function returns"
+    ]
 
 
 def _warnings(of_parts: Sequence[str], dataset: Dataset, scores: "Scores | None") -> list[str]:

@@ -18,6 +18,7 @@ import msgspec
 from crowdbench import machine, plugins
 from crowdbench.dataset import Dataset
 from crowdbench.engine import hooks
+from crowdbench.engine.samples import inputs_digest
 from crowdbench.hashing import file_digest
 from crowdbench.method import Method, published_settings, settings_as_values
 from crowdbench.precision import Precision
@@ -106,7 +107,7 @@ def new_record(
         "environment": environment,
     }
     return Record(
-        id=identity(method.name, protocol, settings, origin, facts, dataset.inputs_digest(count)),
+        id=identity(method.name, protocol, settings, origin, facts, inputs_digest(dataset, count)),
         method=method.name,
         method_origin=origin_of(method),
         paradigm=method.paradigm,

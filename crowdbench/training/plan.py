@@ -13,6 +13,7 @@ import numpy as np
 from crowdbench import machine, plugins
 from crowdbench.dataset import Dataset
 from crowdbench.engine import hooks
+from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.errors import SettingsError
 from crowdbench.hashing import file_digest
 from crowdbench.method import NetworkMethod, settings_as_values
@@ -56,8 +57,8 @@ def worth_training_on(dataset: Dataset, limit: int | None, least_keypoints: int)
         raise SettingsError(f"{dataset.name} {dataset.split} has no annotations to train on.")
     if dataset.boxes.label != "gt":
         raise SettingsError("training takes ground-truth boxes: a detection has no keypoints to learn from.")
-    count = len(dataset) if limit is None else min(limit, len(dataset))
-    samples = (dataset[index] for index in range(count))
+    images = image_count(dataset)
+    samples = samples_of(dataset, images if limit is None else min(limit, images))
     found = [
         sample
         for sample in samples

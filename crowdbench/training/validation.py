@@ -10,6 +10,7 @@ import msgspec
 from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.dataset import Dataset
 from crowdbench.engine import hooks
+from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.errors import StoppedError
 from crowdbench.files import gzipped, write_whole
 from crowdbench.method import NetworkMethod
@@ -60,8 +61,9 @@ def validate(
     device = processes.device
     copied = _fresh(method, network, weights).to(device).eval()
     fast = hooks.for_inference(method, copied, precision=precision)
-    count = len(dataset) if limit is None else min(limit, len(dataset))
-    samples = [dataset[index] for index in range(count)]
+    images = image_count(dataset)
+    count = images if limit is None else min(limit, images)
+    samples = samples_of(dataset, count)
     top_down = method.paradigm == "top-down"
     own = [s for s in samples[processes.rank :: processes.count] if s.instances or not top_down]
     size = default_batch_size(method.paradigm, device.type)
@@ -80,7 +82,7 @@ def validate(
         return None
     merged = [result for share in shares for result in msgspec.json.decode(share, type=list[msgspec.Raw])]
     write_whole(file, gzipped(msgspec.json.encode(merged)))
-    partial = None if count == len(dataset) else [sample.image_id for sample in samples]
+    partial = None if count == images else [sample.image_id for sample in samples]
     return score_files(
         file, dataset.annotation_file, dataset.protocol, image_ids=partial, in_protocols_order=True
     ).values

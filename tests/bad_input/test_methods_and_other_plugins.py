@@ -143,6 +143,44 @@ def _(folder: Path) -> list[str]:
     return ["sweep", "own.toml", "--root", "crowdpose=data"]
 
 
+DATASET = """
+from pathlib import Path
+from crowdbench.dataset import Dataset
+from crowdbench.types import Sample
+from crowdbench_datasets.crowdpose import CrowdPose
+
+class Odd(CrowdPose):
+    name = "odd"
+"""
+# What is wrong with a dataset, by the name of the case.
+DATASETS = {
+    "a-dataset-whose-length-lies": "def __len__(self):\n    return 99",
+    "a-dataset-of-dicts": "def __getitem__(self, index):\n    return {'image_id': index}",
+    "a-dataset-that-exits": "def __getitem__(self, index):\n    raise SystemExit(0)",
+    "a-dataset-of-one-image-many-times": "def __getitem__(self, index):\n    return super().__getitem__(0)",
+    "a-dataset-of-no-length": "def __len__(self):\n    return -1",
+    "a-dataset-without-splits": "splits = None",
+    "a-dataset-that-opens-nothing": "@classmethod\ndef open(cls, *a, **k):\n    pass",
+    "a-dataset-of-other-keypoints": (
+        "@classmethod\ndef open(cls, *a, **k):\n    found = super().open(*a, **k)\n"
+        "    found.keypoints = ['nose']\n    return found"
+    ),
+}
+for name, hook in DATASETS.items():
+
+    @case(name)
+    def _(folder: Path, name: str = name, hook: str = hook) -> list[str]:
+        code = with_hook(DATASET, hook)
+        install(folder / "site", module_of(name), code, group="datasets", name="odd")
+        run_of(folder, "odd_method_beside", METHOD)
+        return ["run", "odd", "odd", "--root", "data", "--workers", "0"]
+
+
+@case("nobody-found-anywhere")
+def _(folder: Path) -> list[str]:
+    return run_of(folder, "odd_nobody", with_hook(METHOD, "def estimate(self, image, boxes):\n    return []"))
+
+
 def test_every_row_has_a_case() -> None:
     case.check_complete()
 

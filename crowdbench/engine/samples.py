@@ -1,0 +1,47 @@
+"""The images of a split, read from whatever a dataset's author wrote, and checked."""
+
+from collections import Counter
+
+from crowdbench.dataset import Dataset
+from crowdbench.engine.calling import calling
+from crowdbench.errors import PluginError
+from crowdbench.types import Sample
+
+
+def image_count(dataset: Dataset) -> int:
+    """How many images a split has.
+
+    Raises:
+        PluginError: the dataset does not say it in a number.
+    """
+    with calling(f"dataset {dataset.name}", "__len__"):
+        return len(dataset)
+
+
+def inputs_digest(dataset: Dataset, count: int) -> str:
+    """`Dataset.inputs_digest`."""
+    with calling(f"dataset {dataset.name}", "inputs_digest", f"its first {count} images"):
+        return dataset.inputs_digest(count)
+
+
+def samples_of(dataset: Dataset, count: int) -> list[Sample]:
+    """The first images of a split.
+
+    Raises:
+        PluginError: the dataset raised something, gave something else, or one image twice.
+    """
+    with calling(f"dataset {dataset.name}", "__getitem__", f"one of its first {count} images"):
+        samples = [dataset[index] for index in range(count)]
+    for index, sample in enumerate(samples):
+        if not isinstance(sample, Sample):
+            raise PluginError(
+                f"dataset {dataset.name}: __getitem__({index}) must return a crowdbench.Sample, not a "
+                f"{type(sample).__name__}."
+            )
+    doubled = [image for image, times in Counter(sample.image_id for sample in samples).items() if times > 1]
+    if doubled:
+        raise PluginError(
+            f"dataset {dataset.name}: the image id {doubled[0]!r} is given more than once; "
+            "predictions are matched with annotations by it."
+        )
+    return samples
