@@ -2,8 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import msgspec
+if TYPE_CHECKING:
+    from msgspec import UnsetType
 
 # Spreadsheets take the full-width signs of East Asian keyboards for the narrow ones.
 _FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
@@ -44,16 +46,18 @@ def encodable(text: str) -> str:
     return text
 
 
-def name_bytes(path: Path) -> "str | msgspec.UnsetType":
+def name_bytes(path: Path) -> "str | UnsetType":
     """The bytes of a path that is not UTF-8, as in a URL (``%FF.jpg``); `msgspec.UNSET` for all others."""
     from urllib.parse import quote_from_bytes
+
+    from msgspec import UNSET
 
     data = os.fsencode(path)
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
         return quote_from_bytes(data)
-    return msgspec.UNSET
+    return UNSET
 
 
 def _is_decoded(text: str) -> bool:
