@@ -78,8 +78,7 @@ def read_annotation_file(path: Path, protocol: ScoringProtocol, *, annotated: bo
     """
     opened = open_coco(path, Rules(protocol, annotated=annotated))
     content = opened.content
-    positions = {image.id: position for position, image in enumerate(content.images)}
-    at = np.array([positions.get(entry.image_id, -1) for entry in content.entries], dtype=np.int64)
+    at = content.image_positions
     corrections = list(content.corrections)
     if (at < 0).any():
         unlisted = int((at < 0).sum())

@@ -244,10 +244,11 @@ class CocoFormatDataset(Dataset):
         return digest.hexdigest()
 
     def _size(self, index: int) -> tuple[int, int]:
+        before = self._sizes.swapped
         size = self._sizes.of(index)
-        found = self._sizes.correction()
-        if found is not None:
-            self.corrections = (*self._corrected_on_reading, f"{self.annotation_file.name}: {found}.")
+        if self._sizes.swapped > before:
+            said = f"{self.annotation_file.name}: {self._sizes.correction()}."
+            self.corrections = (*self._corrected_on_reading, said)
         return size
 
     def _instances(self, index: int) -> tuple[Instance, ...]:

@@ -37,6 +37,7 @@ class SizesByImage:
         unswapped = fit_only_swapped(written[:, ::-1], reach)
         self._labels_say_swapped = swapped & (swapped.sum() > 2 * unswapped.sum())
         self._found: dict[int, bool] = {}
+        self._swapped: set[int] = set()
 
     def of(self, index: int) -> tuple[int, int]:
         """Width and height of an image in pixels, by its position in the file."""
@@ -45,6 +46,8 @@ class SizesByImage:
             return image.width, image.height
         if index not in self._found:
             self._found[index] = self._is_swapped(index)
+            if self._found[index]:
+                self._swapped.add(index)
         return (image.height, image.width) if self._found[index] else (image.width, image.height)
 
     def likely(self, index: int) -> tuple[int, int]:
@@ -52,13 +55,18 @@ class SizesByImage:
         image = self._images[index]
         return (image.height, image.width) if self._labels_say_swapped[index] else (image.width, image.height)
 
+    @property
+    def swapped(self) -> int:
+        """How many of the images that were asked for have their sizes swapped."""
+        return len(self._swapped)
+
     def correction(self) -> str | None:
         """What was put right of the images that were asked for; None if nothing was."""
-        swapped = [self._images[index] for index, is_swapped in sorted(self._found.items()) if is_swapped]
-        if not swapped:
+        if not self._swapped:
             return None
+        first = self._images[min(self._swapped)].id
         return (
-            f"width and height are swapped in {len(swapped)} of the images (the first: image {swapped[0].id})"
+            f"width and height are swapped in {len(self._swapped)} of the images (the first: image {first})"
             "; read the other way round"
         )
 

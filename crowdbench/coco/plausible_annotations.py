@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from crowdbench.coco.implausible import Implausible
 from crowdbench.coco.plausible_boxes import implausible_boxes
 from crowdbench.coco.reading import CocoFile
-from crowdbench.coco.sizes import extents, fit_only_swapped
 from crowdbench.scoring.protocol import ScoringProtocol
 from crowdbench.types import FloatArray
 
@@ -64,15 +63,18 @@ class _Persons:
     single: NDArray[np.bool_]
 
 
-def implausible_annotations(file: CocoFile, protocol: ScoringProtocol) -> list[Implausible]:
+def implausible_annotations(
+    file: CocoFile, protocol: ScoringProtocol, sizes: FloatArray
+) -> list[Implausible]:
     """What a file's annotations together can hardly mean.
 
     Args:
         file: without faults.
         protocol: which fields matter.
+        sizes: ``(images, 2)``, see `crowdbench.coco.sizes.likely_sizes`.
     """
     found = list(_of_images(file, protocol))
-    persons = _persons(file)
+    persons = _persons(file, sizes)
     if persons is None:
         return found
     single = persons.single
@@ -94,29 +96,18 @@ def implausible_annotations(file: CocoFile, protocol: ScoringProtocol) -> list[I
     return found
 
 
-def _persons(file: CocoFile) -> _Persons | None:
-    positions = {image.id: at for at, image in enumerate(file.images)}
-    at = np.array([positions.get(entry.image_id, -1) for entry in file.entries], dtype=np.int64)
-    sizes = np.array(
-        [(image.width or np.nan, image.height or np.nan) for image in file.images], dtype=np.float64
-    ).reshape(-1, 2)
+def _persons(file: CocoFile, sizes: FloatArray) -> _Persons | None:
+    at = file.image_positions
     known = at >= 0
     known[known] = np.isfinite(sizes[at[known]]).all(axis=1)
     if not known.any():
         return None
     entries = [entry for entry, is_known in zip(file.entries, known.tolist(), strict=True) if is_known]
     at, keypoints = at[known], file.keypoints[known]
-    boxes = np.array([entry.bbox for entry in entries], dtype=np.float64)
-    swapped = fit_only_swapped(sizes, extents(keypoints, at, len(sizes)))
-    reach = np.zeros_like(sizes)
-    np.maximum.at(reach, at, boxes[:, :2] + boxes[:, 2:])
-    # Where boxes say the contrary, x and y of the keypoints may be exchanged, and the size is right.
-    swapped &= ~fit_only_swapped(sizes[:, ::-1], reach)
-    sizes[swapped] = sizes[swapped][:, ::-1]
     return _Persons(
         at,
         sizes[at],
-        boxes,
+        np.array([entry.bbox for entry in entries], dtype=np.float64),
         keypoints,
         keypoints[:, :, 2] > 0,
         np.array([entry.area for entry in entries], dtype=np.float64),

@@ -6,11 +6,14 @@ order of keypoints.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from crowdbench.coco.categories import Category, person_category
 from crowdbench.coco.entry_rules import Rules, leads_out
@@ -28,6 +31,8 @@ Id = Annotated[int, msgspec.Meta(ge=-LARGEST_ID, le=LARGEST_ID)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=int(LARGEST_PX))]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 Flag = Annotated[int, msgspec.Meta(ge=0, le=1)]
+Pixels = Annotated[float, msgspec.Meta(ge=-LARGEST_PX, le=LARGEST_PX)]
+Box = Annotated[list[Pixels], msgspec.Meta(min_length=4, max_length=4)]
 
 
 class ImageEntry(msgspec.Struct, rename={"crowd_index": "crowdIndex"}, gc=False):
@@ -49,8 +54,8 @@ class PersonEntry(msgspec.Struct, gc=False):
     id: Id
     image_id: Id
     category_id: Id
-    bbox: list[float]
-    keypoints: list[float]
+    bbox: Box
+    keypoints: list[Pixels]
     num_keypoints: Count
     iscrowd: Flag
     area: float | None = None
@@ -81,7 +86,7 @@ class CocoFile:
         images: in file order.
         entries: the persons in file order, those of unlisted images too, their keypoints in the protocol's
             order; none where the split has no ground truth.
-        keypoints: ``(n, K, 3)`` float64, theirs: x, y in image pixels and visibility.
+        count: K, how many keypoints each has.
         category: which is the person, and the file's own order of keypoints.
         corrections: what was put right, in sentences.
     """
@@ -89,9 +94,31 @@ class CocoFile:
     path: Path
     images: list[ImageEntry]
     entries: list[PersonEntry]
-    keypoints: FloatArray
+    count: int
     category: Category
     corrections: tuple[str, ...]
+
+    @cached_property
+    def keypoints(self) -> FloatArray:
+        """``(n, K, 3)`` float64, the persons' x, y in image pixels and visibility."""
+        rows = np.array([entry.keypoints for entry in self.entries], dtype=np.float64)
+        return rows.reshape(len(self.entries), self.count, 3)
+
+    @cached_property
+    def image_positions(self) -> NDArray[np.int64]:
+        """``(n,)``, where in `images` each person's image stands; -1 for images that are not listed."""
+        positions = {image.id: at for at, image in enumerate(self.images)}
+        return np.array([positions.get(entry.image_id, -1) for entry in self.entries], dtype=np.int64)
+
+    def sample(self, persons: int) -> "CocoFile":
+        """About so many persons, on images all over the file; the file itself if it has no more."""
+        step = -(-len(self.entries) // persons)
+        if step <= 1:
+            return self
+        images = self.images[::step]
+        chosen = {image.id for image in images}
+        entries = [entry for entry in self.entries if entry.image_id in chosen]
+        return CocoFile(self.path, images, entries, self.count, self.category, self.corrections)
 
 
 def read_coco(path: Path, rules: Rules) -> CocoFile:
@@ -119,10 +146,9 @@ def read_coco(path: Path, rules: Rules) -> CocoFile:
     ):
         return _read_slowly(data, path, rules)
     kept = [entry for entry in entries if entry.category_id not in category.others]
-    keypoints = _sound_keypoints(kept, category, rules)
-    if keypoints is None:
+    if not _are_sound_persons(kept, category, rules):
         return _read_slowly(data, path, rules)
-    return _whole(path, content.images, kept, keypoints, category, rules, len(entries) - len(kept), 0)
+    return _whole(path, content.images, kept, category, rules, len(entries) - len(kept), 0)
 
 
 def _category(content: _File, rules: Rules) -> Category | None:
@@ -140,31 +166,21 @@ def _are_sound(images: Sequence[ImageEntry], rules: Rules) -> bool:
     return not rules.loaded or not any(leads_out(image.file_name) for image in images)
 
 
-def _sound_keypoints(entries: Sequence[PersonEntry], category: Category, rules: Rules) -> FloatArray | None:
-    """``(n, K, 3)`` in file order; None if there is a fault in a person who is typed as he should be."""
-    count = rules.protocol.annotated.count
-    if len({entry.id for entry in entries}) < len(entries) or {e.category_id for e in entries} - {
-        category.id
-    }:
-        return None
-    if {len(e.bbox) for e in entries} - {4} or {len(e.keypoints) for e in entries} - {3 * count}:
-        return None
-    keypoints = np.array([entry.keypoints for entry in entries], dtype=np.float64).reshape(-1, count, 3)
-    boxes = np.array([entry.bbox for entry in entries], dtype=np.float64).reshape(-1, 4)
-    if (
-        (np.abs(keypoints) > LARGEST_PX).any()
-        or (np.abs(boxes) > LARGEST_PX).any()
-        or (boxes[:, 2:] < 0).any()
-    ):
-        return None
-    visibility = keypoints[:, :, 2]
-    if ((visibility != 0) & (visibility != 1) & (visibility != 2)).any():
-        return None
-    if rules.protocol.box_area_factor is None:
-        areas = np.array([entry.area for entry in entries], dtype=np.float64)  # NaN for None
-        if not ((areas >= 0) & (areas <= LARGEST_AREA_PX)).all():
-            return None
-    return keypoints
+def _are_sound_persons(entries: Sequence[PersonEntry], category: Category, rules: Rules) -> bool:
+    """The same of persons. No arrays: scoring does not need them, and they cost as much as parsing."""
+    if len({entry.id for entry in entries}) < len(entries):
+        return False
+    if {entry.category_id for entry in entries} - {category.id}:
+        return False
+    if {len(entry.keypoints) for entry in entries} - {3 * rules.protocol.annotated.count}:
+        return False
+    if set(chain.from_iterable(entry.keypoints[2::3] for entry in entries)) - {0, 1, 2}:
+        return False
+    if any(entry.bbox[2] < 0 or entry.bbox[3] < 0 for entry in entries):
+        return False
+    if rules.protocol.box_area_factor is not None:
+        return True
+    return all(entry.area is not None and 0 <= entry.area <= LARGEST_AREA_PX for entry in entries)
 
 
 def _read_slowly(data: bytes, path: Path, rules: Rules) -> CocoFile:
@@ -177,16 +193,7 @@ def _read_slowly(data: bytes, path: Path, rules: Rules) -> CocoFile:
     if error is not None:
         raise error
     if not rules.annotated:
-        return _whole(
-            path,
-            [_image(i) for i in raw.images],
-            [],
-            np.zeros((0, rules.protocol.annotated.count, 3)),
-            Category(1),
-            rules,
-            0,
-            0,
-        )
+        return _whole(path, [_image(i) for i in raw.images], [], Category(1), rules, 0, 0)
     category = person_category(list(raw.entries("categories")), rules.protocol)
     assert category is not None  # or there would have been faults
     entries, strings, others = [], 0, 0
@@ -196,9 +203,7 @@ def _read_slowly(data: bytes, path: Path, rules: Rules) -> CocoFile:
             continue
         strings += any(isinstance(value, str) for value in annotation["keypoints"])
         entries.append(_person(annotation))
-    keypoints = np.array([entry.keypoints for entry in entries], dtype=np.float64)
-    keypoints = keypoints.reshape(-1, rules.protocol.annotated.count, 3)
-    return _whole(path, [_image(i) for i in raw.images], entries, keypoints, category, rules, others, strings)
+    return _whole(path, [_image(i) for i in raw.images], entries, category, rules, others, strings)
 
 
 def _image(entry: Entry) -> ImageEntry:
@@ -235,7 +240,6 @@ def _whole(
     path: Path,
     images: list[ImageEntry],
     entries: list[PersonEntry],
-    keypoints: FloatArray,
     category: Category,
     rules: Rules,
     others: int,
@@ -251,10 +255,11 @@ def _whole(
             f"the file names its {len(category.order)} keypoints in another order than "
             f"{rules.protocol.name}; put in order by name"
         )
-        keypoints = keypoints[:, list(category.order)]
-        for entry, ordered in zip(entries, keypoints.reshape(len(entries), -1).tolist(), strict=True):
-            entry.keypoints = ordered
-    return CocoFile(path, images, entries, keypoints, category, tuple(f"{path.name}: {s}." for s in said))
+        picked = [3 * place + part for place in category.order for part in range(3)]
+        for entry in entries:
+            entry.keypoints = [entry.keypoints[index] for index in picked]
+    count = rules.protocol.annotated.count
+    return CocoFile(path, images, entries, count, category, tuple(f"{path.name}: {s}." for s in said))
 
 
 def needed_segmentation(person: PersonEntry) -> bytes:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.coco.reading import CocoFile
 from crowdbench.types import FloatArray
 
 
@@ -33,3 +34,31 @@ def fit_only_swapped(sizes: FloatArray, reach: FloatArray) -> NDArray[np.bool_]:
     """
     fits: NDArray[np.bool_] = np.any(reach > sizes, axis=1) & np.all(reach <= sizes[:, ::-1], axis=1)
     return fits
+
+
+def likely_sizes(file: CocoFile) -> FloatArray:
+    """Width and height of each image, the way round that its persons fit better.
+
+    Returns:
+        ``(images, 2)``, in file order, in pixels; NaN where the file has none.
+    """
+    sizes = sizes_as_written(file)
+    at = file.image_positions
+    listed = at >= 0
+    if not listed.any():
+        return sizes
+    at, keypoints = at[listed], file.keypoints[listed]
+    boxes = np.array([entry.bbox for entry in file.entries], dtype=np.float64)[listed]
+    ends = np.zeros_like(sizes)
+    np.maximum.at(ends, at, boxes[:, :2] + boxes[:, 2:])
+    swapped = fit_only_swapped(sizes, extents(keypoints, at, len(sizes)))
+    # Where boxes say the contrary, x and y of the keypoints may be exchanged, and the size is right.
+    swapped &= ~fit_only_swapped(sizes[:, ::-1], ends)
+    sizes[swapped] = sizes[swapped][:, ::-1]
+    return sizes
+
+
+def sizes_as_written(file: CocoFile) -> FloatArray:
+    """``(images, 2)``, width and height in pixels; NaN where the file has none."""
+    pairs = [(image.width, image.height) for image in file.images]
+    return np.array(pairs, dtype=np.float64).reshape(-1, 2)  # NaN for None

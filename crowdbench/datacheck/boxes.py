@@ -25,7 +25,7 @@ def check_boxes(boxes: Path, places: Sequence[SplitOnDisk]) -> Iterator[Finding]
         except MissingDataError:
             raise
         except DataError as error:
-            problems.append(str(error).removeprefix(f"{file}: ").replace("\n", " "))
+            problems.append(str(error).removeprefix(f"{file}: "))
             continue
         images = sum(bool(found.of(identity, 1)) for identity in ids if not isinstance(identity, str))
         what = f"{found.count} boxes of persons on {images} of the {len(ids)} images of {place.split}"
@@ -34,8 +34,8 @@ def check_boxes(boxes: Path, places: Sequence[SplitOnDisk]) -> Iterator[Finding]
             yield Finding("warning", "detections", file, "", sentence.removeprefix(f"{boxes.name}: "))
     if len(problems) == len(places):
         for problem in dict.fromkeys(problems):
-            remedy = "pass the file that was made for this split, in COCO's format"
-            yield Finding("error", "detections", file, "", problem, remedy)
+            what, _, remedy = problem.partition("\n")
+            yield Finding("error", "detections", file, "", what, remedy.replace("\n", " "))
 
 
 def _read(boxes: Path, place: SplitOnDisk, ids: set[int | str]) -> Detections:

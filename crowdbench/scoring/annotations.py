@@ -111,7 +111,7 @@ def read_annotations(
     """
     opened = open_coco(path, Rules(protocol, loaded=False))
     content, source = opened.content, str(path)
-    images, warnings = _images(content.images, protocol)
+    images, warnings = _images(content.images, opened.sizes, protocol)
     listed = frozenset(images.ids)
     persons, more = _persons(content, protocol, listed)
     if image_ids is not None:
@@ -129,7 +129,9 @@ def read_annotations(
     )
 
 
-def _images(entries: Sequence[ImageEntry], protocol: ScoringProtocol) -> tuple[Images, list[str]]:
+def _images(
+    entries: Sequence[ImageEntry], sizes: FloatArray, protocol: ScoringProtocol
+) -> tuple[Images, list[str]]:
     first: dict[int | str, int] = {}
     for position, entry in enumerate(entries):
         first.setdefault(entry.id, position)
@@ -139,9 +141,8 @@ def _images(entries: Sequence[ImageEntry], protocol: ScoringProtocol) -> tuple[I
     crowd_index = None
     if protocol.crowding_splits:
         crowd_index = np.array([entries[position].crowd_index for _, position in order], dtype=np.float64)
-    # NaN where a size is not known: scores do not depend on it.
-    sizes = np.array([(entries[at].width, entries[at].height) for _, at in order], dtype=np.float64)
-    return Images([image_id for image_id, _ in order], crowd_index, sizes.reshape(-1, 2)), warnings
+    kept = [position for _, position in order]
+    return Images([image_id for image_id, _ in order], crowd_index, sizes[kept]), warnings
 
 
 def _persons(

@@ -135,6 +135,7 @@ def new_record(
         host=machine.host(way.device),
         command=list(command if command is not None else sys.argv),
         started=now(),
+        warnings=[*dataset.corrections, *dataset.warnings],
     )
 
 
