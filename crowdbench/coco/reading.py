@@ -168,15 +168,15 @@ def _are_sound(images: Sequence[ImageEntry], rules: Rules) -> bool:
 
 def _are_sound_persons(entries: Sequence[PersonEntry], category: Category, rules: Rules) -> bool:
     """The same of persons. No arrays: scoring does not need them, and they cost as much as parsing."""
-    if len({entry.id for entry in entries}) < len(entries):
-        return False
-    if {entry.category_id for entry in entries} - {category.id}:
-        return False
-    if {len(entry.keypoints) for entry in entries} - {3 * rules.protocol.annotated.count}:
-        return False
-    if set(chain.from_iterable(entry.keypoints[2::3] for entry in entries)) - {0, 1, 2}:
-        return False
-    if any(entry.bbox[2] < 0 or entry.bbox[3] < 0 for entry in entries):
+    length = 3 * rules.protocol.annotated.count
+    plainly_wrong = (
+        len({entry.id for entry in entries}) < len(entries)
+        or {entry.category_id for entry in entries} - {category.id}
+        or {len(entry.keypoints) for entry in entries} - {length}
+        or set(chain.from_iterable(entry.keypoints[2::3] for entry in entries)) - {0, 1, 2}
+        or any(entry.bbox[2] < 0 or entry.bbox[3] < 0 for entry in entries)
+    )
+    if plainly_wrong:
         return False
     if rules.protocol.box_area_factor is not None:
         return True

@@ -93,7 +93,6 @@ told("normalized", each(normalized))
 told("of-a-larger-picture", each(lambda e: e.update(bbox=[1.5 * v for v in e["bbox"]])))
 told("outside", each(lambda e: e.update(bbox=[e["bbox"][0] + 55, *e["bbox"][1:]])))
 told("of-no-area", lambda boxes: each(lambda b: b.update(bbox=[*b["bbox"][:2], 0, 0]))(boxes[:9]))
-told("for-few-images", lambda boxes: [b for b in boxes if b["image_id"] == 1])
 told("a-box-of-infinite-area", with_a_mistake(bbox=[1, 1, 1e308, 10]))
 told("sides-of-1e200", with_a_mistake(bbox=[1, 1, 1e200, 1e200]))
 told("negative-size", with_a_mistake(bbox=[1, 1, -5, 10]))
@@ -104,6 +103,31 @@ told("three-faults", three_faults)
 told("another-category", each(lambda e: e.update(category_id=4)))
 told("an-object", lambda boxes: {"boxes": boxes})
 told("corners-by-id", each(corners), run=False)
+
+
+def boxes_for_one_of_24(folder: Path) -> None:
+    def many(content: Content) -> None:
+        shrunk(content)
+        first = content["images"][0]
+        content["images"] = [{**first, "id": at} for at in range(1, 25)]
+        for at, entry in enumerate(content["annotations"], 1):
+            entry["image_id"] = at
+
+    boxes = detections(folder / "other")
+    of.crowdpose(folder, many)
+    (folder / "boxes.json").write_text(json.dumps([b for b in boxes if b["image_id"] == 1]))
+
+
+@case("run-for-few-images")
+def _(folder: Path) -> list[str]:
+    boxes_for_one_of_24(folder)
+    return of.run("crowdpose", "--boxes", "boxes.json")
+
+
+@case("check-for-few-images")
+def _(folder: Path) -> list[str]:
+    boxes_for_one_of_24(folder)
+    return of.check("crowdpose", "--boxes", "boxes.json")
 
 
 @case("scores-literally-nan")
