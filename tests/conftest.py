@@ -52,6 +52,12 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of small inputs that went wrong."""
+    return _shared("cases")
+
+
+@pytest.fixture(scope="session")
 def toy_plugins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment in which a distribution named "toys" is installed, with the methods of toy_method.py."""
     site = tmp_path_factory.mktemp("site")
