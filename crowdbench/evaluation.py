@@ -257,6 +257,9 @@ def _in_turn(
                     log.warning("%s", error)
                 except BaseException as error:
                     _close(work, error)
+                    if isinstance(error, MachineError) and isinstance(error.__cause__, OSError):
+                        kept = "What is finished is kept; the same command goes on from there."
+                        raise MachineError(f"{error}\n{kept}") from error.__cause__
                     raise
 
 

@@ -1,10 +1,14 @@
 """The section "Jobs and machines" of docs/bad-input.md."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import coco_files
 import pytest
-from bad_input_cases import Cases
+from bad_input_cases import Cases, Make
+from odd_plugins import NETWORK, install, with_hook
+
+from crowdbench import plugins
 
 case = Cases("Jobs and machines")
 
@@ -56,6 +60,41 @@ for _name in ENVIRONMENTS:
     )
 
 
+# What loader processes do, by the name of the case.
+LOADERS = {
+    "loader-killed": "def prepare(self, sample, rng=None):\n    import os\n    os.kill(os.getpid(), 9)",
+    "loader-crashed": "def prepare(self, sample, rng=None):\n    import os\n    os.kill(os.getpid(), 11)",
+    "loader-without-shared-memory": "def prepare(self, sample, rng=None):\n    import os\n    os.kill(os.getpid(), 7)",
+    "loader-told-that-shared-memory-is-full": (
+        "class Full:\n    def __reduce__(self):\n"
+        "        raise OSError(28, 'No space left on device')\n"
+        "def collate(self, examples):\n    return self.Full()"
+    ),
+    "loader-with-a-batch-that-cannot-be-sent": "def collate(self, examples):\n    return lambda: examples",
+}
+
+
+def _with_loaders(name: str) -> Make:
+    def make(folder: Path) -> list[str]:
+        module = name.replace("-", "_")
+        install(folder, module, with_hook(NETWORK, LOADERS[name]), name=name)
+        coco_files.write(folder / "data", "json/crowdpose_test.json")
+        return ["run", name, "crowdpose", "--root", "data", "--weights", "none", "--workers", "1"]
+
+    return make
+
+
+for _name in LOADERS:
+    case(_name)(_with_loaders(_name))
+
+
+@pytest.fixture(autouse=True)
+def forget_plugins() -> Iterator[None]:
+    """Other tests do not see what is installed here."""
+    yield
+    plugins.installed.cache_clear()
+
+
 def test_every_row_has_a_case() -> None:
     case.check_complete()
 
@@ -66,4 +105,6 @@ def test_the_command_says_what_the_page_says(
 ) -> None:
     for variable, text in ENVIRONMENTS.get(name, {}).items():
         monkeypatch.setenv(variable, text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plugins.installed.cache_clear()
     assert "\x1b" not in case.check(name, tmp_path, monkeypatch, capsys)
