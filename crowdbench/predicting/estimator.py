@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from crowdbench.batching import default_batch_size, in_batches
@@ -38,6 +38,7 @@ class Estimator:
             runs out.
         device, precision: see `crowdbench.prediction.predict_batches`.
         weights: what was loaded.
+        notes: what was decided while the weights were read, in sentences.
         waiting_bytes: so much of pictures waits for a batch to be full, at most.
     """
 
@@ -48,6 +49,7 @@ class Estimator:
     precision: Precision
     weights: ResolvedWeights
     waiting_bytes: int = 1 << 29
+    notes: list[str] = field(default_factory=list)
 
     @classmethod
     def load(
@@ -76,11 +78,14 @@ class Estimator:
         size = default_batch_size(method.paradigm, target.type) if batch_size is None else batch_size
         found = weights_of(method, dataset, weights, on_progress)  # type: ignore[arg-type]  # told of transfers only
         network = None
+        notes: list[str] = []
         if isinstance(method, NetworkMethod):
-            network = build_network(method, found.path, seed=seed, device=target, precision=precision)
+            network = build_network(
+                method, found.path, seed=seed, device=target, precision=precision, on_note=notes.append
+            )
         elif found.path is not None:
             hooks.load(method, found.path)
-        return cls(method, network, size, target, precision, found)
+        return cls(method, network, size, target, precision, found, notes=notes)
 
     def poses(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, list[Pose]]]:
         """The poses of each picture, in order.

@@ -101,6 +101,7 @@ def predict(
     if every < 1:
         raise SettingsError(f"every must be at least 1, got {every}.")
     work = _Work(estimator, boxes, ids, output, every, upright, on_progress)
+    work.found.notes += estimator.notes
     return work.of(sources)
 
 
