@@ -33,6 +33,7 @@ MARGIN = 0.1  # of the image's side
 IDENTICAL = 0.2
 IDENTICAL_IMAGES = 3
 SURPLUS = 0.9  # of the images with predictions
+MANY = 5 * MAX_DETECTIONS  # methods without boxes propose a few more than count
 BOXES_BEYOND = 0.25
 POOR_FIT = 0.7  # mean OKS, below which other frames are tried
 # So much is looked at, in images that stand together; all of small sets.
@@ -222,11 +223,11 @@ def _identical(found: _Predictions) -> Iterator[Finding]:
 def _surplus(found: _Predictions) -> Iterator[Finding]:
     counts = np.bincount(found.problem.prediction_images)
     counts = counts[counts > 0]
-    if len(counts) > 1 and (counts > MAX_DETECTIONS).mean() >= SURPLUS:
+    if len(counts) > 1 and (counts > MANY).mean() >= SURPLUS:
         yield Finding(
             "surplus",
-            f"{(counts > MAX_DETECTIONS).sum()} of {len(counts)} images have more than {MAX_DETECTIONS} "
-            f"predictions: only the {MAX_DETECTIONS} of the highest scores count",
+            f"{(counts > MANY).sum()} of {len(counts)} images have more than {MANY} predictions: only the "
+            f"{MAX_DETECTIONS} of the highest scores count",
             is_doubt=False,
         )
 

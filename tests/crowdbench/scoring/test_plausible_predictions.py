@@ -118,7 +118,7 @@ MISTAKES: dict[str, list[Callable[[Entries], Entries]]] = {
     "one-point": [lambda e: changed(e, lambda p: 0 * p + p.mean(axis=0))],
     "outside": [lambda e: changed(e, lambda p: 3 * p), lambda e: changed(e, lambda p: p - (700, 0))],
     "identical": [lambda e: [{**x, "keypoints": e[3]["keypoints"]} for x in e]],
-    "surplus": [lambda e: [{**x, "score": x["score"] / (n + 1)} for x in e for n in range(12)]],
+    "surplus": [lambda e: [{**x, "score": x["score"] / (n + 1)} for x in e for n in range(60)]],
     "boxes": [
         lambda e: with_boxes(e, lambda x, y, w, h: [x, y, x + w, y + h]),
         lambda e: with_boxes(e, lambda x, y, w, h: [x / 640, y / 480, w / 640, h / 480]),
