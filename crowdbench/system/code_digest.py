@@ -149,8 +149,8 @@ def _resolved(names: Iterable[str]) -> Iterator[Sources]:
 
 def packages_of(owner: Distribution) -> set[str]:
     """The names of the packages and modules that a distribution installs."""
-    names = set((owner.read_text("top_level.txt") or "").split())
-    for line in (owner.read_text("RECORD") or "").splitlines():
+    names = set(_text_of(owner, "top_level.txt").split())
+    for line in _text_of(owner, "RECORD").splitlines():
         path = line.rsplit(",", 2)[0].strip('"')
         first, slash, _ = path.partition("/")
         if slash and not first.startswith(("..", "__pycache__")) and "." not in first:
@@ -160,6 +160,13 @@ def packages_of(owner: Distribution) -> set[str]:
         elif not slash and first.endswith(".pth"):
             names |= _beside(Path(str(owner.locate_file(first))))
     return {name for name in names if name.isidentifier()}
+
+
+def _text_of(owner: Distribution, file: str) -> str:
+    try:
+        return owner.read_text(file) or ""
+    except (OSError, UnicodeDecodeError):  # a package that is broken elsewhere is named elsewhere
+        return ""
 
 
 def _beside(path_file: Path) -> set[str]:

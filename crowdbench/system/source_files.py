@@ -127,7 +127,7 @@ def _spec(top: str) -> ModuleSpec | None:
         return found if isinstance(found, ModuleSpec) else None
     try:
         return importlib.util.find_spec(top)
-    except (ImportError, ValueError, AttributeError):
+    except Exception:  # of a finder that some package has put in; what it cannot find is not there
         return None
 
 
