@@ -202,3 +202,13 @@ def test_the_command_says_what_the_page_says(
     if case.rows[name].status == 1:
         assert re.search(r"\b[oO]dd\b", said), "the method is named"
         assert "AP" not in said.split(), "no score is shown"
+
+
+def test_the_trace_is_in_the_runs_log_and_not_on_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case.check("a-bug", tmp_path, monkeypatch, capsys)
+    (log,) = tmp_path.glob("runs/crowdpose-test/odd/*/log.txt")
+    assert "return boxes[99]" in log.read_text()
+    (record,) = tmp_path.glob("runs/crowdpose-test/odd/*/run.json")
+    assert '"failed"' in record.read_text()
