@@ -18,7 +18,8 @@ LOWEST_TESTS := \
 	tests/crowdbench/test_lower_bounds.py tests/crowdbench/test_checkpoints.py tests/crowdbench/test_figures.py \
 	tests/crowdbench/test_suites.py tests/crowdbench/test_table_formats.py \
 	tests/crowdbench/predicting/test_pictures.py tests/crowdbench/training/test_metrics.py \
-	tests/crowdbench/weights/test_download.py tests/methods/i2rnet/test_tiny.py tests/methods/wrappers \
+	tests/crowdbench/weights/test_download.py tests/methods/i2rnet/test_tiny.py \
+	tests/methods/wrappers/test_contract.py tests/methods/wrappers/test_rtmo.py \
 	tests/slurm/test_options.py
 
 .PHONY: run test test-fast test-lowest fuzz bench lint format xtcocotools crowdposetools clean
