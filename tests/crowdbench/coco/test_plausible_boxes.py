@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crowdbench.coco.implausible import Implausible
@@ -27,11 +27,13 @@ def findings(boxes: FloatArray) -> list[Implausible]:
     return implausible_boxes(boxes, np.full(len(boxes), WIDTH), np.full(len(boxes), HEIGHT))
 
 
+@settings(deadline=None)
 @given(count=st.integers(0, 50), seed=st.integers(0, 10**6))
 def test_boxes_inside_their_images_are_plausible(count: int, seed: int) -> None:
     assert findings(crowd(count, seed)) == []
 
 
+@settings(deadline=None)
 @given(count=st.integers(40, 80), seed=st.integers(0, 10**6))
 def test_many_corners_are_certainly_corners(count: int, seed: int) -> None:
     (found,) = findings(as_corners(crowd(count, seed)))
@@ -39,6 +41,7 @@ def test_many_corners_are_certainly_corners(count: int, seed: int) -> None:
     assert f"of {count} boxes reach beyond their images" in found.sentence
 
 
+@settings(deadline=None)
 @given(count=st.integers(10, 50), seed=st.integers(0, 10**6))
 def test_shares_of_the_image_are_certainly_normalized(count: int, seed: int) -> None:
     (found,) = findings(crowd(count, seed) / [WIDTH, HEIGHT, WIDTH, HEIGHT])

@@ -8,7 +8,7 @@ from typing import Any
 import coco_files
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crowdbench.coco import reading
@@ -33,6 +33,7 @@ VALUES = st.one_of(
 )
 
 
+@settings(deadline=None)  # the first one may import plugins, on a busy machine
 @given(st.lists(st.tuples(st.sampled_from(FIELDS), VALUES), max_size=3), st.booleans())
 def test_a_file_is_read_if_and_only_if_the_rules_find_no_fault(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[tuple[str, str], Any]], loaded: bool
@@ -55,6 +56,7 @@ def test_a_file_is_read_if_and_only_if_the_rules_find_no_fault(
     np.testing.assert_array_equal(read.keypoints, slowly.keypoints)
 
 
+@settings(deadline=None)  # the first one may import plugins, on a busy machine
 @given(st.permutations(range(14)))
 def test_keypoints_are_put_in_order_by_name(
     tmp_path_factory: pytest.TempPathFactory, places: list[int]

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crowdbench.system.image_header import size_in_header
@@ -18,6 +18,7 @@ def encoded(suffix: str, width: int, height: int, *options: int) -> bytes:
     return data.tobytes()
 
 
+@settings(deadline=None)
 @given(width=st.integers(1, 300), height=st.integers(1, 300), suffix=st.sampled_from([".jpg", ".png"]))
 def test_the_size_is_that_of_the_image(
     tmp_path_factory: pytest.TempPathFactory, width: int, height: int, suffix: str
@@ -36,6 +37,7 @@ def test_a_progressive_image_behind_a_long_comment_and_a_thumbnail(tmp_path: Pat
     assert size_in_header(tmp_path / "a.jpg") == (60, 40)
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=200), cut=st.integers(0, 200))
 def test_what_is_no_whole_header_tells_nothing_and_raises_nothing(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, cut: int
