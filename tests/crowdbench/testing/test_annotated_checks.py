@@ -74,8 +74,8 @@ def network(
     return remembering(request.param, method_class(request.param), crowds, tmp_path_factory.mktemp("images"))
 
 
-def outcomes(method: MethodSubject, crowds: Dataset, *names: str) -> dict[str, Outcome]:
-    subject = AnnotatedSubject(method, crowds, IMAGES)
+def outcomes(method: MethodSubject, crowds: Dataset, *names: str, images: int = IMAGES) -> dict[str, Outcome]:
+    subject = AnnotatedSubject(method, crowds, images)
     return {
         check.name: carry_out(check, subject).outcome
         for check in ANNOTATED_CHECKS
@@ -83,6 +83,7 @@ def outcomes(method: MethodSubject, crowds: Dataset, *names: str) -> dict[str, O
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "check", "came"),
     [
@@ -109,14 +110,18 @@ def test_a_planted_fault_is_found(
     assert came in found.came
 
 
+@pytest.mark.slow
 def test_networks_without_a_fault_pass(network: Remembering, crowds: Dataset) -> None:
     for name, outcome in outcomes(network, crowds).items():
         assert isinstance(outcome, Passed), (name, outcome)
 
 
+@pytest.mark.slow
 def test_a_network_that_is_given_bgr_is_found(crowds: Dataset, tmp_path: Path) -> None:
     cls = with_colours_exchanged(method_class("hrnet-tiny"))
-    found = outcomes(remembering("hrnet-tiny", cls, crowds, tmp_path), crowds, "colours")["colours"]
+    found = outcomes(remembering("hrnet-tiny", cls, crowds, tmp_path), crowds, "colours", images=16)[
+        "colours"
+    ]
     assert isinstance(found, Failed)
     assert "the network seems to be given BGR" in found.came
 
