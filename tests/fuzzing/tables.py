@@ -1,6 +1,7 @@
 """Suites, profiles and run directories."""
 
 import contextlib
+import hashlib
 import io
 import json
 import random
@@ -12,6 +13,8 @@ from made_runs import make_run
 
 from crowdbench import profiles
 from crowdbench.cli import main
+from crowdbench.files import gzipped
+from crowdbench.record import Written
 from crowdbench.suites import read_suite
 from fuzzing import documents, json_trees, raw_bytes
 from fuzzing.targets import Target, WrongOutcome, encoded
@@ -84,33 +87,68 @@ class Profiles(Toml):
 
 
 class RunDirectories(Target):
-    """A folder of runs, one file of which is damaged, shown as a table."""
+    """A folder of two runs; one file of one of them is damaged, and commands show both."""
 
     name = "runs"
+    commands = (["leaderboard"], ["leaderboard", "--format", "csv"], ["status", "--out"])
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.runs = folder / "runs"
         self.good = make_run(self.runs, 1, 0.5)
-        self.bad = make_run(self.runs, 2, 0.4)
+        self.predictions = gzipped(
+            encoded(documents.predictions(documents.annotations(random.Random(1)), self.rng))
+        )
+        written = Written(hashlib.sha256(self.predictions).hexdigest(), len(self.predictions))
+        self.bad = make_run(self.runs, 2, 0.4, predictions=written, finished="2026-01-01T01:00:00+00:00")
         self.record = json.loads((self.bad.directory / "run.json").read_bytes())
+        self.scores = {"values": {"AP": 0.4}, "engine": "hotcoco", "engine_version": "1"}
+        self.interval = {
+            "AP": 0.4,
+            "low": 0.3,
+            "high": 0.5,
+            "level": 0.95,
+            "resamples": 9,
+            "seed": 0,
+            "predictions": "0",
+        }
+        self.damaged = "run.json"
 
     @property
     def file(self) -> Path:
-        return self.bad.directory / "run.json"
+        return self.bad.directory / self.damaged
 
     def damage(self, rng: random.Random) -> None:
-        if rng.random() < 0.7:
-            self.file.write_bytes(encoded(json_trees.mutated(self.record, rng)))
+        self.rng = rng
+        sound = {
+            "run.json": encoded(self.record),
+            "predictions.json.gz": self.predictions,
+            "scores.json": encoded(self.scores),
+            "interval.json": encoded(self.interval),
+        }
+        self.damaged = rng.choice(("run.json", "run.json", "run.json", *sound))
+        for name, content in sound.items():
+            (self.bad.directory / name).write_bytes(content)
+        if self.damaged == "predictions.json.gz":
+            self.file.write_bytes(raw_bytes.mutated(self.predictions, rng))
         else:
-            self.file.write_bytes(raw_bytes.mutated(encoded(self.record), rng))
+            self._write(self.file, json.loads(sound[self.damaged]), rng)
 
     def attempt(self) -> str:
-        status, said = command(["leaderboard", str(self.runs)])
-        if status not in (0, 1, 2):
-            raise WrongOutcome(f"exit status {status}")
-        if status == 0 and "50.0" not in said:
+        arguments = self.rng.choice(self.commands)
+        status, said = command([*arguments, str(self.runs)])
+        if status != 0:
+            raise WrongOutcome(f"exit status {status}: {said[-300:]}")
+        if arguments[0] == "status":
+            return "right"
+        if "50.0" not in said:
             raise WrongOutcome("the sound run is not shown")
+        if (
+            self.damaged == "predictions.json.gz"
+            and self.file.read_bytes() != self.predictions
+            and "40.0" in said
+        ):
+            raise WrongOutcome("the AP of other predictions is shown")
         return "right"
 
 
