@@ -77,7 +77,7 @@ def test_a_broken_plugin_is_listed_with_its_error(strangers: str) -> None:
 def test_datasets_of_strangers_are_listed_with_their_splits_or_their_error(strangers: str) -> None:
     listing = crowdbench("datasets", path=strangers)
     assert re.search(r"late-set\s+sets 2\.0\s.*\sall", row(listing, "late-set"))
-    assert "has no splits and no default_split" in row(listing, "bare-set")
+    assert "Bare.splits must name its splits, and is None" in row(listing, "bare-set")
     rows = {r["name"]: r for r in json.loads(crowdbench("datasets", "--json", path=strangers))}
     assert rows["late-set"]["keypoints"] is None
     assert rows["late-set"]["error"] is None

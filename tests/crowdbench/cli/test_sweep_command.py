@@ -78,7 +78,7 @@ def test_a_sweep_does_what_it_can_and_names_the_rest(tmp_path: Path, machine: di
     )
     assert re.search(r"toy-wrong-count\s.*failed \[1\]", done.stdout)
     assert re.search(r"toy-centre\s.*missing data \[2\]", done.stdout)
-    assert "[1] WrongCount returned 13 keypoints" in done.stdout
+    assert "[1] toy-wrong-count: estimate returned 13 keypoints" in done.stdout
     (record,) = (tmp_path / "runs").glob("*/toy-network/*/run.json")
     assert json.loads(record.read_bytes())["command"][1:3] == ["sweep", "mine.toml"]
     again = crowdbench(*options, "--dry-run", "--json", cwd=tmp_path, env=machine)
@@ -107,7 +107,7 @@ def test_a_sweep_of_which_all_is_done_ends_well(tmp_path: Path, machine: dict[st
     ("arguments", "complaint"),
     [
         pytest.param(["i2rnet-papr"], "Did you mean 'i2rnet-paper'?", id="unknown suite"),
-        pytest.param(["none.toml"], "none.toml: cannot read the suite", id="no such file"),
+        pytest.param(["none.toml"], "none.toml: there is no such file (a suite)", id="no such file"),
         pytest.param(["mine.toml", "--root", "crowdpose"], "is not NAME=PATH", id="root without a name"),
         pytest.param(["mine.toml", "--root", "coco=x"], "no dataset of the suite mine", id="another's root"),
         pytest.param(["mine.toml", "--only", "x"], "no run of the suite mine matches 'x'", id="no match"),
