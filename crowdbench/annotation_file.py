@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.coco.entry_rules import Rules
 from crowdbench.coco.opening import open_coco
-from crowdbench.coco.reading import CocoFile, ImageEntry, needed_segmentation
+from crowdbench.coco.reading import CocoFile, ImageEntry, needed_segmentations
 from crowdbench.scoring.protocol import ScoringProtocol
+from crowdbench.system.collecting import without_collecting
 from crowdbench.types import FloatArray
 
 __all__ = ["AnnotationFile", "ImageEntry", "Persons", "read_annotation_file"]
@@ -64,6 +64,7 @@ class AnnotationFile:
     warnings: tuple[str, ...]
 
 
+@without_collecting()
 def read_annotation_file(path: Path, protocol: ScoringProtocol, *, annotated: bool = True) -> AnnotationFile:
     """Read an annotation file, plain or gzipped.
 
@@ -95,17 +96,13 @@ def read_annotation_file(path: Path, protocol: ScoringProtocol, *, annotated: bo
 def _columns(content: CocoFile, at: NDArray[np.int64]) -> Persons:
     order = np.argsort(at, kind="stable")
     order = order[at[order] >= 0]
-    entries = [content.entries[position] for position in order.tolist()]
-
-    def column(values: list[Any], dtype: type[Any], shape: tuple[int, ...] = ()) -> NDArray[Any]:
-        return np.array(values, dtype=dtype).reshape(len(entries), *shape)
-
+    entries, texts = content.entries, needed_segmentations(content)
     return Persons(
-        ids=column([entry.id for entry in entries], np.int64),
-        boxes_xywh=column([entry.bbox for entry in entries], np.float64, (4,)),
+        ids=np.array([entry.id for entry in entries], dtype=np.int64)[order],
+        boxes_xywh=content.boxes[order],
         keypoints=content.keypoints[order],
-        areas=column([entry.area for entry in entries], np.float64),
-        iscrowd=column([bool(entry.iscrowd) for entry in entries], np.bool_),
-        segmentations=[needed_segmentation(entry) for entry in entries],
+        areas=np.array([entry.area for entry in entries], dtype=np.float64)[order],
+        iscrowd=np.array([entry.iscrowd for entry in entries], dtype=np.bool_)[order],
+        segmentations=[texts[position] for position in order.tolist()],
         starts=np.searchsorted(at[order], np.arange(len(content.images) + 1)),
     )

@@ -107,7 +107,7 @@ def _persons(file: CocoFile, sizes: FloatArray) -> _Persons | None:
     return _Persons(
         at,
         sizes[at],
-        np.array([entry.bbox for entry in entries], dtype=np.float64),
+        file.boxes[known],
         keypoints,
         keypoints[:, :, 2] > 0,
         np.array([entry.area for entry in entries], dtype=np.float64),

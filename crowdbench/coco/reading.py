@@ -101,8 +101,14 @@ class CocoFile:
     @cached_property
     def keypoints(self) -> FloatArray:
         """``(n, K, 3)`` float64, the persons' x, y in image pixels and visibility."""
-        rows = np.array([entry.keypoints for entry in self.entries], dtype=np.float64)
-        return rows.reshape(len(self.entries), self.count, 3)
+        return _as_array([entry.keypoints for entry in self.entries], 3 * self.count).reshape(
+            len(self.entries), self.count, 3
+        )
+
+    @cached_property
+    def boxes(self) -> FloatArray:
+        """``(n, 4)`` float64, x, y, width, height in image pixels."""
+        return _as_array([entry.bbox for entry in self.entries], 4)
 
     @cached_property
     def image_positions(self) -> NDArray[np.int64]:
@@ -119,6 +125,12 @@ class CocoFile:
         chosen = {image.id for image in images}
         entries = [entry for entry in self.entries if entry.image_id in chosen]
         return CocoFile(self.path, images, entries, self.count, self.category, self.corrections)
+
+
+def _as_array(rows: Sequence[Sequence[float]], length: int) -> FloatArray:
+    """Rows of one length; as they are lists, numpy would look at each of them for its shape."""
+    flat = np.fromiter(chain.from_iterable(rows), dtype=np.float64, count=len(rows) * length)
+    return flat.reshape(len(rows), length)
 
 
 def read_coco(path: Path, rules: Rules) -> CocoFile:
@@ -146,9 +158,10 @@ def read_coco(path: Path, rules: Rules) -> CocoFile:
     ):
         return _read_slowly(data, path, rules)
     kept = [entry for entry in entries if entry.category_id not in category.others]
-    if not _are_sound_persons(kept, category, rules):
+    if not _are_of_persons(kept, category, rules):
         return _read_slowly(data, path, rules)
-    return _whole(path, content.images, kept, category, rules, len(entries) - len(kept), 0)
+    file = _whole(path, content.images, kept, category, rules, len(entries) - len(kept), 0)
+    return file if _have_sound_numbers(file, rules) else _read_slowly(data, path, rules)
 
 
 def _category(content: _File, rules: Rules) -> Category | None:
@@ -166,17 +179,26 @@ def _are_sound(images: Sequence[ImageEntry], rules: Rules) -> bool:
     return not rules.loaded or not any(leads_out(image.file_name) for image in images)
 
 
-def _are_sound_persons(entries: Sequence[PersonEntry], category: Category, rules: Rules) -> bool:
-    """The same of persons. No arrays: scoring does not need them, and they cost as much as parsing."""
-    length = 3 * rules.protocol.annotated.count
-    plainly_wrong = (
-        len({entry.id for entry in entries}) < len(entries)
-        or {entry.category_id for entry in entries} - {category.id}
-        or {len(entry.keypoints) for entry in entries} - {length}
-        or set(chain.from_iterable(entry.keypoints[2::3] for entry in entries)) - {0, 1, 2}
-        or any(entry.bbox[2] < 0 or entry.bbox[3] < 0 for entry in entries)
+def _are_of_persons(entries: Sequence[PersonEntry], category: Category, rules: Rules) -> bool:
+    """The same of what entries are, and how long their lists are."""
+    return (
+        len({entry.id for entry in entries}) == len(entries)
+        and {entry.category_id for entry in entries} <= {category.id}
+        and {len(entry.keypoints) for entry in entries} <= {3 * rules.protocol.annotated.count}
     )
-    if plainly_wrong:
+
+
+def _have_sound_numbers(file: CocoFile, rules: Rules) -> bool:
+    """The same of persons' numbers."""
+    entries, count = file.entries, file.count
+    if rules.loaded:
+        visibility = file.keypoints[:, :, 2]
+        is_negative = bool((file.boxes[:, 2:] < 0).any())
+    else:  # no more arrays than are needed: they cost as much as parsing
+        visibility = _as_array([entry.keypoints[2::3] for entry in entries], count)
+        is_negative = any(entry.bbox[2] < 0 or entry.bbox[3] < 0 for entry in entries)
+    is_plain = (visibility == 0) | (visibility == 1) | (visibility == 2)
+    if is_negative or not is_plain.all():
         return False
     if rules.protocol.box_area_factor is not None:
         return True
@@ -262,12 +284,15 @@ def _whole(
     return CocoFile(path, images, entries, count, category, tuple(f"{path.name}: {s}." for s in said))
 
 
-def needed_segmentation(person: PersonEntry) -> bytes:
-    """The JSON text of the outline of a crowd, or of a person without a labelled keypoint; empty for others.
+def needed_segmentations(file: CocoFile) -> list[bytes]:
+    """The JSON texts of the outlines of crowds and of persons without a labelled keypoint; empty for others.
 
-    It is a copy: what was parsed is a view that keeps the whole file in memory.
+    They are copies: what was parsed is a view that keeps the whole file in memory.
     """
-    if not person.iscrowd and max(person.keypoints[2::3], default=0) > 0:
-        return b""
-    text = bytes(person.segmentation)
-    return b"" if text in (b"null", b"[]") else text
+    crowds = np.array([entry.iscrowd for entry in file.entries], dtype=np.bool_)
+    needed = crowds | ~(file.keypoints[:, :, 2] > 0).any(axis=1)
+    texts = [b""] * len(file.entries)
+    for at in np.flatnonzero(needed).tolist():
+        text = bytes(file.entries[at].segmentation)
+        texts[at] = b"" if text in (b"null", b"[]") else text
+    return texts

@@ -48,7 +48,7 @@ def likely_sizes(file: CocoFile) -> FloatArray:
     if not listed.any():
         return sizes
     at, keypoints = at[listed], file.keypoints[listed]
-    boxes = np.array([entry.bbox for entry in file.entries], dtype=np.float64)[listed]
+    boxes = file.boxes[listed]
     ends = np.zeros_like(sizes)
     np.maximum.at(ends, at, boxes[:, :2] + boxes[:, 2:])
     swapped = fit_only_swapped(sizes, extents(keypoints, at, len(sizes)))
@@ -60,5 +60,7 @@ def likely_sizes(file: CocoFile) -> FloatArray:
 
 def sizes_as_written(file: CocoFile) -> FloatArray:
     """``(images, 2)``, width and height in pixels; NaN where the file has none."""
-    pairs = [(image.width, image.height) for image in file.images]
-    return np.array(pairs, dtype=np.float64).reshape(-1, 2)  # NaN for None
+    sizes = np.empty((len(file.images), 2))
+    sizes[:, 0] = [image.width for image in file.images]  # NaN for None
+    sizes[:, 1] = [image.height for image in file.images]
+    return sizes

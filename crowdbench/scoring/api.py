@@ -1,8 +1,6 @@
 """Score predictions: read and check both sides, ask an engine, ask a second one if wanted."""
 
-import gc
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.scoring.protocol import ScoringProtocol
 from crowdbench.scoring.scores import CrossCheck, Scores
 from crowdbench.scoring.statistics import rounded, statistic
+from crowdbench.system.collecting import without_collecting
 from crowdbench.types import KeypointSet
 
 if TYPE_CHECKING:
@@ -75,6 +74,7 @@ def score(
     return replace(scores, split=f"{truth.name} {truth.split}", extent=extent)
 
 
+@without_collecting()
 def score_files(
     predictions: Path | Sequence[Mapping[str, Any]],
     annotations: Path,
@@ -106,11 +106,10 @@ def score_files(
     second = load_engine(cross_check) if cross_check is not None else None
     version = first.version()  # engines that are missing say so before the work begins
     second_version = second.version() if second else ""
-    with _without_collecting():
-        problem = read_problem(
-            predictions, annotations, protocol, image_ids, predicted, in_protocols_order=in_protocols_order
-        )
-        found = first.statistics(problem)
+    problem = read_problem(
+        predictions, annotations, protocol, image_ids, predicted, in_protocols_order=in_protocols_order
+    )
+    found = first.statistics(problem)
     official = _rounded(found, protocol)
     check = None
     if second:
@@ -131,18 +130,6 @@ def score_files(
         unrounded={n: found[n] for n in found if statistic(n, protocol).split and not first.rounds_splits},
         cross_check=check,
     )
-
-
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """Pause Python's cycle collector: it would search the many records again and again, and find nothing."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,8 @@ class Table:
         self, fine: Iterable[bool] | NDArray[np.bool_], reason: Callable[[int], str], remedy: str
     ) -> None:
         """Raise about the records that are not fine."""
+        if isinstance(fine, np.ndarray) and fine.all():
+            return
         faulty = [index for index, is_fine in enumerate(fine) if not is_fine]
         if faulty:
             raise self.fail(faulty, reason(faulty[0]), remedy)
@@ -122,7 +124,7 @@ def numbers(of: Table, field: str, remedy: str) -> FloatArray:
             lambda i: f"{field} must be a number, found {_shown(column[i])}",
             "Write a plain number, without quotes.",
         )
-    array = np.array([_float(value) for value in column], dtype=np.float64)
+    array = np.array(column if of.is_typed else [_float(value) for value in column], dtype=np.float64)
     of.require(
         np.isfinite(array),
         lambda i: f"{field} is {_shown(column[i])}, which is not finite{_place(of)}",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -175,9 +176,8 @@ def _boxes(table: columns.Table) -> columns.Rows | None:
 def _warnings(image_ids: list[int | str], keypoints: columns.Rows, scores: FloatArray) -> tuple[str, ...]:
     # A cheap look first: repetitions begin alike.
     ranks = scores.tolist()
-    if len(set(zip(ranks, (row[0] for row in keypoints), (row[1] for row in keypoints), strict=True))) == len(
-        ranks
-    ):
+    beginnings = (map(itemgetter(at), keypoints) for at in range(2))
+    if len(set(ranks)) == len(ranks) or len(set(zip(ranks, *beginnings, strict=True))) == len(ranks):
         return ()
     first: dict[tuple[object, ...], int] = {}
     repeats = [
