@@ -5,8 +5,10 @@ first use; listing names imports nothing.
 """
 
 import logging
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import Literal
 
@@ -66,9 +68,11 @@ def origin_of(entry_point: EntryPoint) -> str:
     return "unknown" if entry_point.dist is None else _name_of(entry_point.dist)
 
 
+@cache  # reading metadata takes milliseconds
 def _name_of(distribution: Distribution) -> str:
     try:
-        return plain(f"{distribution.name} {distribution.version}")
+        metadata = distribution.metadata
+        return plain(f"{metadata['Name']} {metadata['Version']}")
     except Exception:  # metadata that is damaged, or not there
         return plain(str(getattr(distribution, "_path", "a distribution without metadata")))
 
@@ -76,9 +80,15 @@ def _name_of(distribution: Distribution) -> str:
 def declared(group: str) -> list[EntryPoint]:
     """The entry points of a group, without those of distributions whose metadata cannot be read."""
     try:
-        return list(entry_points(group=group))
+        return list(_declared_on(tuple(sys.path))(group=group))
     except Exception:  # one file stops the reading of all
         return [entry_point for one in _unique_distributions() for entry_point in _declared_by(one, group)]
+
+
+@lru_cache(maxsize=1)
+def _declared_on(_path: tuple[str, ...]) -> Callable[..., Iterable[EntryPoint]]:
+    """Selects of what all distributions on Python's path declare; reading their files takes long."""
+    return entry_points().select
 
 
 def _unique_distributions() -> list[Distribution]:
