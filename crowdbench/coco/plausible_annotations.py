@@ -203,7 +203,8 @@ def _alike(persons: _Persons) -> Iterator[Implausible]:
     numbers = np.concatenate([persons.keypoints[some].reshape(count, -1), persons.boxes[some]], axis=1)
     # Equal numbers have equal sums; whether equal sums are of equal numbers hardly needs to be asked.
     weights: FloatArray = np.sqrt(np.arange(numbers.shape[1]) + np.pi)
-    sums: FloatArray = numbers @ weights
+    weighted = numbers * weights
+    sums = weighted.sum(axis=1)  # not by a matrix product, in which equal rows may differ in their last bits
     twice = count - _distinct(sums, persons.at[some])
     if twice > MANY_TWICE * count:
         yield _warning(
@@ -211,8 +212,7 @@ def _alike(persons: _Persons) -> Iterator[Implausible]:
             f"{twice} of {count} persons are annotated twice in an image, with equal boxes and keypoints",
             "Each copy has to be found once more; list each person once.",
         )
-    posed = numbers[:, :-4] @ weights[:-4]
-    alike = count - _distinct(posed) - twice
+    alike = count - _distinct(weighted[:, :-4].sum(axis=1)) - twice
     if count >= ENOUGH and alike > MANY_ALIKE * count:
         yield _warning(
             "equal keypoints",
