@@ -36,10 +36,12 @@ from crowdbench.errors import (
     DataError,
     InputError,
     MachineError,
+    PredictionError,
     SettingsError,
     SupersededError,
 )
 from crowdbench.images import condensed
+from crowdbench.integrity import doubt_about_scores
 from crowdbench.loading import refuse_unguarded_scripts
 from crowdbench.logfile import log_file
 from crowdbench.method import Method, NetworkMethod, refuse_network_options, require_whole
@@ -155,6 +157,8 @@ def evaluate(
     if machine.emulates(precision, target):
         log.warning("this processor has no units for %s: it will be slower than fp32, not faster", precision)
     images = image_count(dataset)
+    if images == 0:
+        raise DataError(f"{dataset.name} {dataset.split}: there is no image, so nothing can be measured.")
     count = images if limit is None else min(limit, images)
     found = weights_of(method, made_for or dataset.name, weights, on_progress)
     scored_columns(dataset, method.keypoints)  # what cannot be scored is refused before it is computed
@@ -192,9 +196,11 @@ def _shown(result: Run, place: Place, on_start: Callable[[Path], None] | None) -
     """A run that was done before; the first process says so.
 
     Raises:
-        PredictionError: its predictions are not what it wrote.
+        PredictionError: its predictions or its scores are not what it wrote.
     """
     result.own_predictions()
+    if (doubt := doubt_about_scores(result)) is not None:
+        raise PredictionError(f"{doubt}\nThe same command with --again computes it anew.")
     shown = dataclasses.replace(result, was_done_before=True)
     if not place.is_first:
         return shown
@@ -274,7 +280,7 @@ def _carried_out(
     writer.require()
     recomputation.put_in_place(run.directory)
     tidy(run.directory)
-    return dataclasses.replace(done, directory=run.directory)
+    return done if work.directory == run.directory else Run.read(run.directory)
 
 
 def _share(

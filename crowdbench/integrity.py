@@ -3,13 +3,13 @@
 import os
 from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
 
 import msgspec
 
-from crowdbench.errors import DataError, PredictionError
+from crowdbench.errors import DataError, MissingDataError, PredictionError
 from crowdbench.run_directory import PREDICTIONS, Run
 from crowdbench.system.reading import read_json
+from crowdbench.system.text import plain
 
 # Clocks of file servers differ, and a record is written a moment after its last time.
 _MOMENT_S = 2.0
@@ -35,12 +35,29 @@ def doubt_about(run: Run) -> str | None:
         status = os.stat(f"{run.directory}/{PREDICTIONS}")  # noqa: PTH116  (ten thousand)
         if status.st_size != record.predictions.bytes or status.st_mtime > until:
             run.own_predictions()
-        edited = os.stat(f"{run.directory}/run.json").st_mtime > until  # noqa: PTH116
+        about = os.stat(f"{run.directory}/run.json")  # noqa: PTH116
+        # A time of modification can be set; that of the last change of the file's entry cannot.
+        edited = max(about.st_mtime, about.st_ctime) > until
     except PredictionError as error:
         return str(error)
     except (OSError, DataError):
         return None  # predictions that were removed to save room: the scores stand
-    if edited and _differ(record.scores, run.directory / "scores.json"):
+    return doubt_about_scores(run) if edited else None
+
+
+def doubt_about_scores(run: Run) -> str | None:
+    """Why the scores in a record cannot be believed, in a line: its ``scores.json`` says something else.
+
+    That file may have been removed; one that cannot be read is a doubt.
+    """
+    path = run.directory / "scores.json"
+    try:
+        kept = read_json(path, _Scores, "scores").values
+    except MissingDataError:
+        return None
+    except DataError as error:
+        return plain(str(error))
+    if run.record.scores is not None and run.record.scores != kept:
         return f"{run.directory}: run.json and scores.json have different scores; one of them was edited."
     return None
 
@@ -56,11 +73,3 @@ def believed(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
         else:
             doubts.append(f"left out: {doubt}")
     return kept, doubts
-
-
-def _differ(scores: dict[str, float] | None, path: Path) -> bool:
-    try:
-        kept = read_json(path, _Scores, "scores").values
-    except DataError:
-        return False
-    return scores is not None and scores != kept

@@ -47,7 +47,7 @@ def analyse(run: Run, dataset: Dataset | None = None) -> Analysis:
         MissingDataError: the dataset is not there.
     """
     record = run.record
-    if record.state != "done" or not run.predictions_file.is_file():
+    if record.state != "done":
         raise InputError(
             f"{run.directory}: the run is not done (its state is {record.state!r}), so there is nothing to "
             "analyse.\nThe command that began it goes on with it."

@@ -101,7 +101,11 @@ def _chosen(entries: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 def _keypoint_faults(category: Mapping[str, Any], protocol: ScoringProtocol) -> Iterator[Fault]:
     names, keypoints = category.get("keypoints"), protocol.annotated
-    if not isinstance(names, list) or not names:
+    if names is None or names == []:
+        return
+    if not isinstance(names, list):
+        what = f"the category's keypoints must be a list of names, found {shown(names)}"
+        yield Fault("keypoint names", "", what, PUBLISHED)
         return
     another = "The file belongs to another dataset: check both names."
     if len(names) != keypoints.count:

@@ -1,5 +1,6 @@
 """What is asked of each field of an image and of an annotated person."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -67,6 +68,11 @@ def _file_name(image: Entry, rules: Rules) -> Said | None:
     if leads_out(name):
         what = f"file_name {name!r} points outside the dataset's folder; refused"
         return "path", what, "Do not use this file unless you trust its origin."
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        what = f"file_name {shown(name)} has half of a surrogate pair, which no file's name can have"
+        return "file_name wrong", what, PUBLISHED
     return None
 
 

@@ -122,6 +122,14 @@ def _warning(kind: str, what: str, remedy: str) -> Implausible:
 
 
 def _of_images(file: CocoFile, protocol: ScoringProtocol) -> Iterator[Implausible]:
+    names = [image.file_name for image in file.images if image.file_name is not None]
+    again = len(names) - len(set(names))
+    if again:
+        yield _warning(
+            "file twice",
+            f"{again} of {len(file.images)} images have the file of another one",
+            "Its persons are measured as often as it is listed; give every image a file of its own.",
+        )
     if not protocol.crowding_splits or not file.images:
         return
     crowding = np.array([image.crowd_index for image in file.images], dtype=np.float64)

@@ -59,7 +59,10 @@ def calling(
 
 def _as_plugin_error(error: BaseException, plugin: str, hook: str, where: str) -> PluginError:
     on = f" on {where}" if where else ""
-    text = str(error).strip()
+    try:
+        text = str(error).strip()
+    except Exception as second:  # the error's own __str__ is the plugin's code, too
+        text = f"its text cannot be had: __str__ raised {type(second).__name__}"
     if isinstance(error, ShapeError):
         said = f"{plugin}: {hook}{on}: {text}"
     else:

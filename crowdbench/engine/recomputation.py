@@ -45,12 +45,16 @@ def _record(directory: Path) -> Run | None:
 def put_in_place(directory: Path) -> None:
     """Let a new result take the place of the old one, if there is a whole one.
 
+    One that has other predictions than the old one says so in its record: the id stands for equal ones.
+
     Raises:
         MachineError: it cannot be written; the new result stays where it is, and the next start goes on.
     """
     new = place_of(directory)
-    if not is_unfinished(directory) or _record(directory) is None:
+    found = _record(directory) if is_unfinished(directory) else None
+    if found is None:
         return
+    _note_difference(directory, found)
     with writing(directory):
         for name in ("parts", f"{FOLDER}/parts"):
             shutil.rmtree(directory / name, ignore_errors=True)
@@ -63,3 +67,21 @@ def put_in_place(directory: Path) -> None:
         write_whole(directory / "run.json", (new / "run.json").read_bytes())
         (new / "run.json").unlink()
     shutil.rmtree(new, ignore_errors=True)
+
+
+def _note_difference(directory: Path, new: Run) -> None:
+    try:
+        old = Run.read(directory).record
+    except InputError:
+        return
+    before, now = old.predictions, new.record.predictions
+    if old.state != "done" or before is None or now is None or before.sha256 == now.sha256:
+        return
+    said = (
+        f"computed anew, it has other predictions than on {old.finished}, though nothing that is known to "
+        "decide them has changed: are there random numbers, variables or files outside of its package that "
+        "the method uses, or is this another machine?"
+    )
+    if said not in new.record.warnings:
+        new.record.warnings.append(said)
+        new.write_record()

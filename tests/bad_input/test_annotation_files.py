@@ -68,6 +68,26 @@ refused_by_all(
     "two-categories-of-nobody",
     lambda c: (c["categories"][0].update(name="human"), c["categories"].append({"id": 2, "name": "dog"})),
 )
+refused_by_all("names-in-one-word", lambda c: of.named(c).update(keypoints="left_shoulder"))
+refused_by_all("names-by-number", lambda c: of.named(c).update(keypoints={"1": "left_shoulder"}))
+
+
+@case("run-half-a-character")
+def _(folder: Path) -> list[str]:
+    of.crowdpose(folder, lambda c: c["images"][0].update(file_name="\ud800.jpg"))
+    return of.run("crowdpose")
+
+
+@case("check-half-a-character")
+def _(folder: Path) -> list[str]:
+    of.coco(folder, lambda c: c["images"][1].update(file_name="night \udbff.jpg"))
+    return of.check("coco")
+
+
+@case("run-without-images")
+def _(folder: Path) -> list[str]:
+    of.crowdpose(folder, lambda c: c.update(images=[], annotations=[]))
+    return of.run("crowdpose")
 
 
 @case("train-visibility-99")

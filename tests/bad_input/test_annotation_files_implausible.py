@@ -107,6 +107,12 @@ scored("keypoints-exchanged", each(exchanged))
 scored("keypoints-in-a-point", each(in_a_point))
 checked("keypoints-all-zero", each(lambda e: points(e, 0, 0)))
 scored("keypoints-equal", alike, "coco")
+scored("score-a-picture-twice", lambda c: c["images"][1].update(file_name=c["images"][0]["file_name"]))
+checked(
+    "check-one-picture-for-all",
+    lambda c: [image.update(file_name=c["images"][0]["file_name"]) for image in c["images"]],
+    "coco",
+)
 scored("persons-twice", twice)
 checked("persons-twice-in-coco", twice, "coco")
 scored("num-keypoints-of-1", lambda c: of.persons(c, num_keypoints=1))

@@ -13,6 +13,13 @@ from crowdbench import plugins
 
 case = Cases("Methods and other plugins")
 
+
+def mute(instead: str) -> str:
+    """An error that cannot be put in words."""
+    error = f"    class Mute(Exception):\n        def __str__(self):\n            {instead}"
+    return f"def estimate(self, image, boxes):\n{error}\n    raise Mute"
+
+
 # What `estimate` does, by the name of the case.
 ESTIMATES = {
     "a-generator": "def estimate(self, image, boxes):\n    yield from map(self.pose, boxes)",
@@ -40,6 +47,8 @@ ESTIMATES = {
     "out-of-memory": "def estimate(self, image, boxes):\n    raise MemoryError",
     "endless-recursion": "def estimate(self, image, boxes):\n    return self.estimate(image, boxes)",
     "stop-iteration": "def estimate(self, image, boxes):\n    return [next(iter(()))]",
+    "an-error-without-words": mute("raise RuntimeError"),
+    "an-error-with-a-number-for-words": mute("return 5"),
     "a-bug": "def estimate(self, image, boxes):\n    return boxes[99]",
 }
 # Other functions of a method without a network.

@@ -8,7 +8,9 @@ from pathlib import Path
 import coco_files
 import pytest
 from bad_input_cases import Cases
+from odd_plugins import METHOD, install
 
+from crowdbench import plugins
 from crowdbench.cli import main
 
 case = Cases("What lies in a run's directory")
@@ -105,14 +107,75 @@ def _(_: Path) -> list[str]:
     return [*REPLAY, "--again"]
 
 
-@case("scores-edited")
-def _(_: Path) -> list[str]:
+def edited() -> Path:
+    """A run with another AP in its record, and the record's old time."""
     path = replayed() / "run.json"
     content = json.loads(path.read_text())
     content["scores"]["AP"] = 0.123
+    content["finished"] = "2020-01-01T00:00:00+00:00"
     path.write_text(json.dumps(content))
-    touched_later(path)
+    os.utime(path, (1.5e9, 1.5e9))
+    return path
+
+
+@case("scores-edited")
+def _(_: Path) -> list[str]:
+    touched_later(edited())
     return ["leaderboard", "runs"]
+
+
+@case("scores-edited-long-ago")
+def _(_: Path) -> list[str]:
+    edited()
+    return ["leaderboard", "runs"]
+
+
+@case("scores-edited-and-shown")
+def _(_: Path) -> list[str]:
+    edited()
+    return REPLAY
+
+
+@case("scores-that-are-no-scores")
+def _(_: Path) -> list[str]:
+    (edited().parent / "scores.json").write_text("[]")
+    return ["leaderboard", "runs"]
+
+
+@case("predictions-removed-analyse")
+def _(_: Path) -> list[str]:
+    run = replayed()
+    (run / "predictions.json.gz").unlink()
+    return ["analyse", str(run), "--root", "data"]
+
+
+def changing(folder: Path, module: str, offset: str) -> list[str]:
+    """The command that runs a method anew whose keypoints are an offset from the middle of a box."""
+    install(folder / "site", module, METHOD.replace("box[2:] / 2", f"box[2:] / 2 + {offset}"))
+    coco_files.write(Path("data"), "json/crowdpose_test.json")
+    command = ["run", "odd", "crowdpose", "--root", "data", "--workers", "0"]
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert not ended.value.code
+    return [*command, "--again"]
+
+
+@case("another-number-every-time")
+def _(folder: Path) -> list[str]:
+    return changing(folder, "odd_random", "np.random.default_rng().random()")
+
+
+@case("a-variable-that-decides")
+def _(folder: Path) -> list[str]:
+    command = changing(folder, "odd_variable", "int(__import__('os').environ.get('ODD_OFFSET', '0'))")
+    os.environ["ODD_OFFSET"] = "3"
+    return command
+
+
+@case("the-same-number-every-time")
+def _(_: Path) -> list[str]:
+    replayed()
+    return [*REPLAY, "--again"]
 
 
 @case("precision-of-a-replay")
@@ -144,6 +207,9 @@ def test_every_row_has_a_case() -> None:
 def test_the_command_says_what_the_page_says(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.setenv("ODD_OFFSET", "0")
+    plugins.installed.cache_clear()
     case.check(name, tmp_path, monkeypatch, capsys)
 
 

@@ -338,9 +338,9 @@ def test_a_partial_run_is_analysed_on_its_images(
     assert {instance.image_id for instance in found.instances} <= first
 
 
-def test_a_run_that_is_not_done_is_refused(run: Run) -> None:
+def test_a_run_without_predictions_is_refused(run: Run) -> None:
     run.predictions_file.unlink()
-    with pytest.raises(InputError, match="not done"):
+    with pytest.raises(InputError, match="there are no predictions"):
         analyse(run)
 
 
