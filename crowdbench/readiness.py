@@ -12,8 +12,8 @@ from crowdbench import plugins
 from crowdbench.boxes import NoBoxes
 from crowdbench.coco_format import CocoFormatDataset
 from crowdbench.dataset import Dataset, dataset_class, load_dataset
-from crowdbench.errors import MissingDataError, UnknownNameError, WeightsError
-from crowdbench.method import load_method
+from crowdbench.errors import CrowdbenchError, MissingDataError, UnknownNameError, WeightsError
+from crowdbench.method import load_method, method_class
 from crowdbench.weights import Wanted, WeightsEntry, find_wanted, weights_table
 from crowdbench.weights.cache import read_lock
 from crowdbench.weights.table import read_tables
@@ -146,13 +146,26 @@ def find_weights(
     """
     if asked == "none":
         return KnownWeights("none")
-    found = _published(method, dataset, settings or {}) if asked == "published" else find_wanted(asked)
+    try:
+        found = _published(method, dataset, settings or {}) if asked == "published" else find_wanted(asked)
+    except WeightsError:
+        if asked == "published" and _takes_none(method):
+            return KnownWeights("none needed")
+        raise
     if found is None:
         return KnownWeights(asked, Path(asked))
     wanted = found if isinstance(found, Wanted) else Wanted.of_entry(found)
     lock = read_lock(wanted)
     digest = wanted.sha256 or (lock.sha256 if lock else None)
     return KnownWeights(wanted.name, wanted.path, digest, wanted.url, wanted.by_hand)
+
+
+def _takes_none(method: str) -> bool:
+    """Whether a method takes no weights; only its class knows, and one that cannot be had says nothing."""
+    try:
+        return not method_class(method).takes_weights
+    except CrowdbenchError:
+        return False
 
 
 def _published(method: str, dataset: str, settings: Mapping[str, Any]) -> WeightsEntry:

@@ -143,6 +143,15 @@ def _(folder: Path) -> list[str]:
     return ["sweep", "own.toml", "--root", "crowdpose=data", "--boxes", "mine=boxes.json"]
 
 
+@case("a-suite-of-a-method-without-weights")
+def _(folder: Path) -> list[str]:
+    run_of(folder, "odd_no_weights", METHOD)
+    (folder / "own.toml").write_text(
+        'name = "own"\ndescription = "No weights."\n[[run]]\nmethod = "odd"\ndataset = "crowdpose"\n'
+    )
+    return ["sweep", "own.toml", "--root", "crowdpose=data", "--workers", "0"]
+
+
 @case("a-suite-without-boxes-for-a-top-down-method")
 def _(folder: Path) -> list[str]:
     run_of(folder, "odd_suite_none", METHOD)
