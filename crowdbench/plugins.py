@@ -14,7 +14,7 @@ from typing import Literal
 
 from crowdbench.engine.calling import signals_noted, surroundings_kept
 from crowdbench.errors import CrowdbenchError, PluginError, UnknownNameError
-from crowdbench.system.text import plain
+from crowdbench.system.text import plain, words_of
 
 log = logging.getLogger("crowdbench")
 
@@ -59,7 +59,7 @@ class Plugin:
                     raise
                 raise PluginError(
                     f"{self.kind} {self.name!r} of {self.origin} does not load: {type(error).__name__}: "
-                    f"{error}\nIts entry point is {self.target}; reinstall or remove the package."
+                    f"{words_of(error)}\nIts entry point is {self.target}; reinstall or remove the package."
                 ) from error
 
 

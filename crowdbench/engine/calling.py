@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from crowdbench.errors import CrowdbenchError, PluginError, ShapeError
-from crowdbench.system.text import plain_lines
+from crowdbench.system.text import plain_lines, words_of
 
 log = logging.getLogger("crowdbench")
 
@@ -59,10 +59,7 @@ def calling(
 
 def _as_plugin_error(error: BaseException, plugin: str, hook: str, where: str) -> PluginError:
     on = f" on {where}" if where else ""
-    try:
-        text = str(error).strip()
-    except Exception as second:  # the error's own __str__ is the plugin's code, too
-        text = f"its text cannot be had: __str__ raised {type(second).__name__}"
+    text = words_of(error)
     if isinstance(error, ShapeError):
         said = f"{plugin}: {hook}{on}: {text}"
     else:

@@ -23,6 +23,14 @@ def plain_lines(text: str) -> str:
     return "\n".join(plain(line) for line in text.split("\n"))
 
 
+def words_of(error: BaseException) -> str:
+    """What an error of somebody's code says; its ``__str__`` is their code, too, and may fail."""
+    try:
+        return str(error).strip()
+    except Exception as second:
+        return f"its text cannot be had: __str__ raised {type(second).__name__}"
+
+
 def plain_json(text: str) -> str:
     """JSON that means the same, in which nothing moves the cursor either: by JSON's own escapes."""
     if text.isprintable():

@@ -105,6 +105,14 @@ def _(folder: Path) -> list[str]:
     return ["datasets"]
 
 
+@case("a-method-whose-import-fails-without-words")
+def _(folder: Path) -> list[str]:
+    code = "class Mute(Exception):\n    def __str__(self):\n        raise RuntimeError\nraise Mute"
+    install(folder / "site", "odd_mute", code)
+    coco_files.write(folder / "data", "json/crowdpose_test.json")
+    return ["run", "odd", "crowdpose", "--root", "data"]
+
+
 @case("a-method-that-prints-when-imported")
 def _(folder: Path) -> list[str]:
     install(folder / "site", "odd_prints", "print('hello')\n" + METHOD)
