@@ -226,7 +226,7 @@ def _print_table(outcomes: "Sequence[Outcome]", limit: int | None) -> None:
         say(f"\n[{number}] " + note.replace("\n", "\n    "))
     say(f"\n{_summary(outcomes)}")
     if any(outcome.run is not None and outcome.run.was_done_before for outcome in outcomes):
-        say("Of what was done before nothing was computed; --again computes it anew.")
+        say("Runs that were done before were not computed again; --again computes them anew.")
 
 
 def _state(outcome: "Outcome", notes: dict[str, int]) -> str:
