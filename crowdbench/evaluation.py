@@ -617,10 +617,15 @@ def _carry_out(
 
 
 def _nobody_to_ask_for(dataset: Dataset, count: int) -> DataError:
-    boxes = "annotated boxes" if dataset.boxes.label == "gt" else "boxes"
     told = "".join(f"\n{sentence}" for sentence in dataset.warnings)
+    if dataset.boxes.label != "gt":
+        return DataError(
+            f"{dataset.boxes.label}: none of the boxes is on any of the {count} images of "
+            f"{dataset.annotation_file}, so there is nobody to predict.{told}\n"
+            "Pass boxes that were made for these images, or evaluate more images."
+        )
     return DataError(
-        f"{dataset.annotation_file}: {boxes} leave nobody to ask for on any of the {count} images: "
+        f"{dataset.annotation_file}: annotated boxes leave nobody to ask for on any of the {count} images: "
         "persons need a labelled keypoint, a box that overlaps the image, an area where areas are scored, "
         f"and must not be crowds.{told}\n`crowdbench data check` lists what is wrong."
     )
