@@ -326,7 +326,7 @@ def test_each_switch_of_hrformer_makes_other_heatmaps_of_the_same_weights(name: 
         pytest.param("hrnet-w48-s", {"box_enlargement": "inf"}, "finite", id="crops without end"),
         pytest.param("hrnet-w48-s", {"confidence_threshold": "nan"}, "finite", id="no number"),
         pytest.param("hrnet-w48-s", {"nms_threshold": 90}, "from 0 to 1", id="percent"),
-        pytest.param("hrnet-w48-s", {"nms_threshold": "nan"}, "from 0 to 1", id="no threshold"),
+        pytest.param("hrnet-w48-s", {"nms_threshold": "nan"}, "finite", id="no threshold"),
         pytest.param("hrnet-w48-s", {"nms_sigmas": [0.1] * 16 + [0]}, "positive", id="sigma of 0"),
         pytest.param("hrnet-w48-s", {"nms_sigmas": [0.1] * 14}, "17 keypoints", id="too few sigmas"),
         pytest.param("transpose-h", {"layers": -1}, "layers must not be negative", id="layers"),
