@@ -165,10 +165,15 @@ def test_a_job_whose_machine_fails_is_started_until_that_is_hopeless(
 @pytest.mark.parametrize(
     ("way", "starts", "reason"),
     [
-        pytest.param("bug:0@1", 1, "process 1 of 2: toy-failing: predict raised ZeroDivisionError", id="a bug"),
+        pytest.param(
+            "bug:0@1", 1, "process 1 of 2: toy-failing: predict raised ZeroDivisionError", id="a bug"
+        ),
         pytest.param("input:0@1", 1, "process 1 of 2: scale must be positive", id="its input"),
         pytest.param(
-            "disk:0@1", 3, "process 1 of 2: toy-failing: predict raised OSError .* (given up: 3 times in a row", id="the machine"
+            "disk:0@1",
+            3,
+            "process 1 of 2: toy-failing: predict raised OSError .* (given up: 3 times in a row",
+            id="the machine",
         ),
     ],
 )
