@@ -90,8 +90,8 @@ class Scene:
         return replace(self, image=np.ascontiguousarray(self.image[:, ::-1]), boxes=boxes, points=points)
 
     def only(self, persons: Sequence[int]) -> Self:
-        """The same picture, asking for some of its persons."""
-        rows = list(persons)
+        """The same picture, asking for some of its persons: those of the given rows that it has."""
+        rows = [row for row in persons if row < len(self.boxes)]
         return replace(self, boxes=self.boxes[rows], points=self.points[rows])
 
     def with_boxes(self, boxes: ArrayLike) -> Self:
