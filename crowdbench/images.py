@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -85,6 +84,8 @@ def decode_rgb(data: NDArray[np.uint8], source: str, *, oriented: bool = False) 
     Raises:
         ImageError: OpenCV cannot decode it.
     """
+    import cv2  # not at the start of commands that read no image
+
     flags = cv2.IMREAD_COLOR_RGB | (0 if oriented else cv2.IMREAD_IGNORE_ORIENTATION)
 
     def decode() -> NDArray[np.uint8] | None:

@@ -5,10 +5,15 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from slurm_cluster import cluster, slurm_programs
 
 __all__ = ["cluster", "slurm_programs"]
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile("no-deadline", deadline=None)
+hypothesis.settings.load_profile("no-deadline")
 
 # Before anything imports PyTorch, and for all processes that tests start: as many threads as there are
 # processors, shared by the workers. Threads that wait for a processor make each other wait.
