@@ -20,8 +20,8 @@ from crowdbench.system.text import plain_lines, words_of
 
 log = logging.getLogger("crowdbench")
 
-# Those that people and schedulers stop a process with, a cluster's early notice of a time limit among them; their
-# handlers raise KeyboardInterrupt or SystemExit.
+# Those that people and schedulers stop a process with, a cluster's early notice of a time limit among them;
+# their handlers raise KeyboardInterrupt or SystemExit.
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
