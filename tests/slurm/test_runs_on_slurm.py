@@ -61,11 +61,11 @@ def test_four_tasks_on_two_nodes_predict_and_score_what_one_process_does(desk: D
 
 
 def test_the_same_command_again_is_no_second_job(desk: Desk) -> None:
-    command = ("run", "hrnet-tiny", "synthcrowd", "--limit", 8, "--out", "twice", "--on", "slurm")
+    command = ("run", "hrnet-tiny", "synthcrowd", "--limit", 120, "--out", "twice", "--on", "slurm")
     first = desk.submitted(*command)
     second = desk.submitted(*command)
     assert first["state"] == "submitted"
-    assert second["state"] in ("waiting", "running", "done")
+    assert second["state"] in ("waiting", "running")
     assert (second["name"], second["number"]) == (first["name"], first["number"])
     desk.wait(first["name"], "twice")
     assert desk.submitted(*command)["state"] == "done"
