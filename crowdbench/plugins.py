@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import Literal
 
@@ -46,11 +46,15 @@ class Plugin:
         return self.entry_point.value
 
     def load(self) -> object:
-        """Import the plugin's code.
+        """Import the plugin's code, the first time.
 
         Raises:
             PluginError: the import failed; the message says with what.
         """
+        return self._loaded
+
+    @cached_property
+    def _loaded(self) -> object:
         with signals_noted() as signals, surroundings_kept(f"{self.kind} {self.name}", "its import"):
             try:
                 return self.entry_point.load()

@@ -224,9 +224,12 @@ def _content(path: str) -> bytes:
     # Not to wait: opening a pipe that somebody left here would last for ever.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with open(descriptor, "rb") as file:  # noqa: PTH123
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a file")
-        return file.read(LARGEST_NOTE)  # what is cut off is no record
+        if found.st_size > LARGEST_NOTE:
+            raise OSError(errno.EFBIG, "too large to be a record")
+        return file.read()
 
 
 def _why_not(path: str, error: Exception) -> str:

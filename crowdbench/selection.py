@@ -35,7 +35,7 @@ class Selection:
             and _matches(self.dataset, protocol.dataset)
             and _matches(self.split, protocol.split)
             and _matches(self.boxes, protocol.boxes)
-            and self.complete in (None, not extent_of_run(run.record).is_part)
+            and (self.complete is None or self.complete is not extent_of_run(run.record).is_part)
         )
 
     def takes_figure(self, row: PublishedResult) -> bool:

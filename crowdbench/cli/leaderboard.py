@@ -1,5 +1,6 @@
 """``crowdbench leaderboard [RUNS]``."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,7 +105,7 @@ def _found(names: tuple[str, ...], root: Path, *, needed: bool) -> "list[Run]":
                 f"{root}: no such folder. `crowdbench run` makes it; or name the folder of your runs."
             )
         return []
-    found: dict[Path, Run] = {}
+    found: dict[tuple[int, int], Run] = {}  # a run may be reached in two ways
     for name in names or (root,):
         folder = Path(name)
         # A folder of all runs: what is no run there is told.
@@ -112,10 +113,15 @@ def _found(names: tuple[str, ...], root: Path, *, needed: bool) -> "list[Run]":
             inside, oddities = scan_runs(folder)
             if inside or not any(folder.glob("*/*/run.json")):
                 _report(oddities)
-                found |= {run.directory.resolve(): run for run in inside}
+                found |= {_device_and_inode(run.directory): run for run in inside}
                 continue
-        found |= {run.directory.resolve(): run for run in runs_of([name], root)}
+        found |= {_device_and_inode(run.directory): run for run in runs_of([name], root)}
     return list(found.values())
+
+
+def _device_and_inode(directory: Path) -> tuple[int, int]:
+    found = os.stat(directory)  # noqa: PTH116  (ten thousand)
+    return found.st_dev, found.st_ino
 
 
 def _report(oddities: "Sequence[Oddity]") -> None:
