@@ -48,6 +48,8 @@ def seconds(program: str, site: Path, out: Path) -> float:
         "none",
         "--workers",
         "0",
+        "--out",
+        str(out),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(site)}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -16,6 +16,7 @@ import pytest
 import torch
 from drawn_networks import with_drawn_weights
 from plainest import IMAGES, PERSONS, REPEATS, inputs, timed_alone
+from ratios import measured
 from torch import Tensor, nn
 
 from crowdbench.allocation import keep_freed_memory
@@ -36,8 +37,15 @@ class Plainest:
 
     name: str
     network: nn.Module
+    folder: Path
     seconds: float
     heatmaps: Tensor
+
+    def time_again(self) -> float:
+        """Its seconds, of a new process."""
+        return timed_alone("network", self.name, self.folder / "drawn.pth", str(self.folder / "heatmaps.pt"))[
+            0
+        ]
 
 
 def method_of(name: str) -> NetworkMethod:
@@ -55,7 +63,8 @@ def plainest(name: str, folder: Path) -> Plainest:
     network = with_drawn_weights(method_of(name).network())
     torch.save(network.state_dict(), folder / "drawn.pth")
     seconds, _ = timed_alone("network", name, folder / "drawn.pth", str(folder / "heatmaps.pt"))
-    return Plainest(name, network, seconds, torch.load(folder / "heatmaps.pt", weights_only=True))
+    heatmaps = torch.load(folder / "heatmaps.pt", weights_only=True)
+    return Plainest(name, network, folder, seconds, heatmaps)
 
 
 def as_run(plain: Plainest, precision: Precision = "fp32", *, compiled: bool = False) -> Forward:
@@ -100,20 +109,23 @@ def test_a_network_is_faster_than_the_plainest_way_and_the_heatmaps_are_equal(
     benchmark.pedantic(fast, rounds=1)
     (fast_s, bf16_s), (found, _) = timed(fast, bf16)
     assert (found - plain.heatmaps).abs().max() < 1e-4 * plain.heatmaps.abs().max()
+    first = [(plain.seconds, fast_s)]
+    ratio = measured(
+        lambda: first.pop() if first else (plain.time_again(), timed(fast)[0][0]), PROMISED[plain.name]
+    )
     persons = IMAGES * PERSONS
-    ratio = plain.seconds / fast_s
     benchmark.extra_info.update(
-        plain_ms_per_person=1e3 * plain.seconds / persons,
-        ms_per_person=1e3 * fast_s / persons,
-        ratio=ratio,
+        plain_ms_per_person=1e3 * ratio.baseline_s / persons,
+        ms_per_person=1e3 * ratio.ours_s / persons,
+        ratio=ratio.times,
         bf16_ms_per_person=1e3 * bf16_s / persons,
-        bf16_ratio=plain.seconds / bf16_s,
+        bf16_ratio=ratio.baseline_s / bf16_s,
         threads=torch.get_num_threads(),
         has_matrix_units=torch.cpu._is_amx_tile_supported(),
     )
-    assert ratio >= PROMISED[plain.name]
+    assert ratio.times >= PROMISED[plain.name]
     if plain.name == "i2rnet-vanilla" and torch.cpu._is_amx_tile_supported():
-        assert plain.seconds / bf16_s >= 5
+        assert ratio.baseline_s / bf16_s >= 5
 
 
 def test_the_compiled_network_is_as_fast_as_promised_and_the_heatmaps_are_equal(
@@ -124,21 +136,17 @@ def test_the_compiled_network_is_as_fast_as_promised_and_the_heatmaps_are_equal(
     start = time.perf_counter()
     benchmark.pedantic(compiled, rounds=1)
     first_call = time.perf_counter() - start
-    compiled_s = eager_s = float("inf")
-    for _ in range(3):  # more than once only if the machine is busy
-        (eager_again, compiled_again), (_, found) = timed(eager, compiled)
-        eager_s, compiled_s = min(eager_s, eager_again), min(compiled_s, compiled_again)
-        if plain.seconds / compiled_s >= COMPILED:
-            break
+    (eager_s, compiled_s), (_, found) = timed(eager, compiled)
     assert (found - plain.heatmaps).abs().max() < 1e-4 * plain.heatmaps.abs().max()
+    taken = [(plain.seconds, compiled_s)]
+    ratio = measured(lambda: taken.pop() if taken else (plain.time_again(), timed(compiled)[0][0]), COMPILED)
     persons = IMAGES * PERSONS
-    ratio = plain.seconds / compiled_s
     benchmark.extra_info.update(
-        plain_ms_per_person=1e3 * plain.seconds / persons,
+        plain_ms_per_person=1e3 * ratio.baseline_s / persons,
         eager_ms_per_person=1e3 * eager_s / persons,
-        ms_per_person=1e3 * compiled_s / persons,
-        ratio=ratio,
+        ms_per_person=1e3 * ratio.ours_s / persons,
+        ratio=ratio.times,
         first_call_s=first_call,
         threads=torch.get_num_threads(),
     )
-    assert ratio >= COMPILED
+    assert ratio.times >= COMPILED

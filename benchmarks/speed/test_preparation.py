@@ -11,12 +11,14 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from ratios import measured
 
 from crowdbench.geometry import centers_and_scales, crop_affines, warp_crops
 from crowdbench.types import FloatArray
 from crowdbench_i2rnet.masks import position_masks
 
 SIZE = (256, 192)
+PROMISED = 3.0
 
 
 @pytest.fixture(autouse=True)
@@ -80,11 +82,12 @@ def test_preparing_an_image_is_3_times_faster_than_drawing_whole_masks(
     np.testing.assert_array_equal(masks, np.stack(expected_masks))
 
     benchmark(ours, image, boxes)
-    theirs_s, ours_s = best(lambda: straightforward(image, boxes)), best(lambda: ours(image, boxes))
-    ratio = theirs_s / ours_s
-    benchmark.extra_info.update(
-        straightforward_us_per_person=1e6 * theirs_s / len(boxes),
-        us_per_person=1e6 * ours_s / len(boxes),
-        ratio=ratio,
+    found = measured(
+        lambda: (best(lambda: straightforward(image, boxes)), best(lambda: ours(image, boxes))), PROMISED
     )
-    assert ratio >= 3
+    benchmark.extra_info.update(
+        straightforward_us_per_person=1e6 * found.baseline_s / len(boxes),
+        us_per_person=1e6 * found.ours_s / len(boxes),
+        ratio=found.times,
+    )
+    assert found.times >= PROMISED
