@@ -423,11 +423,12 @@ class _Training:
         self.position = msgspec.structs.replace(self.position, validated=True, best=best)
         if self.writer is not None:
             self.writer.require()
-            self.checkpoints.note(msgspec.structs.replace(self.position, scaler=trainer.scaler.state_dict()))
-            self._write_record()
             record = self.run.record
             title = f"{record.method} on {record.dataset} {record.split}"
+            # Before the epoch is noted as done: where this fails, it is drawn when the training resumes.
             reporter.draw(self.run.directory / "curve.png", title)
+            self.checkpoints.note(msgspec.structs.replace(self.position, scaler=trainer.scaler.state_dict()))
+            self._write_record()
 
     def _facts(self, best: Best | None) -> dict[str, Any]:
         record = self.run.record

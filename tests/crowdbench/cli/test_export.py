@@ -9,9 +9,12 @@ from typing import Any
 
 import coco_files
 import pytest
+from small_disks import AMPLE, PAGE, Disk, disk
 
 from crowdbench.dataset import dataset_class
 from crowdbench.scoring import score
+
+__all__ = ["disk"]
 
 Command = Callable[..., Any]
 RUN = ("run", "results", "coco", "--root", "data", "--workers", "0", "--set", "boxes=none")
@@ -99,3 +102,28 @@ def test_somebody_elses_archive_is_not_replaced(folder: Path, crowdbench: Comman
     assert archive.read_bytes() == before
     assert crowdbench("export", "results-mine", "--for", "coco-server", "--force").status == 0
     assert len(content(archive)) == 22
+
+
+def test_where_the_disk_is_full_or_read_only_a_line_says_so_and_the_same_command_finishes_later(
+    folder: Path, crowdbench: Command, disk: Disk
+) -> None:
+    assert crowdbench(*RUN, "--weights", "found.json", "--set", "system=mine").status == 0
+    export = ("export", "results-mine", "--for", "coco-server", "--out", str(disk.folder))
+    assert crowdbench(*export).status == 0
+    wanted = disk.content()
+    for size in (PAGE, 0):  # without any room, and without any writing
+        disk.clear()
+        if size:
+            disk.resize(size)
+            (disk.folder / "other").write_bytes(bytes(size))
+        else:
+            assert disk.freeze()
+        said = crowdbench(*export)
+        assert said.status == 1
+        why = "No space left on device" if size else "Read-only file system"
+        assert f"cannot be written ({why})" in said.err
+        disk.resize(AMPLE)
+        (disk.folder / "other").unlink(missing_ok=True)
+        assert not disk.content()
+        assert crowdbench(*export).status == 0
+        assert disk.content() == wanted
