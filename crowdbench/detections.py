@@ -105,7 +105,11 @@ class Detections:
                 found.setdefault(entry.image_id, []).append((position, entry))
         if entries and not found:
             raise _nobody(path, entries, images, category_id)
-        warnings = [*_strangers(path, strangers, len(entries)), *_few(path, found, with_persons)]
+        warnings = [
+            *_strangers(path, strangers, len(entries)),
+            *_few(path, found, with_persons),
+            *_negative(path, entries),
+        ]
         for finding in _implausible(found, sizes or {}):
             if finding.severity == "error":
                 raise DataError(f"{path}: {finding.what}.\n{finding.remedy}")
@@ -219,6 +223,15 @@ def _few(path: Path, found: Mapping[int, object], with_persons: Collection[int])
         yield (
             f"{path.name}: there are boxes on {boxed} of the {len(with_persons)} images with annotated "
             "persons. Nobody can be found on the others; are boxes missing?"
+        )
+
+
+def _negative(path: Path, entries: Sequence[DetectionEntry]) -> Iterator[str]:
+    below = sum(entry.score < 0 for entry in entries)
+    if below:
+        yield (
+            f"{path.name}: {below} of {len(entries)} detections have a score below 0. Methods take it for "
+            "the confidence in the box, of 0 to 1; are these logits, or distances?"
         )
 
 

@@ -36,6 +36,8 @@ def _frozen_array(value: object, shape: tuple[int | None, ...], what: str) -> Fl
 
 def _numbers(value: object, what: str) -> FloatArray:
     """A new array of what is given; strings, complex numbers, objects and ragged lists are no numbers."""
+    if np.ma.is_masked(value):
+        raise ShapeError(f"{what} must all be known, and some are masked. Write what stands for them.")
     try:
         array = np.asarray(value)
         if array.dtype.kind in "fiu":
@@ -222,7 +224,13 @@ class Pose:
 
     def __post_init__(self) -> None:
         keypoints = _frozen_array(self.keypoints, (None, 3), "keypoints of a pose")
-        if not isinstance(self.score, Real):
+        coarse = getattr(self.keypoints, "dtype", None)
+        if isinstance(coarse, np.dtype) and (coarse == np.float16 or coarse.itemsize == 1):
+            raise ShapeError(
+                f"keypoints of a pose are of the type {coarse}, which cannot hold positions in an image: it "
+                "rounds them, or starts anew at 256. Compute positions in float32."
+            )
+        if not isinstance(self.score, Real) or isinstance(self.score, bool):
             raise ShapeError(
                 f"the score of a pose must be a number, got {type(self.score).__name__}. "
                 "Write float(score) where it is the one number of an array or tensor."

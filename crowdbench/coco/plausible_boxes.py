@@ -20,6 +20,7 @@ MANY_WITHOUT_AREA = 0.1
 # Two corners read as x, y, width, height reach beyond the image on most boxes right of or below its middle.
 CORNERS_BEYOND = 0.25
 NEARLY_ALL = 0.98
+NARROWEST_PX = 0.01
 # So many boxes cannot look like corners, or like shares of a side, by chance.
 CERTAIN = 10
 
@@ -45,7 +46,7 @@ def implausible_boxes(
         return [_normalized(count, noun)]
     first, ends = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     beyond = ((ends > (1 + REACH) * sizes) | (first < -REACH * sizes)).any(axis=1)
-    no_area = (boxes[:, 2:] <= 0).any(axis=1)
+    no_area = (boxes[:, 2:] < NARROWEST_PX).any(axis=1)
     outside = ((first >= sizes) | (ends <= 0)).any(axis=1) & ~no_area
     found = []
     as_corners = _fit_as_corners(boxes, sizes)
@@ -57,7 +58,8 @@ def implausible_boxes(
     if share > MANY_BEYOND and (beyond & ~outside).any():
         found.append(_beyond(int(beyond.sum()), count, noun))
     if no_area.mean() > MANY_WITHOUT_AREA:
-        found.append(_without_area(int(no_area.sum()), count, noun))
+        how = "no" if (boxes[no_area, 2:] <= 0).any(axis=1).all() else "next to no"
+        found.append(_without_area(int(no_area.sum()), count, noun, how))
     return found
 
 
@@ -114,10 +116,10 @@ def _beyond(beyond: int, count: int, noun: str) -> Implausible:
     )
 
 
-def _without_area(empty: int, count: int, noun: str) -> Implausible:
+def _without_area(empty: int, count: int, noun: str, how: str) -> Implausible:
     return Implausible(
         "no area",
         "warning",
-        f"{empty} of {count} {noun} have no area",
-        "Nobody can be found in a box whose width or height is 0.",
+        f"{empty} of {count} {noun} have {how} area",
+        "Nobody can be found in a box whose width or height is 0; they are in pixels.",
     )
