@@ -19,12 +19,10 @@ from crowdbench.method import NetworkMethod, load_method
 
 # method: images, and how many times faster at least
 RUNS = {"i2rnet-vanilla": (24, 1.1), "i2rnet-transpose": (12, 1.8), "i2rnet-hrformer": (12, 1.1)}
-QUICK = "i2rnet-vanilla"  # the others take minutes
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == QUICK else pytest.mark.slow) for name in RUNS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
 def test_a_run_is_faster_than_the_plainest_way(benchmark: Any, tmp_path: Path, name: str) -> None:
     images, promised = RUNS[name]
     dataset = load_dataset("synthcrowd")

@@ -119,6 +119,7 @@ def trained(out: Path, processes: int) -> dict[str, float]:
     return {name: last[name] for name in ("images_per_s", "data_wait")}
 
 
+@pytest.mark.slow
 def test_two_processes_keep_the_pace_of_one_and_neither_waits_for_data(
     benchmark: Any, tmp_path: Path
 ) -> None:
