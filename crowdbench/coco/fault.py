@@ -1,5 +1,6 @@
 """A fault of an annotation file, and many of them in one message."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +37,8 @@ class Fault:
 
     @property
     def part(self) -> str:
-        """The list that the entry is in; empty for the whole file."""
-        return self.place.partition("[")[0]
+        """The list that the entry is in, as `place` names it; empty for the whole file."""
+        return re.split(r"[\[\d]", self.place, maxsplit=1)[0]
 
     def sentence(self) -> str:
         """Place and fault."""

@@ -94,6 +94,7 @@ told("of-a-larger-picture", each(lambda e: e.update(bbox=[1.5 * v for v in e["bb
 told("outside", each(lambda e: e.update(bbox=[e["bbox"][0] + 55, *e["bbox"][1:]])))
 told("of-no-area", lambda boxes: each(lambda b: b.update(bbox=[*b["bbox"][:2], 0, 0]))(boxes[:9]))
 told("of-next-to-no-area", lambda boxes: each(lambda b: b.update(bbox=[*b["bbox"][:2], 1e-9, 9]))(boxes[:9]))
+told("many-faults-of-one-kind", each(lambda b: b.pop("score")))
 told("of-scores-below-0", each(lambda b: b.update(score=b["score"] - 0.85)))
 told("a-box-of-infinite-area", with_a_mistake(bbox=[1, 1, 1e308, 10]))
 told("sides-of-1e200", with_a_mistake(bbox=[1, 1, 1e200, 1e200]))
