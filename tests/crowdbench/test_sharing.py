@@ -127,7 +127,7 @@ def test_ten_at_once_compute_each_image_once_and_all_show_the_result(
 def test_a_frozen_process_is_taken_over_from_and_shows_the_result_when_it_thaws(
     folder: Folder, undisturbed: bytes
 ) -> None:
-    ended = folder.start("stop:2", "", silent_s=1.5)
+    ended = folder.start("stop:2", "", silent_s=5)
     statuses = [status for status, _ in ended]
     assert statuses == [0, 0], ended
     assert folder.predictions() == undisturbed

@@ -76,7 +76,7 @@ def another_value(value: Any, rng: random.Random) -> Any:
             (
                 lambda: rng.choice(NUMBERS),
                 lambda: -value,
-                lambda: value * rng.choice((10.0, 1e3, 1e-3, 1e6)),
+                lambda: value * rng.choice((10.0, 1e3, 1e-3, 1e6) if abs(value) < 1e300 else (10, 1000)),
                 lambda: value + rng.choice((1, -1, 0.5, 1e-9)),
                 lambda: float(value),
                 lambda: str(value),
