@@ -71,12 +71,14 @@ def another_value(value: Any, rng: random.Random) -> Any:
     """A value of another kind, sign or magnitude."""
     if isinstance(value, bool) or value is None:
         return rng.choice((0, 1, "true", None, [], {}, True, False))
+    if isinstance(value, int) and abs(value) > 10**300:  # no float is as large
+        return rng.choice((-value, 10 * value, [value], None, rng.choice(NUMBERS)))
     if isinstance(value, int | float):
         return rng.choice(
             (
                 lambda: rng.choice(NUMBERS),
                 lambda: -value,
-                lambda: value * rng.choice((10.0, 1e3, 1e-3, 1e6) if abs(value) < 1e300 else (10, 1000)),
+                lambda: value * rng.choice((10.0, 1e3, 1e-3, 1e6)),
                 lambda: value + rng.choice((1, -1, 0.5, 1e-9)),
                 lambda: float(value),
                 lambda: str(value),
