@@ -262,11 +262,25 @@ def _in_turn(
                         raise
                     log.warning("%s", error)
                 except BaseException as error:
+                    if isinstance(error, Exception) and _was_taken_over(writer):
+                        continue  # what failed is not this process's work any more
                     _close(work, error)
                     if isinstance(error, MachineError) and isinstance(error.__cause__, OSError):
                         kept = "What is finished is kept; the same command goes on from there."
                         raise MachineError(f"{error}\n{kept}") from error.__cause__
                     raise
+
+
+def _was_taken_over(writer: Writer) -> bool:
+    """Whether another process has taken over; it is then said, unless that is a later start of this job."""
+    try:
+        writer.require()
+    except SupersededError as error:
+        if writer.has_successor:
+            raise
+        log.warning("%s", error)
+        return True
+    return False
 
 
 def _carried_out(

@@ -160,8 +160,11 @@ class Writer:
         if found is not None and found.token != self.claim.token:
             self.lost = True
             self.has_successor = found.succeeds(self.claim)
+        elif found is None and self._beats.is_alive() and not (self.folder / CLAIM).exists():
+            self.lost = True  # taken over while this process was frozen, and what was left to do is done
         if self.lost:
-            raise SupersededError(f"{self.folder}: taken over by {found}; nothing more is written here.")
+            other = found or "another process, which has finished"
+            raise SupersededError(f"{self.folder}: taken over by {other}; nothing more is written here.")
 
     def begin(self) -> None:
         """Claim the folder, and show signs of life from now on.

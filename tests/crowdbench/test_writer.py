@@ -432,3 +432,13 @@ def test_no_two_starts_both_take_over_from_each_other(one: Claim, two: Claim, th
 def test_a_claim_is_read_as_it_was_written(claim: Claim) -> None:
     assert msgspec.json.decode(msgspec.json.encode(claim), type=Claim) == claim
     assert json.loads(msgspec.json.encode(claim))["host"] == "node"
+
+
+def test_who_was_taken_over_from_while_frozen_notices_that_the_other_has_finished(tmp_path: Path) -> None:
+    with only_writer(tmp_path) as mine:
+        mine.require()
+        (tmp_path / writer.CLAIM).unlink()  # as the other one does in the end
+        with pytest.raises(SupersededError, match="another process, which has finished"):
+            mine.require()
+        assert mine.lost
+        assert not mine.has_successor
