@@ -60,7 +60,7 @@ def seconds(program: str, site: Path, out: Path) -> float:
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
-@pytest.mark.parametrize("kind", ["finished", "200 images"])
+@pytest.mark.parametrize("kind", ["finished", pytest.param("200 images", marks=pytest.mark.slow)])
 def test_digests_cost_a_twentieth(benchmark: Any, site: Path, tmp_path: Path, kind: str) -> None:
     taken: dict[str, list[float]] = {WITH: [], WITHOUT: []}
     for program in taken:  # the first time images are drawn, and digests computed
