@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from crowdbench.api.extent import Extent
 from crowdbench.record import Protocol, Record, Weights
 from crowdbench.run_directory import Run
 
@@ -49,6 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             id=f"{number:010x}",
             method=f"method-{number % 40}",
             protocol=protocol,
+            extent=Extent(images, images),
             scores=dict.fromkeys(STATISTICS, ap),
         )
         directory = Run.place(root, record)

@@ -1,6 +1,7 @@
 """How much of a published split was measured: all of it, a sample, or annotations of somebody's own."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,6 +116,7 @@ def extent_of_run(record: "Record") -> Extent:
     return Extent(protocol.images, of, "" if is_other else None, not protocol.complete)
 
 
+@cache  # of each row of a leaderboard; what is installed is looked up once, too
 def published_images(dataset: str, split: str) -> int | None:
     """How many images a split is published with; None if its adapter does not say, or is not installed."""
     from crowdbench.dataset import dataset_class

@@ -1,6 +1,5 @@
 """``crowdbench leaderboard [RUNS]``."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,7 +104,7 @@ def _found(names: tuple[str, ...], root: Path, *, needed: bool) -> "list[Run]":
                 f"{root}: no such folder. `crowdbench run` makes it; or name the folder of your runs."
             )
         return []
-    found: dict[tuple[int, int], Run] = {}  # a run may be reached in two ways
+    found: list[Run] = []
     for name in names or (root,):
         folder = Path(name)
         # A folder of all runs: what is no run there is told.
@@ -113,15 +112,12 @@ def _found(names: tuple[str, ...], root: Path, *, needed: bool) -> "list[Run]":
             inside, oddities = scan_runs(folder)
             if inside or not any(folder.glob("*/*/run.json")):
                 _report(oddities)
-                found |= {_device_and_inode(run.directory): run for run in inside}
+                found += inside
                 continue
-        found |= {_device_and_inode(run.directory): run for run in runs_of([name], root)}
-    return list(found.values())
-
-
-def _device_and_inode(directory: Path) -> tuple[int, int]:
-    found = os.stat(directory)  # noqa: PTH116  (ten thousand)
-    return found.st_dev, found.st_ino
+        found += runs_of([name], root)
+    if len(names) < 2:
+        return found
+    return list({run.directory.resolve(): run for run in found}.values())
 
 
 def _report(oddities: "Sequence[Oddity]") -> None:
