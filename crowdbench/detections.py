@@ -230,8 +230,8 @@ def _negative(path: Path, entries: Sequence[DetectionEntry]) -> Iterator[str]:
     below = sum(entry.score < 0 for entry in entries)
     if below:
         yield (
-            f"{path.name}: {below} of {len(entries)} detections have a score below 0. Methods take it for "
-            "the confidence in the box, of 0 to 1; are these logits, or distances?"
+            f"{path.name}: {below} of {len(entries)} detections have a score below 0. Methods expect a "
+            "confidence between 0 and 1; are these logits or distances?"
         )
 
 

@@ -263,7 +263,7 @@ def _in_turn(
                     log.warning("%s", error)
                 except BaseException as error:
                     if isinstance(error, Exception) and _was_taken_over(writer):
-                        continue  # what failed is not this process's work any more
+                        continue  # the run is another process's now, and so is its record
                     _close(work, error)
                     if isinstance(error, MachineError) and isinstance(error.__cause__, OSError):
                         kept = "What is finished is kept; the same command goes on from there."
@@ -272,7 +272,11 @@ def _in_turn(
 
 
 def _was_taken_over(writer: Writer) -> bool:
-    """Whether another process has taken over; it is then said, unless that is a later start of this job."""
+    """Whether another process has taken over the run; logged if so.
+
+    Raises:
+        SupersededError: it is a later start of this job.
+    """
     try:
         writer.require()
     except SupersededError as error:

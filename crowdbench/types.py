@@ -36,15 +36,23 @@ def _frozen_array(value: object, shape: tuple[int | None, ...], what: str) -> Fl
 
 def _numbers(value: object, what: str) -> FloatArray:
     """A new array of what is given; strings, complex numbers, objects and ragged lists are no numbers."""
-    if np.ma.is_masked(value):
-        raise ShapeError(f"{what} must all be known, and some are masked. Write what stands for them.")
+    rows = value if isinstance(value, list | tuple) else [value]
+    if any(np.ma.is_masked(row) for row in rows):
+        raise ShapeError(f"{what} must all be given, but some are masked. Fill them, for example with zeros.")
     try:
         array = np.asarray(value)
+        if array.dtype == np.float16 or (array.dtype.kind in "iu" and array.dtype.itemsize == 1):
+            raise ShapeError(
+                f"{what} are of the type {array.dtype}, which cannot hold positions in an image: float16 "
+                "rounds them, 8 bits end at 255. Compute positions in float32."
+            )
         if array.dtype.kind in "fiu":
             return array.astype(np.float64)
         if not array.size:
             return np.zeros(array.shape)
         found = f"values of the type {array.dtype}"
+    except ShapeError:
+        raise
     except Exception as error:  # of NumPy, or of whatever is asked to be an array
         found = f"a {type(value).__name__} that NumPy cannot make an array of ({error})"
     raise ShapeError(f"{what} must be an array of real numbers, got {found}.")
@@ -224,12 +232,6 @@ class Pose:
 
     def __post_init__(self) -> None:
         keypoints = _frozen_array(self.keypoints, (None, 3), "keypoints of a pose")
-        coarse = getattr(self.keypoints, "dtype", None)
-        if isinstance(coarse, np.dtype) and (coarse == np.float16 or coarse.itemsize == 1):
-            raise ShapeError(
-                f"keypoints of a pose are of the type {coarse}, which cannot hold positions in an image: it "
-                "rounds them, or starts anew at 256. Compute positions in float32."
-            )
         if not isinstance(self.score, Real) or isinstance(self.score, bool):
             raise ShapeError(
                 f"the score of a pose must be a number, got {type(self.score).__name__}. "

@@ -44,15 +44,14 @@ class Disk:
         return (found.f_blocks - found.f_bfree) * found.f_frsize
 
     def content(self) -> dict[str, str]:
-        """Digests of the files, without what tells of the time."""
+        """Digests of the files by path; empty for those that tell of the time."""
         return {
-            str(path.relative_to(self.folder)): sha256(path.read_bytes()).hexdigest()
+            str(path.relative_to(self.folder)): ""
+            if OF_THIS_TIME.fullmatch(path.name)
+            else sha256(path.read_bytes()).hexdigest()
             for path in sorted(self.folder.rglob("*"))
-            if path.is_file() and not OF_THIS_TIME.fullmatch(path.name)
+            if path.is_file()
         }
-
-    def files(self) -> set[str]:
-        return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file()}
 
     def clear(self) -> None:
         subprocess.run(["umount", self.folder], check=True)

@@ -85,14 +85,15 @@ class LazyGroup(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """No command takes an empty argument: an empty path would mean the folder one stands in."""
+        """Refuse empty arguments: an empty path, as of a variable that is not set, is the current folder."""
         for before, argument in zip(["", *args], args, strict=False):
             option, is_assigned, value = argument.partition("=")
             is_empty_option = option.startswith("--") and is_assigned and not value
             if not argument.strip() or is_empty_option:
                 where = option if is_empty_option else before
                 raise click.UsageError(
-                    f"an argument is empty{f', after {where}' if where else ''}. Is a variable not set?", ctx
+                    f"an argument is empty{f', after {where}' if where else ''}. Is a shell variable unset?",
+                    ctx,
                 )
         return super().parse_args(ctx, args)
 

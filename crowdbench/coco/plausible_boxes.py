@@ -20,6 +20,7 @@ MANY_WITHOUT_AREA = 0.1
 # Two corners read as x, y, width, height reach beyond the image on most boxes right of or below its middle.
 CORNERS_BEYOND = 0.25
 NEARLY_ALL = 0.98
+# Narrower boxes are rounding errors, or shares of something.
 NARROWEST_PX = 0.01
 # So many boxes cannot look like corners, or like shares of a side, by chance.
 CERTAIN = 10
@@ -121,5 +122,5 @@ def _without_area(empty: int, count: int, noun: str, how: str) -> Implausible:
         "no area",
         "warning",
         f"{empty} of {count} {noun} have {how} area",
-        "Nobody can be found in a box whose width or height is 0; they are in pixels.",
+        "No person can be found in a box that narrow: widths and heights are in pixels.",
     )

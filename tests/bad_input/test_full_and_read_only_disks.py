@@ -84,9 +84,8 @@ def test_where_the_disk_is_full_a_line_says_so_and_the_same_command_finishes_lat
     desk: Desk, disk: Disk, name: str
 ) -> None:
     command = COMMANDS[name].format(disk=disk.folder)
-    status, err = desk.done(command)
-    assert status == 0, err
-    wanted, needed, files = disk.content(), disk.used, disk.files()
+    expected = undisturbed(desk, disk, command)
+    needed = disk.used
     sizes = sorted({PAGE, needed - PAGE, *(random.Random(name).choices(range(PAGE, needed, PAGE), k=SMALL))})
     refused = 0
     for size in sizes:
@@ -98,11 +97,7 @@ def test_where_the_disk_is_full_a_line_says_so_and_the_same_command_finishes_lat
             assert status == 1, err
             assert "cannot be written (No space left on device)" in err
             assert_one_error(err)
-        disk.resize(AMPLE)
-        finish(desk, command, repeated=bool(status))
-        assert disk.files() == files
-        found = disk.content()
-        assert not [path for path in wanted if found[path] != wanted[path]]
+        finish(desk, disk, command, status, expected)
     assert refused
 
 
@@ -112,10 +107,8 @@ def test_where_the_disk_becomes_read_only_a_line_says_so_and_the_same_command_fi
 ) -> None:
     command = COMMANDS[name].format(disk=disk.folder)
     began = time.monotonic()
-    status, err = desk.done(command)
+    expected = undisturbed(desk, disk, command)
     seconds = time.monotonic() - began
-    assert status == 0, err
-    wanted, files = disk.content(), disk.files()
     for moment in range(MOMENTS):
         disk.clear()
         if moment == 0:
@@ -125,24 +118,31 @@ def test_where_the_disk_becomes_read_only_a_line_says_so_and_the_same_command_fi
             with suppress(subprocess.TimeoutExpired):
                 started.wait(seconds * (0.3 + 0.7 * moment / MOMENTS))
             while started.poll() is None and not disk.freeze():
-                pass
+                time.sleep(0.01)
         _, err = started.communicate(timeout=300)
         assert started.returncode in ((1,) if moment == 0 else (0, 1)), err
         if started.returncode:
             assert "(Read-only file system)" in err
             assert_one_error(err)
-        disk.resize(AMPLE)
-        finish(desk, command, repeated=bool(started.returncode))
-        assert disk.files() == files
-        found = disk.content()
-        assert not [path for path in wanted if found[path] != wanted[path]]
+        finish(desk, disk, command, started.returncode, expected)
 
 
-def finish(desk: Desk, command: str, *, repeated: bool) -> None:
-    """Give the command once more, if it failed."""
-    if repeated:
-        status, err = desk.done(f"{command} --overwrite" if command.startswith("predict") else command)
-        assert status == 0, err
+def undisturbed(desk: Desk, disk: Disk, command: str) -> dict[str, str]:
+    """What a command writes where there is room."""
+    status, err = desk.done(command)
+    assert status == 0, err
+    return disk.content()
+
+
+def finish(desk: Desk, disk: Disk, command: str, status: int, expected: dict[str, str]) -> None:
+    """Make room, give the command again if it failed, and compare what is there."""
+    disk.resize(AMPLE)
+    if status:
+        again, err = desk.done(f"{command} --overwrite" if command.startswith("predict") else command)
+        assert again == 0, err
+    found = disk.content()
+    assert found.keys() == expected.keys()
+    assert not [path for path in expected if found[path] != expected[path]]
 
 
 def assert_one_error(err: str) -> None:

@@ -43,6 +43,14 @@ ESTIMATES = {
     "keypoints-in-bytes": "def estimate(self, image, boxes):\n    return [Pose(self.pose(b).keypoints.astype(np.uint8), 1.0) for b in boxes]",
     "keypoints-in-half-precision": "def estimate(self, image, boxes):\n    return [Pose(self.pose(b).keypoints.astype(np.float16), 1.0) for b in boxes]",
     "masked-keypoints": "def estimate(self, image, boxes):\n    return [Pose(np.ma.masked_less(self.pose(b).keypoints, 1e9), 1.0) for b in boxes]",
+    "keypoints-in-a-half-tensor": (
+        "def estimate(self, image, boxes):\n    import torch\n"
+        "    return [Pose(torch.tensor(self.pose(b).keypoints).half(), 1.0) for b in boxes]"
+    ),
+    "rows-of-masked-keypoints": (
+        "def estimate(self, image, boxes):\n"
+        "    return [Pose(list(np.ma.masked_less(self.pose(b).keypoints, 1e9)), 1.0) for b in boxes]"
+    ),
     "a-score-of-true": "def estimate(self, image, boxes):\n    return [Pose(self.pose(b).keypoints, True) for b in boxes]",
     "keypoints-too-few": "def estimate(self, image, boxes):\n    return [Pose(self.pose(b).keypoints[:13], 1.0) for b in boxes]",
     "sys-exit-0": "def estimate(self, image, boxes):\n    raise SystemExit(0)",

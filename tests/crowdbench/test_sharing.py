@@ -130,6 +130,7 @@ def test_a_frozen_process_is_taken_over_from_and_shows_the_result_when_it_thaws(
     ended = folder.start("stop:2", "", silent_s=5)
     statuses = [status for status, _ in ended]
     assert statuses == [0, 0], ended
+    assert folder.run.record.state == "done"
     assert folder.predictions() == undisturbed
     assert folder.files() == FILES
 
