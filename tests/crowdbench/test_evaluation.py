@@ -316,3 +316,30 @@ def test_an_optimised_and_a_compiled_network_are_asked_of_the_method(
         batch_size=5,
     )
     assert asked == [("bf16", True), 5]
+
+
+class OvertakenCentre(BoxCentre):
+    """In place of which another process finishes, after which it fails."""
+
+    finished: Path | None = None
+
+    def estimate(self, image: Any, boxes: Any) -> Any:
+        if self.finished is not None:
+            (directory,) = self.out.glob("*/*/*")  # type: ignore[attr-defined]
+            shutil.rmtree(directory)
+            shutil.copytree(self.finished, directory)
+            raise RuntimeError("its files are gone")
+        return super().estimate(image, boxes)
+
+
+def test_who_fails_after_being_taken_over_leaves_the_result_and_shows_it(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    method = OvertakenCentre(dataset.keypoints, OvertakenCentre.Settings())
+    finished = evaluate(method, dataset, out=tmp_path / "finished", limit=3)
+    method.finished = finished.directory
+    method.out = tmp_path / "late"  # type: ignore[attr-defined]
+    shown = evaluate(method, dataset, out=tmp_path / "late", limit=3, workers=0)
+    assert shown.was_done_before
+    assert shown.record == finished.record
+    assert Run.read(shown.directory).record.state == "done"
