@@ -55,7 +55,7 @@ def ours(image: NDArray[np.uint8], boxes: FloatArray) -> tuple[NDArray[np.uint8]
     return crops, position_masks(boxes, width, height, SIZE)
 
 
-def best(function: Callable[[], Any], repeats: int = 30) -> float:
+def best(function: Callable[[], Any], repeats: int = 150) -> float:
     """Seconds of the quickest of several calls."""
     times = []
     for _ in range(repeats):

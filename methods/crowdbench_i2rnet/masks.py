@@ -99,25 +99,29 @@ def _covered(
         before, after: ``(n, resized)``, 0, 1 or 2 halves.
         weight: ``(resized,)``, of the pixel after, in units of 2^-11.
     """
-    before, weight = _interpolation(length, resized)
-    shift, last_pixel = length % 2 if shifted else 0, length - 1
-
-    def halves(at: NDArray[np.int64]) -> NDArray[np.int64]:
-        covers = (at >= first[:, None]) & (at <= last[:, None])
-        earlier = at - shift
-        moved = (earlier >= np.maximum(first, 0)[:, None]) & (earlier <= last[:, None])
-        return covers.astype(np.int64) + moved
-
-    return halves(np.clip(before, 0, last_pixel)), halves(np.clip(before + 1, 0, last_pixel)), weight
+    at, weight = _interpolation(length, resized)
+    first, last = first[:, None, None], last[:, None, None]
+    halves = ((at >= first) & (at <= last)).astype(np.int64)
+    if shifted and length % 2:
+        halves += (at > np.maximum(first, 0)) & (at <= last + 1)  # the same, one pixel further
+    else:
+        halves += halves
+    return halves[:, 0], halves[:, 1], weight
 
 
 @lru_cache(maxsize=256)
 def _interpolation(length: int, resized: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """OpenCV's bilinear resizing along an axis: the pixel before each resized one, the next one's weight."""
+    """OpenCV's bilinear resizing along an axis.
+
+    Returns:
+        at: ``(2, resized)``, the pixel before each resized one, and the one after it.
+        weight: ``(resized,)``, of the pixel after, in units of 2^-11.
+    """
     centres = ((np.arange(resized) + 0.5) * (1 / (resized / length)) - 0.5).astype(np.float32)
     before = np.floor(centres)
     weight = np.rint((centres - before) * np.float32(UNIT)).astype(np.int32)
-    return before.astype(np.int64), weight
+    at = np.stack([before, before + 1]).astype(np.int64)
+    return np.clip(at, 0, length - 1), weight
 
 
 def _drawn(
@@ -151,10 +155,9 @@ def _rotated(
     inside = _within(first + 2, last - 2, back, (canvas_height, canvas_width), size) & touched
     masks[inside] = 255
     person, y, x = np.unravel_index(np.flatnonzero(touched & ~inside), masks.shape)
-    before_x, weight_x = _interpolation(canvas_width, size[1])
-    before_y, weight_y = _interpolation(canvas_height, size[0])
-    left, right = (np.clip(before_x + step, 0, canvas_width - 1)[x] for step in (0, 1))
-    above, below = (np.clip(before_y + step, 0, canvas_height - 1)[y] for step in (0, 1))
+    at_x, weight_x = _interpolation(canvas_width, size[1])
+    at_y, weight_y = _interpolation(canvas_height, size[0])
+    (left, right), (above, below) = at_x[:, x], at_y[:, y]
     corners = first[person], last[person]
     upper, lower = (
         _rotated_pixels(*corners, left, row, back) * (UNIT - weight_x[x])
