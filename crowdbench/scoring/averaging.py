@@ -16,8 +16,8 @@ from crowdbench.types import FloatArray
 RECALLS = np.linspace(0.0, 1.0, 101)
 """Where precision is read (COCO's ``recThrs``)."""
 
-# Numbers held at a time in one array: 2 MB of float64, which stay in a processor's cache.
-_AT_ONCE = 1 << 18
+# Numbers held at a time in one array: 1 MB of float64, which stay in a processor's cache.
+_AT_ONCE = 1 << 17
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +75,13 @@ def average_precisions(ranking: Ranking, weights: NDArray[np.integer]) -> FloatA
     """
     found = np.empty(len(weights))
     rows = max(1, _AT_ONCE // max(1, len(ranking.images)))
+    buffers = _Buffers(min(rows, len(weights)), len(ranking.images) + 1)
     for begin in range(0, len(weights), rows):
         part = slice(begin, begin + rows)
         # Added up one by one: a choice has the same AP, to the last bit, whatever stands beside it.
-        found[part] = sum(read.mean(axis=1) for read in _curves(ranking, weights[part])) / len(ranking.true)
+        found[part] = sum(read.mean(axis=1) for read in _curves(ranking, weights[part], buffers)) / len(
+            ranking.true
+        )
         found[part][weights[part] @ ranking.persons == 0] = -1
     return found
 
@@ -99,26 +102,52 @@ def curve(ranking: Ranking, threshold: int) -> FloatArray:
         ranking.ignored[threshold : threshold + 1],
         ranking.persons,
     )
-    read: FloatArray = next(_curves(one, everything))[0]
+    read: FloatArray = next(_curves(one, everything, _Buffers(1, len(one.images) + 1)))[0]
     return read
 
 
-def _curves(ranking: Ranking, weights: NDArray[np.integer]) -> Iterator[FloatArray]:
+class _Buffers:
+    """Arrays that are filled again and again: a new one each time can cost more than the sums in it."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self._flat: dict[str, FloatArray] = {}
+        self._size = rows * columns
+
+    def array(self, name: str, rows: int, columns: int) -> FloatArray:
+        """``(rows, columns)``, with whatever was left in the array of that name."""
+        if name not in self._flat:
+            self._flat[name] = np.empty(self._size)
+        return self._flat[name][: rows * columns].reshape(rows, columns)
+
+    def columns(self, name: str, of: FloatArray, chosen: NDArray[np.intp]) -> FloatArray:
+        """Some columns of a two-dimensional array, copied."""
+        into = self.array(name, len(of), len(chosen))
+        # In this mode numpy writes straight into the array; all positions are valid.
+        return np.take(of, chosen, axis=1, out=into, mode="clip")
+
+
+def _curves(ranking: Ranking, weights: NDArray[np.integer], buffers: _Buffers) -> Iterator[FloatArray]:
     """For each threshold precision at `RECALLS`, ``(R, 101)``."""
-    of_predictions = weights.astype(np.float64)[:, ranking.images]
-    seen = np.cumsum(of_predictions, axis=1)
+    choices = len(weights)
+    of_predictions = buffers.columns("of predictions", weights.astype(np.float64), ranking.images)
+    seen = buffers.array("seen", choices, len(ranking.images))
+    np.cumsum(of_predictions, axis=1, out=seen)
     needed = _persons_needed(weights @ ranking.persons)
     for steps in ranking.steps:
-        right = np.cumsum(of_predictions[:, steps.true], axis=1)
-        counted = seen[:, steps.true]
+        right = buffers.columns("right", of_predictions, steps.true)
+        np.cumsum(right, axis=1, out=right)
+        counted = buffers.columns("counted", seen, steps.true)
         if len(steps.ignored):
-            passed = np.zeros((len(weights), len(steps.ignored) + 1))
+            passed = buffers.array("passed", choices, len(steps.ignored) + 1)
+            passed[:, 0] = 0
             np.cumsum(of_predictions[:, steps.ignored], axis=1, out=passed[:, 1:])
-            counted -= passed[:, steps.ignored_before]
+            counted -= buffers.columns("passed before", passed, steps.ignored_before)
         # COCO's tool adds the same against division by 0. The last column stands for recalls not reached.
-        precision = np.zeros((len(weights), len(steps.true) + 1))
-        np.divide(right, counted + np.spacing(1), out=precision[:, :-1])
-        reached = np.empty((len(weights), len(RECALLS)), dtype=np.intp)
+        counted += np.spacing(1)
+        precision = buffers.array("precision", choices, len(steps.true) + 1)
+        precision[:, -1] = 0
+        np.divide(right, counted, out=precision[:, :-1])
+        reached = np.empty((choices, len(RECALLS)), dtype=np.intp)
         for row, (at, wanted) in enumerate(zip(right, needed, strict=True)):
             reached[row] = np.searchsorted(at, wanted)
         yield _highest_from(precision, reached)
