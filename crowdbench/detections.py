@@ -27,6 +27,8 @@ _NO_IMAGES = "Were they made for another split?"
 # Boxes for fewer of the images with persons are of another split, or of a small part of this one: published
 # detections for a sample of COCO have some on one image in eleven.
 FEW_IMAGES = 0.09
+# So many persons of one score are no detector's.
+EQUAL_SCORES = 10
 Id = Annotated[int, msgspec.Meta(ge=-LARGEST_ID, le=LARGEST_ID)]
 Sizes = Mapping[int, tuple[int, int]]
 
@@ -109,6 +111,7 @@ class Detections:
             *_strangers(path, strangers, len(entries)),
             *_few(path, found, with_persons),
             *_negative(path, entries),
+            *_equal(path, found),
         ]
         for finding in _implausible(found, sizes or {}):
             if finding.severity == "error":
@@ -232,6 +235,15 @@ def _negative(path: Path, entries: Sequence[DetectionEntry]) -> Iterator[str]:
         yield (
             f"{path.name}: {below} of {len(entries)} detections have a score below 0. Methods expect a "
             "confidence between 0 and 1; are these logits or distances?"
+        )
+
+
+def _equal(path: Path, found: Mapping[int, Sequence[tuple[int, DetectionEntry]]]) -> Iterator[str]:
+    scores = [entry.score for entries in found.values() for _, entry in entries]
+    if len(scores) >= EQUAL_SCORES and min(scores) == max(scores):
+        yield (
+            f"{path.name}: all {len(scores)} persons have the score {scores[0]:g}. Methods rank their "
+            "predictions by it; are these annotated boxes and not a detector's?"
         )
 
 

@@ -81,6 +81,8 @@ def analyse(
 
         for path in write_figures(figures, found):
             say(f"wrote {path}", err=True)
+    if target is not None and target.is_stdout:
+        return  # it is there already, and a table behind it would spoil it
     if as_json:
         say_json(_content(found, [extent for _, extent in analyses]))
     elif len(found) == 1:

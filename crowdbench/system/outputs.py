@@ -27,7 +27,7 @@ class OutputFile:
     """Where results may be written; see `output_file`.
 
     Attributes:
-        path: as the user named it.
+        path: as the user named it; ``-`` is standard output.
         descriptor: of a device or a pipe, opened for writing; None for files.
     """
 
@@ -37,7 +37,7 @@ class OutputFile:
     @property
     def is_stdout(self) -> bool:
         """Whether it is what the command prints to, so that nothing else may be printed there."""
-        return os.path.abspath(self.path) in _STDOUT  # noqa: PTH100
+        return str(self.path) == "-" or os.path.abspath(self.path) in _STDOUT  # noqa: PTH100
 
     def write(self, data: bytes) -> None:
         """Write the results: a file whole or not at all; a device or a pipe as far as it takes them.

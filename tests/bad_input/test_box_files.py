@@ -96,6 +96,7 @@ told("of-no-area", lambda boxes: each(lambda b: b.update(bbox=[*b["bbox"][:2], 0
 told("of-next-to-no-area", lambda boxes: each(lambda b: b.update(bbox=[*b["bbox"][:2], 1e-9, 9]))(boxes[:9]))
 told("many-faults-of-one-kind", each(lambda b: b.pop("score")))
 told("of-scores-below-0", each(lambda b: b.update(score=b["score"] - 0.85)))
+told("of-one-score", each(lambda b: b.update(score=1)))
 told("a-box-of-infinite-area", with_a_mistake(bbox=[1, 1, 1e308, 10]))
 told("sides-of-1e200", with_a_mistake(bbox=[1, 1, 1e200, 1e200]))
 told("negative-size", with_a_mistake(bbox=[1, 1, -5, 10]))

@@ -93,6 +93,8 @@ def test_anybodys_file_is_analysed_by_a_datasets_rules(
     saved = tmp_path / "saved.json"
     crowdbench("analyse", predictions, *options, "--split", "val", "--save", saved)
     assert json.loads(saved.read_text())["instances"]
+    printed = crowdbench("analyse", predictions, *options, "--split", "val", "--save", "-")
+    assert printed.out == saved.read_text()
 
 
 def test_several_runs_stand_side_by_side(

@@ -123,8 +123,11 @@ def test_a_place_that_cannot_be_is_said_before_the_work(name: str, tmp_path: Pat
         output_file(tmp_path / name, is_own=is_own)
 
 
-def test_standard_output_is_named_by_its_device(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    target = output_file(Path("/dev/stdout"), is_own=is_own)
+@pytest.mark.parametrize("name", ["/dev/stdout", "-"])
+def test_standard_output_is_named_by_its_device_or_a_dash(
+    name: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    target = output_file(Path(name), is_own=is_own)
     assert target.is_stdout
     target.write(b"\x00\xff")
     assert capfdbinary.readouterr().out == b"\x00\xff"
