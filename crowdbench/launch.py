@@ -4,13 +4,15 @@ A launcher of the simplest kind carries a request out and returns when it is don
 returns at once; what becomes of them is read from their folders (`crowdbench.jobs`) and asked of the queue.
 """
 
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from crowdbench import plugins
+from crowdbench.engine.calling import calling
 from crowdbench.errors import PluginError, SettingsError
 from crowdbench.jobs import Job, Resources, Ticket
 from crowdbench.profiles import LOCAL, find_profile
@@ -19,6 +21,8 @@ from crowdbench.requests import Request
 if TYPE_CHECKING:
     from crowdbench.carrying_out import OnProgress
     from crowdbench.run_directory import Run
+
+T = TypeVar("T")
 
 
 class Launcher(ABC):
@@ -141,6 +145,96 @@ class Queue(ABC):
         """
 
 
+class _Guarded:
+    """A launcher's code, called so that whatever happens in it is reported as the plugin's doing."""
+
+    def __init__(self, cls: type[Any], name: str, profile: str, options: Mapping[str, Any]) -> None:
+        self._plugin = f"launcher {name!r}"
+        with calling(self._plugin, "__init__"):
+            self.plugin = cls(profile, options)
+
+    def ask(self, hook: str, kind: type[T], *arguments: Any) -> T:
+        """What a hook returns.
+
+        Raises:
+            PluginError: it failed, or returned something of another kind.
+        """
+        with calling(self._plugin, hook):
+            found = getattr(self.plugin, hook)(*arguments)
+        if not isinstance(found, kind):
+            raise PluginError(
+                f"{self._plugin}: {hook} returned {type(found).__name__}, not {kind.__name__} as it has to."
+            )
+        return found
+
+
+class _GuardedLauncher(Launcher):
+    """A launcher plugin."""
+
+    def __init__(self, guarded: _Guarded, profile: str) -> None:
+        super().__init__(profile)
+        self.guarded = guarded
+
+    def launch(self, request: Request, on_progress: "OnProgress | None" = None) -> "Run":
+        """As the plugin does."""
+        from crowdbench.run_directory import Run
+
+        return self.guarded.ask("launch", Run, request, on_progress)
+
+
+class _GuardedQueue(Queue):
+    """A queue plugin; what it says is checked."""
+
+    def __init__(self, guarded: _Guarded, name: str, profile: str, options: Mapping[str, Any]) -> None:
+        super().__init__(profile, options)
+        self.name = name
+        self.guarded = guarded
+
+    def completed(self, resources: Resources) -> Resources:
+        """As the plugin says."""
+        return self.guarded.ask("completed", Resources, resources)
+
+    @property
+    def device(self) -> str | None:
+        """As the plugin says."""
+        with calling(f"launcher {self.name!r}", "device"):
+            found: str | None = self.guarded.plugin.device
+        return found
+
+    def submit(self, jobs: Sequence[Job], resources: Resources, at_once: int | None) -> list[Ticket]:
+        """As the plugin does, a ticket for each job."""
+        tickets = self.guarded.ask("submit", list, jobs, resources, at_once)
+        if len(tickets) != len(jobs) or not all(isinstance(ticket, Ticket) for ticket in tickets):
+            raise PluginError(
+                f"launcher {self.name!r}: submit took {len(jobs)} jobs and returned {reprlib.repr(tickets)}, "
+                "not a Ticket for each."
+            )
+        return tickets
+
+    def look(self, tickets: Sequence[Ticket]) -> dict[str, Seen]:
+        """As the plugin says."""
+        seen = self.guarded.ask("look", dict, tickets)
+        for number, what in seen.items():
+            if not (isinstance(number, str) and isinstance(what, Seen)):
+                raise PluginError(
+                    f"launcher {self.name!r}: look returned {number!r}: {reprlib.repr(what)}, not a job's "
+                    "number and a Seen."
+                )
+        return seen
+
+    def cancel(self, tickets: Sequence[Ticket]) -> None:
+        """As the plugin does."""
+        self.guarded.ask("cancel", object, tickets)
+
+    def logs(self, ticket: Ticket) -> list[Path]:
+        """As the plugin says."""
+        return self.guarded.ask("logs", list, ticket)
+
+    def last_words(self, ticket: Ticket, seen: Seen) -> str:
+        """As the plugin says."""
+        return self.guarded.ask("last_words", str, ticket, seen)
+
+
 def load_launcher(name: str) -> Launcher | Queue:
     """The launcher behind the ``--on`` option.
 
@@ -161,7 +255,10 @@ def load_launcher(name: str) -> Launcher | Queue:
             f"launcher {profile.launcher!r} stands for {found!r}, which is no subclass of crowdbench's "
             "Launcher or Queue."
         )
-    return found(profile.name, profile.options)
+    guarded = _Guarded(found, profile.launcher, profile.name, profile.options)
+    if issubclass(found, Queue):
+        return _GuardedQueue(guarded, profile.launcher, profile.name, profile.options)
+    return _GuardedLauncher(guarded, profile.name)
 
 
 def load_queue(name: str) -> Queue:
@@ -176,4 +273,4 @@ def load_queue(name: str) -> Queue:
         raise PluginError(
             f"launcher {name!r} stands for {found!r}, which is no subclass of crowdbench's Queue."
         )
-    return found(name, {})
+    return _GuardedQueue(_Guarded(found, name, name, {}), name, name, {})

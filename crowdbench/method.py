@@ -417,7 +417,8 @@ def _refuse_what_json_has_not(value: Any) -> None:
 
 
 def _converted(value: Any, cls: type[Any], name: str, of: str) -> Any:
-    kind = get_type_hints(cls)[name]
+    with calling(of, "the types of its settings"):
+        kind = get_type_hints(cls)[name]
     try:
         sizes = (tuple[int, int], tuple[int, int] | None)
         if isinstance(value, str) and kind in sizes and re.fullmatch(r"\d+x\d+", value):

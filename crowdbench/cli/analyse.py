@@ -85,10 +85,8 @@ def analyse(
         return  # it is there already, and a table behind it would spoil it
     if as_json:
         say_json(_content(found, [extent for _, extent in analyses]))
-    elif len(found) == 1:
-        say(one(*next(iter(found.items()))))
     else:
-        say(side_by_side(found))
+        say(one(*next(iter(found.items()))) if len(found) == 1 else side_by_side(found))
 
 
 def _chosen(names: tuple[str, ...], runs: Path) -> "list[Run | Path]":

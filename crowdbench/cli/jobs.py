@@ -278,7 +278,7 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
     """
     import msgspec
 
-    from crowdbench.errors import LaunchError
+    from crowdbench.errors import CrowdbenchError, LaunchError
     from crowdbench.jobs import now
     from crowdbench.launch import load_queue
     from crowdbench.status import ENDED, Queues, find_job, standings_of
@@ -308,7 +308,7 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
             job.write(msgspec.structs.replace(ticket, cancelled=now()))
         try:
             queue.cancel(tickets)
-        except LaunchError:
+        except CrowdbenchError:
             for job, ticket in zip(called_off, tickets, strict=True):
                 job.write(ticket)
             raise

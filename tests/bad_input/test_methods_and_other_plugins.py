@@ -206,6 +206,72 @@ for name, hook in DATASETS.items():
         return ["run", "odd", "odd", "--root", "data", "--workers", "0"]
 
 
+LAUNCHER = """
+from crowdbench.launch import Launcher
+
+class Odd(Launcher):
+    def launch(self, request, on_progress=None):
+        pass
+"""
+QUEUE = """
+from crowdbench.launch import Queue
+
+class Odd(Queue):
+    name = "odd"
+
+    def completed(self, resources):
+        return resources
+
+    def submit(self, jobs, resources, at_once):
+        return []
+
+    def look(self, tickets):
+        return {}
+
+    def cancel(self, tickets):
+        pass
+
+    def logs(self, ticket):
+        return []
+
+    def last_words(self, ticket, seen):
+        return ""
+"""
+# A launcher, and what is wrong with it.
+LAUNCHERS = {
+    "a-launcher-that-runs-nothing": (LAUNCHER, ""),
+    "a-launcher-that-exits": (
+        LAUNCHER,
+        "def launch(self, request, on_progress=None):\n    raise SystemExit(0)",
+    ),
+    "a-queue-that-does-not-start": (QUEUE, "def __init__(self, profile, options):\n    raise SystemExit(0)"),
+    "a-queue-that-completes-nothing": (QUEUE, "def completed(self, resources):\n    pass"),
+    "a-queue-without-tickets": (QUEUE, ""),
+    "a-queue-with-numbers-for-tickets": (
+        QUEUE,
+        "def submit(self, jobs, resources, at_once):\n    return [1]",
+    ),
+    "a-queue-that-exits": (QUEUE, "def submit(self, jobs, resources, at_once):\n    raise SystemExit(0)"),
+    "a-queue-with-a-bug": (QUEUE, "@property\ndef device(self):\n    return self.cluster.device"),
+}
+for name, (code, hook) in LAUNCHERS.items():
+
+    @case(name)
+    def _(folder: Path, name: str = name, code: str = code, hook: str = hook) -> list[str]:
+        install(
+            folder / "site", module_of(name), with_hook(code, hook), group="launchers", name="odd-cluster"
+        )
+        return [*run_of(folder, "odd_method_beside", METHOD), "--on", "odd-cluster"]
+
+
+@case("settings-of-an-unknown-type")
+def _(folder: Path) -> list[str]:
+    kind = (
+        "import dataclasses\n@dataclasses.dataclass(frozen=True)\nclass Settings:\n    least: 'Nowhere' = 1"
+    )
+    return run_of(folder, "odd_kind", with_hook(METHOD, kind), "--set", "least=2")
+
+
 @case("nobody-found-anywhere")
 def _(folder: Path) -> list[str]:
     return run_of(folder, "odd_nobody", with_hook(METHOD, "def estimate(self, image, boxes):\n    return []"))
