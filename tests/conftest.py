@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
@@ -22,6 +23,12 @@ os.environ["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // _work
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_configure() -> None:
+    """Let Ctrl-C through: a shell ignores it for what it starts in the background, and children inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the checks of a method or a dataset in one process: they share what the first one computes."""
     from crowdbench.testing import DatasetContract, MethodContract
