@@ -43,10 +43,12 @@ def score(
     as_json: bool,
 ) -> None:
     """Score PREDICTIONS, a results file in COCO format (.json, .json.gz), by the rules of DATASET."""
-    from crowdbench.run_directory import require_own_predictions
     from crowdbench.scoring.api import score as compute
 
-    require_own_predictions(predictions)
+    if (predictions.parent / "run.json").is_file():
+        from crowdbench.run_directory import require_own_predictions
+
+        require_own_predictions(predictions)
     scores = compute(
         predictions,
         dataset,

@@ -15,6 +15,7 @@ from crowdbench.coco.implausible import Implausible
 from crowdbench.coco.plausible_boxes import implausible_boxes
 from crowdbench.coco.reading import CocoFile
 from crowdbench.scoring.protocol import ScoringProtocol
+from crowdbench.system.quick_numpy import median
 from crowdbench.types import FloatArray
 
 # Shares of persons, keypoints or images that are no slip.
@@ -289,11 +290,7 @@ def _areas(persons: _Persons) -> Iterator[Implausible]:
         )
     boxes = persons.boxes[asked, 2:].prod(axis=1)
     known = (areas > 0) & (boxes > 0)
-    if (
-        known.any()
-        and not too_large
-        and not 0.02 < (ratio := float(np.median(areas[known] / boxes[known]))) < 2
-    ):
+    if known.any() and not too_large and not 0.02 < (ratio := median(areas[known] / boxes[known])) < 2:
         yield _warning(
             "areas and boxes",
             f"half of the persons have an area of {ratio:.3g} of their boxes or "

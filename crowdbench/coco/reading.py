@@ -190,15 +190,13 @@ def _are_of_persons(entries: Sequence[PersonEntry], category: Category, rules: R
 
 def _have_sound_numbers(file: CocoFile, rules: Rules) -> bool:
     """The same of persons' numbers."""
-    entries, count = file.entries, file.count
+    entries = file.entries
     if rules.loaded:
-        visibility = file.keypoints[:, :, 2]
         is_negative = bool((file.boxes[:, 2:] < 0).any())
     else:  # no more arrays than are needed: they cost as much as parsing
-        visibility = _as_array([entry.keypoints[2::3] for entry in entries], count)
         is_negative = any(entry.bbox[2] < 0 or entry.bbox[3] < 0 for entry in entries)
-    is_plain = (visibility == 0) | (visibility == 1) | (visibility == 2)
-    if is_negative or not is_plain.all():
+    visibility = set(chain.from_iterable([entry.keypoints[2::3] for entry in entries]))
+    if is_negative or not visibility <= {0, 1, 2}:
         return False
     if rules.protocol.box_area_factor is not None:
         return True

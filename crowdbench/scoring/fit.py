@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.system.quick_numpy import median
 from crowdbench.types import FloatArray, KeypointSet
 
 Indices = NDArray[np.int64]
@@ -138,7 +139,8 @@ def _frames(sample: Sample) -> Iterator[tuple[str, str, Sample]]:
             "their boxes' corners added",
             replace(sample, poses=poses + sample.boxes[:, None, :2]),
         )
-    images = np.unique(np.concatenate([sample.images, sample.person_images]))
+    # np.unique would import numpy.ma, which takes longer than all that is computed here.
+    images = np.flatnonzero(np.bincount(np.concatenate([sample.images, sample.person_images])))
     for step, words in ((1, "the next"), (-1, "the previous")):
         moved = np.searchsorted(images, sample.images) + step
         inside = (moved >= 0) & (moved < len(images))
@@ -147,7 +149,7 @@ def _frames(sample: Sample) -> Iterator[tuple[str, str, Sample]]:
     scale = _scale(sample)
     if scale is not None:
         factors = scale[np.searchsorted(images, sample.images)]
-        typical = float(np.median(factors))
+        typical = median(factors)
         if abs(np.log(typical)) > 0.1:
             words = f"all coordinates times about {typical:.2g}"
             yield "scaled", words, replace(sample, poses=poses * typical)
@@ -192,8 +194,8 @@ def _nearest_by_center(sample: Sample) -> tuple[Indices, Indices] | None:
         offsets = sample.poses.mean(axis=1)[predictions] - middles[persons]
         distances = np.nan_to_num(np.hypot(offsets[:, 0], offsets[:, 1]), nan=np.inf)
     order = np.lexsort((distances, persons))
-    found, first = np.unique(persons[order], return_index=True)
-    return predictions[order][first], found
+    nearest = order[np.flatnonzero(np.diff(persons[order], prepend=-1))]
+    return predictions[nearest], persons[nearest]
 
 
 def _middles(sample: Sample) -> FloatArray:
@@ -207,7 +209,8 @@ def _scale(sample: Sample) -> FloatArray | None:
 
     For all images of predictions and persons, ascending; where one of both lacks, the median of the others.
     """
-    images = np.unique(np.concatenate([sample.images, sample.person_images]))
+    # np.unique would import numpy.ma, which takes longer than all that is computed here.
+    images = np.flatnonzero(np.bincount(np.concatenate([sample.images, sample.person_images])))
     persons = np.searchsorted(images, sample.person_images)
     predictions = np.searchsorted(images, sample.images)
     # Of each image only so many of the best predictions as there are persons.
@@ -224,4 +227,4 @@ def _scale(sample: Sample) -> FloatArray | None:
         )
         ratios = true / found
     known = np.isfinite(ratios) & (ratios > 0)
-    return np.where(known, ratios, np.median(ratios[known])) if known.any() else None
+    return np.where(known, ratios, median(ratios[known])) if known.any() else None

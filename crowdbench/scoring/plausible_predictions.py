@@ -150,12 +150,15 @@ def _findings(found: _Predictions) -> list[Finding]:
 
 def _few_images(found: _Predictions) -> Iterator[Finding]:
     problem = found.problem
-    with_persons = np.unique(problem.person_images[problem.counted])
-    answered = int(np.isin(with_persons, problem.prediction_images).sum())
-    if answered < FEW_IMAGES * len(with_persons):
+    images = len(problem.images.ids) + 1
+    has_persons = np.bincount(problem.person_images[problem.counted], minlength=images) > 0
+    has_predictions = np.bincount(problem.prediction_images, minlength=images) > 0
+    with_persons = int(has_persons.sum())
+    answered = int((has_persons & has_predictions).sum())
+    if answered < FEW_IMAGES * with_persons:
         yield Finding(
             "few-images",
-            f"there are predictions for {answered} of the {len(with_persons)} images that have persons: "
+            f"there are predictions for {answered} of the {with_persons} images that have persons: "
             "were the others left out?",
         )
 

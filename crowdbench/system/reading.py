@@ -5,7 +5,6 @@ device, a gzip bomb, a web page or lists nested ten thousand deep are a line to 
 """
 
 import os
-import tomllib
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, TypeVar
@@ -141,6 +140,8 @@ def read_toml(path: Path, what: str, *, error: type[CrowdbenchError] = DataError
         MissingDataError: as `read_bytes`.
         CrowdbenchError: of the given kind; it is not TOML. The message gives line and column.
     """
+    import tomllib
+
     text = read_text(path, what, error=error)
     if any(_is_long_key(line) for line in text.split("\n")):
         # The parser's time grows with the square of their number.
