@@ -5,7 +5,7 @@ others and come out as a poor method. Here the most frequent mistakes are undone
 then fits much better was written so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,8 @@ from crowdbench.system.quick_numpy import median
 from crowdbench.types import FloatArray, KeypointSet
 
 Indices = NDArray[np.int64]
+# A scale, as a natural logarithm, that is worth trying.
+SCALED = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,10 +152,16 @@ def _frames(sample: Sample) -> Iterator[tuple[str, str, Sample]]:
     if scale is not None:
         factors = scale[np.searchsorted(images, sample.images)]
         typical = median(factors)
-        if abs(np.log(typical)) > 0.1:
+        if abs(np.log(typical)) > SCALED:
             words = f"all coordinates times about {typical:.2g}"
             yield "scaled", words, replace(sample, poses=poses * typical)
             yield "scaled", words, replace(sample, poses=poses * factors[:, None, None])
+    horizontal, vertical = _scale(sample, axes=(0,)), _scale(sample, axes=(1,))
+    if horizontal is not None and vertical is not None:
+        x, y = median(horizontal), median(vertical)
+        if abs(np.log(x / y)) > SCALED:
+            words = f"x times about {x:.2g} and y times about {y:.2g}"
+            yield "scaled", words, replace(sample, poses=poses * (x, y))
 
 
 def _pairs(sample: Sample) -> tuple[Indices, Indices]:
@@ -204,7 +212,7 @@ def _middles(sample: Sample) -> FloatArray:
     return middles
 
 
-def _scale(sample: Sample) -> FloatArray | None:
+def _scale(sample: Sample, axes: Sequence[int] = (0, 1)) -> FloatArray | None:
     """How many times as far from its image's corner persons are as the best predictions; None if unknown.
 
     For all images of predictions and persons, ascending; where one of both lacks, the median of the others.
@@ -220,8 +228,8 @@ def _scale(sample: Sample) -> FloatArray | None:
     counts = np.bincount(persons, minlength=len(images))
     best = order[rank < counts[sorted_images]]
     with np.errstate(all="ignore"):
-        true = np.bincount(persons, _middles(sample).sum(axis=1), len(images)) / counts
-        shown = sample.poses[best].mean(axis=1).sum(axis=1)
+        true = np.bincount(persons, _middles(sample)[:, axes].sum(axis=1), len(images)) / counts
+        shown = sample.poses[best].mean(axis=1)[:, axes].sum(axis=1)
         found = np.bincount(predictions[best], shown, len(images)) / np.bincount(
             predictions[best], minlength=len(images)
         )

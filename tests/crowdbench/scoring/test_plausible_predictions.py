@@ -106,7 +106,10 @@ def reordered(order: list[int]) -> Callable[[Entries], Entries]:
 MIRROR = [0, *(index for left, right in PAIRS for index in (right, left))]
 ANOTHER = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 0, 1, 2, 3, 4]
 MISTAKES: dict[str, list[Callable[[Entries], Entries]]] = {
-    "few-images": [lambda e: e[:14], lambda e: [x for x in e if x["image_id"] % 4 == 0]],
+    "few-images": [
+        lambda e: e[:14],
+        lambda e: [x for x in e if x["image_id"] % 4 == 0],
+    ],
     "zero": [
         lambda e: changed(e, lambda p: 0 * p),
         lambda e: [*changed(e[:12], lambda p: 0 * p), *changed(e[12:], np.copy)],
@@ -145,7 +148,13 @@ MISTAKES: dict[str, list[Callable[[Entries], Entries]]] = {
         lambda e: [{**x, "image_id": min(123, x["image_id"] + 1)} for x in e],
         lambda e: [{**x, "image_id": max(100, x["image_id"] - 1)} for x in e],
     ],
-    "scaled": [lambda e: changed(e, lambda p: p / 2), lambda e: changed(e, lambda p: p * 1.4)],
+    "scaled": [
+        lambda e: changed(e, lambda p: p / 2),
+        lambda e: changed(e, lambda p: p * 1.4),
+        lambda e: changed(e, lambda p: p * 1.1),
+        lambda e: changed(e, lambda p: p * (0.75, 1)),
+        lambda e: changed(e, lambda p: p * (1.25, 0.8)),
+    ],
 }
 
 
