@@ -7,11 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from crowdbench import machine
 from crowdbench.boxes import DetectorBoxes, NoBoxes
 from crowdbench.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.errors import CrowdbenchError, DataError
-from crowdbench.hashing import file_digest
 from crowdbench.method import load_method
 from crowdbench.provenance import code_used, digest_of_images
 from crowdbench.readiness import KnownWeights
@@ -19,6 +17,8 @@ from crowdbench.record import Protocol, Record
 from crowdbench.requests import Request
 from crowdbench.run_directory import Run
 from crowdbench.suites import DETECTOR
+from crowdbench.system import environment as machine
+from crowdbench.system.files.hashing import file_digest
 
 log = logging.getLogger("crowdbench")
 

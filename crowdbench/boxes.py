@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crowdbench.errors import SettingsError
-from crowdbench.hashing import file_digest
+from crowdbench.system.files.hashing import file_digest
 
 
 @dataclass(frozen=True)

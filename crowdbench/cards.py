@@ -13,7 +13,7 @@ import msgspec
 from crowdbench.errors import PluginError
 from crowdbench.plugins import say_broken
 from crowdbench.shipped import ShippedFile, Tables, read_shipped
-from crowdbench.system.reading import read_toml_as
+from crowdbench.system.files.reading import read_toml_as
 
 FILE = "cards.toml"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crowdbench.errors import WeightsError
-from crowdbench.files import write_whole
-from crowdbench.hashing import file_digest
+from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.writing import write_whole
 from crowdbench.system.text import plain
 from crowdbench.weights.cache import get_again
 from crowdbench.weights.choosing import choose

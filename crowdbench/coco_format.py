@@ -18,9 +18,9 @@ from crowdbench.dataset import Dataset
 from crowdbench.detections import Detections
 from crowdbench.errors import MissingDataError
 from crowdbench.geometry import clean_boxes
-from crowdbench.hashing import file_digest
 from crowdbench.segmentation import Segmentation
 from crowdbench.swapped_sizes import SizesByImage
+from crowdbench.system.files.hashing import file_digest
 from crowdbench.types import FloatArray, Instance, Sample
 
 log = logging.getLogger("crowdbench")

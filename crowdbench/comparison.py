@@ -14,12 +14,12 @@ from crowdbench.boxes import NoBoxes
 from crowdbench.conclusions import conclusion
 from crowdbench.dataset import load_dataset
 from crowdbench.errors import InputError
-from crowdbench.hashing import file_digest
 from crowdbench.record import Protocol
 from crowdbench.reopening import problem_of, reopened
 from crowdbench.scoring.matching import Matches, match
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.sides import Side, named_apart, require_comparable
+from crowdbench.system.files.hashing import file_digest
 from crowdbench.tables import sentence
 
 if TYPE_CHECKING:

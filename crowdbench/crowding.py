@@ -16,9 +16,9 @@ from crowdbench.boxes import box_source
 from crowdbench.dataset import dataset_class
 from crowdbench.errors import DataError, SettingsError
 from crowdbench.figures import line_figure
-from crowdbench.files import write_whole
 from crowdbench.run_directory import Run
-from crowdbench.system.reading import read_bytes
+from crowdbench.system.files.reading import read_bytes
+from crowdbench.system.files.writing import write_whole
 from crowdbench.system.text import spreadsheet_cell
 
 if TYPE_CHECKING:

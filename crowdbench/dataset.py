@@ -10,10 +10,10 @@ from crowdbench import plugins
 from crowdbench.api.extent import Extent, SplitFacts, extent_of
 from crowdbench.api.server_file import ServerFile
 from crowdbench.boxes import BoxSource, GroundTruthBoxes, box_source
-from crowdbench.engine.calling import calling
 from crowdbench.errors import PluginError, SettingsError, UnknownNameError
-from crowdbench.hashing import file_digest
 from crowdbench.scoring.protocol import ScoringProtocol
+from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.plugin_calls import calling
 from crowdbench.types import KeypointSet, Sample
 
 

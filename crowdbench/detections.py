@@ -16,7 +16,7 @@ from crowdbench.coco.plausible_boxes import implausible_boxes
 from crowdbench.coco.raw import plain_json
 from crowdbench.coco.values import LARGEST_ID, LARGEST_PX, is_id, kind, shown
 from crowdbench.errors import DataError
-from crowdbench.system.reading import read_bytes
+from crowdbench.system.files.reading import read_bytes
 from crowdbench.types import Instance
 
 log = logging.getLogger("crowdbench")

@@ -16,16 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crowdbench import machine
-from crowdbench.allocation import keep_freed_memory
 from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.checkpoints import put_weights
-from crowdbench.current_job import current_job
 from crowdbench.dataset import Dataset
 from crowdbench.earlier_runs import said_of_earlier
 from crowdbench.engine import hooks, recomputation
 from crowdbench.engine.box_use import require_boxes_fit
-from crowdbench.engine.calling import log_trace
 from crowdbench.engine.common_keypoints import scored_columns
 from crowdbench.engine.rescoring import scored_anew
 from crowdbench.engine.samples import image_count, samples_of
@@ -40,13 +36,10 @@ from crowdbench.errors import (
     SettingsError,
     SupersededError,
 )
-from crowdbench.images import condensed
 from crowdbench.integrity import doubt_about_scores
 from crowdbench.loading import refuse_unguarded_scripts
-from crowdbench.logfile import log_file
 from crowdbench.method import Method, NetworkMethod, refuse_network_options, require_whole
 from crowdbench.parts import Parts
-from crowdbench.place import Place, device_of, place_in, processors
 from crowdbench.precision import Precision
 from crowdbench.prediction import as_results, predict_batches
 from crowdbench.provenance import (
@@ -60,7 +53,14 @@ from crowdbench.provenance import (
 )
 from crowdbench.run_directory import Run
 from crowdbench.sharing import Others, begin, present, require_first, wait_for_others, wait_until_begun
+from crowdbench.system import environment as machine
+from crowdbench.system.distributed import Place, device_of, place_in, processors
+from crowdbench.system.images import condensed
+from crowdbench.system.job_context import current_job
 from crowdbench.system.limits import require_options
+from crowdbench.system.log_file import log_file
+from crowdbench.system.malloc import keep_freed_memory
+from crowdbench.system.plugin_calls import log_trace
 from crowdbench.system.text import plain
 from crowdbench.types import Sample
 from crowdbench.weights import ResolvedWeights, Transfer, resolve_weights
@@ -400,7 +400,7 @@ def build_network(
 ) -> "nn.Module":
     """The method's network with its weights, in eval mode on a device, made fast for predictions.
 
-    On a processor, this process keeps memory that it frees from now on (`crowdbench.allocation`).
+    On a processor, this process keeps memory that it frees from now on (`crowdbench.system.malloc`).
 
     Args:
         method: whose network.

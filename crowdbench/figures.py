@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crowdbench.errors import ShapeError
-from crowdbench.files import write_whole
+from crowdbench.system.files.writing import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ import msgspec
 
 from crowdbench.errors import DataError, MissingDataError, PredictionError
 from crowdbench.run_directory import PREDICTIONS, Run
-from crowdbench.system.reading import read_json
+from crowdbench.system.files.reading import read_json
 from crowdbench.system.text import plain
 
 # Clocks of file servers differ, and a record is written a moment after its last time.

@@ -19,10 +19,10 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from crowdbench.errors import DataError, LaunchError
-from crowdbench.files import write_whole
 from crowdbench.requests import AnyRequest, Request, absolute, decode, encode, key
-from crowdbench.system.json_text import encoded_json
-from crowdbench.system.reading import read_json
+from crowdbench.system.files.json_text import encoded_json
+from crowdbench.system.files.reading import read_json
+from crowdbench.system.files.writing import write_whole
 
 FOLDER = "jobs"
 SCHEMA = 1

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from crowdbench import plugins
-from crowdbench.engine.calling import calling
 from crowdbench.errors import PluginError, SettingsError
 from crowdbench.jobs import Job, Resources, Ticket
 from crowdbench.profiles import LOCAL, find_profile
 from crowdbench.requests import Request
+from crowdbench.system.plugin_calls import calling
 
 if TYPE_CHECKING:
     from crowdbench.carrying_out import OnProgress

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from crowdbench.engine import hooks
 from crowdbench.engine.loaders import Watch, hand_over_errors, without_workers
 from crowdbench.errors import CrowdbenchError, MachineError, RunError
-from crowdbench.images import decoder_warnings
 from crowdbench.method import Batch, NetworkMethod
 from crowdbench.randomness import example_generator
+from crowdbench.system.images import decoder_warnings
 from crowdbench.system.text import plain
 from crowdbench.types import Sample
 

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from crowdbench import plugins
 from crowdbench.checkpoints import load_weights
-from crowdbench.engine.calling import calling
 from crowdbench.errors import PluginError, SettingsError, UnknownNameError
 from crowdbench.precision import Precision
 from crowdbench.recipe import Recipe
+from crowdbench.system.plugin_calls import calling
 from crowdbench.types import FloatArray, KeypointSet, Paradigm, Pose, Sample
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from pathlib import Path
 import msgspec
 
 from crowdbench.errors import DataError, RunError
-from crowdbench.files import write_whole
-from crowdbench.system.reading import LARGEST_DATA, read_json
+from crowdbench.system.files.reading import LARGEST_DATA, read_json
+from crowdbench.system.files.writing import write_whole
 
 log = logging.getLogger(__name__)
 Predictions = list[msgspec.Raw]  # each in COCO results format, as text

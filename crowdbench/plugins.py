@@ -12,8 +12,8 @@ from functools import cache, cached_property, lru_cache
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import Literal
 
-from crowdbench.engine.calling import signals_noted, surroundings_kept
 from crowdbench.errors import CrowdbenchError, PluginError, UnknownNameError
+from crowdbench.system.plugin_calls import signals_noted, surroundings_kept
 from crowdbench.system.text import plain, words_of
 
 log = logging.getLogger("crowdbench")

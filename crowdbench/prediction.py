@@ -9,10 +9,10 @@ import msgspec
 from crowdbench.batching import in_batches
 from crowdbench.engine import hooks
 from crowdbench.errors import RunError
-from crowdbench.images import decoder_warnings
 from crowdbench.loading import load_batches
 from crowdbench.method import Method, NetworkMethod
 from crowdbench.precision import Precision, autocast
+from crowdbench.system.images import decoder_warnings
 from crowdbench.types import Pose, Sample
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import msgspec
 from crowdbench import plugins
 from crowdbench.errors import InputError, PluginError, UnknownNameError
 from crowdbench.shipped import read_shipped
-from crowdbench.system.reading import read_toml_as
+from crowdbench.system.files.reading import read_toml_as
 
 PROJECT_FILE = "crowdbench.toml"
 USER_FILE = "profiles.toml"

@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crowdbench import machine, plugins
+from crowdbench import plugins
 from crowdbench.dataset import Dataset
 from crowdbench.engine import hooks
 from crowdbench.engine.samples import inputs_digest
-from crowdbench.hashing import file_digest
 from crowdbench.method import Method, published_settings, settings_as_values
 from crowdbench.precision import Precision
 from crowdbench.record import Code, Protocol, Record, Weights, identity
 from crowdbench.run_directory import Run
-from crowdbench.system.code_digest import Code as CodeOnDisk
-from crowdbench.system.code_digest import code_of, combined
-from crowdbench.system.digests import FileDigests
-from crowdbench.system.git import revisions_of
+from crowdbench.system import environment as machine
+from crowdbench.system.files.digests import FileDigests
+from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.source_code.digest import Code as CodeOnDisk
+from crowdbench.system.source_code.digest import code_of, combined
+from crowdbench.system.source_code.git import revisions_of
 from crowdbench.weights import ResolvedWeights
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import msgspec
 
 from crowdbench.errors import PluginError
 from crowdbench.shipped import read_shipped
-from crowdbench.system.reading import read_yaml
+from crowdbench.system.files.reading import read_yaml
 
 FILE = "published.yaml"
 

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from crowdbench.errors import DataError, MissingDataError, PredictionError
-from crowdbench.files import gzipped, write_whole
-from crowdbench.hashing import file_digest
 from crowdbench.record import SCHEMA, Record, Written
-from crowdbench.system.json_text import encoded_json
-from crowdbench.system.reading import LARGEST_NOTE, read_json
+from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.json_text import encoded_json
+from crowdbench.system.files.reading import LARGEST_NOTE, read_json
+from crowdbench.system.files.writing import gzipped, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd

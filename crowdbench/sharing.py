@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from crowdbench.errors import MachineError, SupersededError
-from crowdbench.files import write_whole
 from crowdbench.parts import Parts
-from crowdbench.place import Place, start_name
+from crowdbench.system.distributed import Place, start_name
+from crowdbench.system.files.writing import write_whole
 from crowdbench.writer import SILENT_S, Silence, Writer, has_ended, is_alive, new_claim, read_claim
 
 log = logging.getLogger("crowdbench")

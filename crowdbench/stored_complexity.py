@@ -11,9 +11,9 @@ from typing import Literal
 import msgspec
 
 from crowdbench.errors import CrowdbenchError, DataError, MachineError
-from crowdbench.files import write_whole
 from crowdbench.run_directory import Run
-from crowdbench.system.reading import read_json
+from crowdbench.system.files.reading import read_json
+from crowdbench.system.files.writing import write_whole
 from crowdbench.system.text import plain
 
 log = logging.getLogger("crowdbench")

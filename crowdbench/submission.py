@@ -12,7 +12,7 @@ from crowdbench.jobs import Job, Order, Resources, job_for, jobs_folder, new_ord
 from crowdbench.launch import Queue, Seen
 from crowdbench.requests import AnyRequest, Request
 from crowdbench.run_directory import Run
-from crowdbench.system.failures import writing
+from crowdbench.system.files.os_errors import writing
 
 _LOCK_PATIENCE_S = 120.0
 _ALIVE = ("waiting", "running")

@@ -13,7 +13,7 @@ import msgspec
 
 from crowdbench.errors import InputError, UnknownNameError
 from crowdbench.shipped import shipped_files
-from crowdbench.system.reading import read_toml_as
+from crowdbench.system.files.reading import read_toml_as
 
 PATTERN = "suites/*.toml"
 DETECTOR = "detector:"

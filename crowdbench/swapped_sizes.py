@@ -11,7 +11,7 @@ import numpy as np
 
 from crowdbench.annotation_file import ImageEntry, Persons
 from crowdbench.coco.sizes import extents, fit_only_swapped
-from crowdbench.system.image_header import size_in_header
+from crowdbench.system.files.image_header import size_in_header
 
 
 class SizesByImage:

@@ -204,7 +204,7 @@ class Sample:
         Raises:
             ImageError: the file is missing, is no image, or its size is not the annotated one.
         """
-        from crowdbench.images import read_rgb
+        from crowdbench.system.images import read_rgb
 
         image = read_rgb(self.path)
         if image.shape[:2] != (self.height, self.width):

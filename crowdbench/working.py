@@ -18,9 +18,7 @@ from typing import Literal
 import msgspec
 
 from crowdbench.carrying_out import evaluate_as_asked, train_as_asked
-from crowdbench.current_job import current_job
 from crowdbench.engine import recomputation
-from crowdbench.engine.calling import log_trace
 from crowdbench.errors import (
     CrowdbenchError,
     InputError,
@@ -31,11 +29,13 @@ from crowdbench.errors import (
     SupersededError,
 )
 from crowdbench.jobs import Cause, Failure, Job, Start, State, now
-from crowdbench.logfile import log_file
-from crowdbench.place import Place, place_in
 from crowdbench.requests import Request
 from crowdbench.sharing import Others, forget_earlier_starts, present
-from crowdbench.stopping import Stop
+from crowdbench.system.distributed import Place, place_in
+from crowdbench.system.job_context import current_job
+from crowdbench.system.log_file import log_file
+from crowdbench.system.plugin_calls import log_trace
+from crowdbench.system.stop_signal import Stop
 from crowdbench.writer import BEAT_S, only_writer
 
 log = logging.getLogger("crowdbench")

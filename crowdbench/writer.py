@@ -26,13 +26,13 @@ from typing import TypeVar
 
 import msgspec
 
-from crowdbench.current_job import current_job
 from crowdbench.errors import DataError, MachineError, SupersededError
-from crowdbench.files import write_whole
-from crowdbench.system.failures import writing
-from crowdbench.system.locks import FileLock
+from crowdbench.system.files.locks import FileLock
+from crowdbench.system.files.os_errors import writing
+from crowdbench.system.files.reading import read_json
+from crowdbench.system.files.writing import write_whole
+from crowdbench.system.job_context import current_job
 from crowdbench.system.processes import is_gone, this_machine
-from crowdbench.system.reading import read_json
 
 log = logging.getLogger("crowdbench")
 

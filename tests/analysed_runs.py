@@ -5,9 +5,9 @@ import gzip
 import shutil
 from pathlib import Path
 
-from crowdbench.hashing import file_digest
 from crowdbench.record import Protocol, Record, Weights
 from crowdbench.run_directory import Run
+from crowdbench.system.files.hashing import file_digest
 
 
 def crowdpose_root(folder: Path, reference: Path, truth: str = "crowdpose_val_small_gt.json") -> Path:

@@ -27,11 +27,11 @@ from typing import Any
 
 import msgspec
 
-from crowdbench.current_job import CurrentJob, enter
 from crowdbench.errors import LaunchError, SettingsError
 from crowdbench.jobs import Job, Resources, Ticket, now, whoever
 from crowdbench.launch import Queue, Seen
 from crowdbench.requests import Request
+from crowdbench.system.job_context import CurrentJob, enter
 
 NODE = "toy-node"
 RETRY = 75  # the exit status of a job that is to be started again
@@ -180,7 +180,7 @@ class _Running:
         if self.tasks > 1:
             place = {"RANK": task, "LOCAL_RANK": task, "WORLD_SIZE": self.tasks}
             environment |= {name: str(value) for name, value in place.items()}
-            # As a cluster names a job's start; `crowdbench.place.start_name` reads it.
+            # As a cluster names a job's start; `crowdbench.system.distributed.start_name` reads it.
             environment |= {"SLURM_JOB_ID": self.folder.name, "SLURM_RESTART_COUNT": str(self.start)}
         job = (self.folder / "job").read_text()
         command = [sys.executable, "-m", "toy_queue", "task", job, self.folder.name, str(self.start)]
@@ -219,7 +219,7 @@ def _run_all(folder: Path, at_once: int, tasks: int, numbers: Sequence[str]) -> 
 
 def _carry_out(job: Job, number: str, start: int) -> int:
     """What a job's process does."""
-    from crowdbench.stopping import STATUS, Stop
+    from crowdbench.system.stop_signal import STATUS, Stop
     from crowdbench.working import Outcome, work
 
     handler = logging.StreamHandler(sys.stdout)

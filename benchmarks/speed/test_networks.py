@@ -19,10 +19,10 @@ from plainest import IMAGES, PERSONS, REPEATS, inputs, timed_alone
 from ratios import measured
 from torch import Tensor, nn
 
-from crowdbench.allocation import keep_freed_memory
 from crowdbench.batching import ON_PROCESSOR
 from crowdbench.method import NetworkMethod, load_method
 from crowdbench.precision import Precision
+from crowdbench.system.malloc import keep_freed_memory
 
 # method: how many times faster at least
 PROMISED = {"i2rnet-vanilla": 2.0, "i2rnet-transpose": 3.0, "i2rnet-hrformer": 1.5}

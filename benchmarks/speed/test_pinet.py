@@ -20,9 +20,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from crowdbench.allocation import keep_freed_memory
 from crowdbench.geometry import transform_points
 from crowdbench.method import load_method
+from crowdbench.system.malloc import keep_freed_memory
 from crowdbench.types import FloatArray, Pose
 from crowdbench_pinet.fusion import group_poses
 from crowdbench_pinet.method import InputBatch, PINet, Stack

@@ -18,7 +18,6 @@ from crowdbench.analysis.pairing import NOBODY, paired
 from crowdbench.analysis.result import RULES, Analysis, Outcome, Part, PredictedPerson, read_analysis
 from crowdbench.dataset import Dataset
 from crowdbench.errors import AnnotationError, InputError, MachineError, MissingDataError
-from crowdbench.hashing import file_digest
 from crowdbench.reopening import problem_of, reopened
 from crowdbench.run_directory import Run
 from crowdbench.scoring.documents import read_document
@@ -26,6 +25,7 @@ from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.scoring.protocol import ScoringProtocol
 from crowdbench.scoring.similarity import similarities
+from crowdbench.system.files.hashing import file_digest
 
 log = logging.getLogger("crowdbench")
 FILE_NAME = "analysis.json"

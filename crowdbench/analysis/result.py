@@ -7,8 +7,8 @@ import msgspec
 
 from crowdbench.analysis.kinds import KINDS, LETTERS
 from crowdbench.errors import DataError
-from crowdbench.files import write_whole
-from crowdbench.system.reading import LARGEST_DATA, read_json
+from crowdbench.system.files.reading import LARGEST_DATA, read_json
+from crowdbench.system.files.writing import write_whole
 
 RULES = 1
 """Goes up when the rules change, so that results by older ones are not believed."""

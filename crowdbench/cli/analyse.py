@@ -57,7 +57,7 @@ def analyse(
     """
     from crowdbench.analysis.result import is_analysis
     from crowdbench.analysis.tables import one, side_by_side
-    from crowdbench.system.outputs import output_file
+    from crowdbench.system.files.outputs import output_file
 
     chosen = _chosen(names, runs)
     if save is not None and len(chosen) > 1:

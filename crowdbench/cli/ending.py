@@ -12,8 +12,8 @@ import click
 
 from crowdbench.cli import streams
 from crowdbench.errors import CrowdbenchError
-from crowdbench.logfile import PlainFormatter
-from crowdbench.system.failures import reason, remedy
+from crowdbench.system.files.os_errors import reason, remedy
+from crowdbench.system.log_file import PlainFormatter
 from crowdbench.system.text import plain, plain_lines
 
 DEBUG = "CROWDBENCH_DEBUG"

@@ -29,7 +29,7 @@ def export(name: str, server: str, out: Path, algorithm: str | None, force: bool
     """
     from crowdbench.engine.run_finder import run_of
     from crowdbench.engine.server_export import archive_for, is_archive
-    from crowdbench.system.outputs import output_file
+    from crowdbench.system.files.outputs import output_file
 
     run = run_of(name, runs)
     found = archive_for(run, server, algorithm)

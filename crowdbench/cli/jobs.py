@@ -243,8 +243,8 @@ def _print_file(path: Path, lines: int | None) -> None:
 
 def _opened(path: Path) -> BinaryIO:
     from crowdbench.errors import LaunchError
-    from crowdbench.system.failures import reason
-    from crowdbench.system.opening import open_regular
+    from crowdbench.system.files.opening import open_regular
+    from crowdbench.system.files.os_errors import reason
 
     try:
         return open_regular(path)

@@ -7,8 +7,8 @@ import click
 
 from crowdbench import plugins
 from crowdbench.cli.saying import say, say_json
-from crowdbench.engine.calling import calling
 from crowdbench.errors import PluginError
+from crowdbench.system.plugin_calls import calling
 
 
 @click.command()

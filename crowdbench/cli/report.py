@@ -53,7 +53,7 @@ def report(
     from crowdbench.engine.run_finder import runs_of
     from crowdbench.reopening import reopened
     from crowdbench.report import is_page, report_data, report_html
-    from crowdbench.system.outputs import output_file
+    from crowdbench.system.files.outputs import output_file
 
     target = output_file(out, is_own=is_page, force=force)
     found = runs_of(names, runs)

@@ -14,7 +14,7 @@ import click
 from crowdbench.cli.saying import say, say_json
 from crowdbench.cli.where import hand_over, in_words, refuse_queue_options, wait_for_jobs, where_options
 from crowdbench.jobs import Resources
-from crowdbench.place import place_in
+from crowdbench.system.distributed import place_in
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _progress_shown(title: str) -> "Iterator[OnProgress]":
     )
     from rich.progress import Progress as Bar
 
-    from crowdbench.logfile import PlainFormatter
+    from crowdbench.system.log_file import PlainFormatter
 
     console = Console(stderr=True)
     handler = RichHandler(console=console, show_path=False, show_time=False, markup=False)

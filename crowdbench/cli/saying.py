@@ -24,6 +24,6 @@ def say_json(content: Any) -> None:
     Args:
         content: what msgspec encodes.
     """
-    from crowdbench.system.json_text import encoded_json
+    from crowdbench.system.files.json_text import encoded_json
 
     click.echo(plain_json(encoded_json(content).decode()))

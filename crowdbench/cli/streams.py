@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from crowdbench.errors import MachineError
-from crowdbench.system.failures import reason
+from crowdbench.system.files.os_errors import reason
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -14,7 +14,7 @@ import click
 from crowdbench.cli.saying import say
 from crowdbench.cli.where import hand_over, in_words, refuse_queue_options, wait_for_jobs, where_options
 from crowdbench.jobs import Resources
-from crowdbench.place import place_in
+from crowdbench.system.distributed import place_in
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _shown(title: str) -> "Iterator[OnProgress]":
     from rich.logging import RichHandler
     from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-    from crowdbench.logfile import PlainFormatter
+    from crowdbench.system.log_file import PlainFormatter
 
     console = Console(stderr=True)
     handler = RichHandler(console=console, show_path=False, show_time=False, markup=False)

@@ -149,7 +149,7 @@ def _progress(title: str) -> "Iterator[Callable[[Transfer], None]]":
     from rich.markup import escape
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-    from crowdbench.logfile import PlainFormatter
+    from crowdbench.system.log_file import PlainFormatter
 
     console = Console(stderr=True)
     handler = RichHandler(console=console, show_path=False, show_time=False, show_level=False, markup=False)

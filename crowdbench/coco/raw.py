@@ -11,7 +11,7 @@ import msgspec
 
 from crowdbench.coco.values import identifier, is_id, kind
 from crowdbench.errors import AnnotationError, DataError
-from crowdbench.system.reading import not_json, read_bytes, recognise
+from crowdbench.system.files.reading import not_json, read_bytes, recognise
 
 Entry = Mapping[str, Any]
 

@@ -23,7 +23,7 @@ from crowdbench.coco.foreign import foreign_format
 from crowdbench.coco.raw import Entry, raw_file
 from crowdbench.coco.values import LARGEST_AREA_PX, LARGEST_ID, LARGEST_PX, identifier, is_number, number_in
 from crowdbench.errors import AnnotationError
-from crowdbench.system.reading import read_bytes
+from crowdbench.system.files.reading import read_bytes
 from crowdbench.types import FloatArray
 
 # Whole numbers that every scoring engine keeps apart.

@@ -13,7 +13,7 @@ from crowdbench.datacheck.finding import Finding, Severity
 from crowdbench.datacheck.images import check_images, digests_of, image_files, look_at_all
 from crowdbench.datacheck.places import SplitOnDisk, splits_on_disk
 from crowdbench.errors import AnnotationError, DataError, MissingDataError
-from crowdbench.hashing import file_digest
+from crowdbench.system.files.hashing import file_digest
 
 __all__ = [
     "Finding",

@@ -13,7 +13,7 @@ from crowdbench.coco.values import is_number
 from crowdbench.datacheck.finding import Finding
 from crowdbench.datacheck.places import SplitOnDisk
 from crowdbench.errors import ImageError
-from crowdbench.system.opening import open_regular
+from crowdbench.system.files.opening import open_regular
 
 AGAIN = "fetch the image again"
 T = TypeVar("T")
@@ -68,7 +68,7 @@ def look(path: Path) -> Look:
     """
     import numpy as np
 
-    from crowdbench.images import decode_rgb, decoder_warnings
+    from crowdbench.system.images import decode_rgb, decoder_warnings
 
     try:
         with open_regular(path) as file:

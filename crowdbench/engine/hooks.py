@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 import numpy as np
 
-from crowdbench.engine.calling import calling
 from crowdbench.errors import PluginError
 from crowdbench.method import Batch, Example, Method, NetworkMethod
 from crowdbench.precision import Precision
 from crowdbench.recipe import Recipe
 from crowdbench.record import Protocol
+from crowdbench.system.plugin_calls import calling
 from crowdbench.types import KeypointSet, Pose, Sample
 
 if TYPE_CHECKING:

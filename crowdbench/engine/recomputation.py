@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from crowdbench.errors import InputError
-from crowdbench.files import write_whole
 from crowdbench.run_directory import Run
-from crowdbench.system.failures import writing
+from crowdbench.system.files.os_errors import writing
+from crowdbench.system.files.writing import write_whole
 
 FOLDER = "again"
 _RESULT = ("predictions.json.gz", "scores.json")

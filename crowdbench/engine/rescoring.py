@@ -15,7 +15,7 @@ from crowdbench.dataset import Dataset
 from crowdbench.errors import DataError, MissingDataError
 from crowdbench.record import Record
 from crowdbench.run_directory import Run
-from crowdbench.system.reading import read_json
+from crowdbench.system.files.reading import read_json
 
 if TYPE_CHECKING:
     from crowdbench.scoring import Scores

@@ -3,8 +3,8 @@
 from collections import Counter
 
 from crowdbench.dataset import Dataset
-from crowdbench.engine.calling import calling
 from crowdbench.errors import PluginError
+from crowdbench.system.plugin_calls import calling
 from crowdbench.types import Sample
 
 

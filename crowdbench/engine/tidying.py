@@ -8,7 +8,7 @@ from pathlib import Path
 from crowdbench.engine import recomputation
 from crowdbench.errors import MachineError, SupersededError
 from crowdbench.sharing import forget
-from crowdbench.system.leftovers import is_leftover, remove_leftovers
+from crowdbench.system.files.leftovers import is_leftover, remove_leftovers
 from crowdbench.writer import CLAIM, has_ended, only_writer, read_claim
 
 

@@ -22,8 +22,8 @@ from crowdbench.dataset import Dataset, dataset_class
 from crowdbench.detections import PERSON, Detections
 from crowdbench.errors import AnnotationError, DataError, ImageError, MissingDataError, SettingsError
 from crowdbench.geometry import clean_boxes
-from crowdbench.system.image_header import size_in_header
-from crowdbench.system.reading import decode_json, read_bytes
+from crowdbench.system.files.image_header import size_in_header
+from crowdbench.system.files.reading import decode_json, read_bytes
 from crowdbench.types import Instance
 
 log = logging.getLogger("crowdbench")

@@ -17,7 +17,6 @@ from crowdbench.drawing import draw_on, person_colours
 from crowdbench.engine import hooks
 from crowdbench.errors import CrowdbenchError, DataError, MachineError, RunError, SettingsError
 from crowdbench.evaluation import Progress
-from crowdbench.files import write_whole
 from crowdbench.method import Method
 from crowdbench.predicting.estimator import Estimator
 from crowdbench.predicting.given_boxes import Asked, GivenBoxes, ImageIds
@@ -32,9 +31,10 @@ from crowdbench.predicting.results import (
 )
 from crowdbench.predicting.sources import Source, drawn_names
 from crowdbench.predicting.videos import Frame, Video, video_whole
-from crowdbench.predicting.writing import growing
 from crowdbench.prediction import as_results
-from crowdbench.system.failures import is_about_the_name, reason, writing
+from crowdbench.system.files.atomic_path import growing
+from crowdbench.system.files.os_errors import is_about_the_name, reason, writing
+from crowdbench.system.files.writing import write_whole
 from crowdbench.system.text import encodable, name_bytes
 from crowdbench.types import Pose, Sample
 

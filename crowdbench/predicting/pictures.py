@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.errors import ImageError
-from crowdbench.images import decode_rgb, decoder_warnings
-from crowdbench.system.failures import reason
-from crowdbench.system.opening import open_regular
+from crowdbench.system.files.opening import open_regular
+from crowdbench.system.files.os_errors import reason
+from crowdbench.system.images import decode_rgb, decoder_warnings
 from crowdbench.types import Sample
 
 # How Exif data is marked in JPEG and AVIF, PNG, and WebP.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from crowdbench.errors import MissingDataError
-from crowdbench.system.opening import open_regular
+from crowdbench.system.files.opening import open_regular
 
 Kind = Literal["picture", "video"]
 

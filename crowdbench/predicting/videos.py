@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.errors import ImageError, RunError
-from crowdbench.predicting.writing import growing
-from crowdbench.system.failures import reason
-from crowdbench.system.opening import open_regular
+from crowdbench.system.files.atomic_path import growing
+from crowdbench.system.files.opening import open_regular
+from crowdbench.system.files.os_errors import reason
 
 # Where a file does not say.
 _FRAMES_PER_S = 25.0

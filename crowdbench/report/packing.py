@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from crowdbench.files import gzipped
+from crowdbench.system.files.writing import gzipped
 
 
 @dataclass(frozen=True)

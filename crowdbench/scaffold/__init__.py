@@ -9,10 +9,10 @@ from string import Template
 from typing import Literal, get_args
 
 from crowdbench.errors import DataError, MachineError
-from crowdbench.files import write_whole
 from crowdbench.scaffold.names import Names, names_of
 from crowdbench.scaffold.texts import PYPROJECT, README
-from crowdbench.system.failures import cannot_write
+from crowdbench.system.files.os_errors import cannot_write
+from crowdbench.system.files.writing import write_whole
 
 Beginning = Literal["top-down", "bottom-up", "wrapper"]
 BEGINNINGS: tuple[Beginning, ...] = get_args(Beginning)

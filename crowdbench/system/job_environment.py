@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from crowdbench.current_job import VARIABLE
+from crowdbench.system.job_context import VARIABLE
 
 # How Slurm's programs reach their controller, and as whom: the same for every job.
 _KEPT = frozenset({"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"})

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.errors import DataError
-from crowdbench.files import write_whole
+from crowdbench.system.files.writing import write_whole
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PALETTE_COLOUR_TYPE = 3

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crowdbench.errors import DataError, MachineError
-from crowdbench.files import write_whole
-from crowdbench.system.failures import reason
-from crowdbench.system.reading import LARGEST_WEIGHTS, read_bytes, read_json
+from crowdbench.system.files.os_errors import reason
+from crowdbench.system.files.reading import LARGEST_WEIGHTS, read_bytes, read_json
+from crowdbench.system.files.writing import write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor

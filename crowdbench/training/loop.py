@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from crowdbench import machine
-from crowdbench.allocation import keep_freed_memory
 from crowdbench.checkpoints import starting_weights
 from crowdbench.dataset import Dataset
 from crowdbench.engine import hooks
 from crowdbench.engine.turns import Telling
 from crowdbench.errors import CrowdbenchError, MachineError, MissingDataError, StoppedError, SupersededError
 from crowdbench.loading import load_training_batches, refuse_unguarded_scripts
-from crowdbench.logfile import log_file
 from crowdbench.method import NetworkMethod, override
-from crowdbench.place import device_of, place_in
 from crowdbench.precision import Precision
 from crowdbench.recipe import Recipe
-from crowdbench.system.leftovers import remove_leftovers
+from crowdbench.system import environment as machine
+from crowdbench.system.distributed import device_of, place_in
+from crowdbench.system.files.leftovers import remove_leftovers
 from crowdbench.system.limits import require_options
+from crowdbench.system.log_file import log_file
+from crowdbench.system.malloc import keep_freed_memory
 from crowdbench.training.checkpoint import Best, Checkpoint, Checkpoints, Position
 from crowdbench.training.metrics import MetricsFile, open_trackers
 from crowdbench.training.order import Order

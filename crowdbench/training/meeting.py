@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from crowdbench.errors import DataError, MachineError
-from crowdbench.files import write_whole
-from crowdbench.place import Place, start_name
-from crowdbench.system.reading import read_json
+from crowdbench.system.distributed import Place, start_name
+from crowdbench.system.files.reading import read_json
+from crowdbench.system.files.writing import write_whole
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import TCPStore

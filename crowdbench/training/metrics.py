@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import msgspec
 
 from crowdbench.errors import InputError, UnknownNameError
-from crowdbench.files import write_whole
-from crowdbench.system.failures import writing
-from crowdbench.system.reading import read_bytes
+from crowdbench.system.files.os_errors import writing
+from crowdbench.system.files.reading import read_bytes
+from crowdbench.system.files.writing import write_whole
 
 Line = dict[str, Any]
 

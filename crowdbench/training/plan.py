@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from crowdbench import machine, plugins
+from crowdbench import plugins
 from crowdbench.dataset import Dataset
 from crowdbench.engine import hooks
 from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.errors import SettingsError
-from crowdbench.hashing import file_digest
 from crowdbench.method import NetworkMethod, settings_as_values
-from crowdbench.place import Place, processors
 from crowdbench.precision import Precision
 from crowdbench.recipe import Recipe
 from crowdbench.record import Weights
+from crowdbench.system import environment as machine
+from crowdbench.system.distributed import Place, processors
+from crowdbench.system.files.hashing import file_digest
 from crowdbench.training.record import Selection, TrainingRecord, training_identity
 from crowdbench.types import Sample
 

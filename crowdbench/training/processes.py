@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crowdbench.errors import CrowdbenchError, MachineError, RunError
-from crowdbench.place import Place
+from crowdbench.system.distributed import Place
 from crowdbench.training.meeting import met_in
 
 if TYPE_CHECKING:

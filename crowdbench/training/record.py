@@ -15,10 +15,10 @@ from typing import Any, Literal
 import msgspec
 
 from crowdbench.errors import MissingDataError
-from crowdbench.files import write_whole
 from crowdbench.record import State, Weights
-from crowdbench.system.json_text import encoded_json
-from crowdbench.system.reading import read_json
+from crowdbench.system.files.json_text import encoded_json
+from crowdbench.system.files.reading import read_json
+from crowdbench.system.files.writing import write_whole
 from crowdbench.training.checkpoint import Best
 
 SCHEMA = 1

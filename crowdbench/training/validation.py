@@ -12,10 +12,10 @@ from crowdbench.dataset import Dataset
 from crowdbench.engine import hooks
 from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.errors import StoppedError
-from crowdbench.files import gzipped, write_whole
 from crowdbench.method import NetworkMethod
 from crowdbench.precision import Precision
 from crowdbench.prediction import as_results, predict_batches
+from crowdbench.system.files.writing import gzipped, write_whole
 from crowdbench.training.processes import Processes
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from crowdbench.errors import CrowdbenchError, MachineError, MissingDataError, WeightsError
-from crowdbench.files import write_whole
-from crowdbench.hashing import file_digest
-from crowdbench.system.cache import cache_folder
-from crowdbench.system.reading import read_json
+from crowdbench.system.files.cache import cache_folder
+from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.reading import read_json
+from crowdbench.system.files.writing import write_whole
 from crowdbench.weights.forms import refuse_others
 from crowdbench.weights.table import WeightsEntry
 from crowdbench.weights.whole import require_whole

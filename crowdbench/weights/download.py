@@ -19,7 +19,7 @@ import msgspec
 
 from crowdbench import __version__
 from crowdbench.errors import MissingDataError
-from crowdbench.files import write_whole
+from crowdbench.system.files.writing import write_whole
 from crowdbench.system.sizes import in_bytes
 from crowdbench.system.text import plain
 from crowdbench.weights.answers import Answer, Limits, SlowError

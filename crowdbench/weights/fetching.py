@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from crowdbench.errors import MissingDataError, WeightsError
-from crowdbench.system.cache import VARIABLE
+from crowdbench.system.files.cache import VARIABLE
 from crowdbench.system.text import plain
 from crowdbench.weights.cache import Wanted, read_lock, verify
 from crowdbench.weights.download import Transfer, TransferError, discard, download

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from crowdbench.errors import MissingDataError, WeightsError
-from crowdbench.system.content import recognise
+from crowdbench.system.files.content import recognise
 
 _START = 1024
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")

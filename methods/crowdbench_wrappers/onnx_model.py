@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from crowdbench import Method
 from crowdbench.errors import InputError, RunError, SettingsError, WeightsError
-from crowdbench.system.reading import LARGEST_WEIGHTS, read_bytes
+from crowdbench.system.files.reading import LARGEST_WEIGHTS, read_bytes
 from crowdbench.types import KeypointSet
 from crowdbench.weights.forms import Form
 from crowdbench.weights.whole import require_whole

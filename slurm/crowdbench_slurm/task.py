@@ -16,13 +16,13 @@ from typing import NoReturn
 from submitit import JobEnvironment
 from submitit.helpers import Checkpointable
 
-from crowdbench.current_job import CurrentJob, enter
 from crowdbench.errors import CrowdbenchError, LaunchError
 from crowdbench.jobs import Job
-from crowdbench.logfile import LINES, PlainFormatter
-from crowdbench.place import TORCHRUN, place_in
-from crowdbench.stopping import STATUS, Stop
 from crowdbench.system.counts import count_in
+from crowdbench.system.distributed import TORCHRUN, place_in
+from crowdbench.system.job_context import CurrentJob, enter
+from crowdbench.system.log_file import LINES, PlainFormatter
+from crowdbench.system.stop_signal import STATUS, Stop
 from crowdbench_slurm.statuses import BUSY, DISK_FULL, FAILED
 
 log = logging.getLogger("crowdbench")

@@ -11,7 +11,7 @@ import pytest
 from bad_input_cases import Cases
 
 from crowdbench.cli import main
-from crowdbench.files import temporary_beside
+from crowdbench.system.files.writing import temporary_beside
 from crowdbench.writer import new_claim
 
 case = Cases("Runs, records and suites")

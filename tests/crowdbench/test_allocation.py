@@ -13,7 +13,7 @@ import resource
 import torch
 from torch import nn
 
-from crowdbench.allocation import keep_freed_memory
+from crowdbench.system.malloc import keep_freed_memory
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -14,7 +14,7 @@ from crowdbench import evaluate, load_dataset
 from crowdbench.dataset import Dataset
 from crowdbench.errors import MissingDataError, PluginError, RunError, SettingsError, WeightsError
 from crowdbench.run_directory import Run, find_runs
-from crowdbench.system.reading import read_bytes
+from crowdbench.system.files.reading import read_bytes
 from crowdbench.types import Pose
 
 

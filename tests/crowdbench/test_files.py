@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from crowdbench.files import gzipped, write_whole
-from crowdbench.system.reading import read_bytes
+from crowdbench.system.files.reading import read_bytes
+from crowdbench.system.files.writing import gzipped, write_whole
 
 
 def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ def test_code_of_crowdbench(asked: Asked) -> None:
     """In a copy of the checkout, as a process sees it that has just begun."""
     copy = asked.folder / "copy"
     shutil.copytree(ROOT / "crowdbench", copy / "crowdbench", ignore=shutil.ignore_patterns("__pycache__"))
-    ask = "from crowdbench.system.code_digest import *; print(code_of([])['crowdbench'])"
+    ask = "from crowdbench.system.source_code.digest import *; print(code_of([])['crowdbench'])"
 
     def digest() -> str:
         environment = {**os.environ, "PYTHONPATH": str(copy)}

@@ -18,13 +18,13 @@ import pytest
 from queue_plugin import QueueMachine
 
 from crowdbench import evaluation, working
-from crowdbench.current_job import VARIABLE, CurrentJob
 from crowdbench.errors import MachineError
 from crowdbench.jobs import Job, Resources, Start, State, job_for, new_order
-from crowdbench.place import start_name
 from crowdbench.requests import Request
 from crowdbench.run_directory import Run
-from crowdbench.stopping import Stop
+from crowdbench.system.distributed import start_name
+from crowdbench.system.job_context import VARIABLE, CurrentJob
+from crowdbench.system.stop_signal import Stop
 from crowdbench.working import Outcome, cause_of, first_line, is_full_disk, reached_by, work
 from crowdbench.writer import Claim, Progress, new_claim, only_writer
 

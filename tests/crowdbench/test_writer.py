@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crowdbench import writer
-from crowdbench.current_job import VARIABLE, CurrentJob
 from crowdbench.errors import MachineError, SupersededError
-from crowdbench.system.locks import FileLock
+from crowdbench.system.files.locks import FileLock
+from crowdbench.system.job_context import VARIABLE, CurrentJob
 from crowdbench.writer import (
     Claim,
     Progress,

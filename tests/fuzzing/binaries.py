@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import nn
 
 from crowdbench.checkpoints import load_weights, read_state_dict
-from crowdbench.images import read_rgb
+from crowdbench.system.images import read_rgb
 from fuzzing import json_trees, raw_bytes
 from fuzzing.targets import Target, WrongOutcome, encoded
 

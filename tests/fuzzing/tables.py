@@ -13,9 +13,9 @@ from made_runs import make_run
 
 from crowdbench import profiles
 from crowdbench.cli import main
-from crowdbench.files import gzipped
 from crowdbench.record import Written
 from crowdbench.suites import read_suite
+from crowdbench.system.files.writing import gzipped
 from fuzzing import documents, json_trees, raw_bytes
 from fuzzing.targets import Target, WrongOutcome, encoded
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crowdbench.checkpoints import put_weights
-from crowdbench.files import write_whole
 from crowdbench.method import NetworkMethod
+from crowdbench.system.files.writing import write_whole
 from crowdbench.testing.agreement import nearest
 from crowdbench.testing.comparison import changed, equal
 from crowdbench.testing.outcome import Check, Failed, Inapplicable, Outcome, Passed, described

@@ -12,8 +12,8 @@ from crowdbench.boxes import BoxSource
 from crowdbench.coco_format import CocoFormatDataset
 from crowdbench.dataset import split_at_crowding
 from crowdbench.errors import DataError
-from crowdbench.system import cache
-from crowdbench.system.reading import LARGEST_DATA, read_json
+from crowdbench.system.files import cache
+from crowdbench.system.files.reading import LARGEST_DATA, read_json
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 from crowdbench_datasets.protocols import crowd_protocol
 from crowdbench_datasets.synthcrowd.recipe import SPLITS, Recipe, standard

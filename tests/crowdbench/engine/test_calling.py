@@ -11,8 +11,8 @@ from typing import NoReturn
 
 import pytest
 
-from crowdbench.engine.calling import calling
 from crowdbench.errors import PluginError, ShapeError, WeightsError
+from crowdbench.system.plugin_calls import calling
 
 
 @pytest.mark.parametrize(

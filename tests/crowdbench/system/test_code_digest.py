@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from crowdbench.system.code_digest import code_of, combined, imports_in, packages_of
+from crowdbench.system.source_code.digest import code_of, combined, imports_in, packages_of
 
 _numbers = itertools.count()
 
@@ -167,7 +167,7 @@ def test_the_code_of_a_package_without_init_is_what_is_imported_of_it(project: P
 
 NOTEBOOK = """
 import sys
-from crowdbench.system.code_digest import code_of, combined
+from crowdbench.system.source_code.digest import code_of, combined
 {before}
 SCALE = {scale}
 def decode(x):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from crowdbench.system import digests
-from crowdbench.system.digests import MISSING, UNREADABLE, FileDigests
+from crowdbench.system.files import digests
+from crowdbench.system.files.digests import MISSING, UNREADABLE, FileDigests
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from crowdbench.errors import MachineError
-from crowdbench.files import write_whole
-from crowdbench.system.failures import cannot_write, is_in_cache, reason, writing
+from crowdbench.system.files.os_errors import cannot_write, is_in_cache, reason, writing
+from crowdbench.system.files.writing import write_whole
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crowdbench.system.image_header import size_in_header
+from crowdbench.system.files.image_header import size_in_header
 
 
 def encoded(suffix: str, width: int, height: int, *options: int) -> bytes:

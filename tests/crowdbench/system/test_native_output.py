@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from crowdbench.images import condensed, decode_rgb, decoder_warnings
+from crowdbench.system.images import condensed, decode_rgb, decoder_warnings
 from crowdbench.system.native_output import Listener
 
 

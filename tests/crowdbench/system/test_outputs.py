@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from crowdbench.errors import InputError, MachineError
-from crowdbench.files import write_whole
-from crowdbench.system.outputs import output_file
+from crowdbench.system.files.outputs import output_file
+from crowdbench.system.files.writing import write_whole
 
 
 def is_own(content: bytes) -> bool:

@@ -21,8 +21,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crowdbench.errors import DataError, MissingDataError, PluginError
-from crowdbench.system import reading
-from crowdbench.system.reading import read_bytes, read_json, read_text, read_toml, read_toml_as, read_yaml
+from crowdbench.system.files import reading
+from crowdbench.system.files.reading import (
+    read_bytes,
+    read_json,
+    read_text,
+    read_toml,
+    read_toml_as,
+    read_yaml,
+)
 
 
 class Note(msgspec.Struct, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crowdbench.images import read_rgb
+from crowdbench.system.images import read_rgb
 from crowdbench.testing.figures import body, colours, pair_of
 from crowdbench.testing.pictures import write_image, write_palette_png
 from crowdbench.testing.scenes import Scene, draw_crowd

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from crowdbench.errors import SettingsError
-from crowdbench.place import Place, place_in
+from crowdbench.system.distributed import Place, place_in
 
 Trained = Callable[..., Path]
 

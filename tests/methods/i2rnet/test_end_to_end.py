@@ -24,7 +24,7 @@ from torch import nn
 
 from crowdbench import evaluate, load_dataset
 from crowdbench.method import NetworkMethod, load_method
-from crowdbench.system.reading import read_bytes
+from crowdbench.system.files.reading import read_bytes
 from crowdbench_backbones.top_down import TopDownMethod
 
 SIZE = (256, 192)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from crowdbench.run_directory import find_runs
-from crowdbench.system.reading import read_bytes
+from crowdbench.system.files.reading import read_bytes
 
 DETECTIONS = {
     "crowdpose": "json/det_for_crowd_test_0.1_0.5.json",

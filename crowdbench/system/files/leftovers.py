@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from crowdbench.files import machine_mark
+from crowdbench.system.files.writing import machine_mark
 from crowdbench.system.processes import is_gone
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.([0-9a-f]{4})[0-9a-f]{4}\.tmp", re.DOTALL)

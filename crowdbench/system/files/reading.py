@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from crowdbench.errors import CrowdbenchError, DataError, InputError, MissingDataError
-from crowdbench.system.content import not_json, recognise, remedy_of
-from crowdbench.system.failures import reason, remedy
-from crowdbench.system.opening import open_regular
-from crowdbench.system.packing import GZIP, unpacked
+from crowdbench.system.files.content import not_json, recognise, remedy_of
+from crowdbench.system.files.gzip import GZIP, unpacked
+from crowdbench.system.files.opening import open_regular
+from crowdbench.system.files.os_errors import reason, remedy
+from crowdbench.system.files.yaml_files import load_yaml
 from crowdbench.system.sizes import GIB, in_bytes
-from crowdbench.system.yaml_files import load_yaml
 
 __all__ = [
     "LARGEST_DATA",

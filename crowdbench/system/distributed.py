@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crowdbench import machine
-from crowdbench.current_job import current_job
 from crowdbench.errors import MachineError, SettingsError
+from crowdbench.system import environment as machine
 from crowdbench.system.counts import count_in
+from crowdbench.system.job_context import current_job
 
 if TYPE_CHECKING:
     import torch

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crowdbench.current_job import current_job
 from crowdbench.errors import SettingsError
+from crowdbench.system.job_context import current_job
 
 if TYPE_CHECKING:
     import torch

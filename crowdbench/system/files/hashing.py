@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from crowdbench.errors import MissingDataError
-from crowdbench.system.opening import open_regular
+from crowdbench.system.files.opening import open_regular
 
 
 def file_digest(path: Path) -> str:

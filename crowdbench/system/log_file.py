@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from crowdbench.system.failures import writing
+from crowdbench.system.files.os_errors import writing
 from crowdbench.system.text import plain_lines
 
 LINES = "%(asctime)s %(levelname)s %(message)s"

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crowdbench.errors import InputError
-from crowdbench.files import write_whole
-from crowdbench.system.failures import cannot_write, writing
-from crowdbench.system.opening import kind_of
+from crowdbench.system.files.opening import kind_of
+from crowdbench.system.files.os_errors import cannot_write, writing
+from crowdbench.system.files.writing import write_whole
 
 # More of a file that is there is not looked at; what crowdbench writes is told by its beginning, or smaller.
 _LOOKED_AT = 256 << 20

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-from crowdbench.system.failures import writing
-from crowdbench.system.opening import kind_of
+from crowdbench.system.files.opening import kind_of
+from crowdbench.system.files.os_errors import writing
 from crowdbench.system.processes import this_machine
 
 # Names have 255 bytes on nearly all file systems, and a temporary name is longer than its file's.
@@ -59,7 +59,7 @@ def refuse_special(path: Path) -> None:
 
 
 def temporary_beside(path: Path) -> Path:
-    """A name for what will be at a path when it is whole; `crowdbench.system.leftovers` knows it again."""
+    """A name for what will be at a path when it is whole; `crowdbench.system.files.leftovers` knows it again."""
     # The name is cut where it would be too long with what is added; the system says when it is by itself.
     stem = os.fsdecode(os.fsencode(path.name)[:_LONGEST_STEM])
     return path.with_name(f".{stem}.{os.getpid()}.{machine_mark()}{secrets.token_hex(2)}.tmp")

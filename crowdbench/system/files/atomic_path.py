@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from crowdbench.files import refuse_special
-from crowdbench.system.failures import writing
+from crowdbench.system.files.os_errors import writing
+from crowdbench.system.files.writing import refuse_special
 
 
 @contextmanager

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.errors import ImageError, MissingDataError
+from crowdbench.system.files.opening import open_regular
 from crowdbench.system.native_output import Listener
-from crowdbench.system.opening import open_regular
 from crowdbench.system.text import plain
 
 log = logging.getLogger("crowdbench")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crowdbench.errors import MachineError, MissingDataError
-from crowdbench.system.cache import cache_folder
+from crowdbench.system.files.cache import cache_folder
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})

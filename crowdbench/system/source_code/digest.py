@@ -21,9 +21,9 @@ from importlib.metadata import Distribution
 from itertools import groupby
 from pathlib import Path
 
-from crowdbench.system.compiled_code import digest_of_classes
-from crowdbench.system.digests import FileDigests
-from crowdbench.system.source_files import Sources, sources_called, sources_of_module
+from crowdbench.system.files.digests import FileDigests
+from crowdbench.system.source_code.compiled import digest_of_classes
+from crowdbench.system.source_code.files import Sources, sources_called, sources_of_module
 
 LARGEST_BYTES = 64 * 2**20  # nothing that is written by hand is larger
 _IMPORT = re.compile(
