@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crowdbench.batching import default_batch_size, in_batches
-from crowdbench.checkpoints import put_weights
 from crowdbench.dataset import Dataset
 from crowdbench.earlier_runs import said_of_earlier
 from crowdbench.engine import hooks, recomputation
@@ -64,6 +63,7 @@ from crowdbench.system.plugin_calls import log_trace
 from crowdbench.system.text import plain
 from crowdbench.types import Sample
 from crowdbench.weights import ResolvedWeights, Transfer, resolve_weights
+from crowdbench.weights.checkpoint_file.state_dict import put_weights
 from crowdbench.writer import Progress as WritersProgress
 from crowdbench.writer import Waiting, Writer, in_turn
 

@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench import plugins
-from crowdbench.checkpoints import load_weights
 from crowdbench.errors import PluginError, SettingsError, UnknownNameError
 from crowdbench.precision import Precision
 from crowdbench.recipe import Recipe
 from crowdbench.system.plugin_calls import calling
 from crowdbench.types import FloatArray, KeypointSet, Paradigm, Pose, Sample
+from crowdbench.weights.checkpoint_file.state_dict import load_weights
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -117,7 +117,7 @@ def convert(file: Path, out: Path, method: str | None, dataset: str | None, part
 
     Nothing in FILE is executed. OUT says in its header what it was made from.
     """
-    from crowdbench.checkpoints import convert as rewrite
+    from crowdbench.weights.checkpoint_file.state_dict import convert as rewrite
 
     if (method is None) != (dataset is None):
         raise click.UsageError("--method and --dataset belong together.")

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from crowdbench.checkpoints import starting_weights
 from crowdbench.dataset import Dataset
 from crowdbench.engine import hooks
 from crowdbench.engine.turns import Telling
@@ -41,6 +40,7 @@ from crowdbench.training.step import StepResult, Trainer, in_groups, require_fin
 from crowdbench.training.validation import MAIN_STATISTIC, validate
 from crowdbench.types import Sample
 from crowdbench.weights import Transfer, resolve_weights
+from crowdbench.weights.checkpoint_file.state_dict import starting_weights
 from crowdbench.writer import Claim, Waiting, Writer, in_turn
 from crowdbench.writer import Progress as WritersProgress
 

@@ -9,7 +9,7 @@
 
 from crowdbench.weights.cache import Wanted, weights_folder
 from crowdbench.weights.download import Transfer
-from crowdbench.weights.fetching import fetch
+from crowdbench.weights.fetch import fetch
 from crowdbench.weights.resolve import ResolvedWeights, find_wanted, resolve_weights
 from crowdbench.weights.table import WeightsEntry, weights_table
 

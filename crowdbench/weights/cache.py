@@ -19,9 +19,9 @@ from crowdbench.system.files.cache import cache_folder
 from crowdbench.system.files.hashing import file_digest
 from crowdbench.system.files.reading import read_json
 from crowdbench.system.files.writing import write_whole
-from crowdbench.weights.forms import refuse_others
+from crowdbench.weights.checkpoint_file.completeness import require_whole
+from crowdbench.weights.checkpoint_file.formats import refuse_others
 from crowdbench.weights.table import WeightsEntry
-from crowdbench.weights.whole import require_whole
 
 
 def weights_folder() -> Path:

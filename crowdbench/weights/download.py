@@ -3,7 +3,7 @@
 A transfer writes to a partial file, with a note beside it: which URL, how long the whole is, and the ETag or
 Last-Modified that tells one version of the file from the next. A cut transfer asks for the rest under the
 condition that the version is still the same (If-Range), so that two versions are never joined. What a server
-may take is limited (`crowdbench.weights.answers.Limits`).
+may take is limited (`crowdbench.weights.responses.Limits`).
 """
 
 import logging
@@ -22,8 +22,8 @@ from crowdbench.errors import MissingDataError
 from crowdbench.system.files.writing import write_whole
 from crowdbench.system.sizes import in_bytes
 from crowdbench.system.text import plain
-from crowdbench.weights.answers import Answer, Limits, SlowError
-from crowdbench.weights.forms import form_of_start, not_weights
+from crowdbench.weights.checkpoint_file.formats import form_of_start, not_weights
+from crowdbench.weights.responses import Answer, Limits, SlowError
 from crowdbench.weights.transfer_failures import host_of, is_hopeless, reason_of
 
 if TYPE_CHECKING:

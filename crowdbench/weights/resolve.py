@@ -9,9 +9,9 @@ from crowdbench.errors import MissingDataError, UnknownNameError, WeightsError
 from crowdbench.system.files.hashing import file_digest
 from crowdbench.system.text import plain
 from crowdbench.weights.cache import Wanted
-from crowdbench.weights.fetching import OnProgress, fetch
-from crowdbench.weights.forms import open_regular
-from crowdbench.weights.safetensors_header import read_facts
+from crowdbench.weights.checkpoint_file.formats import open_regular
+from crowdbench.weights.checkpoint_file.safetensors_header import read_facts
+from crowdbench.weights.fetch import OnProgress, fetch
 from crowdbench.weights.table import WeightsEntry, read_tables, weights_table
 
 NONE = "none"

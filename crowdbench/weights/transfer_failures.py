@@ -5,7 +5,7 @@ from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from urllib.parse import urlsplit
 
 from crowdbench.system.text import plain
-from crowdbench.weights.answers import Limits
+from crowdbench.weights.responses import Limits
 
 _SHOWN = 100
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from crowdbench.checkpoints import load_weights
 from crowdbench.errors import WeightsError
-from crowdbench.weights.tensors import converted
+from crowdbench.weights.checkpoint_file.state_dict import load_weights
+from crowdbench.weights.checkpoint_file.tensors import converted
 from crowdbench_backbones.transpose_h import UNUSED_FUSIONS
 
 # The parts of a network that a classifier has too.

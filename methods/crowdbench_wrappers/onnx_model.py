@@ -19,8 +19,8 @@ from crowdbench import Method
 from crowdbench.errors import InputError, RunError, SettingsError, WeightsError
 from crowdbench.system.files.reading import LARGEST_WEIGHTS, read_bytes
 from crowdbench.types import KeypointSet
-from crowdbench.weights.forms import Form
-from crowdbench.weights.whole import require_whole
+from crowdbench.weights.checkpoint_file.completeness import require_whole
+from crowdbench.weights.checkpoint_file.formats import Form
 
 log = logging.getLogger("crowdbench")
 

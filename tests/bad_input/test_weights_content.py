@@ -215,7 +215,7 @@ def test_what_was_asked_for_by_name_is_what_was_taken(
 ) -> None:
     from safetensors import safe_open
 
-    from crowdbench.checkpoints import convert as rewrite
+    from crowdbench.weights.checkpoint_file.state_dict import convert as rewrite
 
     torch.save({"model": {"a": torch.ones(1)}, "ema": {"a": torch.zeros(1)}}, tmp_path / "w.pth")
     rewrite(tmp_path / "w.pth", tmp_path / "ema.safetensors", part="ema")

@@ -16,7 +16,7 @@ from weights_files import packed, state
 from weights_server import Served, Server, serving
 
 from crowdbench.weights import Wanted
-from crowdbench.weights.answers import Limits
+from crowdbench.weights.responses import Limits
 
 case = Cases("Weights from servers")
 QUICK = Limits(connect_s=5.0, silence_s=5.0, head_s=0.2, window_s=0.2, largest_unannounced=1 << 19)

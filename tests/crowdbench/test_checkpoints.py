@@ -18,8 +18,8 @@ from safetensors import safe_open
 from safetensors.torch import save, save_file
 from torch import nn
 
-from crowdbench.checkpoints import convert, load_weights, read_state_dict
 from crowdbench.errors import MissingDataError, WeightsError
+from crowdbench.weights.checkpoint_file.state_dict import convert, load_weights, read_state_dict
 
 
 def network() -> nn.Module:

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from crowdbench.checkpoints import load_weights, read_state_dict
 from crowdbench.system.images import read_rgb
+from crowdbench.weights.checkpoint_file.state_dict import load_weights, read_state_dict
 from fuzzing import json_trees, raw_bytes
 from fuzzing.targets import Target, WrongOutcome, encoded
 

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crowdbench.checkpoints import put_weights
 from crowdbench.method import NetworkMethod
 from crowdbench.system.files.writing import write_whole
 from crowdbench.testing.agreement import nearest
 from crowdbench.testing.comparison import changed, equal
 from crowdbench.testing.outcome import Check, Failed, Inapplicable, Outcome, Passed, described
 from crowdbench.testing.subject import MethodSubject, keypoints_of, own_randomness
+from crowdbench.weights.checkpoint_file.state_dict import put_weights
 
 if TYPE_CHECKING:
     from torch import nn

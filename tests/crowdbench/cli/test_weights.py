@@ -14,7 +14,7 @@ import pytest
 import torch
 from weights_server import Served, Server, entry, install_table, serving, weights_like
 
-from crowdbench.checkpoints import read_state_dict
+from crowdbench.weights.checkpoint_file.state_dict import read_state_dict
 
 BODY = weights_like(200_000)
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from weights_server import Served, Server, serving, weights_like
 
-from crowdbench.weights.answers import Limits, refuse_downgrade
 from crowdbench.weights.download import TransferError, discard, download, note_file
+from crowdbench.weights.responses import Limits, refuse_downgrade
 
 SIZE = 400_000
 QUICK = Limits(connect_s=5.0, silence_s=5.0, head_s=10.0, window_s=10.0)

@@ -7,8 +7,8 @@ import pytest
 from talking_servers import BODY, CHUNK, CHUNKED, OK, endless, said, talking, trickled
 from weights_server import Served, Server
 
-from crowdbench.weights.answers import Limits
 from crowdbench.weights.download import TransferError, download
+from crowdbench.weights.responses import Limits
 
 LIMITS = Limits(
     connect_s=5.0, silence_s=5.0, head_s=0.5, window_s=0.5, largest=1 << 20, largest_unannounced=1 << 19

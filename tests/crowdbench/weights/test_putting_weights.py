@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from crowdbench.checkpoints import convert, put_weights
 from crowdbench.errors import WeightsError
+from crowdbench.weights.checkpoint_file.state_dict import convert, put_weights
 
 
 def small() -> nn.Module:

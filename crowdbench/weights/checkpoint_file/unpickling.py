@@ -12,9 +12,9 @@ import numpy as np
 
 from crowdbench.errors import WeightsError
 from crowdbench.system.text import plain
-from crowdbench.weights.forms import Form, open_regular
-from crowdbench.weights.pickle_survey import survey
-from crowdbench.weights.whole import survey_in
+from crowdbench.weights.checkpoint_file.completeness import survey_in
+from crowdbench.weights.checkpoint_file.formats import Form, open_regular
+from crowdbench.weights.checkpoint_file.pickle_survey import survey
 
 # Kinds of numbers, and texts: nothing of them can run, or point to anything.
 _HARMLESS = "?bhilqpBHILQPefdgFDGSUmM"
@@ -25,7 +25,7 @@ def read_pickled(path: Path, form: Form) -> Any:
     """What a checkpoint holds, its tensors on the CPU.
 
     Args:
-        path: a file that is whole (`crowdbench.weights.whole`).
+        path: a file that is whole (`crowdbench.weights.checkpoint_file.completeness`).
         form: what it is.
 
     Raises:

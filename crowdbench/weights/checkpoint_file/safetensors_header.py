@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crowdbench.errors import WeightsError
-from crowdbench.weights.forms import is_safetensors, open_regular
+from crowdbench.weights.checkpoint_file.formats import is_safetensors, open_regular
 
 _LONGEST = 100_000_000  # the format's own limit
 _BITS = {

@@ -10,9 +10,9 @@ from typing import BinaryIO
 
 from crowdbench.errors import CrowdbenchError, WeightsError
 from crowdbench.system.sizes import GIB, in_bytes
-from crowdbench.weights.forms import Form, form_of, open_regular
-from crowdbench.weights.pickle_survey import Survey, survey
-from crowdbench.weights.safetensors_header import read_header
+from crowdbench.weights.checkpoint_file.formats import Form, form_of, open_regular
+from crowdbench.weights.checkpoint_file.pickle_survey import Survey, survey
+from crowdbench.weights.checkpoint_file.safetensors_header import read_header
 
 # Checkpoints are not compressed. One that was packed again by hand shrinks little: weights are like noise.
 _MOST_UNPACKED = 10
@@ -117,7 +117,7 @@ def survey_in(archive: zipfile.ZipFile, name: str) -> Survey:
     """Follow a pickle in a zip file, whatever its checksum.
 
     Raises:
-        ValueError: see `crowdbench.weights.pickle_survey.survey`.
+        ValueError: see `crowdbench.weights.checkpoint_file.pickle_survey.survey`.
     """
     unchecked = copy.copy(archive.getinfo(name))
     del unchecked.CRC

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from crowdbench.errors import WeightsError
 from crowdbench.system.sizes import in_bytes
 from crowdbench.system.text import plain
-from crowdbench.weights.unpickling import StoredArray
+from crowdbench.weights.checkpoint_file.unpickling import StoredArray
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,12 +17,12 @@ from crowdbench.system.files.hashing import file_digest
 from crowdbench.system.files.writing import write_whole
 from crowdbench.system.text import plain
 from crowdbench.weights.cache import get_again
-from crowdbench.weights.choosing import choose
-from crowdbench.weights.forms import Form
-from crowdbench.weights.prefixes import fitted, unwrapped
-from crowdbench.weights.tensors import converted, finite, plain_tensors, rounding
-from crowdbench.weights.unpickling import read_pickled
-from crowdbench.weights.whole import require_whole
+from crowdbench.weights.checkpoint_file.completeness import require_whole
+from crowdbench.weights.checkpoint_file.formats import Form
+from crowdbench.weights.checkpoint_file.prefixes import fitted, unwrapped
+from crowdbench.weights.checkpoint_file.selection import choose
+from crowdbench.weights.checkpoint_file.tensors import converted, finite, plain_tensors, rounding
+from crowdbench.weights.checkpoint_file.unpickling import read_pickled
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from crowdbench.errors import WeightsError
 from crowdbench.system.text import plain
-from crowdbench.weights.unpickling import StoredArray
+from crowdbench.weights.checkpoint_file.unpickling import StoredArray
 
 if TYPE_CHECKING:
     from torch import Tensor
