@@ -8,28 +8,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from crowdbench.dataset import Dataset, load_dataset
+    from crowdbench.api.dataset import Dataset, load_dataset
+    from crowdbench.api.method import Method, NetworkMethod, load_method
+    from crowdbench.api.types import Instance, KeypointSet, Pose, Sample
     from crowdbench.errors import CrowdbenchError
     from crowdbench.evaluation import evaluate
-    from crowdbench.method import Method, NetworkMethod, load_method
     from crowdbench.run_directory import Run, runs
     from crowdbench.scoring import Scores, score
-    from crowdbench.types import Instance, KeypointSet, Pose, Sample
 
 _HOMES = {
     "CrowdbenchError": "errors",
-    "Dataset": "dataset",
-    "Instance": "types",
-    "KeypointSet": "types",
-    "Method": "method",
-    "NetworkMethod": "method",
-    "Pose": "types",
+    "Dataset": "api.dataset",
+    "Instance": "api.types",
+    "KeypointSet": "api.types",
+    "Method": "api.method",
+    "NetworkMethod": "api.method",
+    "Pose": "api.types",
     "Run": "run_directory",
-    "Sample": "types",
+    "Sample": "api.types",
     "Scores": "scoring",
     "evaluate": "evaluation",
-    "load_dataset": "dataset",
-    "load_method": "method",
+    "load_dataset": "api.dataset",
+    "load_method": "api.method",
     "runs": "run_directory",
     "score": "scoring",
 }

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from crowdbench.boxes import DetectorBoxes, NoBoxes
-from crowdbench.dataset import Dataset, dataset_class, load_dataset
+from crowdbench.api.boxes import DetectorBoxes, NoBoxes
+from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
+from crowdbench.api.method import load_method
 from crowdbench.errors import CrowdbenchError, DataError
-from crowdbench.method import load_method
 from crowdbench.provenance import code_used, digest_of_images
 from crowdbench.readiness import KnownWeights
 from crowdbench.record import Protocol, Record

@@ -6,7 +6,7 @@ are counted in persons. Methods that find persons by themselves compute whole im
 
 from collections.abc import Callable, Sequence
 
-from crowdbench.types import Paradigm, Sample
+from crowdbench.api.types import Paradigm, Sample
 
 # The smallest batch that comes within 5 % of the best throughput measured (benchmarks/RESULTS.md) on a
 # processor; on a GPU, where larger ones pay, what a common card has memory for.

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import FloatArray
 from crowdbench.errors import DataError, MachineError, MissingDataError, SettingsError
 from crowdbench.run_directory import Run
 from crowdbench.scoring.averaging import average_precisions
@@ -19,7 +20,6 @@ from crowdbench.scoring.matching import Matches, matches_of
 from crowdbench.system.files.hashing import file_digest
 from crowdbench.system.files.reading import read_json
 from crowdbench.system.files.writing import write_whole
-from crowdbench.types import FloatArray
 
 log = logging.getLogger("crowdbench")
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crowdbench.boxes import box_source
-from crowdbench.dataset import Dataset, dataset_class, load_dataset
+from crowdbench.api.boxes import box_source
+from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
+from crowdbench.api.method import NetworkMethod, load_method, refuse_network_options
 from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.engine.common_keypoints import common_keypoints
 from crowdbench.errors import SettingsError, UnknownNameError
 from crowdbench.evaluation import Progress, evaluate, weights_of
-from crowdbench.method import NetworkMethod, load_method, refuse_network_options
 from crowdbench.readiness import find_annotations, find_split
 from crowdbench.requests import AnyRequest, Request, TrainingRequest
 from crowdbench.run_directory import Run
@@ -19,7 +19,7 @@ from crowdbench.system.limits import require_options
 from crowdbench.weights import Transfer, resolve_weights
 
 if TYPE_CHECKING:
-    from crowdbench.recipe import Recipe
+    from crowdbench.api.recipe import Recipe
     from crowdbench.training import TrainingProgress, TrainingRun
 
 OnProgress = Callable[["Progress | TrainingProgress | Transfer"], None]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crowdbench.api.boxes import NoBoxes
+from crowdbench.api.dataset import load_dataset
 from crowdbench.api.extent import Extent, extent_of_run
 from crowdbench.bootstrap import LEVEL, RESAMPLES, Difference, differences
-from crowdbench.boxes import NoBoxes
 from crowdbench.conclusions import conclusion
-from crowdbench.dataset import load_dataset
 from crowdbench.errors import InputError
 from crowdbench.record import Protocol
 from crowdbench.reopening import problem_of, reopened
@@ -23,7 +23,7 @@ from crowdbench.system.files.hashing import file_digest
 from crowdbench.tables import sentence
 
 if TYPE_CHECKING:
-    from crowdbench.dataset import Dataset
+    from crowdbench.api.dataset import Dataset
 
 FEW_IMAGES = 50
 """With fewer, intervals of the bootstrap are too narrow: docs/comparing.md has the measurement."""

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from crowdbench.api.method import Method, NetworkMethod, override
+from crowdbench.api.types import Instance, Sample
 from crowdbench.engine import hooks
-from crowdbench.method import Method, NetworkMethod, override
-from crowdbench.types import Instance, Sample
 
 if TYPE_CHECKING:
     from torch import nn

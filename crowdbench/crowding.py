@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crowdbench.boxes import box_source
-from crowdbench.dataset import dataset_class
+from crowdbench.api.boxes import box_source
+from crowdbench.api.dataset import dataset_class
 from crowdbench.errors import DataError, SettingsError
 from crowdbench.figures import line_figure
 from crowdbench.run_directory import Run

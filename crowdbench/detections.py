@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 import msgspec
 import numpy as np
 
+from crowdbench.api.types import Instance
 from crowdbench.coco.entry_rules import box_fault, number_fault
 from crowdbench.coco.fault import Fault, refusal
 from crowdbench.coco.implausible import Implausible
@@ -17,7 +18,6 @@ from crowdbench.coco.raw import plain_json
 from crowdbench.coco.values import LARGEST_ID, LARGEST_PX, is_id, kind, shown
 from crowdbench.errors import DataError
 from crowdbench.system.files.reading import read_bytes
-from crowdbench.types import Instance
 
 log = logging.getLogger("crowdbench")
 

@@ -16,8 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crowdbench.api.dataset import Dataset
+from crowdbench.api.method import Method, NetworkMethod, refuse_network_options, require_whole
+from crowdbench.api.precision import Precision
+from crowdbench.api.types import Sample
 from crowdbench.batching import default_batch_size, in_batches
-from crowdbench.dataset import Dataset
 from crowdbench.earlier_runs import said_of_earlier
 from crowdbench.engine import hooks, recomputation
 from crowdbench.engine.box_use import require_boxes_fit
@@ -37,9 +40,7 @@ from crowdbench.errors import (
 )
 from crowdbench.integrity import doubt_about_scores
 from crowdbench.loading import refuse_unguarded_scripts
-from crowdbench.method import Method, NetworkMethod, refuse_network_options, require_whole
 from crowdbench.parts import Parts
-from crowdbench.precision import Precision
 from crowdbench.prediction import as_results, predict_batches
 from crowdbench.provenance import (
     Execution,
@@ -61,7 +62,6 @@ from crowdbench.system.log_file import log_file
 from crowdbench.system.malloc import keep_freed_memory
 from crowdbench.system.plugin_calls import log_trace
 from crowdbench.system.text import plain
-from crowdbench.types import Sample
 from crowdbench.weights import ResolvedWeights, Transfer, resolve_weights
 from crowdbench.weights.checkpoint_file.state_dict import put_weights
 from crowdbench.writer import Progress as WritersProgress

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crowdbench.api.types import FloatArray
 from crowdbench.errors import ShapeError
-from crowdbench.types import FloatArray
 
 Float32Array = NDArray[np.float32]
 

@@ -15,14 +15,14 @@ from itertools import accumulate, pairwise
 from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from crowdbench.api.method import Batch, NetworkMethod
+from crowdbench.api.types import Sample
 from crowdbench.engine import hooks
 from crowdbench.engine.loaders import Watch, hand_over_errors, without_workers
 from crowdbench.errors import CrowdbenchError, MachineError, RunError
-from crowdbench.method import Batch, NetworkMethod
 from crowdbench.randomness import example_generator
 from crowdbench.system.images import decoder_warnings
 from crowdbench.system.text import plain
-from crowdbench.types import Sample
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from crowdbench.api.method import Method, NetworkMethod
+from crowdbench.api.precision import Precision, autocast
+from crowdbench.api.types import Pose, Sample
 from crowdbench.batching import in_batches
 from crowdbench.engine import hooks
 from crowdbench.errors import RunError
 from crowdbench.loading import load_batches
-from crowdbench.method import Method, NetworkMethod
-from crowdbench.precision import Precision, autocast
 from crowdbench.system.images import decoder_warnings
-from crowdbench.types import Pose, Sample
 
 if TYPE_CHECKING:
     import torch

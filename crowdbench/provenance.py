@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from crowdbench import plugins
-from crowdbench.dataset import Dataset
+from crowdbench.api.dataset import Dataset
+from crowdbench.api.method import Method, published_settings, settings_as_values
+from crowdbench.api.precision import Precision
 from crowdbench.engine import hooks
 from crowdbench.engine.samples import inputs_digest
-from crowdbench.method import Method, published_settings, settings_as_values
-from crowdbench.precision import Precision
 from crowdbench.record import Code, Protocol, Record, Weights, identity
 from crowdbench.run_directory import Run
 from crowdbench.system import environment as machine

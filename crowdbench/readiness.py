@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from crowdbench import plugins
-from crowdbench.boxes import NoBoxes
+from crowdbench.api.boxes import NoBoxes
+from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
+from crowdbench.api.method import load_method, method_class
 from crowdbench.coco_format import CocoFormatDataset
-from crowdbench.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.errors import CrowdbenchError, MissingDataError, UnknownNameError, WeightsError
-from crowdbench.method import load_method, method_class
 from crowdbench.weights import Wanted, WeightsEntry, find_wanted, weights_table
 from crowdbench.weights.cache import read_lock
 from crowdbench.weights.table import read_tables

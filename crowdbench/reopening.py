@@ -3,15 +3,15 @@
 import re
 from pathlib import Path
 
-from crowdbench.boxes import NoBoxes
-from crowdbench.dataset import Dataset, dataset_class, load_dataset
+from crowdbench.api.boxes import NoBoxes
+from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.errors import InputError
 from crowdbench.record import Protocol
 from crowdbench.run_directory import Run
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.system.files.hashing import file_digest
 
-# Scenes that were drawn at a level of crowding (`crowdbench.dataset.split_at_crowding`).
+# Scenes that were drawn at a level of crowding (`crowdbench.api.dataset.split_at_crowding`).
 _DRAWN = re.compile(r"(?P<split>.+)-crowding-(?P<level>[0-9]+(\.[0-9]+)?(e-[0-9]+)?)")
 
 

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from crowdbench.api.precision import Precision
 from crowdbench.errors import DataError
-from crowdbench.precision import Precision
 
 # How something is done, not what: asked in another way it is still the same.
 _MANNER = frozenset({"command", "workers", "save_every_s", "again", "trackers", "out"})

@@ -75,8 +75,8 @@ def stored_complexity(run: Run, *, compute: bool = False) -> StoredComplexity | 
 @cache
 def _counted(method: str, dataset: str, settings: bytes) -> StoredComplexity | None:
     """Count once for all runs of one network."""
+    from crowdbench.api.method import NetworkMethod, load_method
     from crowdbench.complexity import complexity
-    from crowdbench.method import NetworkMethod, load_method
 
     loaded = load_method(method, dataset, **msgspec.json.decode(settings))
     if not isinstance(loaded, NetworkMethod):

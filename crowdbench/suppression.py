@@ -7,8 +7,8 @@ top-down networks has: every keypoint counts, visible or not, and the area is th
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crowdbench.api.types import FloatArray
 from crowdbench.errors import ShapeError
-from crowdbench.types import FloatArray
 
 # Poses whose OKS with all others is computed at once.
 BLOCK = 24

@@ -8,14 +8,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
+from crowdbench.api.boxes import box_source
 from crowdbench.api.extent import extent_of_run
+from crowdbench.api.method import method_class, refuse_network_options
 from crowdbench.asked import Asked
-from crowdbench.boxes import box_source
 from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.errors import CrowdbenchError, InputError, MissingDataError, PluginError, UnknownNameError
 from crowdbench.jobs import Job, Resources
 from crowdbench.launch import Queue
-from crowdbench.method import method_class, refuse_network_options
 from crowdbench.readiness import (
     find_annotations,
     find_detections,

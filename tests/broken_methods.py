@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crowdbench.method import Method, NetworkMethod
-from crowdbench.recipe import Recipe
+from crowdbench.api.method import Method, NetworkMethod
+from crowdbench.api.recipe import Recipe
+from crowdbench.api.types import KeypointSet, Pose, Sample
 from crowdbench.testing.figures import colours, pair_of
-from crowdbench.types import KeypointSet, Pose, Sample
 
 # A dot's pixels have its colour up to this distance; what is at half of it counts half.
 COLOUR_REACH = 90.0

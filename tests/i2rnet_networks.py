@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from crowdbench.method import NetworkMethod, load_method
+from crowdbench.api.method import NetworkMethod, load_method
 
 VARIANTS = {"w48": "i2rnet-vanilla", "tph": "i2rnet-transpose", "hrt": "i2rnet-hrformer"}
 SHORT = {"vanilla": "w48_pure_en6", "transpose": "tph", "hrformer": "hrt"}

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.method import Method
-from crowdbench.types import FloatArray, Pose, Sample
+from crowdbench.api.method import Method
+from crowdbench.api.types import FloatArray, Pose, Sample
 
 
 class BoxDiagonal(Method):

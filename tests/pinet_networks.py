@@ -10,7 +10,7 @@ import torch
 from i2rnet_networks import filling
 from torch import Tensor
 
-from crowdbench.method import load_method
+from crowdbench.api.method import load_method
 from crowdbench_pinet.method import PINet
 from crowdbench_pinet.network import Maps, PINetNetwork
 

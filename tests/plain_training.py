@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.types import Instance, Sample
+from crowdbench.api.types import Instance, Sample
 from crowdbench_backbones.augmentation import Draws
 from crowdbench_backbones.top_down import TopDownMethod
 

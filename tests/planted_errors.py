@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.types import KeypointSet
+from crowdbench.api.types import KeypointSet
 
 Q_GOOD, Q_NEAR = 0.570, 1.178  # similarities 0.85 and 0.5
 # What is put on a wrong keypoint lies this near to it, and anything else further away by the margin.

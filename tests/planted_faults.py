@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from crowdbench.types import KeypointSet, Pose
+from crowdbench.api.types import KeypointSet, Pose
 
 Change = Callable[[np.ndarray, KeypointSet], np.ndarray]
 

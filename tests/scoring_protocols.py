@@ -1,7 +1,7 @@
 """The two scoring protocols of the reference sets, written out by hand from their published rules."""
 
-from crowdbench.scoring.protocol import ScoringProtocol
-from crowdbench.types import KeypointSet
+from crowdbench.api.scoring_protocol import ScoringProtocol
+from crowdbench.api.types import KeypointSet
 
 LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 BODY = tuple(f"{side}_{limb}" for limb in LIMBS for side in ("left", "right"))

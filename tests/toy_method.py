@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from crowdbench.method import Method, NetworkMethod
-from crowdbench.types import KeypointSet, Pose, Sample
+from crowdbench.api.method import Method, NetworkMethod
+from crowdbench.api.types import KeypointSet, Pose, Sample
 
 
 @dataclass(frozen=True)

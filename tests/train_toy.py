@@ -6,8 +6,8 @@ import sys
 from trainable_toy import TrainableToy
 
 from crowdbench import load_dataset
+from crowdbench.api.method import override
 from crowdbench.errors import CrowdbenchError
-from crowdbench.method import override
 from crowdbench.training import train
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from toy_method import ToyNetwork
 
-from crowdbench.recipe import Recipe
-from crowdbench.types import Sample
+from crowdbench.api.recipe import Recipe
+from crowdbench.api.types import Sample
 
 
 @dataclass(frozen=True)

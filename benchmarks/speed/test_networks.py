@@ -19,9 +19,9 @@ from plainest import IMAGES, PERSONS, REPEATS, inputs, timed_alone
 from ratios import measured
 from torch import Tensor, nn
 
+from crowdbench.api.method import NetworkMethod, load_method
+from crowdbench.api.precision import Precision
 from crowdbench.batching import ON_PROCESSOR
-from crowdbench.method import NetworkMethod, load_method
-from crowdbench.precision import Precision
 from crowdbench.system.malloc import keep_freed_memory
 
 # method: how many times faster at least

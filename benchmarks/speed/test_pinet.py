@@ -20,10 +20,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from crowdbench.api.method import load_method
+from crowdbench.api.types import FloatArray, Pose
 from crowdbench.geometry import transform_points
-from crowdbench.method import load_method
 from crowdbench.system.malloc import keep_freed_memory
-from crowdbench.types import FloatArray, Pose
 from crowdbench_pinet.fusion import group_poses
 from crowdbench_pinet.method import InputBatch, PINet, Stack
 from crowdbench_pinet.network import PINetNetwork, Proposals

@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from ratios import measured
 
+from crowdbench.api.types import FloatArray
 from crowdbench.geometry import centers_and_scales, crop_affines, warp_crops
-from crowdbench.types import FloatArray
 from crowdbench_i2rnet.masks import position_masks
 
 SIZE = (256, 192)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crowdbench.dataset import dataset_class
+from crowdbench.api.dataset import dataset_class
 from crowdbench.scoring import Scores, score_files
 
 ROUNDS = 5

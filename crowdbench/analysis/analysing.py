@@ -16,14 +16,14 @@ from crowdbench.analysis.grouping import Group, crowding_of
 from crowdbench.analysis.kinds import KINDS, kinds_of
 from crowdbench.analysis.pairing import NOBODY, paired
 from crowdbench.analysis.result import RULES, Analysis, Outcome, Part, PredictedPerson, read_analysis
-from crowdbench.dataset import Dataset
+from crowdbench.api.dataset import Dataset
+from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.errors import AnnotationError, InputError, MachineError, MissingDataError
 from crowdbench.reopening import problem_of, reopened
 from crowdbench.run_directory import Run
 from crowdbench.scoring.documents import read_document
 from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.problem import Problem, read_problem
-from crowdbench.scoring.protocol import ScoringProtocol
 from crowdbench.scoring.similarity import similarities
 from crowdbench.system.files.hashing import file_digest
 

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from crowdbench.analysis.kinds import GOOD_FROM, KINDS, NEAR_FROM, KeypointKinds
 from crowdbench.analysis.pairing import NOBODY, Pairing, counted_persons
+from crowdbench.api.types import FloatArray
 from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.engines.base import CurveEngine
 from crowdbench.scoring.problem import Indices, Problem
 from crowdbench.scoring.statistics import statistic, trivial_curves, value
-from crowdbench.types import FloatArray
 
 CUMULATIVE = ("miss", "swap", "inversion", "jitter")
 """The order in which kinds are corrected one on top of the other."""

@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 
 from crowdbench.analysis.together import pairs_within
+from crowdbench.api.types import FloatArray
 from crowdbench.scoring.problem import Indices, Problem
-from crowdbench.types import FloatArray
 
 CROWD_INDEX, MAX_IOU = "crowdIndex", "max IoU"
 EDGES = (*(tenth / 10 for tenth in range(11)), float("inf"))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.analysis.together import pairs_within
-from crowdbench.types import FloatArray, KeypointSet
+from crowdbench.api.types import FloatArray, KeypointSet
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss")
 """By code: entry c is the kind with code c."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from crowdbench.dataset import Dataset
+    from crowdbench.api.dataset import Dataset
     from crowdbench.record import Record
 
 
@@ -119,7 +119,7 @@ def extent_of_run(record: "Record") -> Extent:
 @cache  # of each row of a leaderboard; what is installed is looked up once, too
 def published_images(dataset: str, split: str) -> int | None:
     """How many images a split is published with; None if its adapter does not say, or is not installed."""
-    from crowdbench.dataset import dataset_class
+    from crowdbench.api.dataset import dataset_class
     from crowdbench.errors import CrowdbenchError
 
     try:

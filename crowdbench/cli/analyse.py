@@ -113,8 +113,8 @@ def _analysed(
     """An analysis, and in words which part of the split it is of; empty for all of it."""
     from crowdbench.analysis import analyse as analyse_run
     from crowdbench.analysis import analyse_files
+    from crowdbench.api.dataset import dataset_class, load_dataset
     from crowdbench.api.extent import extent_of, extent_of_run
-    from crowdbench.dataset import dataset_class, load_dataset
     from crowdbench.errors import InputError
     from crowdbench.reopening import reopened
 

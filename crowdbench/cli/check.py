@@ -85,8 +85,8 @@ def _of_method(
     weights: str | None,
     settings: dict[str, str],
 ) -> "Iterator[Finding]":
-    from crowdbench.dataset import load_dataset
-    from crowdbench.method import load_method
+    from crowdbench.api.dataset import load_dataset
+    from crowdbench.api.method import load_method
     from crowdbench.testing import check_method
     from crowdbench.testing.annotated import LIMIT
     from crowdbench.testing.annotated_checks import ANNOTATED_CHECKS
@@ -122,7 +122,7 @@ def _of_dataset(
     weights: str | None,
     settings: dict[str, str],
 ) -> "Iterator[Finding]":
-    from crowdbench.dataset import load_dataset
+    from crowdbench.api.dataset import load_dataset
     from crowdbench.testing import check_dataset
     from crowdbench.testing.dataset_checks import DATASET_CHECKS
 

@@ -9,7 +9,7 @@ from crowdbench.cli.run import _settings
 from crowdbench.cli.saying import say, say_json
 
 if TYPE_CHECKING:
-    from crowdbench.cards import Card
+    from crowdbench.api.method_cards import Card
     from crowdbench.published import PublishedResult
     from crowdbench.weights import WeightsEntry
 
@@ -27,7 +27,7 @@ def info(method: str, dataset: str | None, settings: dict[str, str], as_json: bo
     GFLOPs count a multiply-add as two operations. Most papers print multiply-adds, which stand beside, and
     call them GFLOPs.
     """
-    from crowdbench.cards import card_of
+    from crowdbench.api.method_cards import card_of
     from crowdbench.plugins import Plugin, installed
     from crowdbench.published import published_results
     from crowdbench.readiness import require_method
@@ -74,8 +74,8 @@ def _configured(method: str, dataset: str, settings: dict[str, str]) -> dict[str
 
     import msgspec
 
+    from crowdbench.api.method import NetworkMethod, load_method
     from crowdbench.complexity import complexity
-    from crowdbench.method import NetworkMethod, load_method
 
     loaded = load_method(method, dataset, **settings)
     network = None

@@ -59,12 +59,12 @@ def _facts(kind: plugins.Kind, plugin: plugins.Plugin) -> dict[str, Any]:
             raise PluginError(f"module {plugin.entry_point.module} is missing; reinstall {plugin.origin}")
         return {}
     if kind == "method":
-        from crowdbench.method import method_class
+        from crowdbench.api.method import method_class
 
         method = method_class(plugin.name)
         _must_have(method, plugin, "paradigm")
         return {"paradigm": method.paradigm}
-    from crowdbench.dataset import dataset_class
+    from crowdbench.api.dataset import dataset_class
 
     dataset = dataset_class(plugin.name)
     _must_have(dataset, plugin, "splits", "default_split")

@@ -10,7 +10,7 @@ from crowdbench.cli.saying import say, say_json
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
-    from crowdbench.precision import Precision
+    from crowdbench.api.precision import Precision
     from crowdbench.predicting import Predicted
 
 DEFAULT_FOLDER = Path("poses")
@@ -94,8 +94,8 @@ def predict(
     IMAGE is a picture, a video, or a folder of them. What cannot be read is reported; the others go on, and
     the exit status is 1.
     """
+    from crowdbench.api.method import load_method
     from crowdbench.errors import SettingsError
-    from crowdbench.method import load_method
     from crowdbench.predicting import (
         Estimator,
         ImageIds,

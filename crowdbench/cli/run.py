@@ -191,8 +191,8 @@ def _run_levels(request: "Request", launcher: "Launcher", crowding: str, as_json
 
 
 def _print_curve(requests: "list[Request]", runs: "list[Run]", as_json: bool) -> None:
+    from crowdbench.api.dataset import dataset_class
     from crowdbench.crowding import STATISTICS, write_curve
-    from crowdbench.dataset import dataset_class
 
     request = requests[0]
     levels = [asked.crowding for asked in requests if asked.crowding is not None]

@@ -122,9 +122,9 @@ def convert(file: Path, out: Path, method: str | None, dataset: str | None, part
     if (method is None) != (dataset is None):
         raise click.UsageError("--method and --dataset belong together.")
     if method is not None and dataset is not None:
+        from crowdbench.api.method import NetworkMethod, load_method
         from crowdbench.engine import hooks
         from crowdbench.errors import SettingsError
-        from crowdbench.method import NetworkMethod, load_method
 
         loaded = load_method(method, dataset)
         if not isinstance(loaded, NetworkMethod):

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.coco.fault import PUBLISHED, Fault
 from crowdbench.coco.keypoint_names import file_order
 from crowdbench.coco.values import is_id, kind, shown
-from crowdbench.scoring.protocol import ScoringProtocol
 
 
 @dataclass(frozen=True)

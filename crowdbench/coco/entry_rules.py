@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.coco.categories import Category
 from crowdbench.coco.fault import PUBLISHED
 from crowdbench.coco.raw import Entry
@@ -16,7 +17,6 @@ from crowdbench.coco.values import (
     number_in,
     shown,
 )
-from crowdbench.scoring.protocol import ScoringProtocol
 
 _CORNERS = "A box is x, y, width, height, not two corners."
 _NOT_FINITE = "Engines take NaN for a perfect match, or drop it silently. Find out where it comes from."

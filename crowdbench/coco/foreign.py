@@ -28,7 +28,7 @@ def explained(content: Mapping[str, Any]) -> str | None:
         content: what the file's object holds; of ``images``, the first is enough.
     """
     from crowdbench import plugins
-    from crowdbench.dataset import dataset_class
+    from crowdbench.api.dataset import dataset_class
 
     for name in plugins.installed("dataset"):
         try:

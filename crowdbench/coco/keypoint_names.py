@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from crowdbench.types import KeypointSet
+from crowdbench.api.types import KeypointSet
 
 _SIDES = {"l": "left", "r": "right"}
 # The same point of the body under another name.

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from crowdbench.api.types import FloatArray
 from crowdbench.coco.entry_rules import Rules
 from crowdbench.coco.implausible import Implausible
 from crowdbench.coco.plausible_annotations import implausible_annotations
 from crowdbench.coco.reading import CocoFile, read_coco
 from crowdbench.coco.sizes import likely_sizes, sizes_as_written
 from crowdbench.errors import AnnotationError
-from crowdbench.types import FloatArray
 
 # Persons that show what is a habit of a file.
 ENOUGH = 500

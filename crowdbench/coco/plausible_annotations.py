@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.scoring_protocol import ScoringProtocol
+from crowdbench.api.types import FloatArray
 from crowdbench.coco.implausible import Implausible
 from crowdbench.coco.plausible_boxes import implausible_boxes
 from crowdbench.coco.reading import CocoFile
-from crowdbench.scoring.protocol import ScoringProtocol
 from crowdbench.system.quick_numpy import median
-from crowdbench.types import FloatArray
 
 # Shares of persons, keypoints or images that are no slip.
 MANY_OUTSIDE = 0.2

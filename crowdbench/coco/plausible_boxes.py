@@ -7,8 +7,8 @@ the rules looks at one box alone: detectors and annotators do reach over an edge
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import FloatArray
 from crowdbench.coco.implausible import Implausible
-from crowdbench.types import FloatArray
 
 # A box reaches beyond its image if it ends this share of the image's side outside: none of CrowdPose's,
 # COCO's or OCHuman's boxes does, nor do those of the detectors whose results are published with them.

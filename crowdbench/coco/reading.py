@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import FloatArray
 from crowdbench.coco.categories import Category, person_category
 from crowdbench.coco.entry_rules import Rules, leads_out
 from crowdbench.coco.fault import refusal
@@ -24,7 +25,6 @@ from crowdbench.coco.raw import Entry, raw_file
 from crowdbench.coco.values import LARGEST_AREA_PX, LARGEST_ID, LARGEST_PX, identifier, is_number, number_in
 from crowdbench.errors import AnnotationError
 from crowdbench.system.files.reading import read_bytes
-from crowdbench.types import FloatArray
 
 # Whole numbers that every scoring engine keeps apart.
 Id = Annotated[int, msgspec.Meta(ge=-LARGEST_ID, le=LARGEST_ID)]

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import FloatArray
 from crowdbench.coco.reading import CocoFile
-from crowdbench.types import FloatArray
 
 
 def extents(keypoints: FloatArray, at: NDArray[np.int64], images: int) -> FloatArray:

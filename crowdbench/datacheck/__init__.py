@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from crowdbench.boxes import NoBoxes
+from crowdbench.api.boxes import NoBoxes
 from crowdbench.coco.entry_rules import Rules
 from crowdbench.coco.raw import read_raw
 from crowdbench.coco_format import CocoFormatDataset, PublishedCounts

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from crowdbench.boxes import NoBoxes
+from crowdbench.api.boxes import NoBoxes
 from crowdbench.coco.raw import read_raw
 from crowdbench.datacheck.finding import Finding
 from crowdbench.datacheck.places import SplitOnDisk

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from crowdbench.api.dataset import dataset_class
 from crowdbench.coco_format import CocoFormatDataset
-from crowdbench.dataset import dataset_class
 from crowdbench.errors import MissingDataError, SettingsError, UnknownNameError
 
 

@@ -1,8 +1,8 @@
 """Do a run's boxes go with its method? Asked before anything is computed, wherever a run begins."""
 
-from crowdbench.boxes import BoxSource, DetectorBoxes, NoBoxes
+from crowdbench.api.boxes import BoxSource, DetectorBoxes, NoBoxes
+from crowdbench.api.types import Paradigm
 from crowdbench.errors import SettingsError
-from crowdbench.types import Paradigm
 
 
 def require_boxes_fit(method: str, paradigm: Paradigm, boxes: BoxSource) -> None:

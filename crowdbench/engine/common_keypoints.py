@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crowdbench import plugins
-from crowdbench.dataset import Dataset, dataset_class
+from crowdbench.api.dataset import Dataset, dataset_class
+from crowdbench.api.types import KeypointSet
 from crowdbench.errors import CrowdbenchError, SettingsError
-from crowdbench.types import KeypointSet
 
 ALL = "all"
 COMMON = "common"

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 import numpy as np
 
+from crowdbench.api.method import Batch, Example, Method, NetworkMethod
+from crowdbench.api.precision import Precision
+from crowdbench.api.recipe import Recipe
+from crowdbench.api.types import KeypointSet, Pose, Sample
 from crowdbench.errors import PluginError
-from crowdbench.method import Batch, Example, Method, NetworkMethod
-from crowdbench.precision import Precision
-from crowdbench.recipe import Recipe
 from crowdbench.record import Protocol
 from crowdbench.system.plugin_calls import calling
-from crowdbench.types import KeypointSet, Pose, Sample
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,7 +157,7 @@ def published_recipe(method: NetworkMethod, dataset: str, keypoints: KeypointSet
     """`NetworkMethod.published_recipe`."""
     with calling(method.name, "published_recipe"):
         found = type(method).published_recipe(dataset, keypoints)
-    return _expected(method, "published_recipe", found, Recipe, "a crowdbench.recipe.Recipe")
+    return _expected(method, "published_recipe", found, Recipe, "a crowdbench.api.recipe.Recipe")
 
 
 def train_with(method: NetworkMethod, recipe: Recipe) -> None:

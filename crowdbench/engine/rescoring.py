@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crowdbench.dataset import Dataset
+from crowdbench.api.dataset import Dataset
 from crowdbench.errors import DataError, MissingDataError
 from crowdbench.record import Record
 from crowdbench.run_directory import Run

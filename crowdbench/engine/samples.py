@@ -2,10 +2,10 @@
 
 from collections import Counter
 
-from crowdbench.dataset import Dataset
+from crowdbench.api.dataset import Dataset
+from crowdbench.api.types import Sample
 from crowdbench.errors import PluginError
 from crowdbench.system.plugin_calls import calling
-from crowdbench.types import Sample
 
 
 def image_count(dataset: Dataset) -> int:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from crowdbench.api.dataset import dataset_class
 from crowdbench.api.extent import extent_of_run
 from crowdbench.api.server_file import ServerFile
-from crowdbench.dataset import dataset_class
 from crowdbench.errors import InputError, UnknownNameError
 from crowdbench.run_directory import Run
 from crowdbench.scoring.predictions import Predictions, read_predictions

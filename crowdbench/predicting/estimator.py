@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from crowdbench.api.method import Method, NetworkMethod, method_class
+from crowdbench.api.precision import Precision
+from crowdbench.api.types import Pose
 from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.engine import hooks
 from crowdbench.errors import SettingsError
 from crowdbench.evaluation import build_network, weights_of
-from crowdbench.method import Method, NetworkMethod, method_class
-from crowdbench.precision import Precision
 from crowdbench.predicting.pictures import Picture
 from crowdbench.prediction import predict_batches
 from crowdbench.system.environment import emulates, pick_device
 from crowdbench.system.limits import require_options
-from crowdbench.types import Pose
 from crowdbench.weights import ResolvedWeights, Transfer
 from crowdbench.weights.resolve import PUBLISHED
 from crowdbench.weights.table import weights_table

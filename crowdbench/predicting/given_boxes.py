@@ -14,17 +14,17 @@ import msgspec
 import numpy as np
 
 from crowdbench.annotation_file import ImageEntry
-from crowdbench.boxes import GroundTruthBoxes
+from crowdbench.api.boxes import GroundTruthBoxes
+from crowdbench.api.dataset import Dataset, dataset_class
+from crowdbench.api.types import Instance
 from crowdbench.coco.foreign import explained
 from crowdbench.coco.plausible_boxes import implausible_boxes
 from crowdbench.coco.values import LARGEST_PX
-from crowdbench.dataset import Dataset, dataset_class
 from crowdbench.detections import PERSON, Detections
 from crowdbench.errors import AnnotationError, DataError, ImageError, MissingDataError, SettingsError
 from crowdbench.geometry import clean_boxes
 from crowdbench.system.files.image_header import size_in_header
 from crowdbench.system.files.reading import decode_json, read_bytes
-from crowdbench.types import Instance
 
 log = logging.getLogger("crowdbench")
 
@@ -57,7 +57,7 @@ class Given:
 
     Attributes:
         instances: with their boxes.
-        source: see `crowdbench.types.Sample`.
+        source: see `crowdbench.api.types.Sample`.
         image_id: that the file of boxes gives the picture; None if it gives none.
     """
 

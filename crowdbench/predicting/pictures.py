@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import Sample
 from crowdbench.errors import ImageError
 from crowdbench.system.files.opening import open_regular
 from crowdbench.system.files.os_errors import reason
 from crowdbench.system.images import decode_rgb, decoder_warnings
-from crowdbench.types import Sample
 
 # How Exif data is marked in JPEG and AVIF, PNG, and WebP.
 _EXIF_MARKS = (b"Exif", b"eXIf", b"EXIF")

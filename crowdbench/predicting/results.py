@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
+from crowdbench.api.types import KeypointSet, Pose, Sample
 from crowdbench.prediction import as_results
-from crowdbench.types import KeypointSet, Pose, Sample
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.types import FloatArray
+from crowdbench.api.types import FloatArray
 
 # Runs that differ by less on an image do not differ.
 _LEAST_DIFFERENCE = 0.02

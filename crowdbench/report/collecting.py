@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from crowdbench import __version__
 from crowdbench.api.extent import extent_of_run
+from crowdbench.api.types import FloatArray
 from crowdbench.errors import InputError
 from crowdbench.integrity import doubt_about
 from crowdbench.report.choosing import chosen_images
@@ -28,11 +29,10 @@ from crowdbench.report.data import (
 from crowdbench.report.protocol import protocol_sentences, provenance, speed
 from crowdbench.run_directory import Run
 from crowdbench.tables import sentence
-from crowdbench.types import FloatArray
 
 if TYPE_CHECKING:
     from crowdbench.analysis import Analysis, Part, PredictedPerson
-    from crowdbench.dataset import Dataset
+    from crowdbench.api.dataset import Dataset
     from crowdbench.scoring.matching import Matches
     from crowdbench.scoring.problem import Problem
 

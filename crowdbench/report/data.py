@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.types import FloatArray, KeypointSet
+from crowdbench.api.types import FloatArray, KeypointSet
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss")
 """What a predicted keypoint of a matched person can be; see docs/analysis.md."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 
-from crowdbench.types import FloatArray, KeypointSet
+from crowdbench.api.types import FloatArray, KeypointSet
 
 FARTHEST = 4000
 """Beyond this many units from the picture's corner nobody looks."""

@@ -4,9 +4,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crowdbench.api.scores import CrossCheck, Scores
     from crowdbench.scoring.api import score, score_files
     from crowdbench.scoring.engines import ENGINES
-    from crowdbench.scoring.scores import CrossCheck, Scores
 
 _HOMES = {
     "CrossCheck": "scores",

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.scoring_protocol import ScoringProtocol
+from crowdbench.api.types import FloatArray
 from crowdbench.coco.entry_rules import Rules
 from crowdbench.coco.opening import open_coco
 from crowdbench.coco.reading import CocoFile, ImageEntry
 from crowdbench.errors import InputError
 from crowdbench.scoring import columns
 from crowdbench.scoring.image_names import ImageNames
-from crowdbench.scoring.protocol import ScoringProtocol
-from crowdbench.types import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crowdbench.api.extent import Extent, extent_of
+from crowdbench.api.scores import CrossCheck, Scores
+from crowdbench.api.scoring_protocol import ScoringProtocol
+from crowdbench.api.types import KeypointSet
 from crowdbench.errors import InputError, RunError
 from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.problem import Problem, read_problem
-from crowdbench.scoring.protocol import ScoringProtocol
-from crowdbench.scoring.scores import CrossCheck, Scores
 from crowdbench.scoring.statistics import rounded, statistic
 from crowdbench.system.collecting import without_collecting
-from crowdbench.types import KeypointSet
 
 if TYPE_CHECKING:
-    from crowdbench.dataset import Dataset
+    from crowdbench.api.dataset import Dataset
 
 TOLERANCE = 1e-9
 """Two engines agree if no statistic differs by more."""
@@ -154,7 +154,7 @@ class _Truth:
 def _ground_truth(
     dataset: "str | Dataset", annotations: str | Path | None, split: str | None, root: str | Path | None
 ) -> _Truth:
-    from crowdbench.dataset import Dataset, dataset_class, load_dataset
+    from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
 
     if annotations is not None:
         cls = dataset_class(dataset) if isinstance(dataset, str) else type(dataset)

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.types import FloatArray
+from crowdbench.api.types import FloatArray
 
 RECALLS = np.linspace(0.0, 1.0, 101)
 """Where precision is read (COCO's ``recThrs``)."""

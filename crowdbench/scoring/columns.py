@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import FloatArray
 from crowdbench.errors import DataError
-from crowdbench.types import FloatArray
 
 Rows = list[list[float]]
 """Lists of numbers, all of one length. Engines take lists; arrays would be converted twice."""

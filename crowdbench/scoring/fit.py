@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import FloatArray, KeypointSet
 from crowdbench.system.quick_numpy import median
-from crowdbench.types import FloatArray, KeypointSet
 
 Indices = NDArray[np.int64]
 # A scale, as a natural logarithm, that is worth trying.

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from crowdbench.api.types import FloatArray
 from crowdbench.scoring.columns import Rows
-from crowdbench.types import FloatArray
 
 
 def put_in_order(

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import FloatArray
 from crowdbench.errors import UnknownNameError
 from crowdbench.scoring.averaging import RECALLS, Ranking, average_precisions, curve
 from crowdbench.scoring.problem import Problem
 from crowdbench.scoring.similarity import similarities
 from crowdbench.scoring.statistics import MAX_DETECTIONS, THRESHOLDS, area_bounds
-from crowdbench.types import FloatArray
 
 if TYPE_CHECKING:
-    from crowdbench.dataset import Dataset
+    from crowdbench.api.dataset import Dataset
     from crowdbench.run_directory import Run
 
 Indices = NDArray[np.intp]

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from crowdbench.api.types import FloatArray, KeypointSet
 from crowdbench.errors import PredictionError
 from crowdbench.scoring import columns
 from crowdbench.scoring.documents import read_document, where_not_finite
 from crowdbench.scoring.result_styles import Restyled, plain_data, which_may_be_meant
-from crowdbench.types import FloatArray, KeypointSet
 
 _ENTRY = "Each prediction needs image_id, category_id, keypoints [x1, y1, c1, ...] and score."
 

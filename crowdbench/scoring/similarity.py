@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import FloatArray
 from crowdbench.scoring.problem import Problem
-from crowdbench.types import FloatArray
 
 # So many pairs at a time: a few megabytes, however large the problem is.
 _PAIRS_AT_ONCE = 1 << 15

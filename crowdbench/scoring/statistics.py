@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.scoring.protocol import ScoringProtocol
-from crowdbench.types import FloatArray
+from crowdbench.api.scoring_protocol import ScoringProtocol
+from crowdbench.api.types import FloatArray
 
 if TYPE_CHECKING:
     from crowdbench.scoring.problem import Indices, Problem

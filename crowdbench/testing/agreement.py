@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.types import FloatArray, Pose
+from crowdbench.api.types import FloatArray, Pose
 
 _DRAWS = 100  # of persons, for standard errors
 _SLOPE_PAIRS = 4000

@@ -7,15 +7,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.dataset import Dataset
+from crowdbench.api.method import NetworkMethod
+from crowdbench.api.types import FloatArray, Pose, Sample
 from crowdbench.batching import default_batch_size, in_batches
-from crowdbench.dataset import Dataset
 from crowdbench.errors import SettingsError
-from crowdbench.method import NetworkMethod
 from crowdbench.testing.agreement import by_box
 from crowdbench.testing.outcome import Unanswerable
 from crowdbench.testing.pictures import write_image
 from crowdbench.testing.subject import MethodSubject
-from crowdbench.types import FloatArray, Pose, Sample
 
 LIMIT = 200  # images, where nobody says how many
 # Below this mean similarity the annotated persons are not found, whatever their keypoints are called.

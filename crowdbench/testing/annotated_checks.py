@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import FloatArray, KeypointSet
 from crowdbench.testing.annotated import AnnotatedSubject, Matched
 from crowdbench.testing.outcome import Check, Failed, Finding, Inapplicable, Outcome, Passed, Unanswerable
-from crowdbench.types import FloatArray, KeypointSet
 
 # A keypoint is on another one's spot if it is more similar to it by so much.
 CONFUSED = 0.05

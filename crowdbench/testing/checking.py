@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from crowdbench.dataset import Dataset
+from crowdbench.api.dataset import Dataset
+from crowdbench.api.method import Method, NetworkMethod
 from crowdbench.errors import SettingsError
-from crowdbench.method import Method, NetworkMethod
 from crowdbench.testing.annotated import LIMIT, AnnotatedSubject
 from crowdbench.testing.annotated_checks import ANNOTATED_CHECKS, unseen
 from crowdbench.testing.dataset_checks import DATASET_CHECKS, DatasetSubject

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from crowdbench.api.types import Pose
 from crowdbench.testing.agreement import nearest
 from crowdbench.testing.subject import keypoints_of
-from crowdbench.types import Pose
 
 # Batches of another size are computed in another order, which changes last bits.
 _SAME_PX = 0.1

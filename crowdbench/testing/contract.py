@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
-from crowdbench.dataset import Dataset, load_dataset
+from crowdbench.api.dataset import Dataset, load_dataset
+from crowdbench.api.method import Method, load_method
 from crowdbench.errors import InputError
-from crowdbench.method import Method, load_method
 from crowdbench.plugins import installed
 from crowdbench.testing.checking import method_subject
 from crowdbench.testing.dataset_checks import DATASET_CHECKS, DatasetSubject

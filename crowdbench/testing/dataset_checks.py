@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from crowdbench.boxes import NoBoxes
+from crowdbench.api.boxes import NoBoxes
+from crowdbench.api.dataset import Dataset
+from crowdbench.api.types import Instance, Sample
 from crowdbench.coco_format import CocoFormatDataset
-from crowdbench.dataset import Dataset
 from crowdbench.errors import CrowdbenchError, MissingDataError
 from crowdbench.testing.outcome import Check, Failed, Inapplicable, Outcome, Passed, Unanswerable, described
 from crowdbench.testing.values import difference
-from crowdbench.types import Instance, Sample
 
 # Images that are decoded; of more, as many are taken evenly.
 _READ = 12

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.types import FloatArray, KeypointSet
+from crowdbench.api.types import FloatArray, KeypointSet
 
 # Height of each part on a body of height 1, and how far from its middle line, of a width of 1.
 _PLACES = {

@@ -11,8 +11,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crowdbench.api.types import FloatArray, KeypointSet
 from crowdbench.testing.figures import body, paint
-from crowdbench.types import FloatArray, KeypointSet
 
 # Grey levels of what is behind the persons; darker than anything of theirs.
 _BACKGROUND = (30, 150)

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.method import Method, NetworkMethod
+from crowdbench.api.precision import Precision
+from crowdbench.api.types import FloatArray, Instance, Pose, Sample
 from crowdbench.batching import default_batch_size
 from crowdbench.evaluation import build_network
-from crowdbench.method import Method, NetworkMethod
-from crowdbench.precision import Precision
 from crowdbench.prediction import predict_batches
 from crowdbench.testing.agreement import by_box
 from crowdbench.testing.outcome import Unanswerable, described, is_not_finite
 from crowdbench.testing.pictures import write_image
 from crowdbench.testing.scenes import Scene, draw_crowd
-from crowdbench.types import FloatArray, Instance, Pose, Sample
 
 if TYPE_CHECKING:
     import torch

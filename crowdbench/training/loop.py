@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from crowdbench.dataset import Dataset
+from crowdbench.api.dataset import Dataset
+from crowdbench.api.method import NetworkMethod, override
+from crowdbench.api.precision import Precision
+from crowdbench.api.recipe import Recipe
+from crowdbench.api.types import Sample
 from crowdbench.engine import hooks
 from crowdbench.engine.turns import Telling
 from crowdbench.errors import CrowdbenchError, MachineError, MissingDataError, StoppedError, SupersededError
 from crowdbench.loading import load_training_batches, refuse_unguarded_scripts
-from crowdbench.method import NetworkMethod, override
-from crowdbench.precision import Precision
-from crowdbench.recipe import Recipe
 from crowdbench.system import environment as machine
 from crowdbench.system.distributed import device_of, place_in
 from crowdbench.system.files.leftovers import remove_leftovers
@@ -38,7 +39,6 @@ from crowdbench.training.record import Selection, TrainingRecord, TrainingRun
 from crowdbench.training.reporting import Reporter, TrainingProgress
 from crowdbench.training.step import StepResult, Trainer, in_groups, require_finite
 from crowdbench.training.validation import MAIN_STATISTIC, validate
-from crowdbench.types import Sample
 from crowdbench.weights import Transfer, resolve_weights
 from crowdbench.weights.checkpoint_file.state_dict import starting_weights
 from crowdbench.writer import Claim, Waiting, Writer, in_turn

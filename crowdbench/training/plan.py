@@ -11,19 +11,19 @@ import msgspec
 import numpy as np
 
 from crowdbench import plugins
-from crowdbench.dataset import Dataset
+from crowdbench.api.dataset import Dataset
+from crowdbench.api.method import NetworkMethod, settings_as_values
+from crowdbench.api.precision import Precision
+from crowdbench.api.recipe import Recipe
+from crowdbench.api.types import Sample
 from crowdbench.engine import hooks
 from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.errors import SettingsError
-from crowdbench.method import NetworkMethod, settings_as_values
-from crowdbench.precision import Precision
-from crowdbench.recipe import Recipe
 from crowdbench.record import Weights
 from crowdbench.system import environment as machine
 from crowdbench.system.distributed import Place, processors
 from crowdbench.system.files.hashing import file_digest
 from crowdbench.training.record import Selection, TrainingRecord, training_identity
-from crowdbench.types import Sample
 
 if TYPE_CHECKING:
     import torch

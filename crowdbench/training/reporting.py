@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crowdbench.recipe import Recipe
+from crowdbench.api.recipe import Recipe
 from crowdbench.training.checkpoint import Position
 from crowdbench.training.metrics import MetricsFile, Tracker, write_curve
 from crowdbench.training.processes import Processes

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from crowdbench.api.method import Batch, NetworkMethod
+from crowdbench.api.precision import Precision, autocast
+from crowdbench.api.recipe import Recipe
 from crowdbench.engine import hooks
 from crowdbench.errors import RunError, SettingsError
-from crowdbench.method import Batch, NetworkMethod
-from crowdbench.precision import Precision, autocast
 from crowdbench.randomness import step_seed
-from crowdbench.recipe import Recipe
 from crowdbench.training.processes import Processes
 
 if TYPE_CHECKING:

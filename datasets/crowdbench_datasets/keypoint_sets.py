@@ -1,6 +1,6 @@
 """The keypoint sets that the datasets of this package label, each stated once."""
 
-from crowdbench.types import KeypointSet
+from crowdbench.api.types import KeypointSet
 
 # Jeff-sjtu/CrowdPose: names and sigmas of the official evaluation. The skeleton in the annotation files
 # is COCO's, with indices up to 17, and does not fit; this one joins what the names say.

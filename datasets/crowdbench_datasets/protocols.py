@@ -1,7 +1,7 @@
 """The rules of scoring of CrowdPose and of COCO, as the official tools apply them."""
 
-from crowdbench.scoring.protocol import ScoringProtocol
-from crowdbench.types import KeypointSet
+from crowdbench.api.scoring_protocol import ScoringProtocol
+from crowdbench.api.types import KeypointSet
 from crowdbench_datasets.keypoint_sets import CROWDPOSE_14
 
 

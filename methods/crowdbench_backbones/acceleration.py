@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import fusion
 
-from crowdbench.precision import Precision
+from crowdbench.api.precision import Precision
 from crowdbench_backbones.operations import ProcessorOperations
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d

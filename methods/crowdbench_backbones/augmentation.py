@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crowdbench.api.types import FloatArray, KeypointSet
 from crowdbench.errors import ShapeError
 from crowdbench.geometry import Float32Array, centers_and_scales, crop_affines, transform_points
 from crowdbench.heatmaps import gaussian_targets
-from crowdbench.types import FloatArray, KeypointSet
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from crowdbench.types import KeypointSet
+from crowdbench.api.types import KeypointSet
 from crowdbench_backbones.hrformer import HRFormerPose
 from crowdbench_backbones.hrnet_pose import HRNetPose, hrnet_tiny
 from crowdbench_backbones.recipes import IMAGENET_HRFORMER, IMAGENET_HRNET, TINY, TopDownRecipe, published

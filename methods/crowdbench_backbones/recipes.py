@@ -8,8 +8,8 @@ get the numbers of the I2R-Net that they are the first stage of, so that the two
 
 from dataclasses import dataclass, field, replace
 
-from crowdbench.recipe import Recipe
-from crowdbench.types import KeypointSet
+from crowdbench.api.recipe import Recipe
+from crowdbench.api.types import KeypointSet
 from crowdbench_backbones.augmentation import Augmentation
 
 IMAGENET_HRNET, IMAGENET_HRFORMER = "hrnet-w48-s/imagenet", "hrformer-b/imagenet"

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from crowdbench import NetworkMethod
+from crowdbench.api.precision import Precision
+from crowdbench.api.recipe import Recipe
+from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench.errors import SettingsError
 from crowdbench.geometry import SCALE_UNIT_PX, Float32Array, crop_affines, transform_points
 from crowdbench.heatmaps import average_flipped, decode_dark, rescore
-from crowdbench.precision import Precision
-from crowdbench.recipe import Recipe
 from crowdbench.suppression import oks_nms
-from crowdbench.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench_backbones.acceleration import accelerated
 from crowdbench_backbones.augmentation import draw
 from crowdbench_backbones.crops import CropBatch, Persons, cut_out, join

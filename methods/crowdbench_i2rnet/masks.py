@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.types import FloatArray
+from crowdbench.api.types import FloatArray
 
 # Lit pixels by how much of them is covered along x and along y, in halves: 255 times the product, rounded.
 LEVELS = np.array([[0, 0, 0], [0, 64, 128], [0, 128, 255]], dtype=np.int32)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crowdbench.types import KeypointSet, Sample
+from crowdbench.api.types import KeypointSet, Sample
 from crowdbench_backbones.augmentation import draw
 from crowdbench_backbones.hrformer import HRFormerPose
 from crowdbench_backbones.recipes import TINY, TopDownRecipe

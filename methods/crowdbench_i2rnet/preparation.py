@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crowdbench.types import KeypointSet, Sample
+from crowdbench.api.types import KeypointSet, Sample
 from crowdbench_backbones.augmentation import Augmentation, Draws
 from crowdbench_backbones.crops import CropBatch, Crops, cut_out, join
 from crowdbench_backbones.supervision import Supervised, cut_out_augmented

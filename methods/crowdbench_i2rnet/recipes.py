@@ -5,7 +5,7 @@ The numbers lie in `crowdbench_backbones.recipes`, because the single-person net
 
 from dataclasses import replace
 
-from crowdbench.types import KeypointSet
+from crowdbench.api.types import KeypointSet
 from crowdbench_backbones.recipes import IMAGENET_HRFORMER, IMAGENET_HRNET, TopDownRecipe
 from crowdbench_backbones.recipes import published as published_for
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import FloatArray
 from crowdbench.errors import ShapeError
-from crowdbench.types import FloatArray
 
 STRIDE = 4
 

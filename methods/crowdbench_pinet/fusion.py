@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import FloatArray
 from crowdbench.suppression import oks_groups
-from crowdbench.types import FloatArray
 
 
 def group_poses(

@@ -4,8 +4,8 @@ PINet's authors write both down for CrowdPose's 14 keypoints and COCO's 17; the 
 theirs for those two and sensible ones for others (Wang et al., NeurIPS 2021, section 3.1).
 """
 
+from crowdbench.api.types import KeypointSet
 from crowdbench.errors import SettingsError
-from crowdbench.types import KeypointSet
 
 Part = tuple[int, ...]
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from crowdbench import NetworkMethod
+from crowdbench.api.precision import Precision
+from crowdbench.api.recipe import Recipe
+from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench.errors import SettingsError
 from crowdbench.geometry import transform_points
-from crowdbench.precision import Precision
-from crowdbench.recipe import Recipe
-from crowdbench.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench_backbones.acceleration import accelerated
 from crowdbench_backbones.crops import normalised
 from crowdbench_backbones.starting import start_trunk, start_whole

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from crowdbench.recipe import Recipe
-from crowdbench.types import KeypointSet
+from crowdbench.api.recipe import Recipe
+from crowdbench.api.types import KeypointSet
 from crowdbench_pinet.augmentation import STRIDE, Augmentation
 
 # The trunk's lowest branch sees one pixel of so many.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.types import FloatArray
+from crowdbench.api.types import FloatArray
 from crowdbench_pinet.resizing import STRIDE
 
 Float32Array = NDArray[np.float32]

@@ -6,7 +6,7 @@ Sizes are (height, width). A heatmap pixel c is the input's pixel 4 c, without a
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.types import FloatArray
+from crowdbench.api.types import FloatArray
 
 STRIDE = 4
 # The lowest resolution has a thirty-second of the input's pixels a side.

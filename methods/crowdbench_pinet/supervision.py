@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crowdbench.types import FloatArray, KeypointSet, Sample
+from crowdbench.api.types import FloatArray, KeypointSet, Sample
 from crowdbench_pinet.augmentation import View
 from crowdbench_pinet.layout import part_keypoints
 from crowdbench_pinet.losses import heatmap_loss, offset_loss

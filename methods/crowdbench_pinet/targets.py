@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crowdbench.types import FloatArray
+from crowdbench.api.types import FloatArray
 
 Float32Array = NDArray[np.float32]
 IntArray = NDArray[np.int64]

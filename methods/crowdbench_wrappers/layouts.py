@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from crowdbench.api.types import KeypointSet
 from crowdbench.errors import WeightsError
-from crowdbench.types import KeypointSet
 
 
 def other_layout(source: Path | str, count: int, keypoints: KeypointSet) -> WeightsError:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench import Method
+from crowdbench.api.types import KeypointSet
 from crowdbench.errors import InputError, RunError, SettingsError, WeightsError
 from crowdbench.system.files.reading import LARGEST_WEIGHTS, read_bytes
-from crowdbench.types import KeypointSet
 from crowdbench.weights.checkpoint_file.completeness import require_whole
 from crowdbench.weights.checkpoint_file.formats import Form
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from crowdbench.api.types import FloatArray, KeypointSet, Pose
 from crowdbench.heatmaps import rescore
 from crowdbench.suppression import oks_nms
-from crowdbench.types import FloatArray, KeypointSet, Pose
 
 
 @dataclass(frozen=True)

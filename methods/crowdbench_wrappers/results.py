@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench import Method
+from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench.errors import PredictionError, SettingsError
 from crowdbench.scoring.image_names import ImageNames
 from crowdbench.scoring.locating import ids_of, note_of, require_agreement
 from crowdbench.scoring.predictions import Predictions, read_predictions
-from crowdbench.types import FloatArray, KeypointSet, Pose, Sample
 
 _SYSTEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _BOXES = re.compile(r"gt|none|unknown|detector:\S+")

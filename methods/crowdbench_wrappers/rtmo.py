@@ -11,8 +11,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import FloatArray, KeypointSet, Pose
 from crowdbench.errors import WeightsError
-from crowdbench.types import FloatArray, KeypointSet, Pose
 from crowdbench_wrappers.box_nms import box_nms
 from crowdbench_wrappers.layouts import other_layout
 from crowdbench_wrappers.onnx_model import (

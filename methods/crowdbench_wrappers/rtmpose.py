@@ -12,9 +12,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench.errors import WeightsError
 from crowdbench.geometry import as_boxes
-from crowdbench.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench_wrappers.layouts import other_layout
 from crowdbench_wrappers.onnx_model import (
     Float32Array,

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from crowdbench import NetworkMethod
+from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench.errors import InputError
-from crowdbench.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench_backbones.crops import CropBatch, Crops, Persons, join
 from crowdbench_backbones.portions import PORTION, in_portions
 from crowdbench_wrappers.layouts import other_layout

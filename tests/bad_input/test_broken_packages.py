@@ -10,7 +10,8 @@ import pytest
 from bad_input_cases import Cases
 from odd_plugins import METHOD, install
 
-from crowdbench import cards, plugins, published
+from crowdbench import plugins, published
+from crowdbench.api import method_cards as cards
 
 case = Cases("Broken packages")
 

@@ -175,8 +175,8 @@ def _(folder: Path) -> list[str]:
 
 DATASET = """
 from pathlib import Path
-from crowdbench.dataset import Dataset
-from crowdbench.types import Sample
+from crowdbench.api.dataset import Dataset
+from crowdbench.api.types import Sample
 from crowdbench_datasets.crowdpose import CrowdPose
 
 class Odd(CrowdPose):

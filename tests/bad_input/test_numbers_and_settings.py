@@ -63,7 +63,7 @@ RECIPES = {
     "a-clip-norm-of-infinity": "clip_norm=1e999",
 }
 TRAINABLE = (
-    "@classmethod\ndef published_recipe(cls, dataset, keypoints):\n    from crowdbench.recipe import Recipe\n"
+    "@classmethod\ndef published_recipe(cls, dataset, keypoints):\n    from crowdbench.api.recipe import Recipe\n"
     "    return Recipe(validation_split=None)"
 )
 for name, value in RECIPES.items():

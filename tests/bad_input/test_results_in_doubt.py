@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from bad_input_cases import Cases
 
-from crowdbench.types import FloatArray
+from crowdbench.api.types import FloatArray
 from crowdbench_datasets.keypoint_sets import COCO_17
 
 case = Cases("Results that cannot be meant")

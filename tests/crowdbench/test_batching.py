@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crowdbench.api.types import Instance, Sample
 from crowdbench.batching import in_batches
-from crowdbench.types import Instance, Sample
 
 crowds = st.lists(st.integers(1, 12), max_size=30)
 sizes = st.integers(1, 20)

@@ -5,7 +5,7 @@ import coco_files
 import pytest
 
 from crowdbench import load_dataset
-from crowdbench.boxes import DetectorBoxes, GroundTruthBoxes, NoBoxes, box_source
+from crowdbench.api.boxes import DetectorBoxes, GroundTruthBoxes, NoBoxes, box_source
 from crowdbench.deltas import Claims
 from crowdbench.errors import MissingDataError
 

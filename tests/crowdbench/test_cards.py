@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crowdbench import plugins
-from crowdbench.cards import _tables, card_of
+from crowdbench.api.method_cards import _tables, card_of
 from crowdbench.errors import PluginError
 
 GOOD = """\

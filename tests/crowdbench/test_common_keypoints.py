@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crowdbench import cli
-from crowdbench.dataset import dataset_class
+from crowdbench.api.dataset import dataset_class
 from crowdbench.engine.common_keypoints import common_keypoints
 from crowdbench.errors import SettingsError, ShapeError, UnknownNameError
 from crowdbench.scoring import score, score_files

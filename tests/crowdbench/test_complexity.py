@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import nn
 from toy_method import KEYPOINTS, ToyNetwork, ToySettings
 
+from crowdbench.api.method import NetworkMethod, load_method
+from crowdbench.api.types import Pose, Sample
 from crowdbench.complexity import SIDE_PX, complexity
-from crowdbench.method import NetworkMethod, load_method
 from crowdbench.published import published_results
-from crowdbench.types import Pose, Sample
 
 TOKENS, WIDTH, HEADS = 12, 8, 2
 

@@ -11,11 +11,11 @@ import torch
 from toy_method import BoxCentre, ToyNetwork, ToySettings, WrongCount
 
 from crowdbench import evaluate, load_dataset
-from crowdbench.dataset import Dataset
+from crowdbench.api.dataset import Dataset
+from crowdbench.api.types import Pose
 from crowdbench.errors import MissingDataError, PluginError, RunError, SettingsError, WeightsError
 from crowdbench.run_directory import Run, find_runs
 from crowdbench.system.files.reading import read_bytes
-from crowdbench.types import Pose
 
 
 @pytest.fixture(scope="module")

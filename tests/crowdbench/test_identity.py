@@ -20,12 +20,12 @@ import torch
 from toy_method import ToySettings
 
 from crowdbench import evaluate
-from crowdbench.boxes import box_source
-from crowdbench.dataset import Dataset
+from crowdbench.api.boxes import box_source
+from crowdbench.api.dataset import Dataset
+from crowdbench.api.method import Method
 from crowdbench.errors import PredictionError, SettingsError
 from crowdbench.evaluation import weights_of
 from crowdbench.integrity import doubt_about
-from crowdbench.method import Method
 from crowdbench.parts import Parts
 from crowdbench.provenance import Execution, code_used, new_record
 from crowdbench.record import Record

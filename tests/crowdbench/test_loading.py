@@ -19,10 +19,10 @@ import torch
 from toy_method import ToyNetwork, ToySettings
 
 from crowdbench import evaluate, load_dataset
+from crowdbench.api.types import Sample
 from crowdbench.engine import loaders
 from crowdbench.errors import ImageError, MachineError, PluginError
 from crowdbench.loading import load_batches
-from crowdbench.types import Sample
 
 
 class DiesWhilePreparing(ToyNetwork):

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from toy_method import KEYPOINTS, BoxCentre, ToyNetwork, ToySettings
 
+from crowdbench.api.method import load_method, override
 from crowdbench.errors import SettingsError, UnknownNameError
-from crowdbench.method import load_method, override
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crowdbench import plugins
-from crowdbench.dataset import dataset_class
+from crowdbench.api.dataset import dataset_class
 from crowdbench.errors import PluginError, UnknownNameError
 
 

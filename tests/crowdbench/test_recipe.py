@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crowdbench.recipe import Recipe
+from crowdbench.api.recipe import Recipe
 
 
 def test_steps_fall_at_the_named_epochs_and_nowhere_else() -> None:

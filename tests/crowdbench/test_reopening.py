@@ -7,8 +7,8 @@ import pytest
 from jittered_truth import jittered
 
 from crowdbench import evaluate, load_method
-from crowdbench.boxes import GroundTruthBoxes
-from crowdbench.dataset import dataset_class
+from crowdbench.api.boxes import GroundTruthBoxes
+from crowdbench.api.dataset import dataset_class
 from crowdbench.errors import InputError, UnknownNameError
 from crowdbench.record import Protocol
 from crowdbench.reopening import reopened

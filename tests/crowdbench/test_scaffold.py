@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from crowdbench import Dataset, evaluate, load_dataset, scaffold
-from crowdbench.dataset import dataset_class
+from crowdbench.api.dataset import dataset_class
+from crowdbench.api.method import override
+from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench.errors import DataError, InputError, MachineError, SettingsError
-from crowdbench.method import override
 from crowdbench.scaffold import BEGINNINGS, Beginning, new_method
 from crowdbench.scaffold.names import names_of
 from crowdbench.scaffold.templates import bottom_up, top_down, wrapper
 from crowdbench.scaffold.templates.bottom_up import examples, frames
 from crowdbench.system.files.writing import write_whole
 from crowdbench.training import train
-from crowdbench.types import FloatArray, KeypointSet, Pose, Sample
 
 ROOT = Path(__file__).resolve().parents[2]
 

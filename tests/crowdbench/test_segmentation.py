@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from crowdbench import load_dataset
+from crowdbench.api.segmentation import Segmentation
 from crowdbench.errors import AnnotationError
-from crowdbench.segmentation import Segmentation
 
 SQUARE = [[10, 5, 20, 5, 20, 15, 10, 15]]
 

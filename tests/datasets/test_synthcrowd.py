@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crowdbench import load_dataset, score
-from crowdbench.boxes import GroundTruthBoxes
+from crowdbench.api.boxes import GroundTruthBoxes
+from crowdbench.api.dataset import dataset_class
 from crowdbench.cli import cli
-from crowdbench.dataset import dataset_class
 from crowdbench.errors import DataError, RunError, SettingsError, UnknownNameError
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 from crowdbench_datasets.synthcrowd.annotation import annotate

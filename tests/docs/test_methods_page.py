@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from crowdbench import load_method
+from crowdbench.api.method import NetworkMethod
 from crowdbench.complexity import complexity
-from crowdbench.method import NetworkMethod
 from crowdbench.plugins import Plugin, installed
 from crowdbench_backbones.settings import CROWDPOSE_NMS_SIGMAS
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from crowdbench.boxes import DetectorBoxes
-from crowdbench.dataset import dataset_class, load_dataset
+from crowdbench.api.boxes import DetectorBoxes
+from crowdbench.api.dataset import dataset_class, load_dataset
 from crowdbench.scoring import score
 from fuzzing import documents, json_trees, raw_bytes
 from fuzzing.oracle import official

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import msgspec
 
+from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.errors import InputError
 from crowdbench.scoring.engines.base import Engine, quiet
 from crowdbench.scoring.engines.coco_format import ground_truth, results
 from crowdbench.scoring.problem import Problem
-from crowdbench.scoring.protocol import ScoringProtocol
 from crowdbench.scoring.statistics import trivial_statistics
 
 # Positions in the tool's eleven numbers; 3 and 4 are never filled.

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from crowdbench.api.types import FloatArray
 from crowdbench.testing.outcome import Check, Failed, Outcome, Passed
 from crowdbench.testing.subject import MethodSubject, keypoints_of
-from crowdbench.types import FloatArray
 
 _WHY = (
     "runs with ground-truth boxes, with a detector's boxes and without boxes are compared as different "

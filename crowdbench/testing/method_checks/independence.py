@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from crowdbench.method import Method
+from crowdbench.api.method import Method
+from crowdbench.api.types import Pose, Sample
 from crowdbench.testing.comparison import changed, equal
 from crowdbench.testing.outcome import Check, Failed, Inapplicable, Outcome, Passed
 from crowdbench.testing.scenes import Scene
 from crowdbench.testing.subject import MethodSubject
-from crowdbench.types import Pose, Sample
 
 # Batches of another size are computed in another order. That changes last bits, and last bits move the
 # largest of many nearly equal numbers, in a few keypoints.

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import Pose, Sample
 from crowdbench.testing.comparison import changed, equal
 from crowdbench.testing.outcome import Check, Failed, Outcome, Passed, described, is_not_finite
 from crowdbench.testing.pictures import write_image, write_palette_png
 from crowdbench.testing.scenes import Scene, background
 from crowdbench.testing.subject import MethodSubject
-from crowdbench.types import Pose, Sample
 
 _WHY_CRASH = "one such image ends a run over a whole data set."
 _WHY_FINITE = "NaN is larger and smaller than nothing: rankings that meet one are arbitrary from there on."

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crowdbench.method import NetworkMethod
+from crowdbench.api.method import NetworkMethod
 from crowdbench.system.files.writing import write_whole
 from crowdbench.testing.agreement import nearest
 from crowdbench.testing.comparison import changed, equal

@@ -3,7 +3,7 @@
 import pickle
 from collections.abc import Callable
 
-from crowdbench.method import NetworkMethod
+from crowdbench.api.method import NetworkMethod
 from crowdbench.testing.comparison import changed, equal
 from crowdbench.testing.outcome import Check, Failed, Outcome, Passed, Unanswerable, described
 from crowdbench.testing.subject import MethodSubject

@@ -11,12 +11,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.method import NetworkMethod
+from crowdbench.api.method import NetworkMethod
+from crowdbench.api.types import FloatArray
 from crowdbench.testing.agreement import Followed, follow, follow_free
 from crowdbench.testing.outcome import Check, Failed, Inapplicable, Outcome, Passed
 from crowdbench.testing.scenes import Scene
 from crowdbench.testing.subject import LITTLE, MOVED, MethodSubject, keypoints_of
-from crowdbench.types import FloatArray
 
 # An answer counts as the same up to this part of a person's height.
 REACH = 0.1

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from crowdbench.api.method import Batch, NetworkMethod
 from crowdbench.errors import SettingsError
-from crowdbench.method import Batch, NetworkMethod
 from crowdbench.testing.outcome import Check, Failed, Outcome, Passed, Unanswerable
 from crowdbench.testing.subject import MethodSubject, own_randomness, random_state
 from crowdbench.testing.values import difference

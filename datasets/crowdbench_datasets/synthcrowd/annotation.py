@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.types import KeypointSet
+from crowdbench.api.types import KeypointSet
 from crowdbench_datasets.keypoint_sets import CROWDPOSE_14
 from crowdbench_datasets.synthcrowd.body import Region
 from crowdbench_datasets.synthcrowd.drawing import OWNER_STEP

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from crowdbench.dataset import level_name
+from crowdbench.api.dataset import level_name
+from crowdbench.api.types import KeypointSet
 from crowdbench.errors import SettingsError, UnknownNameError
-from crowdbench.types import KeypointSet
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 from crowdbench_datasets.synthcrowd.render import Crowd, render
 

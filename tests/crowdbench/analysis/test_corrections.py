@@ -15,8 +15,8 @@ from crowdbench.analysis.corrections import (
     without_persons_not_found,
 )
 from crowdbench.analysis.kinds import KINDS
+from crowdbench.api.types import FloatArray
 from crowdbench.scoring.problem import read_problem
-from crowdbench.types import FloatArray
 from crowdbench_datasets.protocols import CROWDPOSE_PROTOCOL
 
 

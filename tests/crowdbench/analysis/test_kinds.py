@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from crowdbench.analysis.kinds import KINDS, LETTERS, UNLABELLED, KeypointKinds, kinds_of
-from crowdbench.types import KeypointSet
+from crowdbench.api.types import KeypointSet
 
 # With these, a keypoint's similarity at a distance of d pixels is exp(-d^2 / 200) for a person of area 10^4.
 SIGMA, AREA = 0.05, 10_000.0

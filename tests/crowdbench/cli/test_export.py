@@ -11,7 +11,7 @@ import coco_files
 import pytest
 from small_disks import AMPLE, PAGE, Disk, disk
 
-from crowdbench.dataset import dataset_class
+from crowdbench.api.dataset import dataset_class
 from crowdbench.scoring import score
 
 __all__ = ["disk"]

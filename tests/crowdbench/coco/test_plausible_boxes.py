@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crowdbench.api.types import FloatArray
 from crowdbench.coco.implausible import Implausible
 from crowdbench.coco.plausible_boxes import implausible_boxes
-from crowdbench.types import FloatArray
 
 WIDTH, HEIGHT = 640, 480
 

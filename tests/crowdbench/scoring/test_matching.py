@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scoring_protocols import COCO, CROWD, OF_NAME
 
+from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.errors import UnknownNameError
 from crowdbench.scoring.annotations import Images, Persons
 from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.matching import Matches, match
 from crowdbench.scoring.problem import Problem, read_problem
-from crowdbench.scoring.protocol import ScoringProtocol
 
 EXPECTED = Path(__file__).resolve().parents[4] / "shared/reference/metrics/expected.json"
 SETS = sorted(json.loads(EXPECTED.read_text())) if EXPECTED.is_file() else ["crowd_50"]

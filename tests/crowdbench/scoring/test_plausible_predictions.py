@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scoring_protocols import COCO, CROWD, OF_NAME
 
+from crowdbench.api.types import FloatArray
 from crowdbench.scoring import plausible_predictions, score_files
 from crowdbench.scoring.plausible_predictions import implausible_predictions
 from crowdbench.scoring.problem import Problem, read_problem
-from crowdbench.types import FloatArray
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
 WIDTH, HEIGHT = 640, 480

@@ -51,7 +51,7 @@ def test_all_reference_sets_are_tested(reference: Path) -> None:
 
 
 def test_statistics_are_named_as_by_the_adapters(reference: Path) -> None:
-    from crowdbench.dataset import dataset_class
+    from crowdbench.api.dataset import dataset_class
 
     for name in ("crowdpose", "coco", "ochuman"):
         protocol, by_hand = dataset_class(name).protocol, OF_NAME[name]

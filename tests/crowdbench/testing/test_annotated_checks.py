@@ -17,14 +17,14 @@ from planted_faults import (
     with_colours_exchanged,
 )
 
+from crowdbench.api.dataset import Dataset, load_dataset
+from crowdbench.api.method import Method, load_method, method_class
+from crowdbench.api.types import Pose, Sample
 from crowdbench.cli import main
-from crowdbench.dataset import Dataset, load_dataset
-from crowdbench.method import Method, load_method, method_class
 from crowdbench.testing.annotated import AnnotatedSubject
 from crowdbench.testing.annotated_checks import ANNOTATED_CHECKS
 from crowdbench.testing.outcome import Failed, Inapplicable, Outcome, Passed, carry_out
 from crowdbench.testing.subject import MethodSubject
-from crowdbench.types import Pose, Sample
 from crowdbench.weights import resolve_weights
 
 IMAGES = 60  # enough to see half a pixel

@@ -7,7 +7,7 @@ from typing import Any
 import broken_methods as methods
 import pytest
 
-from crowdbench.method import Method
+from crowdbench.api.method import Method
 from crowdbench.testing import Failed, Finding, Inapplicable, Passed, check_method
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 

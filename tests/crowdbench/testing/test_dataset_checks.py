@@ -11,7 +11,7 @@ import pytest
 from coco_files import write
 
 from crowdbench import load_dataset
-from crowdbench.dataset import Dataset
+from crowdbench.api.dataset import Dataset
 from crowdbench.testing import DatasetContract, Failed, check_dataset
 from crowdbench_datasets.synthcrowd.recipe import Recipe
 from crowdbench_datasets.synthcrowd.writing import generate

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crowdbench.method import NetworkMethod, load_method
+from crowdbench.api.method import NetworkMethod, load_method
 from crowdbench_backbones.acceleration import accelerated, fold_batch_norms
 from crowdbench_backbones.operations import PLAIN, ProcessorOperations
 

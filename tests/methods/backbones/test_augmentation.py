@@ -12,9 +12,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from crowdbench.api.types import FloatArray, KeypointSet
 from crowdbench.errors import ShapeError
 from crowdbench.geometry import centers_and_scales, crop_affines, warp_crops
-from crowdbench.types import FloatArray, KeypointSet
 from crowdbench_backbones.augmentation import (
     Augmentation,
     Draws,

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from crowdbench import evaluate, load_dataset
+from crowdbench.api.method import load_method
+from crowdbench.api.types import Instance, Pose, Sample
 from crowdbench.errors import SettingsError
-from crowdbench.method import load_method
-from crowdbench.types import Instance, Pose, Sample
 from crowdbench_backbones.crops import CropBatch, Persons
 from crowdbench_backbones.hrformer import WINDOW, LocalAttention
 from crowdbench_backbones.top_down import TopDownMethod

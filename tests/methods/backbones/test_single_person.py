@@ -14,8 +14,8 @@ from i2rnet_networks import Filling, build, filling
 from torch import Tensor, nn
 from torch.nn import functional
 
+from crowdbench.api.method import NetworkMethod, load_method
 from crowdbench.errors import WeightsError
-from crowdbench.method import NetworkMethod, load_method
 from crowdbench.weights.checkpoint_file.state_dict import load_weights
 from crowdbench_backbones.crops import CropBatch, Persons
 from crowdbench_backbones.top_down import TopDownMethod

@@ -23,7 +23,7 @@ from plain_path import LAYOUTS, FloatArray, PlainPose
 from torch import nn
 
 from crowdbench import evaluate, load_dataset
-from crowdbench.method import NetworkMethod, load_method
+from crowdbench.api.method import NetworkMethod, load_method
 from crowdbench.system.files.reading import read_bytes
 from crowdbench_backbones.top_down import TopDownMethod
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crowdbench.api.types import FloatArray
 from crowdbench.errors import ShapeError
-from crowdbench.types import FloatArray
 from crowdbench_i2rnet.nearest import draw_persons, nearest_persons
 
 corners = st.tuples(st.floats(0, 1000), st.floats(0, 1000))

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from i2rnet_networks import Filling, build, build_config, filling, masks_of
 from torch import Tensor, nn
 
+from crowdbench.api.method import load_method
 from crowdbench.errors import ShapeError
-from crowdbench.method import load_method
 from crowdbench_backbones.acceleration import accelerated
 from crowdbench_backbones.encoder import SelfAttention
 from crowdbench_backbones.hrformer import DropPath

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from crowdbench.dataset import load_dataset
-from crowdbench.types import Instance, Sample
+from crowdbench.api.dataset import load_dataset
+from crowdbench.api.types import Instance, Sample
 from crowdbench_i2rnet.preparation import collate, prepare
 from crowdbench_i2rnet.settings import Settings
 

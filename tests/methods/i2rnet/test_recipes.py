@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crowdbench.dataset import dataset_class
+from crowdbench.api.dataset import dataset_class
+from crowdbench.api.method import load_method
+from crowdbench.api.recipe import Recipe
 from crowdbench.errors import SettingsError
-from crowdbench.method import load_method
-from crowdbench.recipe import Recipe
 from crowdbench.weights.table import weights_table
 from crowdbench_backbones.augmentation import Augmentation
 from crowdbench_backbones.recipes import TopDownRecipe

@@ -13,9 +13,9 @@ from i2rnet_networks import Filling, filling
 from torch import Tensor, nn
 
 from crowdbench import evaluate, load_dataset
+from crowdbench.api.method import NetworkMethod, load_method
+from crowdbench.api.types import Instance, Sample
 from crowdbench.errors import SettingsError
-from crowdbench.method import NetworkMethod, load_method
-from crowdbench.types import Instance, Sample
 from crowdbench_i2rnet.preparation import Batch, prepare
 from crowdbench_i2rnet.settings import Settings as VanillaSettings
 

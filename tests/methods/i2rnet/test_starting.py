@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from crowdbench.api.method import NetworkMethod, load_method
 from crowdbench.errors import WeightsError
-from crowdbench.method import NetworkMethod, load_method
 from crowdbench_backbones.hrformer import HRFormerPose
 from crowdbench_backbones.transpose_h import TransPoseHNetwork
 

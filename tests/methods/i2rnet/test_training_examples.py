@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from plain_training import Plainly
 
-from crowdbench.dataset import load_dataset
-from crowdbench.method import load_method
-from crowdbench.types import Instance, Sample
+from crowdbench.api.dataset import load_dataset
+from crowdbench.api.method import load_method
+from crowdbench.api.types import Instance, Sample
 from crowdbench_backbones.augmentation import Augmentation, Draws, draw
 from crowdbench_backbones.supervision import Supervised
 from crowdbench_backbones.top_down import TopDownMethod

@@ -11,8 +11,8 @@ import torch
 from i2rnet_networks import Filling, filling
 from torch import Tensor, nn
 
-from crowdbench.method import load_method
-from crowdbench.types import Instance, Sample
+from crowdbench.api.method import load_method
+from crowdbench.api.types import Instance, Sample
 from crowdbench_backbones.losses import keypoint_loss
 from crowdbench_backbones.supervision import SupervisedBatch
 from crowdbench_backbones.top_down import TopDownMethod

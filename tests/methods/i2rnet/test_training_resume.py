@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from crowdbench.method import NetworkMethod, load_method
+from crowdbench.api.method import NetworkMethod, load_method
 
 
 @pytest.mark.slow

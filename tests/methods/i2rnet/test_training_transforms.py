@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from crowdbench.dataset import Dataset, load_dataset
+from crowdbench.api.dataset import Dataset, load_dataset
+from crowdbench.api.types import Sample
 from crowdbench.geometry import centers_and_scales, warp_crops
-from crowdbench.types import Sample
 from crowdbench_backbones.augmentation import Augmentation, Draws, Views, augment, mirrored_image
 from crowdbench_i2rnet.masks import position_masks
 

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from crowdbench.dataset import Dataset, load_dataset
+from crowdbench.api.dataset import Dataset, load_dataset
+from crowdbench.api.types import Sample
 from crowdbench.errors import ShapeError
-from crowdbench.types import Sample
 from crowdbench_datasets.keypoint_sets import COCO_17
 from crowdbench_pinet.augmentation import Augmentation, Draws, View, draw, mirrored, view
 

@@ -8,10 +8,10 @@ import torch
 from i2rnet_networks import filling
 from pinet_networks import DATASETS, golden, pinet, released_network
 
+from crowdbench.api.method import load_method
+from crowdbench.api.types import KeypointSet
 from crowdbench.errors import SettingsError, WeightsError
 from crowdbench.geometry import transform_points
-from crowdbench.method import load_method
-from crowdbench.types import KeypointSet
 from crowdbench.weights.checkpoint_file.state_dict import load_weights, read_state_dict
 from crowdbench_pinet.candidates import averaged_flipped, find_peaks, mirrored, propose
 from crowdbench_pinet.fusion import fuse, group_poses

@@ -8,9 +8,9 @@ import pytest
 import torch
 from pinet_networks import golden, pinet, released_network
 
+from crowdbench.api.types import Sample
 from crowdbench.batching import default_batch_size
 from crowdbench.system.images import read_rgb
-from crowdbench.types import Sample
 from crowdbench_backbones.crops import normalised
 from crowdbench_pinet.candidates import mirrored
 from crowdbench_pinet.fusion import group_poses

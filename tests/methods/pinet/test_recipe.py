@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from crowdbench.dataset import dataset_class
+from crowdbench.api.dataset import dataset_class
+from crowdbench.api.method import override
 from crowdbench.errors import SettingsError
-from crowdbench.method import override
 from crowdbench.weights.table import weights_table
 from crowdbench_pinet.recipe import Losses, PINetRecipe, Proposing, Targets, published
 

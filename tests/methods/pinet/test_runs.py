@@ -11,7 +11,7 @@ import pytest
 from pinet_networks import pinet
 
 import crowdbench
-from crowdbench.method import load_method
+from crowdbench.api.method import load_method
 from crowdbench.run_directory import Run, find_runs
 from crowdbench_pinet.method import PINetTiny
 

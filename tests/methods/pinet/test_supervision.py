@@ -19,8 +19,8 @@ from i2rnet_networks import filling
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crowdbench.dataset import load_dataset
-from crowdbench.types import Sample
+from crowdbench.api.dataset import load_dataset
+from crowdbench.api.types import Sample
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 from crowdbench_pinet.augmentation import Augmentation, View, draw, view
 from crowdbench_pinet.layout import part_keypoints

@@ -11,9 +11,9 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+from crowdbench.api.method import Method, load_method
+from crowdbench.api.types import KeypointSet
 from crowdbench.errors import InputError, RunError, SettingsError, WeightsError
-from crowdbench.method import Method, load_method
-from crowdbench.types import KeypointSet
 from crowdbench_wrappers.onnx_model import OnnxModel
 from crowdbench_wrappers.rtmo import RTMO, RTMOSettings
 from crowdbench_wrappers.rtmpose import RTMPose, RTMPoseSettings

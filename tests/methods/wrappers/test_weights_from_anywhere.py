@@ -9,8 +9,8 @@ import onnx_models
 import pytest
 from weights_server import Served, Server, entry, install_table, serving
 
+from crowdbench.api.method import load_method
 from crowdbench.errors import WeightsError
-from crowdbench.method import load_method
 from crowdbench.weights import resolve_weights
 
 METHODS = {

@@ -12,9 +12,9 @@ import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import save_file
 
-from crowdbench.cards import card_of
+from crowdbench.api.method import load_method
+from crowdbench.api.method_cards import card_of
 from crowdbench.cli import cli
-from crowdbench.method import load_method
 from crowdbench.plugins import Plugin, installed
 from crowdbench_wrappers import vitpose
 from crowdbench_wrappers.vitpose import Size

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from crowdbench.api.method import load_method, override
+from crowdbench.api.types import KeypointSet
 from crowdbench.errors import SettingsError, WeightsError
-from crowdbench.method import load_method, override
-from crowdbench.types import KeypointSet
 from crowdbench_datasets.keypoint_sets import CROWDPOSE_14
 from crowdbench_wrappers.yolo_pose import YoloPose, YoloPoseSettings
 

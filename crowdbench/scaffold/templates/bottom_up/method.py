@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, max_pool2d
 
 from crowdbench import KeypointSet, NetworkMethod, Pose, Sample
+from crowdbench.api.recipe import Recipe
 from crowdbench.errors import SettingsError
 from crowdbench.geometry import transform_points, warp_crops
-from crowdbench.recipe import Recipe
 from crowdbench.suppression import oks_nms
 
 from .examples import OFFSET_UNIT, Images, Lesson, normalised, stacked, stacked_lessons, targets

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from crowdbench.recipe import Recipe
+from crowdbench.api.recipe import Recipe
 
 from .network import DEEPEST
 

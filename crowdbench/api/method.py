@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench import plugins
+from crowdbench.api.precision import Precision
+from crowdbench.api.recipe import Recipe
+from crowdbench.api.types import FloatArray, KeypointSet, Paradigm, Pose, Sample
 from crowdbench.errors import PluginError, SettingsError, UnknownNameError
-from crowdbench.precision import Precision
-from crowdbench.recipe import Recipe
 from crowdbench.system.plugin_calls import calling
-from crowdbench.types import FloatArray, KeypointSet, Paradigm, Pose, Sample
 from crowdbench.weights.checkpoint_file.state_dict import load_weights
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from crowdbench.dataset import Dataset
+    from crowdbench.api.dataset import Dataset
 
 _FAULTY_VALUE = (ValueError, TypeError, OverflowError)
 
@@ -295,7 +295,7 @@ def load_method(name: str, dataset: "str | Dataset", **settings: Any) -> Method:
         UnknownNameError: no such method or dataset.
         SettingsError: no such setting, or a value of the wrong kind.
     """
-    from crowdbench.dataset import dataset_class
+    from crowdbench.api.dataset import dataset_class
 
     cls = method_class(name)
     opened = dataset_class(dataset) if isinstance(dataset, str) else dataset

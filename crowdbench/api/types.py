@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.segmentation import Segmentation
 from crowdbench.errors import ImageError, ShapeError
-from crowdbench.segmentation import Segmentation
 
 Paradigm = Literal["top-down", "bottom-up", "one-stage"]
 FloatArray = NDArray[np.float64]

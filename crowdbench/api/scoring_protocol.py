@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from crowdbench.types import KeypointSet
+from crowdbench.api.types import KeypointSet
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from crowdbench import plugins
+from crowdbench.api.boxes import BoxSource, GroundTruthBoxes, box_source
 from crowdbench.api.extent import Extent, SplitFacts, extent_of
+from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.api.server_file import ServerFile
-from crowdbench.boxes import BoxSource, GroundTruthBoxes, box_source
+from crowdbench.api.types import KeypointSet, Sample
 from crowdbench.errors import PluginError, SettingsError, UnknownNameError
-from crowdbench.scoring.protocol import ScoringProtocol
 from crowdbench.system.files.hashing import file_digest
 from crowdbench.system.plugin_calls import calling
-from crowdbench.types import KeypointSet, Sample
 
 
 class Dataset(ABC):
