@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from crowdbench.api.types import Instance, KeypointSet, Pose, Sample
     from crowdbench.errors import CrowdbenchError
     from crowdbench.evaluation import evaluate
-    from crowdbench.run_directory import Run, runs
+    from crowdbench.run_store.run import Run, runs
     from crowdbench.scoring import Scores, score
 
 _HOMES = {
@@ -24,13 +24,13 @@ _HOMES = {
     "Method": "api.method",
     "NetworkMethod": "api.method",
     "Pose": "api.types",
-    "Run": "run_directory",
+    "Run": "run_store.run",
     "Sample": "api.types",
     "Scores": "scoring",
     "evaluate": "evaluation",
     "load_dataset": "api.dataset",
     "load_method": "api.method",
-    "runs": "run_directory",
+    "runs": "run_store.run",
     "score": "scoring",
 }
 

@@ -13,9 +13,9 @@ from crowdbench.api.method import load_method
 from crowdbench.errors import CrowdbenchError, DataError
 from crowdbench.provenance import code_used, digest_of_images
 from crowdbench.readiness import KnownWeights
-from crowdbench.record import Protocol, Record
 from crowdbench.requests import Request
-from crowdbench.run_directory import Run
+from crowdbench.run_store.record import Protocol, Record
+from crowdbench.run_store.run import Run
 from crowdbench.suites import DETECTOR
 from crowdbench.system import environment as machine
 from crowdbench.system.files.hashing import file_digest

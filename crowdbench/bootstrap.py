@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from crowdbench.api.types import FloatArray
 from crowdbench.errors import DataError, MachineError, MissingDataError, SettingsError
-from crowdbench.run_directory import Run
+from crowdbench.run_store.run import Run
 from crowdbench.scoring.averaging import average_precisions
 from crowdbench.scoring.matching import Matches, matches_of
 from crowdbench.system.files.hashing import file_digest

@@ -14,7 +14,7 @@ from crowdbench.errors import SettingsError, UnknownNameError
 from crowdbench.evaluation import Progress, evaluate, weights_of
 from crowdbench.readiness import find_annotations, find_split
 from crowdbench.requests import AnyRequest, Request, TrainingRequest
-from crowdbench.run_directory import Run
+from crowdbench.run_store.run import Run
 from crowdbench.system.limits import require_options
 from crowdbench.weights import Transfer, resolve_weights
 

@@ -13,8 +13,8 @@ import msgspec
 
 from crowdbench.api.extent import extent_of_run
 from crowdbench.entries import COLUMNS, LEVELS, statistic
-from crowdbench.record import Record
-from crowdbench.run_directory import Run
+from crowdbench.run_store.record import Record
+from crowdbench.run_store.run import Run
 from crowdbench.tables import DOUBT, DOUBTED, Column, Entry, Table, Value, doubt_notes, marked, used
 
 DROP = "hard - easy"

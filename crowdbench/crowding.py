@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from crowdbench.api.boxes import box_source
 from crowdbench.api.dataset import dataset_class
 from crowdbench.errors import DataError, SettingsError
-from crowdbench.figures import line_figure
-from crowdbench.run_directory import Run
+from crowdbench.run_store.run import Run
 from crowdbench.system.files.reading import read_bytes
 from crowdbench.system.files.writing import write_whole
 from crowdbench.system.text import spreadsheet_cell
+from crowdbench.visualization.plots import line_figure
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from crowdbench.api.extent import extent_of_run
 from crowdbench.errors import SettingsError
 from crowdbench.published import PublishedResult
-from crowdbench.record import Protocol, Record
+from crowdbench.run_store.record import Protocol, Record
 
 DETECTOR = "detector:"
 # How records and sources name the same kind of method.

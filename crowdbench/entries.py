@@ -12,8 +12,8 @@ from crowdbench.api.extent import extent_of_run
 from crowdbench.deltas import averaging, kind_of
 from crowdbench.errors import CrowdbenchError
 from crowdbench.published import PublishedResult
-from crowdbench.record import Record
-from crowdbench.run_directory import Run
+from crowdbench.run_store.record import Record
+from crowdbench.run_store.run import Run
 from crowdbench.stored_complexity import FILE as COMPLEXITY
 from crowdbench.stored_complexity import stored_complexity
 from crowdbench.system.text import plain

@@ -21,14 +21,12 @@ from crowdbench.api.method import Method, NetworkMethod, refuse_network_options,
 from crowdbench.api.precision import Precision
 from crowdbench.api.types import Sample
 from crowdbench.batching import default_batch_size, in_batches
-from crowdbench.earlier_runs import said_of_earlier
-from crowdbench.engine import hooks, recomputation
+from crowdbench.engine import hooks
 from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.engine.common_keypoints import scored_columns
 from crowdbench.engine.rescoring import scored_anew
 from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.engine.tidying import tidy, tidy_finished
-from crowdbench.engine.turns import Telling
 from crowdbench.errors import (
     CrowdbenchError,
     DataError,
@@ -38,7 +36,6 @@ from crowdbench.errors import (
     SettingsError,
     SupersededError,
 )
-from crowdbench.integrity import doubt_about_scores
 from crowdbench.loading import refuse_unguarded_scripts
 from crowdbench.parts import Parts
 from crowdbench.prediction import as_results, predict_batches
@@ -51,7 +48,13 @@ from crowdbench.provenance import (
     said_of_finished,
     with_commits,
 )
-from crowdbench.run_directory import Run
+from crowdbench.run_store import recomputation
+from crowdbench.run_store.earlier_runs import said_of_earlier
+from crowdbench.run_store.integrity import doubt_about_scores
+from crowdbench.run_store.lease import Progress as WritersProgress
+from crowdbench.run_store.lease import Waiting, Writer, in_turn
+from crowdbench.run_store.run import Run
+from crowdbench.run_store.wait_notice import Telling
 from crowdbench.sharing import Others, begin, present, require_first, wait_for_others, wait_until_begun
 from crowdbench.system import environment as machine
 from crowdbench.system.distributed import Place, device_of, place_in, processors
@@ -64,8 +67,6 @@ from crowdbench.system.plugin_calls import log_trace
 from crowdbench.system.text import plain
 from crowdbench.weights import ResolvedWeights, Transfer, resolve_weights
 from crowdbench.weights.checkpoint_file.state_dict import put_weights
-from crowdbench.writer import Progress as WritersProgress
-from crowdbench.writer import Waiting, Writer, in_turn
 
 if TYPE_CHECKING:
     import torch

@@ -20,7 +20,7 @@ from crowdbench.system.plugin_calls import calling
 
 if TYPE_CHECKING:
     from crowdbench.carrying_out import OnProgress
-    from crowdbench.run_directory import Run
+    from crowdbench.run_store.run import Run
 
 T = TypeVar("T")
 
@@ -177,7 +177,7 @@ class _GuardedLauncher(Launcher):
 
     def launch(self, request: Request, on_progress: "OnProgress | None" = None) -> "Run":
         """As the plugin does."""
-        from crowdbench.run_directory import Run
+        from crowdbench.run_store.run import Run
 
         return self.guarded.ask("launch", Run, request, on_progress)
 

@@ -15,10 +15,10 @@ from crowdbench.deltas import (
 )
 from crowdbench.entries import COLUMNS, ONLY_WITH_PUBLISHED, entry_of_figure, entry_of_run
 from crowdbench.errors import PluginError
-from crowdbench.integrity import believed
 from crowdbench.published import PublishedResult, all_published
-from crowdbench.record import Protocol
-from crowdbench.run_directory import Run
+from crowdbench.run_store.integrity import believed
+from crowdbench.run_store.record import Protocol
+from crowdbench.run_store.run import Run
 from crowdbench.system.text import plain
 from crowdbench.table_formats import to_markdown, to_text
 from crowdbench.tables import Column, Entry, Table, doubt_notes, marked, tie_note, used

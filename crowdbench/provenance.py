@@ -21,8 +21,8 @@ from crowdbench.api.method import Method, published_settings, settings_as_values
 from crowdbench.api.precision import Precision
 from crowdbench.engine import hooks
 from crowdbench.engine.samples import inputs_digest
-from crowdbench.record import Code, Protocol, Record, Weights, identity
-from crowdbench.run_directory import Run
+from crowdbench.run_store.record import Code, Protocol, Record, Weights, identity
+from crowdbench.run_store.run import Run
 from crowdbench.system import environment as machine
 from crowdbench.system.files.digests import FileDigests
 from crowdbench.system.files.hashing import file_digest

@@ -12,7 +12,7 @@ from crowdbench import plugins
 from crowdbench.api.boxes import NoBoxes
 from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.api.method import load_method, method_class
-from crowdbench.coco_format import CocoFormatDataset
+from crowdbench.coco.dataset import CocoFormatDataset
 from crowdbench.errors import CrowdbenchError, MissingDataError, UnknownNameError, WeightsError
 from crowdbench.weights import Wanted, WeightsEntry, find_wanted, weights_table
 from crowdbench.weights.cache import read_lock

@@ -6,8 +6,8 @@ from pathlib import Path
 from crowdbench.api.boxes import NoBoxes
 from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.errors import InputError
-from crowdbench.record import Protocol
-from crowdbench.run_directory import Run
+from crowdbench.run_store.record import Protocol
+from crowdbench.run_store.run import Run
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.system.files.hashing import file_digest
 

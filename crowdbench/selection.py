@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from crowdbench.api.extent import extent_of_run
 from crowdbench.deltas import box_source_of
 from crowdbench.published import PublishedResult
-from crowdbench.run_directory import Run
+from crowdbench.run_store.run import Run
 
 
 @dataclass(frozen=True)

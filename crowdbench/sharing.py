@@ -1,6 +1,6 @@
 """How the processes that share an evaluation or a job find out about each other: through a folder.
 
-The first of them keeps the folder for all (`crowdbench.writer`), and tells the others when to begin. Each of
+The first of them keeps the folder for all (`crowdbench.run_store.lease`), and tells the others when to begin. Each of
 the others shows signs of life in ``ranks/``, so that one that is killed is not waited for.
 """
 
@@ -14,9 +14,9 @@ from pathlib import Path
 
 from crowdbench.errors import MachineError, SupersededError
 from crowdbench.parts import Parts
+from crowdbench.run_store.lease import SILENT_S, Silence, Writer, has_ended, is_alive, new_claim, read_claim
 from crowdbench.system.distributed import Place, start_name
 from crowdbench.system.files.writing import write_whole
-from crowdbench.writer import SILENT_S, Silence, Writer, has_ended, is_alive, new_claim, read_claim
 
 log = logging.getLogger("crowdbench")
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crowdbench.api.extent import extent_of_run
-from crowdbench.engine.run_finder import is_run, run_of
 from crowdbench.errors import InputError
 from crowdbench.leaderboard import comparable
-from crowdbench.record import Record
-from crowdbench.run_directory import Run
+from crowdbench.run_store.find import is_run, run_of
+from crowdbench.run_store.record import Record
+from crowdbench.run_store.run import Run
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def side(given: str | Path, out: Path = Path("runs")) -> Side:
     """What somebody means by a word on the command line.
 
     Args:
-        given: a results file, or what `crowdbench.engine.run_finder` takes for one run.
+        given: a results file, or what `crowdbench.run_store.find` takes for one run.
         out: the folder of all runs, where names and ids are looked for.
 
     Raises:

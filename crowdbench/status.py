@@ -17,8 +17,8 @@ import msgspec
 from crowdbench.errors import CrowdbenchError, DataError, LaunchError
 from crowdbench.jobs import Failure, Job, Order, State, Ticket, find_jobs
 from crowdbench.launch import Queue, Seen, load_queue
+from crowdbench.run_store.lease import is_alive, read_progress
 from crowdbench.system.files.reading import read_json
-from crowdbench.writer import is_alive, read_progress
 
 log = logging.getLogger("crowdbench")
 

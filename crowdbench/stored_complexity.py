@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from crowdbench.errors import CrowdbenchError, DataError, MachineError
-from crowdbench.run_directory import Run
+from crowdbench.run_store.run import Run
 from crowdbench.system.files.reading import read_json
 from crowdbench.system.files.writing import write_whole
 from crowdbench.system.text import plain

@@ -11,7 +11,7 @@ from crowdbench.errors import DataError, LaunchError, MachineError
 from crowdbench.jobs import Job, Order, Resources, job_for, jobs_folder, new_order
 from crowdbench.launch import Queue, Seen
 from crowdbench.requests import AnyRequest, Request
-from crowdbench.run_directory import Run
+from crowdbench.run_store.run import Run
 from crowdbench.system.files.os_errors import writing
 
 _LOCK_PATIENCE_S = 120.0

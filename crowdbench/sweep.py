@@ -24,7 +24,7 @@ from crowdbench.readiness import (
     require_method,
 )
 from crowdbench.requests import AnyRequest, Request, TrainingRequest
-from crowdbench.run_directory import Run, find_runs
+from crowdbench.run_store.run import Run, find_runs
 from crowdbench.submission import submit
 from crowdbench.suites import Suite, SuiteRun
 

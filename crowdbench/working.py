@@ -18,7 +18,6 @@ from typing import Literal
 import msgspec
 
 from crowdbench.carrying_out import evaluate_as_asked, train_as_asked
-from crowdbench.engine import recomputation
 from crowdbench.errors import (
     CrowdbenchError,
     InputError,
@@ -30,13 +29,14 @@ from crowdbench.errors import (
 )
 from crowdbench.jobs import Cause, Failure, Job, Start, State, now
 from crowdbench.requests import Request
+from crowdbench.run_store import recomputation
+from crowdbench.run_store.lease import BEAT_S, only_writer
 from crowdbench.sharing import Others, forget_earlier_starts, present
 from crowdbench.system.distributed import Place, place_in
 from crowdbench.system.job_context import current_job
 from crowdbench.system.log_file import log_file
 from crowdbench.system.plugin_calls import log_trace
 from crowdbench.system.stop_signal import Stop
-from crowdbench.writer import BEAT_S, only_writer
 
 log = logging.getLogger("crowdbench")
 

@@ -5,8 +5,8 @@ import gzip
 import shutil
 from pathlib import Path
 
-from crowdbench.record import Protocol, Record, Weights
-from crowdbench.run_directory import Run
+from crowdbench.run_store.record import Protocol, Record, Weights
+from crowdbench.run_store.run import Run
 from crowdbench.system.files.hashing import file_digest
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from crowdbench.published import PublishedResult
-from crowdbench.record import Protocol, Record, Weights
-from crowdbench.run_directory import Run
+from crowdbench.run_store.record import Protocol, Record, Weights
+from crowdbench.run_store.run import Run
 
 PROTOCOL = Protocol("crowdpose", "test", "a" * 64, "gt", 8000, True, True, (256, 192))
 # Of a record that stands for a published one: what the row of the release says.

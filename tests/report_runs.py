@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 
 import crowdbench
-from crowdbench.record import Protocol, Record, Weights
-from crowdbench.run_directory import Run
+from crowdbench.run_store.record import Protocol, Record, Weights
+from crowdbench.run_store.run import Run
 from crowdbench.system.files.hashing import file_digest
 
 WIDTH, HEIGHT, PERSONS, KEYPOINTS = 320, 240, 3, 14

@@ -26,9 +26,10 @@ from typing import Any
 import torch  # noqa: F401  (once, before all forks)
 from toy_method import BoxCentre
 
-from crowdbench import evaluation, load_dataset, parts, scoring, writer
-from crowdbench.engine import recomputation
+from crowdbench import evaluation, load_dataset, parts, scoring
 from crowdbench.errors import CrowdbenchError
+from crowdbench.run_store import lease as writer
+from crowdbench.run_store import recomputation
 from crowdbench.system.files import writing as files
 
 LIMIT = 6

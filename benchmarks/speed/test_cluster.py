@@ -26,10 +26,10 @@ import pytest
 
 from crowdbench import evaluate, load_dataset, load_method
 from crowdbench.jobs import Job, Resources, Start, State, Ticket, new_order, now, whoever
-from crowdbench.record import Record
 from crowdbench.requests import Request
-from crowdbench.run_directory import Run
-from crowdbench.writer import Progress
+from crowdbench.run_store.lease import Progress
+from crowdbench.run_store.record import Record
+from crowdbench.run_store.run import Run
 
 ROUNDS = 5
 SWEEP_LIMIT, STATUS_LIMIT = 7.5, 9.5

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from crowdbench.heatmaps import decode_dark, gaussian_targets
+from crowdbench.vision.heatmaps import decode_dark, gaussian_targets
 
 KERNEL = 11
 

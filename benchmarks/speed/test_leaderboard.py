@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 from crowdbench.api.extent import Extent
-from crowdbench.record import Protocol, Record, Weights
-from crowdbench.run_directory import Run
+from crowdbench.run_store.record import Protocol, Record, Weights
+from crowdbench.run_store.run import Run
 
 ROUNDS = 5
 RUNS = 10_000

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from crowdbench.api.method import load_method
 from crowdbench.api.types import FloatArray, Pose
-from crowdbench.geometry import transform_points
 from crowdbench.system.malloc import keep_freed_memory
+from crowdbench.vision.geometry import transform_points
 from crowdbench_pinet.fusion import group_poses
 from crowdbench_pinet.method import InputBatch, PINet, Stack
 from crowdbench_pinet.network import PINetNetwork, Proposals

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ratios import measured
 
 from crowdbench.api.types import FloatArray
-from crowdbench.geometry import centers_and_scales, crop_affines, warp_crops
+from crowdbench.vision.geometry import centers_and_scales, crop_affines, warp_crops
 from crowdbench_i2rnet.masks import position_masks
 
 SIZE = (256, 192)

@@ -20,7 +20,7 @@ from crowdbench.api.dataset import Dataset
 from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.errors import AnnotationError, InputError, MachineError, MissingDataError
 from crowdbench.reopening import problem_of, reopened
-from crowdbench.run_directory import Run
+from crowdbench.run_store.run import Run
 from crowdbench.scoring.documents import read_document
 from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.problem import Problem, read_problem

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from crowdbench.analysis.corrections import AFTERWARDS
 from crowdbench.analysis.kinds import ERRORS
 from crowdbench.analysis.result import Analysis, Part
-from crowdbench.figures import COLOURS, DOTS_PER_INCH, HEIGHT_INCHES, WIDTH_INCHES
 from crowdbench.system.files.writing import write_whole
+from crowdbench.visualization.plots import COLOURS, DOTS_PER_INCH, HEIGHT_INCHES, WIDTH_INCHES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

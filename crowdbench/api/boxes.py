@@ -10,7 +10,7 @@ from crowdbench.system.files.hashing import file_digest
 
 @dataclass(frozen=True)
 class GroundTruthBoxes:
-    """The annotated boxes of the persons that count (see `crowdbench.coco_format`)."""
+    """The annotated boxes of the persons that count (see `crowdbench.coco.dataset`)."""
 
     @property
     def label(self) -> str:

@@ -21,7 +21,7 @@ class Dataset(ABC):
     """One split of a dataset, opened.
 
     A subclass sets the class attributes and finds its files in ``__init__``; opening reads annotations, never
-    images. Adapters for COCO-format files derive from `crowdbench.coco_format.CocoFormatDataset`.
+    images. Adapters for COCO-format files derive from `crowdbench.coco.dataset.CocoFormatDataset`.
 
     Attributes:
         name: the dataset's name on the command line.

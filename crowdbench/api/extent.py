@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crowdbench.api.dataset import Dataset
-    from crowdbench.record import Record
+    from crowdbench.run_store.record import Record
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ class Method(ABC):
         """
 
     def known_protocol(self) -> dict[str, Any]:
-        """Fields of a run's `crowdbench.record.Protocol` that this method knows better than the bench.
+        """Fields of a run's `crowdbench.run_store.record.Protocol` that this method knows better than the bench.
 
         For methods that were given more, or less, than the bench gave them.
         """

@@ -10,7 +10,7 @@ from crowdbench.cli.saying import say, say_json
 
 if TYPE_CHECKING:
     from crowdbench.analysis import Analysis
-    from crowdbench.run_directory import Run
+    from crowdbench.run_store.run import Run
 
 
 @click.command()
@@ -91,7 +91,7 @@ def analyse(
 
 def _chosen(names: tuple[str, ...], runs: Path) -> "list[Run | Path]":
     """Runs and results files, in the order in which they were named."""
-    from crowdbench.engine.run_finder import is_run, runs_of
+    from crowdbench.run_store.find import is_run, runs_of
 
     chosen: list[Run | Path] = []
     for name in names:

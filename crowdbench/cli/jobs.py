@@ -73,7 +73,7 @@ def _named(name: str, rows: "Sequence[Standing]") -> "list[Standing]":
     """The rows that a name means, by the rules that hold for every command."""
     from fnmatch import fnmatchcase
 
-    from crowdbench.engine.run_finder import Called, named
+    from crowdbench.run_store.find import Called, named
 
     folder = Path(name)
     if folder.is_dir():

@@ -10,7 +10,7 @@ from crowdbench.cli.naming import runs_option
 from crowdbench.cli.saying import say
 
 if TYPE_CHECKING:
-    from crowdbench.run_directory import Oddity, Run
+    from crowdbench.run_store.run import Oddity, Run
     from crowdbench.tables import Table
 
 STYLES = ("text", "markdown", "csv", "json", "latex", "html")
@@ -67,9 +67,9 @@ def leaderboard(
     """
     from crowdbench import crowd_levels
     from crowdbench.deltas import Claims
-    from crowdbench.integrity import believed
     from crowdbench.leaderboard import board
     from crowdbench.published import all_published
+    from crowdbench.run_store.integrity import believed
     from crowdbench.selection import Selection
     from crowdbench.system.text import plain
 
@@ -94,9 +94,9 @@ def leaderboard(
 
 def _found(names: tuple[str, ...], root: Path, *, needed: bool) -> "list[Run]":
     """The runs that were named; those of a whole folder of runs in any state."""
-    from crowdbench.engine.run_finder import runs_of
     from crowdbench.errors import MissingDataError
-    from crowdbench.run_directory import scan_runs
+    from crowdbench.run_store.find import runs_of
+    from crowdbench.run_store.run import scan_runs
 
     if not names and not root.is_dir():
         if needed:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from crowdbench.evaluation import Progress
     from crowdbench.launch import Launcher, Queue
     from crowdbench.requests import Request
-    from crowdbench.run_directory import Run
+    from crowdbench.run_store.run import Run
     from crowdbench.training import TrainingProgress
     from crowdbench.weights import Transfer
 
@@ -156,7 +156,7 @@ def _hand_over(
     """To a queue, and wait for what becomes of it if that is asked for."""
     from crowdbench.carrying_out import prepare
     from crowdbench.errors import RunError
-    from crowdbench.run_directory import Run
+    from crowdbench.run_store.run import Run
 
     with _progress_shown(requests[0].method) as show:
         prepare(requests[0], show)

@@ -46,7 +46,7 @@ def score(
     from crowdbench.scoring.api import score as compute
 
     if (predictions.parent / "run.json").is_file():
-        from crowdbench.run_directory import require_own_predictions
+        from crowdbench.run_store.run import require_own_predictions
 
         require_own_predictions(predictions)
     scores = compute(

@@ -15,7 +15,7 @@ from crowdbench.jobs import Resources
 if TYPE_CHECKING:
     from crowdbench.launch import Launcher, Queue
     from crowdbench.requests import AnyRequest
-    from crowdbench.run_directory import Run
+    from crowdbench.run_store.run import Run
     from crowdbench.sweep import Cell, Outcome
 
 

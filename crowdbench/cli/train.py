@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from crowdbench.evaluation import Progress as EvaluationProgress
     from crowdbench.launch import Queue
     from crowdbench.requests import TrainingRequest
-    from crowdbench.run_directory import Run
+    from crowdbench.run_store.run import Run
     from crowdbench.training import TrainingProgress, TrainingRun
     from crowdbench.weights import Transfer
 
@@ -140,7 +140,7 @@ def _hand_over(
     queue: "Queue", request: "TrainingRequest", resources: "Resources", wait: bool, as_json: bool
 ) -> None:
     from crowdbench.errors import RunError
-    from crowdbench.run_directory import Run
+    from crowdbench.run_store.run import Run
     from crowdbench.training import TrainingRun
 
     (submitted,) = hand_over(queue, [request], resources, as_json=as_json and not wait, quiet=wait)

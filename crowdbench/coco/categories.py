@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from crowdbench.api.scoring_protocol import ScoringProtocol
-from crowdbench.coco.fault import PUBLISHED, Fault
 from crowdbench.coco.keypoint_names import file_order
-from crowdbench.coco.values import is_id, kind, shown
+from crowdbench.coco.rules.fault import PUBLISHED, Fault
+from crowdbench.coco.rules.values import is_id, kind, shown
 
 
 @dataclass(frozen=True)

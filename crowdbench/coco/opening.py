@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from crowdbench.api.types import FloatArray
-from crowdbench.coco.entry_rules import Rules
-from crowdbench.coco.implausible import Implausible
-from crowdbench.coco.plausible_annotations import implausible_annotations
 from crowdbench.coco.reading import CocoFile, read_coco
+from crowdbench.coco.rules.entries import Rules
+from crowdbench.coco.rules.implausible import Implausible
+from crowdbench.coco.rules.plausible_annotations import implausible_annotations
 from crowdbench.coco.sizes import likely_sizes, sizes_as_written
 from crowdbench.errors import AnnotationError
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from crowdbench.coco.values import identifier, is_id, kind
+from crowdbench.coco.rules.values import identifier, is_id, kind
 from crowdbench.errors import AnnotationError, DataError
 from crowdbench.system.files.reading import not_json, read_bytes, recognise
 

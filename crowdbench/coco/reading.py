@@ -17,12 +17,19 @@ from numpy.typing import NDArray
 
 from crowdbench.api.types import FloatArray
 from crowdbench.coco.categories import Category, person_category
-from crowdbench.coco.entry_rules import Rules, leads_out
-from crowdbench.coco.fault import refusal
-from crowdbench.coco.faults import faults
-from crowdbench.coco.foreign import foreign_format
 from crowdbench.coco.raw import Entry, raw_file
-from crowdbench.coco.values import LARGEST_AREA_PX, LARGEST_ID, LARGEST_PX, identifier, is_number, number_in
+from crowdbench.coco.rules.entries import Rules, leads_out
+from crowdbench.coco.rules.fault import refusal
+from crowdbench.coco.rules.faults import faults
+from crowdbench.coco.rules.foreign_formats import foreign_format
+from crowdbench.coco.rules.values import (
+    LARGEST_AREA_PX,
+    LARGEST_ID,
+    LARGEST_PX,
+    identifier,
+    is_number,
+    number_in,
+)
 from crowdbench.errors import AnnotationError
 from crowdbench.system.files.reading import read_bytes
 
@@ -171,7 +178,7 @@ def _category(content: _File, rules: Rules) -> Category | None:
 
 
 def _are_sound(images: Sequence[ImageEntry], rules: Rules) -> bool:
-    """Whether `crowdbench.coco.faults` has nothing against images that are typed as they should be."""
+    """Whether `crowdbench.coco.rules.faults` has nothing against images that are typed as they should be."""
     if len({image.id for image in images}) < len(images):
         return False
     if rules.protocol.crowding_splits and any(i.crowd_index is None or i.crowd_index < 0 for i in images):

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from crowdbench.api.boxes import NoBoxes
-from crowdbench.coco.entry_rules import Rules
+from crowdbench.coco.dataset import CocoFormatDataset, PublishedCounts
 from crowdbench.coco.raw import read_raw
-from crowdbench.coco_format import CocoFormatDataset, PublishedCounts
+from crowdbench.coco.rules.entries import Rules
 from crowdbench.datacheck.annotations import check_annotations, compare_counts
 from crowdbench.datacheck.boxes import check_boxes
 from crowdbench.datacheck.finding import Finding, Severity

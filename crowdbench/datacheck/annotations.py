@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crowdbench.coco.entry_rules import Rules
-from crowdbench.coco.fault import Fault
-from crowdbench.coco.faults import faults
-from crowdbench.coco.foreign import foreign_format
+from crowdbench.coco.dataset import PublishedCounts
 from crowdbench.coco.raw import Entry, RawFile
-from crowdbench.coco.values import is_id, is_number, number_in, shown
-from crowdbench.coco_format import PublishedCounts
+from crowdbench.coco.rules.entries import Rules
+from crowdbench.coco.rules.fault import Fault
+from crowdbench.coco.rules.faults import faults
+from crowdbench.coco.rules.foreign_formats import foreign_format
+from crowdbench.coco.rules.values import is_id, is_number, number_in, shown
 from crowdbench.datacheck.finding import Finding
 
 Sizes = Mapping[int, tuple[Any, Any]]

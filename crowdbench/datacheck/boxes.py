@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from crowdbench.api.boxes import NoBoxes
+from crowdbench.coco.detections import Detections
 from crowdbench.coco.raw import read_raw
 from crowdbench.datacheck.finding import Finding
 from crowdbench.datacheck.places import SplitOnDisk
-from crowdbench.detections import Detections
 from crowdbench.errors import DataError, MissingDataError
 
 

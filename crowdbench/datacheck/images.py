@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from crowdbench.coco.entry_rules import leads_out
 from crowdbench.coco.raw import RawFile
-from crowdbench.coco.values import is_number
+from crowdbench.coco.rules.entries import leads_out
+from crowdbench.coco.rules.values import is_number
 from crowdbench.datacheck.finding import Finding
 from crowdbench.datacheck.places import SplitOnDisk
 from crowdbench.errors import ImageError

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crowdbench.api.dataset import dataset_class
-from crowdbench.coco_format import CocoFormatDataset
+from crowdbench.coco.dataset import CocoFormatDataset
 from crowdbench.errors import MissingDataError, SettingsError, UnknownNameError
 
 

@@ -16,7 +16,7 @@ from crowdbench.api.precision import Precision
 from crowdbench.api.recipe import Recipe
 from crowdbench.api.types import KeypointSet, Pose, Sample
 from crowdbench.errors import PluginError
-from crowdbench.record import Protocol
+from crowdbench.run_store.record import Protocol
 from crowdbench.system.plugin_calls import calling
 
 if TYPE_CHECKING:

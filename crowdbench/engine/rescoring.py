@@ -13,8 +13,8 @@ import msgspec
 
 from crowdbench.api.dataset import Dataset
 from crowdbench.errors import DataError, MissingDataError
-from crowdbench.record import Record
-from crowdbench.run_directory import Run
+from crowdbench.run_store.record import Record
+from crowdbench.run_store.run import Run
 from crowdbench.system.files.reading import read_json
 
 if TYPE_CHECKING:

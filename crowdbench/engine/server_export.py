@@ -13,7 +13,7 @@ from crowdbench.api.dataset import dataset_class
 from crowdbench.api.extent import extent_of_run
 from crowdbench.api.server_file import ServerFile
 from crowdbench.errors import InputError, UnknownNameError
-from crowdbench.run_directory import Run
+from crowdbench.run_store.run import Run
 from crowdbench.scoring.predictions import Predictions, read_predictions
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")

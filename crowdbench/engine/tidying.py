@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from crowdbench.engine import recomputation
 from crowdbench.errors import MachineError, SupersededError
+from crowdbench.run_store import recomputation
+from crowdbench.run_store.lease import CLAIM, has_ended, only_writer, read_claim
 from crowdbench.sharing import forget
 from crowdbench.system.files.leftovers import is_leftover, remove_leftovers
-from crowdbench.writer import CLAIM, has_ended, only_writer, read_claim
 
 
 def tidy(directory: Path) -> None:

@@ -13,18 +13,18 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 import numpy as np
 
-from crowdbench.annotation_file import ImageEntry
 from crowdbench.api.boxes import GroundTruthBoxes
 from crowdbench.api.dataset import Dataset, dataset_class
 from crowdbench.api.types import Instance
-from crowdbench.coco.foreign import explained
-from crowdbench.coco.plausible_boxes import implausible_boxes
-from crowdbench.coco.values import LARGEST_PX
-from crowdbench.detections import PERSON, Detections
+from crowdbench.coco.annotations import ImageEntry
+from crowdbench.coco.detections import PERSON, Detections
+from crowdbench.coco.rules.foreign_formats import explained
+from crowdbench.coco.rules.plausible_boxes import implausible_boxes
+from crowdbench.coco.rules.values import LARGEST_PX
 from crowdbench.errors import AnnotationError, DataError, ImageError, MissingDataError, SettingsError
-from crowdbench.geometry import clean_boxes
 from crowdbench.system.files.image_header import size_in_header
 from crowdbench.system.files.reading import decode_json, read_bytes
+from crowdbench.vision.geometry import clean_boxes
 
 log = logging.getLogger("crowdbench")
 

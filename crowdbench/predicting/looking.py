@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from crowdbench import __version__
 from crowdbench.api.method import Method
 from crowdbench.api.types import Pose, Sample
-from crowdbench.drawing import draw_on, person_colours
 from crowdbench.engine import hooks
 from crowdbench.errors import CrowdbenchError, DataError, MachineError, RunError, SettingsError
 from crowdbench.evaluation import Progress
@@ -37,6 +36,7 @@ from crowdbench.system.files.atomic_path import growing
 from crowdbench.system.files.os_errors import is_about_the_name, reason, writing
 from crowdbench.system.files.writing import write_whole
 from crowdbench.system.text import encodable, name_bytes
+from crowdbench.visualization.skeletons import draw_on, person_colours
 
 PREDICTIONS, IMAGES = "predictions.json", "images.json"
 # Keypoints with less confidence, and poses of a lower score, are not drawn: methods that find the persons

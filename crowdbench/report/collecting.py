@@ -12,7 +12,6 @@ from crowdbench import __version__
 from crowdbench.api.extent import extent_of_run
 from crowdbench.api.types import FloatArray
 from crowdbench.errors import InputError
-from crowdbench.integrity import doubt_about
 from crowdbench.report.choosing import chosen_images
 from crowdbench.report.data import (
     KINDS,
@@ -27,7 +26,8 @@ from crowdbench.report.data import (
     Section,
 )
 from crowdbench.report.protocol import protocol_sentences, provenance, speed
-from crowdbench.run_directory import Run
+from crowdbench.run_store.integrity import doubt_about
+from crowdbench.run_store.run import Run
 from crowdbench.tables import sentence
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from crowdbench.api.extent import extent_of_run
-from crowdbench.record import Record
-from crowdbench.run_directory import Run
+from crowdbench.run_store.record import Record
+from crowdbench.run_store.run import Run
 
 
 def protocol_sentences(record: Record) -> list[str]:

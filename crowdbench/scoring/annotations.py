@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.api.types import FloatArray
-from crowdbench.coco.entry_rules import Rules
 from crowdbench.coco.opening import open_coco
 from crowdbench.coco.reading import CocoFile, ImageEntry
+from crowdbench.coco.rules.entries import Rules
 from crowdbench.errors import InputError
 from crowdbench.scoring import columns
 from crowdbench.scoring.image_names import ImageNames

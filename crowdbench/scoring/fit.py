@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.api.types import FloatArray, KeypointSet
-from crowdbench.system.quick_numpy import median
+from crowdbench.coco.rules.median import median
 
 Indices = NDArray[np.int64]
 # A scale, as a natural logarithm, that is worth trying.

@@ -20,7 +20,7 @@ from crowdbench.scoring.statistics import MAX_DETECTIONS, THRESHOLDS, area_bound
 
 if TYPE_CHECKING:
     from crowdbench.api.dataset import Dataset
-    from crowdbench.run_directory import Run
+    from crowdbench.run_store.run import Run
 
 Indices = NDArray[np.intp]
 Flags = NDArray[np.bool_]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.api.types import FloatArray
-from crowdbench.coco.plausible_boxes import implausible_boxes
+from crowdbench.coco.rules.plausible_boxes import implausible_boxes
 from crowdbench.scoring.columns import Rows
 from crowdbench.scoring.fit import Fit, Sample, better_frame, fit_of
 from crowdbench.scoring.statistics import MAX_DETECTIONS

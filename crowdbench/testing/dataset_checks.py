@@ -12,7 +12,7 @@ import numpy as np
 from crowdbench.api.boxes import NoBoxes
 from crowdbench.api.dataset import Dataset
 from crowdbench.api.types import Instance, Sample
-from crowdbench.coco_format import CocoFormatDataset
+from crowdbench.coco.dataset import CocoFormatDataset
 from crowdbench.errors import CrowdbenchError, MissingDataError
 from crowdbench.testing.outcome import Check, Failed, Inapplicable, Outcome, Passed, Unanswerable, described
 from crowdbench.testing.values import difference

@@ -21,9 +21,11 @@ from crowdbench.api.precision import Precision
 from crowdbench.api.recipe import Recipe
 from crowdbench.api.types import Sample
 from crowdbench.engine import hooks
-from crowdbench.engine.turns import Telling
 from crowdbench.errors import CrowdbenchError, MachineError, MissingDataError, StoppedError, SupersededError
 from crowdbench.loading import load_training_batches, refuse_unguarded_scripts
+from crowdbench.run_store.lease import Claim, Waiting, Writer, in_turn
+from crowdbench.run_store.lease import Progress as WritersProgress
+from crowdbench.run_store.wait_notice import Telling
 from crowdbench.system import environment as machine
 from crowdbench.system.distributed import device_of, place_in
 from crowdbench.system.files.leftovers import remove_leftovers
@@ -41,8 +43,6 @@ from crowdbench.training.step import StepResult, Trainer, in_groups, require_fin
 from crowdbench.training.validation import MAIN_STATISTIC, validate
 from crowdbench.weights import Transfer, resolve_weights
 from crowdbench.weights.checkpoint_file.state_dict import starting_weights
-from crowdbench.writer import Claim, Waiting, Writer, in_turn
-from crowdbench.writer import Progress as WritersProgress
 
 if TYPE_CHECKING:
     pass

@@ -83,7 +83,7 @@ def _read(path: Path) -> list[Line]:
 
 def write_curve(path: Path, metrics: MetricsFile, title: str) -> None:
     """Draw losses, and validation scores if there are any, over epochs; nothing before there is an epoch."""
-    from crowdbench.figures import line_figure
+    from crowdbench.visualization.plots import line_figure
 
     epochs: dict[int, float] = {line["epoch"]: line["epoch_loss"] for line in metrics.of_kind("epoch")}
     if not epochs:

@@ -19,7 +19,7 @@ from crowdbench.api.types import Sample
 from crowdbench.engine import hooks
 from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.errors import SettingsError
-from crowdbench.record import Weights
+from crowdbench.run_store.record import Weights
 from crowdbench.system import environment as machine
 from crowdbench.system.distributed import Place, processors
 from crowdbench.system.files.hashing import file_digest

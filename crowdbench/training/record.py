@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from crowdbench.errors import MissingDataError
-from crowdbench.record import State, Weights
+from crowdbench.run_store.record import State, Weights
 from crowdbench.system.files.json_text import encoded_json
 from crowdbench.system.files.reading import read_json
 from crowdbench.system.files.writing import write_whole

@@ -1,7 +1,7 @@
 """COCO keypoints (Lin et al., ECCV 2014), 17 keypoints."""
 
 from crowdbench.api.server_file import ServerFile
-from crowdbench.coco_format import CocoFormatDataset, PublishedCounts
+from crowdbench.coco.dataset import CocoFormatDataset, PublishedCounts
 from crowdbench_datasets.keypoint_sets import COCO_17
 from crowdbench_datasets.protocols import coco_protocol
 

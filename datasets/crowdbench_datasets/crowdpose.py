@@ -1,6 +1,6 @@
 """CrowdPose (Li et al., CVPR 2019): crowded scenes, 14 keypoints."""
 
-from crowdbench.coco_format import CocoFormatDataset, PublishedCounts
+from crowdbench.coco.dataset import CocoFormatDataset, PublishedCounts
 from crowdbench_datasets.keypoint_sets import CROWDPOSE_14
 from crowdbench_datasets.protocols import CROWDPOSE_PROTOCOL
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from crowdbench.coco_format import CocoFormatDataset, PublishedCounts
+from crowdbench.coco.dataset import CocoFormatDataset, PublishedCounts
 from crowdbench_datasets.keypoint_sets import COCO_17
 from crowdbench_datasets.protocols import coco_protocol
 

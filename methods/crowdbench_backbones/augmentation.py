@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from crowdbench.api.types import FloatArray, KeypointSet
 from crowdbench.errors import ShapeError
-from crowdbench.geometry import Float32Array, centers_and_scales, crop_affines, transform_points
-from crowdbench.heatmaps import gaussian_targets
+from crowdbench.vision.geometry import Float32Array, centers_and_scales, crop_affines, transform_points
+from crowdbench.vision.heatmaps import gaussian_targets
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def augment(
 
     Args:
         keypoints: ``(n, K, 3)``, x, y in image pixels, and visibility as in COCO; all above 0 is visible.
-        centers: ``(n, 2)``, of the crops, in image pixels; see `crowdbench.geometry.centers_and_scales`.
+        centers: ``(n, 2)``, of the crops, in image pixels; see `crowdbench.vision.geometry.centers_and_scales`.
         scales: ``(n, 2)``, of the crops, in units of 200 pixels.
         draws: for these n persons.
         width: of the image, in pixels.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crowdbench.api.types import FloatArray, Sample
-from crowdbench.geometry import Float32Array, centers_and_scales, crop_affines, warp_crops
+from crowdbench.vision.geometry import Float32Array, centers_and_scales, crop_affines, warp_crops
 from crowdbench_backbones.settings import TopDownSettings
 
 # ImageNet's statistics of red, green, blue.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crowdbench.api.types import FloatArray, KeypointSet, Sample
-from crowdbench.geometry import centers_and_scales, transform_points, warp_crops
+from crowdbench.vision.geometry import centers_and_scales, transform_points, warp_crops
 from crowdbench_backbones.augmentation import Augmentation, Draws, augment, mirrored_image
 from crowdbench_backbones.crops import CropBatch, Crops, Persons
 from crowdbench_backbones.settings import TopDownSettings

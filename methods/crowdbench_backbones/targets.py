@@ -13,7 +13,7 @@ from torch import Tensor
 def separable_targets(
     positions: Tensor, visible: Tensor, size: tuple[int, int], sigma: float
 ) -> tuple[Tensor, Tensor]:
-    """`crowdbench.heatmaps.gaussian_targets`, in PyTorch.
+    """`crowdbench.vision.heatmaps.gaussian_targets`, in PyTorch.
 
     Args:
         positions: ``(S, K, 2)`` float64, x, y in heatmap pixels.

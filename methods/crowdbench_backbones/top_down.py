@@ -13,9 +13,9 @@ from crowdbench.api.precision import Precision
 from crowdbench.api.recipe import Recipe
 from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench.errors import SettingsError
-from crowdbench.geometry import SCALE_UNIT_PX, Float32Array, crop_affines, transform_points
-from crowdbench.heatmaps import average_flipped, decode_dark, rescore
-from crowdbench.suppression import oks_nms
+from crowdbench.vision.geometry import SCALE_UNIT_PX, Float32Array, crop_affines, transform_points
+from crowdbench.vision.heatmaps import average_flipped, decode_dark, rescore
+from crowdbench.vision.oks_nms import oks_nms
 from crowdbench_backbones.acceleration import accelerated
 from crowdbench_backbones.augmentation import draw
 from crowdbench_backbones.crops import CropBatch, Persons, cut_out, join

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crowdbench.geometry import as_boxes
+from crowdbench.vision.geometry import as_boxes
 
 
 def nearest_persons(boxes: ArrayLike, target: int, limit: int) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.api.types import FloatArray
-from crowdbench.suppression import oks_groups
+from crowdbench.vision.oks_nms import oks_groups
 
 
 def group_poses(

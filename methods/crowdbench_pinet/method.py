@@ -14,7 +14,7 @@ from crowdbench.api.precision import Precision
 from crowdbench.api.recipe import Recipe
 from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench.errors import SettingsError
-from crowdbench.geometry import transform_points
+from crowdbench.vision.geometry import transform_points
 from crowdbench_backbones.acceleration import accelerated
 from crowdbench_backbones.crops import normalised
 from crowdbench_backbones.starting import start_trunk, start_whole

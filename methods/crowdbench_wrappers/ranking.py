@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from crowdbench.api.types import FloatArray, KeypointSet, Pose
-from crowdbench.heatmaps import rescore
-from crowdbench.suppression import oks_nms
+from crowdbench.vision.heatmaps import rescore
+from crowdbench.vision.oks_nms import oks_nms
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench.errors import WeightsError
-from crowdbench.geometry import as_boxes
+from crowdbench.vision.geometry import as_boxes
 from crowdbench_wrappers.layouts import other_layout
 from crowdbench_wrappers.onnx_model import (
     Float32Array,

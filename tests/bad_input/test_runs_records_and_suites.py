@@ -11,8 +11,8 @@ import pytest
 from bad_input_cases import Cases
 
 from crowdbench.cli import main
+from crowdbench.run_store.lease import new_claim
 from crowdbench.system.files.writing import temporary_beside
-from crowdbench.writer import new_claim
 
 case = Cases("Runs, records and suites")
 drawn = Cases("Sets of drawn crowds")

@@ -21,7 +21,7 @@ from crowdbench.bootstrap import (
     stored_interval,
 )
 from crowdbench.errors import InputError, MissingDataError, SettingsError
-from crowdbench.run_directory import Run
+from crowdbench.run_store.run import Run
 from crowdbench.scoring.matching import Matches, matches_of
 
 TRIALS = 200

@@ -7,7 +7,7 @@ from made_runs import make_run, published_row
 
 from crowdbench.crowd_levels import by_crowding
 from crowdbench.leaderboard import board
-from crowdbench.run_directory import Run
+from crowdbench.run_store.run import Run
 from crowdbench.tables import Table
 
 LEVELS = {"AP_easy": 0.8, "AP_medium": 0.7, "AP_hard": 0.55}

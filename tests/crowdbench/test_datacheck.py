@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from crowdbench import load_dataset
 from crowdbench.cli import cli
-from crowdbench.coco_format import PublishedCounts
+from crowdbench.coco.dataset import PublishedCounts
 from crowdbench.datacheck import check_split, splits_on_disk
 from crowdbench.errors import MissingDataError
 from crowdbench.scoring.annotations import read_annotations

@@ -8,10 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crowdbench import figures
 from crowdbench.api.types import KeypointSet, Pose
-from crowdbench.drawing import COLOURS, FAINT, draw_on, line_width, person_colours, sides, skeleton_svg
 from crowdbench.errors import ShapeError
+from crowdbench.visualization import plots as figures
+from crowdbench.visualization.skeletons import (
+    COLOURS,
+    FAINT,
+    draw_on,
+    line_width,
+    person_colours,
+    sides,
+    skeleton_svg,
+)
 
 # A left limb, a right limb, and one between the sides.
 LAYOUT = KeypointSet(

@@ -12,9 +12,9 @@ from made_runs import make_run
 
 from crowdbench import cli, load_dataset
 from crowdbench.api.extent import Extent, extent_of_run
-from crowdbench.coco_format import PublishedCounts
-from crowdbench.record import Record
-from crowdbench.run_directory import Run
+from crowdbench.coco.dataset import PublishedCounts
+from crowdbench.run_store.record import Record
+from crowdbench.run_store.run import Run
 from crowdbench.system.files.hashing import file_digest
 from crowdbench_datasets.crowdpose import CrowdPose
 from crowdbench_datasets.synthcrowd import recipe, writing

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from crowdbench.errors import ShapeError
-from crowdbench.figures import line_figure
+from crowdbench.visualization.plots import line_figure
 
 TEXTS = {"x_label": "epoch", "y_label": "loss", "title": "a $title_"}
 
@@ -43,5 +43,5 @@ def test_a_line_of_unequal_lengths_is_refused_and_writes_nothing(tmp_path: Path)
 
 
 def test_matplotlib_is_imported_only_to_draw() -> None:
-    code = "import sys, crowdbench.figures, crowdbench.crowding; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, crowdbench.visualization.plots, crowdbench.crowding; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

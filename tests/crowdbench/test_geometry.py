@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crowdbench.errors import ShapeError
-from crowdbench.geometry import centers_and_scales, clean_boxes, crop_affines, transform_points, warp_crops
+from crowdbench.vision.geometry import (
+    centers_and_scales,
+    clean_boxes,
+    crop_affines,
+    transform_points,
+    warp_crops,
+)
 
 PIPELINES = [
     pytest.param("crowdpose_256x192", (256, 192), id="crowdpose"),

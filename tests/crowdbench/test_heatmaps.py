@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crowdbench.errors import ShapeError
-from crowdbench.geometry import centers_and_scales, crop_affines, transform_points
-from crowdbench.heatmaps import average_flipped, blur, decode_dark, gaussian_targets, rescore
+from crowdbench.vision.geometry import centers_and_scales, crop_affines, transform_points
+from crowdbench.vision.heatmaps import average_flipped, blur, decode_dark, gaussian_targets, rescore
 
 DECODED = [pytest.param("14_64x48", id="14 keypoints"), pytest.param("17_96x72", id="17, larger")]
 PAIRS = {14: range(0, 12, 2), 17: range(1, 17, 2)}

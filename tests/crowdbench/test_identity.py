@@ -25,11 +25,11 @@ from crowdbench.api.dataset import Dataset
 from crowdbench.api.method import Method
 from crowdbench.errors import PredictionError, SettingsError
 from crowdbench.evaluation import weights_of
-from crowdbench.integrity import doubt_about
 from crowdbench.parts import Parts
 from crowdbench.provenance import Execution, code_used, new_record
-from crowdbench.record import Record
-from crowdbench.run_directory import Run
+from crowdbench.run_store.integrity import doubt_about
+from crowdbench.run_store.record import Record
+from crowdbench.run_store.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -206,7 +206,7 @@ def test_code_of_crowdbench(asked: Asked) -> None:
 
     before = digest()
     assert digest() == before
-    with (copy / "crowdbench/geometry.py").open("a") as file:
+    with (copy / "crowdbench/vision/geometry.py").open("a") as file:
         file.write("# changed\n")
     assert digest() != before
 

@@ -14,7 +14,7 @@ from crowdbench.deltas import Claims
 from crowdbench.errors import MissingDataError, SettingsError
 from crowdbench.leaderboard import Table, board, to_markdown, to_text
 from crowdbench.published import all_published
-from crowdbench.run_directory import Run, find_runs, runs
+from crowdbench.run_store.run import Run, find_runs, runs
 from crowdbench.tables import cell
 
 

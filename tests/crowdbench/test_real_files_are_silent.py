@@ -7,8 +7,8 @@ import pytest
 
 from crowdbench import load_dataset
 from crowdbench.api.scoring_protocol import ScoringProtocol
-from crowdbench.coco.entry_rules import Rules
 from crowdbench.coco.opening import open_coco
+from crowdbench.coco.rules.entries import Rules
 from crowdbench.system.files.reading import read_bytes
 from crowdbench_datasets.coco import COCO
 from crowdbench_datasets.crowdpose import CrowdPose

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from crowdbench.parts import Parts
-from crowdbench.run_directory import Run, find_runs
+from crowdbench.run_store.run import Run, find_runs
 
 IMAGES = 48
 

@@ -7,8 +7,8 @@ import pytest
 from made_runs import make_run
 
 from crowdbench.errors import MissingDataError
-from crowdbench.record import SCHEMA
-from crowdbench.run_directory import Run, find_runs, scan_runs
+from crowdbench.run_store.record import SCHEMA
+from crowdbench.run_store.run import Run, find_runs, scan_runs
 from crowdbench.status import standings
 
 

@@ -8,10 +8,10 @@ import pytest
 from made_runs import make_run
 
 from crowdbench import cli
-from crowdbench.engine.run_finder import run_of, runs_of
 from crowdbench.errors import InputError, MissingDataError
 from crowdbench.jobs import Job, State
-from crowdbench.run_directory import Run
+from crowdbench.run_store.find import run_of, runs_of
+from crowdbench.run_store.run import Run
 
 
 @pytest.fixture

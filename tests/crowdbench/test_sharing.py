@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from crowdbench.leaderboard import board
-from crowdbench.run_directory import Run, find_runs
+from crowdbench.run_store.run import Run, find_runs
 
 IMAGES = 6
 FILES = ["log.txt", "predictions.json.gz", "run.json", "scores.json"]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crowdbench.errors import ShapeError
-from crowdbench.heatmaps import rescore
-from crowdbench.suppression import oks_nms, pose_oks
+from crowdbench.vision.heatmaps import rescore
+from crowdbench.vision.oks_nms import oks_nms, pose_oks
 
 SIGMAS = (0.05, 0.1, 0.05)
 POSE = np.array([[10.0, 10.0], [50.0, 20.0], [30.0, 90.0]])

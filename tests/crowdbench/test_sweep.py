@@ -12,7 +12,7 @@ from crowdbench import plugins
 from crowdbench.carrying_out import evaluate_as_asked
 from crowdbench.errors import InputError, SettingsError, UnknownNameError
 from crowdbench.requests import Request
-from crowdbench.run_directory import Run
+from crowdbench.run_store.run import Run
 from crowdbench.suites import Detector, Suite, SuiteRun, load_suite
 from crowdbench.sweep import Cell, plan
 from crowdbench.sweep import carry_out as sweep

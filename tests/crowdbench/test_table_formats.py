@@ -13,8 +13,8 @@ from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
 from crowdbench.leaderboard import Table, board
-from crowdbench.record import Record
-from crowdbench.run_directory import Run
+from crowdbench.run_store.record import Record
+from crowdbench.run_store.run import Run
 from crowdbench.system.text import plain
 from crowdbench.table_formats import to_csv, to_json, to_latex, to_markdown, to_text
 

@@ -21,12 +21,12 @@ from crowdbench import evaluation, working
 from crowdbench.errors import MachineError
 from crowdbench.jobs import Job, Resources, Start, State, job_for, new_order
 from crowdbench.requests import Request
-from crowdbench.run_directory import Run
+from crowdbench.run_store.lease import Claim, Progress, new_claim, only_writer
+from crowdbench.run_store.run import Run
 from crowdbench.system.distributed import start_name
 from crowdbench.system.job_context import VARIABLE, CurrentJob
 from crowdbench.system.stop_signal import Stop
 from crowdbench.working import Outcome, cause_of, first_line, is_full_disk, reached_by, work
-from crowdbench.writer import Claim, Progress, new_claim, only_writer
 
 Started = Callable[..., Outcome]
 

@@ -16,11 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crowdbench import writer
 from crowdbench.errors import MachineError, SupersededError
-from crowdbench.system.files.locks import FileLock
-from crowdbench.system.job_context import VARIABLE, CurrentJob
-from crowdbench.writer import (
+from crowdbench.run_store import lease as writer
+from crowdbench.run_store.lease import (
     Claim,
     Progress,
     Waiting,
@@ -29,6 +27,8 @@ from crowdbench.writer import (
     read_claim,
     read_progress,
 )
+from crowdbench.system.files.locks import FileLock
+from crowdbench.system.job_context import VARIABLE, CurrentJob
 
 WORKER = """\
 import sys

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crowdbench import load_dataset
-from crowdbench.geometry import centers_and_scales
+from crowdbench.vision.geometry import centers_and_scales
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from made_runs import make_run
 
 from crowdbench import profiles
 from crowdbench.cli import main
-from crowdbench.record import Written
+from crowdbench.run_store.record import Written
 from crowdbench.suites import read_suite
 from crowdbench.system.files.writing import gzipped
 from fuzzing import documents, json_trees, raw_bytes

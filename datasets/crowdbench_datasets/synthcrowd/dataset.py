@@ -10,7 +10,7 @@ from typing import Any, Self
 from crowdbench.api.boxes import BoxSource
 from crowdbench.api.dataset import split_at_crowding
 from crowdbench.api.extent import SplitFacts
-from crowdbench.coco_format import CocoFormatDataset
+from crowdbench.coco.dataset import CocoFormatDataset
 from crowdbench.errors import DataError
 from crowdbench.system.files import cache
 from crowdbench.system.files.reading import LARGEST_DATA, read_json

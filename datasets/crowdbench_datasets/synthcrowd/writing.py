@@ -11,13 +11,13 @@ from typing import Any
 import cv2
 
 from crowdbench.api.types import KeypointSet
-from crowdbench.engine.turns import Telling
 from crowdbench.errors import CrowdbenchError, DataError
+from crowdbench.run_store.lease import Waiting, Writer, in_turn
+from crowdbench.run_store.wait_notice import Telling
 from crowdbench.system.files.leftovers import is_temporary, remove_leftovers
 from crowdbench.system.files.os_errors import writing
 from crowdbench.system.files.reading import LARGEST_DATA, read_bytes, read_json
 from crowdbench.system.files.writing import temporary_beside, write_whole
-from crowdbench.writer import Waiting, Writer, in_turn
 from crowdbench_datasets.synthcrowd.parallel import draw_all
 from crowdbench_datasets.synthcrowd.recipe import GENERATOR_VERSION, Recipe
 

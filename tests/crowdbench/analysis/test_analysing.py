@@ -16,7 +16,7 @@ from crowdbench.analysis import AFTERWARDS, CUMULATIVE, KINDS, Analysis, analyse
 from crowdbench.analysis.grouping import max_iou
 from crowdbench.analysis.pairing import paired
 from crowdbench.errors import InputError, MissingDataError
-from crowdbench.run_directory import Run
+from crowdbench.run_store.run import Run
 from crowdbench.scoring import score_files
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench_datasets.keypoint_sets import COCO_17

@@ -9,7 +9,7 @@ import pytest
 
 from crowdbench.analysis import Analysis, analyse_files
 from crowdbench.analysis.pictures import KIND_COLOURS, write_figures
-from crowdbench.figures import COLOURS
+from crowdbench.visualization.plots import COLOURS
 from crowdbench_datasets.keypoint_sets import COCO_17
 from crowdbench_datasets.protocols import CROWDPOSE_PROTOCOL, coco_protocol
 

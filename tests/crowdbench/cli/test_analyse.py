@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from analysed_runs import crowdpose_root, made_run
 
-from crowdbench.run_directory import Run
+from crowdbench.run_store.run import Run
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from jittered_truth import jittered
 
 from crowdbench import evaluate, load_dataset, load_method
-from crowdbench.run_directory import Run
+from crowdbench.run_store.run import Run
 
 Command = Callable[..., Any]
 

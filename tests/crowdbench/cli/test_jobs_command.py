@@ -10,7 +10,7 @@ import pytest
 from queue_plugin import MakeJob, QueueMachine
 
 from crowdbench.jobs import Job, State
-from crowdbench.writer import only_writer
+from crowdbench.run_store.lease import only_writer
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -11,7 +11,7 @@ import pytest
 from queue_plugin import QueueMachine
 
 from crowdbench.jobs import Job, State
-from crowdbench.run_directory import Run, find_runs
+from crowdbench.run_store.run import Run, find_runs
 from crowdbench.training import TrainingRun
 
 Command = Callable[..., tuple[int, str, str]]

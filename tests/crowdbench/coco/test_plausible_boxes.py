@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crowdbench.api.types import FloatArray
-from crowdbench.coco.implausible import Implausible
-from crowdbench.coco.plausible_boxes import implausible_boxes
+from crowdbench.coco.rules.implausible import Implausible
+from crowdbench.coco.rules.plausible_boxes import implausible_boxes
 
 WIDTH, HEIGHT = 640, 480
 

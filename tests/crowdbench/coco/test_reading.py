@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crowdbench.coco import reading
-from crowdbench.coco.entry_rules import Rules
-from crowdbench.coco.faults import faults
 from crowdbench.coco.keypoint_names import file_order
 from crowdbench.coco.raw import raw_file
 from crowdbench.coco.reading import read_coco
+from crowdbench.coco.rules.entries import Rules
+from crowdbench.coco.rules.faults import faults
 from crowdbench.errors import AnnotationError
 from crowdbench_datasets.keypoint_sets import CROWDPOSE_14
 from crowdbench_datasets.protocols import CROWDPOSE_PROTOCOL

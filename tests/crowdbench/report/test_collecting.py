@@ -8,10 +8,10 @@ import pytest
 import report_runs
 
 from crowdbench import load_dataset
-from crowdbench.engine.run_finder import runs_of
 from crowdbench.errors import InputError, MissingDataError
 from crowdbench.report import report_data
 from crowdbench.report.data import PageData
+from crowdbench.run_store.find import runs_of
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crowdbench.system.quick_numpy import median
+from crowdbench.coco.rules.median import median
 
 
 @given(st.lists(st.floats(-1e300, 1e300), min_size=1))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from crowdbench.api.types import FloatArray, KeypointSet
 from crowdbench.errors import ShapeError
-from crowdbench.geometry import centers_and_scales, crop_affines, warp_crops
+from crowdbench.vision.geometry import centers_and_scales, crop_affines, warp_crops
 from crowdbench_backbones.augmentation import (
     Augmentation,
     Draws,

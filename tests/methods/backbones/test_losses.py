@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from crowdbench.errors import ShapeError
-from crowdbench.heatmaps import gaussian_targets
+from crowdbench.vision.heatmaps import gaussian_targets
 from crowdbench_backbones.losses import keypoint_loss
 
 

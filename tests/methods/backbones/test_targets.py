@@ -1,4 +1,4 @@
-"""Targets made on the network's device, against those of `crowdbench.heatmaps` and the release."""
+"""Targets made on the network's device, against those of `crowdbench.vision.heatmaps` and the release."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from crowdbench.heatmaps import gaussian_targets
+from crowdbench.vision.heatmaps import gaussian_targets
 from crowdbench_backbones.targets import separable_targets
 
 SIZE = (32, 24)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from crowdbench.api.dataset import Dataset, load_dataset
 from crowdbench.api.types import Sample
-from crowdbench.geometry import centers_and_scales, warp_crops
+from crowdbench.vision.geometry import centers_and_scales, warp_crops
 from crowdbench_backbones.augmentation import Augmentation, Draws, Views, augment, mirrored_image
 from crowdbench_i2rnet.masks import position_masks
 

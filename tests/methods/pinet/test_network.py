@@ -11,7 +11,7 @@ from pinet_networks import DATASETS, golden, pinet, released_network
 from crowdbench.api.method import load_method
 from crowdbench.api.types import KeypointSet
 from crowdbench.errors import SettingsError, WeightsError
-from crowdbench.geometry import transform_points
+from crowdbench.vision.geometry import transform_points
 from crowdbench.weights.checkpoint_file.state_dict import load_weights, read_state_dict
 from crowdbench_pinet.candidates import averaged_flipped, find_peaks, mirrored, propose
 from crowdbench_pinet.fusion import fuse, group_poses

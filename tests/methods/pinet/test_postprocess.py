@@ -14,7 +14,7 @@ from pinet_networks import golden, maps_of, pinet
 from torch.nn import functional
 
 from crowdbench.api.types import FloatArray
-from crowdbench.geometry import transform_points
+from crowdbench.vision.geometry import transform_points
 from crowdbench_pinet.candidates import averaged_flipped, find_peaks, mirrored, propose
 from crowdbench_pinet.fusion import fuse, group_poses
 from crowdbench_pinet.network import PINetNetwork

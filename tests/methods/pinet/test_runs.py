@@ -12,7 +12,7 @@ from pinet_networks import pinet
 
 import crowdbench
 from crowdbench.api.method import load_method
-from crowdbench.run_directory import Run, find_runs
+from crowdbench.run_store.run import Run, find_runs
 from crowdbench_pinet.method import PINetTiny
 
 

@@ -11,7 +11,7 @@ import pytest
 import crowdbench
 from crowdbench.errors import PredictionError, SettingsError
 from crowdbench.leaderboard import board
-from crowdbench.run_directory import Run
+from crowdbench.run_store.run import Run
 
 
 @pytest.fixture(scope="module")

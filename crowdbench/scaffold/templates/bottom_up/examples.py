@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crowdbench.heatmaps import gaussian_targets
+from crowdbench.vision.heatmaps import gaussian_targets
 
 # Offsets come in units of so many cells, so that the network's numbers are of the order of 1.
 OFFSET_UNIT = 10.0

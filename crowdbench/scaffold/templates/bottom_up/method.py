@@ -17,8 +17,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, max_pool2d
 from crowdbench import KeypointSet, NetworkMethod, Pose, Sample
 from crowdbench.api.recipe import Recipe
 from crowdbench.errors import SettingsError
-from crowdbench.geometry import transform_points, warp_crops
-from crowdbench.suppression import oks_nms
+from crowdbench.vision.geometry import transform_points, warp_crops
+from crowdbench.vision.oks_nms import oks_nms
 
 from .examples import OFFSET_UNIT, Images, Lesson, normalised, stacked, stacked_lessons, targets
 from .frames import cells_to_image, image_to_cells, image_to_input

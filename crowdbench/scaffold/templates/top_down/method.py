@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from crowdbench import KeypointSet, NetworkMethod, Pose, Sample
 from crowdbench.api.recipe import Recipe
 from crowdbench.errors import SettingsError
-from crowdbench.geometry import centers_and_scales, crop_affines, transform_points, warp_crops
-from crowdbench.heatmaps import average_flipped, decode_dark, gaussian_targets, rescore
-from crowdbench.suppression import oks_nms
+from crowdbench.vision.geometry import centers_and_scales, crop_affines, transform_points, warp_crops
+from crowdbench.vision.heatmaps import average_flipped, decode_dark, gaussian_targets, rescore
+from crowdbench.vision.oks_nms import oks_nms
 
 from .crops import Crops, Lesson, joined, joined_lessons, normalised
 from .network import STRIDE, Network

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from crowdbench import KeypointSet, Method, Pose
 from crowdbench.errors import SettingsError
-from crowdbench.geometry import centers_and_scales, crop_affines, transform_points, warp_crops
+from crowdbench.vision.geometry import centers_and_scales, crop_affines, transform_points, warp_crops
 
 from .model import AVERAGE_PERSON, infer
 

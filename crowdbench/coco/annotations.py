@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.api.types import FloatArray
-from crowdbench.coco.entry_rules import Rules
 from crowdbench.coco.opening import open_coco
 from crowdbench.coco.reading import CocoFile, ImageEntry, needed_segmentations
+from crowdbench.coco.rules.entries import Rules
 from crowdbench.system.collecting import without_collecting
 
 __all__ = ["AnnotationFile", "ImageEntry", "Persons", "read_annotation_file"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crowdbench.coco.values import shown
+from crowdbench.coco.rules.values import shown
 from crowdbench.errors import AnnotationError, DataError
 
 PUBLISHED = "Use the annotation file as its authors publish it; no engine has a right value for this."

@@ -11,17 +11,17 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.annotation_file import ImageEntry, read_annotation_file
 from crowdbench.api.boxes import BoxSource, DetectorBoxes, GroundTruthBoxes
 from crowdbench.api.dataset import Dataset
 from crowdbench.api.extent import Extent, SplitFacts, extent_of
 from crowdbench.api.segmentation import Segmentation
 from crowdbench.api.types import FloatArray, Instance, Sample
-from crowdbench.detections import Detections
+from crowdbench.coco.annotations import ImageEntry, read_annotation_file
+from crowdbench.coco.detections import Detections
+from crowdbench.coco.swapped_sizes import SizesByImage
 from crowdbench.errors import MissingDataError
-from crowdbench.geometry import clean_boxes
-from crowdbench.swapped_sizes import SizesByImage
 from crowdbench.system.files.hashing import file_digest
+from crowdbench.vision.geometry import clean_boxes
 
 log = logging.getLogger("crowdbench")
 _WORTH_LISTING = 100  # so many images: listing their folder is cheaper than asking for each

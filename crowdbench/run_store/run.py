@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from crowdbench.errors import DataError, MissingDataError, PredictionError
-from crowdbench.record import SCHEMA, Record, Written
+from crowdbench.run_store.record import SCHEMA, Record, Written
 from crowdbench.system.files.hashing import file_digest
 from crowdbench.system.files.json_text import encoded_json
 from crowdbench.system.files.reading import LARGEST_NOTE, read_json

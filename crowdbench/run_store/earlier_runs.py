@@ -3,8 +3,8 @@
 import msgspec
 
 from crowdbench.errors import DataError
-from crowdbench.record import Record
-from crowdbench.run_directory import Run
+from crowdbench.run_store.record import Record
+from crowdbench.run_store.run import Run
 
 _MOST = 200  # runs that are looked at, the latest
 

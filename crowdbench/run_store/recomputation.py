@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from crowdbench.errors import InputError
-from crowdbench.run_directory import Run
+from crowdbench.run_store.run import Run
 from crowdbench.system.files.os_errors import writing
 from crowdbench.system.files.writing import write_whole
 

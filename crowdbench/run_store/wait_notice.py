@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from crowdbench.writer import Claim, Progress
+from crowdbench.run_store.lease import Claim, Progress
 
 log = logging.getLogger("crowdbench")
 SAY_EVERY_S = 30.0

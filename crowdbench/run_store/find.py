@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from crowdbench.engine import recomputation
 from crowdbench.errors import InputError, MissingDataError
 from crowdbench.jobs import Job, jobs_folder
-from crowdbench.run_directory import Run, find_runs
+from crowdbench.run_store import recomputation
+from crowdbench.run_store.run import Run, find_runs
 from crowdbench.system.text import plain
 
 log = logging.getLogger("crowdbench")

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crowdbench.api.types import FloatArray, KeypointSet, Pose
 from crowdbench.errors import ShapeError
-from crowdbench.figures import COLOURS as FIGURE_COLOURS
+from crowdbench.visualization.plots import COLOURS as FIGURE_COLOURS
 
 # Persons, in this order. As in figures, but on photographs black is hard to see and yellow is not.
 COLOURS = (*FIGURE_COLOURS[:-1], "#F0E442")

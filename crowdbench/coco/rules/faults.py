@@ -7,7 +7,8 @@ of reading (`crowdbench.coco.reading`) accepts only files in which these rules f
 from collections.abc import Iterator, Mapping
 
 from crowdbench.coco.categories import Category, category_faults, person_category
-from crowdbench.coco.entry_rules import (
+from crowdbench.coco.raw import Entry, RawFile, what_it_is
+from crowdbench.coco.rules.entries import (
     IMAGE_RULES,
     PERSON_RULES,
     Rules,
@@ -16,9 +17,8 @@ from crowdbench.coco.entry_rules import (
     id_fault,
     is_identity,
 )
-from crowdbench.coco.fault import PUBLISHED, Fault
-from crowdbench.coco.raw import Entry, RawFile, what_it_is
-from crowdbench.coco.values import identifier, kind
+from crowdbench.coco.rules.fault import PUBLISHED, Fault
+from crowdbench.coco.rules.values import identifier, kind
 
 _FORMAT = "docs/metrics.md describes the format."
 

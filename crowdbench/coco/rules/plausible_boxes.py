@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.api.types import FloatArray
-from crowdbench.coco.implausible import Implausible
+from crowdbench.coco.rules.implausible import Implausible
 
 # A box reaches beyond its image if it ends this share of the image's side outside: none of CrowdPose's,
 # COCO's or OCHuman's boxes does, nor do those of the detectors whose results are published with them.

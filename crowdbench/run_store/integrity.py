@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from crowdbench.errors import DataError, MissingDataError, PredictionError
-from crowdbench.run_directory import PREDICTIONS, Run
+from crowdbench.run_store.run import PREDICTIONS, Run
 from crowdbench.system.files.reading import read_json
 from crowdbench.system.text import plain
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.coco.categories import Category
-from crowdbench.coco.fault import PUBLISHED
 from crowdbench.coco.raw import Entry
-from crowdbench.coco.values import (
+from crowdbench.coco.rules.fault import PUBLISHED
+from crowdbench.coco.rules.values import (
     LARGEST_AREA_PX,
     LARGEST_PX,
     is_id,

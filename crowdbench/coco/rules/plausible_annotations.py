@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.api.types import FloatArray
-from crowdbench.coco.implausible import Implausible
-from crowdbench.coco.plausible_boxes import implausible_boxes
 from crowdbench.coco.reading import CocoFile
-from crowdbench.system.quick_numpy import median
+from crowdbench.coco.rules.implausible import Implausible
+from crowdbench.coco.rules.median import median
+from crowdbench.coco.rules.plausible_boxes import implausible_boxes
 
 # Shares of persons, keypoints or images that are no slip.
 MANY_OUTSIDE = 0.2

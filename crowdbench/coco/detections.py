@@ -10,12 +10,12 @@ import msgspec
 import numpy as np
 
 from crowdbench.api.types import Instance
-from crowdbench.coco.entry_rules import box_fault, number_fault
-from crowdbench.coco.fault import Fault, refusal
-from crowdbench.coco.implausible import Implausible
-from crowdbench.coco.plausible_boxes import implausible_boxes
 from crowdbench.coco.raw import plain_json
-from crowdbench.coco.values import LARGEST_ID, LARGEST_PX, is_id, kind, shown
+from crowdbench.coco.rules.entries import box_fault, number_fault
+from crowdbench.coco.rules.fault import Fault, refusal
+from crowdbench.coco.rules.implausible import Implausible
+from crowdbench.coco.rules.plausible_boxes import implausible_boxes
+from crowdbench.coco.rules.values import LARGEST_ID, LARGEST_PX, is_id, kind, shown
 from crowdbench.errors import DataError
 from crowdbench.system.files.reading import read_bytes
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crowdbench.annotation_file import ImageEntry, Persons
+from crowdbench.coco.annotations import ImageEntry, Persons
 from crowdbench.coco.sizes import extents, fit_only_swapped
 from crowdbench.system.files.image_header import size_in_header
 

@@ -1,0 +1,1 @@
+"""What COCO annotation files must contain, and what they hardly can mean."""

@@ -1,0 +1,1 @@
+"""Geometry, heatmaps and non-maximum suppression, in numpy."""

@@ -1,0 +1,1 @@
+"""Plots, and skeletons drawn on images."""
