@@ -9,12 +9,12 @@ from crowdbench.api.boxes import box_source
 from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.api.method import NetworkMethod, load_method, refuse_network_options
 from crowdbench.engine.box_use import require_boxes_fit
-from crowdbench.engine.common_keypoints import common_keypoints
 from crowdbench.errors import SettingsError, UnknownNameError
 from crowdbench.evaluation import Progress, evaluate, weights_of
 from crowdbench.readiness import find_annotations, find_split
 from crowdbench.requests import AnyRequest, Request, TrainingRequest
 from crowdbench.run_store.run import Run
+from crowdbench.scoring.common_keypoints import common_keypoints
 from crowdbench.system.limits import require_options
 from crowdbench.weights import Transfer, resolve_weights
 

@@ -14,10 +14,10 @@ from crowdbench.api.extent import Extent, extent_of_run
 from crowdbench.bootstrap import LEVEL, RESAMPLES, Difference, differences
 from crowdbench.conclusions import conclusion
 from crowdbench.errors import InputError
-from crowdbench.reopening import problem_of, reopened
 from crowdbench.run_store.record import Protocol
 from crowdbench.scoring.matching import Matches, match
 from crowdbench.scoring.problem import Problem, read_problem
+from crowdbench.scoring.run_inputs import problem_of, reopened
 from crowdbench.sides import Side, named_apart, require_comparable
 from crowdbench.system.files.hashing import file_digest
 from crowdbench.tables import sentence

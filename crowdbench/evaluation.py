@@ -20,10 +20,11 @@ from crowdbench.api.dataset import Dataset
 from crowdbench.api.method import Method, NetworkMethod, refuse_network_options, require_whole
 from crowdbench.api.precision import Precision
 from crowdbench.api.types import Sample
-from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.engine import hooks
+from crowdbench.engine.batching import default_batch_size, in_batches
 from crowdbench.engine.box_use import require_boxes_fit
-from crowdbench.engine.common_keypoints import scored_columns
+from crowdbench.engine.data_loader import refuse_unguarded_scripts
+from crowdbench.engine.inference import as_results, predict_batches
 from crowdbench.engine.rescoring import scored_anew
 from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.engine.tidying import tidy, tidy_finished
@@ -36,9 +37,7 @@ from crowdbench.errors import (
     SettingsError,
     SupersededError,
 )
-from crowdbench.loading import refuse_unguarded_scripts
 from crowdbench.parts import Parts
-from crowdbench.prediction import as_results, predict_batches
 from crowdbench.provenance import (
     Execution,
     code_used,
@@ -55,6 +54,7 @@ from crowdbench.run_store.lease import Progress as WritersProgress
 from crowdbench.run_store.lease import Waiting, Writer, in_turn
 from crowdbench.run_store.run import Run
 from crowdbench.run_store.wait_notice import Telling
+from crowdbench.scoring.common_keypoints import scored_columns
 from crowdbench.sharing import Others, begin, present, require_first, wait_for_others, wait_until_begun
 from crowdbench.system import environment as machine
 from crowdbench.system.distributed import Place, device_of, place_in, processors

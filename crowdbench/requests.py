@@ -27,7 +27,7 @@ class Request:
     """An evaluation that somebody asked for; the fields are those of `crowdbench.evaluate`.
 
     `crowding` is a level at which the dataset draws its scenes (`Dataset.at_crowding`), or None. `box_score`
-    is the least score of a detector's boxes. `keypoints` is what `crowdbench.engine.common_keypoints` takes.
+    is the least score of a detector's boxes. `keypoints` is what `crowdbench.scoring.common_keypoints` takes.
     """
 
     kind: ClassVar[Literal["run", "train"]] = "run"

@@ -21,7 +21,7 @@ FILE = "complexity.json"
 
 
 class StoredComplexity(msgspec.Struct, frozen=True):
-    """What of `crowdbench.complexity.Complexity` is kept.
+    """What of `crowdbench.engine.complexity.Complexity` is kept.
 
     Attributes:
         parameters: all of them.
@@ -76,7 +76,7 @@ def stored_complexity(run: Run, *, compute: bool = False) -> StoredComplexity | 
 def _counted(method: str, dataset: str, settings: bytes) -> StoredComplexity | None:
     """Count once for all runs of one network."""
     from crowdbench.api.method import NetworkMethod, load_method
-    from crowdbench.complexity import complexity
+    from crowdbench.engine.complexity import complexity
 
     loaded = load_method(method, dataset, **msgspec.json.decode(settings))
     if not isinstance(loaded, NetworkMethod):

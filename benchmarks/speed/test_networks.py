@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from crowdbench.api.method import NetworkMethod, load_method
 from crowdbench.api.precision import Precision
-from crowdbench.batching import ON_PROCESSOR
+from crowdbench.engine.batching import ON_PROCESSOR
 from crowdbench.system.malloc import keep_freed_memory
 
 # method: how many times faster at least

@@ -21,7 +21,7 @@ from plain_training import Plainly
 from crowdbench import load_dataset
 from crowdbench.api.method import load_method
 from crowdbench.api.types import Sample
-from crowdbench.randomness import example_generator
+from crowdbench.engine.seeding import example_generator
 from crowdbench_backbones.augmentation import draw
 from crowdbench_backbones.top_down import TopDownMethod
 from crowdbench_i2rnet.nearest import draw_persons

@@ -19,12 +19,12 @@ from crowdbench.analysis.result import RULES, Analysis, Outcome, Part, Predicted
 from crowdbench.api.dataset import Dataset
 from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.errors import AnnotationError, InputError, MachineError, MissingDataError
-from crowdbench.reopening import problem_of, reopened
 from crowdbench.run_store.run import Run
-from crowdbench.scoring.documents import read_document
 from crowdbench.scoring.engines import load_engine
+from crowdbench.scoring.oks import similarities
 from crowdbench.scoring.problem import Problem, read_problem
-from crowdbench.scoring.similarity import similarities
+from crowdbench.scoring.results_file.json_file import read_document
+from crowdbench.scoring.run_inputs import problem_of, reopened
 from crowdbench.system.files.hashing import file_digest
 
 log = logging.getLogger("crowdbench")

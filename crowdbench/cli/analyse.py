@@ -116,7 +116,7 @@ def _analysed(
     from crowdbench.api.dataset import dataset_class, load_dataset
     from crowdbench.api.extent import extent_of, extent_of_run
     from crowdbench.errors import InputError
-    from crowdbench.reopening import reopened
+    from crowdbench.scoring.run_inputs import reopened
 
     if not isinstance(given, Path):
         measured = given.record.protocol

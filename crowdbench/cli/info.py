@@ -75,7 +75,7 @@ def _configured(method: str, dataset: str, settings: dict[str, str]) -> dict[str
     import msgspec
 
     from crowdbench.api.method import NetworkMethod, load_method
-    from crowdbench.complexity import complexity
+    from crowdbench.engine.complexity import complexity
 
     loaded = load_method(method, dataset, **settings)
     network = None

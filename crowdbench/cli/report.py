@@ -50,9 +50,9 @@ def report(
     import shlex
     import sys
 
-    from crowdbench.reopening import reopened
     from crowdbench.report import is_page, report_data, report_html
     from crowdbench.run_store.find import runs_of
+    from crowdbench.scoring.run_inputs import reopened
     from crowdbench.system.files.outputs import output_file
 
     target = output_file(out, is_own=is_page, force=force)

@@ -43,7 +43,7 @@ def score(
     as_json: bool,
 ) -> None:
     """Score PREDICTIONS, a results file in COCO format (.json, .json.gz), by the rules of DATASET."""
-    from crowdbench.scoring.api import score as compute
+    from crowdbench.scoring.score import score as compute
 
     if (predictions.parent / "run.json").is_file():
         from crowdbench.run_store.run import require_own_predictions

@@ -14,7 +14,7 @@ from crowdbench.api.extent import extent_of_run
 from crowdbench.api.server_file import ServerFile
 from crowdbench.errors import InputError, UnknownNameError
 from crowdbench.run_store.run import Run
-from crowdbench.scoring.predictions import Predictions, read_predictions
+from crowdbench.scoring.results_file.predictions import Predictions, read_predictions
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # equal runs give equal archives

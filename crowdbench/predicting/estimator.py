@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from crowdbench.api.method import Method, NetworkMethod, method_class
 from crowdbench.api.precision import Precision
 from crowdbench.api.types import Pose
-from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.engine import hooks
+from crowdbench.engine.batching import default_batch_size, in_batches
+from crowdbench.engine.inference import predict_batches
 from crowdbench.errors import SettingsError
 from crowdbench.evaluation import build_network, weights_of
 from crowdbench.predicting.pictures import Picture
-from crowdbench.prediction import predict_batches
 from crowdbench.system.environment import emulates, pick_device
 from crowdbench.system.limits import require_options
 from crowdbench.weights import ResolvedWeights, Transfer
@@ -36,7 +36,7 @@ class Estimator:
         network: on `device`, in eval mode; None for methods without one.
         batch_size: persons (top-down methods) or images in the network at a time; halved when memory
             runs out.
-        device, precision: see `crowdbench.prediction.predict_batches`.
+        device, precision: see `crowdbench.engine.inference.predict_batches`.
         weights: what was loaded.
         notes: what was decided while the weights were read, in sentences.
         waiting_bytes: so much of pictures waits for a batch to be full, at most.

@@ -16,6 +16,7 @@ from crowdbench import __version__
 from crowdbench.api.method import Method
 from crowdbench.api.types import Pose, Sample
 from crowdbench.engine import hooks
+from crowdbench.engine.inference import as_results
 from crowdbench.errors import CrowdbenchError, DataError, MachineError, RunError, SettingsError
 from crowdbench.evaluation import Progress
 from crowdbench.predicting.estimator import Estimator
@@ -31,7 +32,6 @@ from crowdbench.predicting.results import (
 )
 from crowdbench.predicting.sources import Source, drawn_names
 from crowdbench.predicting.videos import Frame, Video, video_whole
-from crowdbench.prediction import as_results
 from crowdbench.system.files.atomic_path import growing
 from crowdbench.system.files.os_errors import is_about_the_name, reason, writing
 from crowdbench.system.files.writing import write_whole
@@ -96,7 +96,7 @@ def predict(
     Raises:
         SettingsError: a file that would be written is there, or is one of the sources.
         MachineError: the results cannot be written.
-        ShapeError, RunError: see `crowdbench.prediction.predict_batches`.
+        ShapeError, RunError: see `crowdbench.engine.inference.predict_batches`.
     """
     if every < 1:
         raise SettingsError(f"every must be at least 1, got {every}.")

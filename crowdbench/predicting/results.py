@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from crowdbench.api.types import KeypointSet, Pose, Sample
-from crowdbench.prediction import as_results
+from crowdbench.engine.inference import as_results
 
 
 @dataclass(frozen=True)

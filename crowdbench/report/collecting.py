@@ -80,7 +80,7 @@ def report_data(
     runs = list({run.directory.resolve(): run for run in runs}.values())
     _require_equal_images(runs)
     if dataset is None:
-        from crowdbench.reopening import reopened
+        from crowdbench.scoring.run_inputs import reopened
 
         dataset = reopened(runs[0].record.protocol)
     tell = on_progress or (lambda _: None)
@@ -153,8 +153,8 @@ def _against_ranking(runs: Sequence[Run]) -> list[str]:
 def _measured(run: Run, dataset: "Dataset") -> _Measured:
     from crowdbench.analysis import analyse
     from crowdbench.bootstrap import interval, stored_interval
-    from crowdbench.reopening import problem_of
     from crowdbench.scoring.matching import match
+    from crowdbench.scoring.run_inputs import problem_of
 
     problem = problem_of(run, dataset)
     matches = match(problem)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crowdbench.api.scores import CrossCheck, Scores
-    from crowdbench.scoring.api import score, score_files
     from crowdbench.scoring.engines import ENGINES
+    from crowdbench.scoring.score import score, score_files
 
 _HOMES = {
     "CrossCheck": "scores",

@@ -14,8 +14,8 @@ from crowdbench.coco.opening import open_coco
 from crowdbench.coco.reading import CocoFile, ImageEntry
 from crowdbench.coco.rules.entries import Rules
 from crowdbench.errors import InputError
-from crowdbench.scoring import columns
-from crowdbench.scoring.image_names import ImageNames
+from crowdbench.scoring.results_file import columns
+from crowdbench.scoring.results_file.image_names import ImageNames
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from crowdbench.api.types import FloatArray
 from crowdbench.errors import UnknownNameError
 from crowdbench.scoring.averaging import RECALLS, Ranking, average_precisions, curve
+from crowdbench.scoring.oks import similarities
 from crowdbench.scoring.problem import Problem
-from crowdbench.scoring.similarity import similarities
 from crowdbench.scoring.statistics import MAX_DETECTIONS, THRESHOLDS, area_bounds
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def matches_of(run: "Run", dataset: "Dataset | None" = None) -> Matches:
         InputError: the dataset's annotations are not those that the run was scored against.
         AnnotationError, PredictionError: a file cannot be scored.
     """
-    from crowdbench.reopening import problem_of
+    from crowdbench.scoring.run_inputs import problem_of
 
     return match(problem_of(run, dataset))
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.api.types import FloatArray, KeypointSet
 from crowdbench.scoring.annotations import GroundTruth, Images, Persons, read_annotations
-from crowdbench.scoring.columns import Rows, of_keypoints
-from crowdbench.scoring.keypoint_order import put_in_order
-from crowdbench.scoring.locating import located
-from crowdbench.scoring.plausible_predictions import implausible_predictions
-from crowdbench.scoring.predictions import Predictions, read_predictions
+from crowdbench.scoring.results_file.columns import Rows, of_keypoints
+from crowdbench.scoring.results_file.image_lookup import located
+from crowdbench.scoring.results_file.keypoint_order import put_in_order
+from crowdbench.scoring.results_file.plausible_predictions import implausible_predictions
+from crowdbench.scoring.results_file.predictions import Predictions, read_predictions
 
 Indices = NDArray[np.int64]
 

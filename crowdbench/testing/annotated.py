@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from crowdbench.api.dataset import Dataset
 from crowdbench.api.method import NetworkMethod
 from crowdbench.api.types import FloatArray, Pose, Sample
-from crowdbench.batching import default_batch_size, in_batches
+from crowdbench.engine.batching import default_batch_size, in_batches
 from crowdbench.errors import SettingsError
 from crowdbench.testing.agreement import by_box
 from crowdbench.testing.outcome import Unanswerable

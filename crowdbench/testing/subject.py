@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from crowdbench.api.method import Method, NetworkMethod
 from crowdbench.api.precision import Precision
 from crowdbench.api.types import FloatArray, Instance, Pose, Sample
-from crowdbench.batching import default_batch_size
+from crowdbench.engine.batching import default_batch_size
+from crowdbench.engine.inference import predict_batches
 from crowdbench.evaluation import build_network
-from crowdbench.prediction import predict_batches
 from crowdbench.testing.agreement import by_box
 from crowdbench.testing.outcome import Unanswerable, described, is_not_finite
 from crowdbench.testing.pictures import write_image
@@ -159,7 +159,7 @@ class MethodSubject:
         Args:
             batches: each is one call of the network.
             method, network: instead of the subject's own.
-            workers, precision, device: see `crowdbench.prediction.predict_batches`.
+            workers, precision, device: see `crowdbench.engine.inference.predict_batches`.
             seed: of the global random numbers, on which nothing should depend; one check asks about that.
         """
         import torch

@@ -4,7 +4,7 @@ A checkpoint is three files in ``checkpoints/``: the weights, what else the opti
 and a small JSON file, written last, that says where the training was and what the other two must be. The two
 newest are kept: if the newest is damaged, the one before it serves.
 
-Of random numbers nothing has to be kept: they follow from seed and step (`crowdbench.randomness`).
+Of random numbers nothing has to be kept: they follow from seed and step (`crowdbench.engine.seeding`).
 """
 
 import hashlib

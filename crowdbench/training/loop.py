@@ -21,8 +21,8 @@ from crowdbench.api.precision import Precision
 from crowdbench.api.recipe import Recipe
 from crowdbench.api.types import Sample
 from crowdbench.engine import hooks
+from crowdbench.engine.data_loader import load_training_batches, refuse_unguarded_scripts
 from crowdbench.errors import CrowdbenchError, MachineError, MissingDataError, StoppedError, SupersededError
-from crowdbench.loading import load_training_batches, refuse_unguarded_scripts
 from crowdbench.run_store.lease import Claim, Waiting, Writer, in_turn
 from crowdbench.run_store.lease import Progress as WritersProgress
 from crowdbench.run_store.wait_notice import Telling

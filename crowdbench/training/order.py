@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crowdbench.randomness import order_generator
+from crowdbench.engine.seeding import order_generator
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from crowdbench.api.method import Batch, NetworkMethod
 from crowdbench.api.precision import Precision, autocast
 from crowdbench.api.recipe import Recipe
 from crowdbench.engine import hooks
+from crowdbench.engine.seeding import step_seed
 from crowdbench.errors import RunError, SettingsError
-from crowdbench.randomness import step_seed
 from crowdbench.training.processes import Processes
 
 if TYPE_CHECKING:

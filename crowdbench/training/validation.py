@@ -10,11 +10,11 @@ import msgspec
 from crowdbench.api.dataset import Dataset
 from crowdbench.api.method import NetworkMethod
 from crowdbench.api.precision import Precision
-from crowdbench.batching import default_batch_size, in_batches
 from crowdbench.engine import hooks
+from crowdbench.engine.batching import default_batch_size, in_batches
+from crowdbench.engine.inference import as_results, predict_batches
 from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.errors import StoppedError
-from crowdbench.prediction import as_results, predict_batches
 from crowdbench.system.files.writing import gzipped, write_whole
 from crowdbench.training.processes import Processes
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from crowdbench import Method
 from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench.errors import PredictionError, SettingsError
-from crowdbench.scoring.image_names import ImageNames
-from crowdbench.scoring.locating import ids_of, note_of, require_agreement
-from crowdbench.scoring.predictions import Predictions, read_predictions
+from crowdbench.scoring.results_file.image_lookup import ids_of, note_of, require_agreement
+from crowdbench.scoring.results_file.image_names import ImageNames
+from crowdbench.scoring.results_file.predictions import Predictions, read_predictions
 
 _SYSTEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _BOXES = re.compile(r"gt|none|unknown|detector:\S+")

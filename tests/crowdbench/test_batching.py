@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crowdbench.api.types import Instance, Sample
-from crowdbench.batching import in_batches
+from crowdbench.engine.batching import in_batches
 
 crowds = st.lists(st.integers(1, 12), max_size=30)
 sizes = st.integers(1, 20)

@@ -20,9 +20,9 @@ from toy_method import ToyNetwork, ToySettings
 
 from crowdbench import evaluate, load_dataset
 from crowdbench.api.types import Sample
-from crowdbench.engine import loaders
+from crowdbench.engine import loader_failures as loaders
+from crowdbench.engine.data_loader import load_batches
 from crowdbench.errors import ImageError, MachineError, PluginError
-from crowdbench.loading import load_batches
 
 
 class DiesWhilePreparing(ToyNetwork):

@@ -10,9 +10,9 @@ from crowdbench import evaluate, load_method
 from crowdbench.api.boxes import GroundTruthBoxes
 from crowdbench.api.dataset import dataset_class
 from crowdbench.errors import InputError, UnknownNameError
-from crowdbench.reopening import reopened
 from crowdbench.run_store.record import Protocol
 from crowdbench.scoring.matching import matches_of
+from crowdbench.scoring.run_inputs import reopened
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 
 from crowdbench import load_method
 from crowdbench.api.method import NetworkMethod
-from crowdbench.complexity import complexity
+from crowdbench.engine.complexity import complexity
 from crowdbench.plugins import Plugin, installed
 from crowdbench_backbones.settings import CROWDPOSE_NMS_SIGMAS
 

@@ -12,7 +12,7 @@ from torch import nn
 from toy_method import KEYPOINTS, ToyNetwork, ToySettings
 
 from crowdbench.api.types import Instance
-from crowdbench.batching import in_batches
+from crowdbench.engine.batching import in_batches
 from crowdbench.errors import RunError
 from crowdbench.predicting import Estimator
 from crowdbench.predicting.pictures import Picture

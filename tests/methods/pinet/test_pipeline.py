@@ -9,7 +9,7 @@ import torch
 from pinet_networks import golden, pinet, released_network
 
 from crowdbench.api.types import Sample
-from crowdbench.batching import default_batch_size
+from crowdbench.engine.batching import default_batch_size
 from crowdbench.system.images import read_rgb
 from crowdbench_backbones.crops import normalised
 from crowdbench_pinet.candidates import mirrored

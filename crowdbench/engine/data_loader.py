@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from crowdbench.api.method import Batch, NetworkMethod
 from crowdbench.api.types import Sample
 from crowdbench.engine import hooks
-from crowdbench.engine.loaders import Watch, hand_over_errors, without_workers
+from crowdbench.engine.loader_failures import Watch, hand_over_errors, without_workers
+from crowdbench.engine.seeding import example_generator
 from crowdbench.errors import CrowdbenchError, MachineError, RunError
-from crowdbench.randomness import example_generator
 from crowdbench.system.images import decoder_warnings
 from crowdbench.system.text import plain
 

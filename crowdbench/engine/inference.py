@@ -9,10 +9,10 @@ import msgspec
 from crowdbench.api.method import Method, NetworkMethod
 from crowdbench.api.precision import Precision, autocast
 from crowdbench.api.types import Pose, Sample
-from crowdbench.batching import in_batches
 from crowdbench.engine import hooks
+from crowdbench.engine.batching import in_batches
+from crowdbench.engine.data_loader import load_batches
 from crowdbench.errors import RunError
-from crowdbench.loading import load_batches
 from crowdbench.system.images import decoder_warnings
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from crowdbench.scoring.columns import quoted
-from crowdbench.scoring.image_names import ImageId, ImageNames
-from crowdbench.scoring.predictions import Predictions
+from crowdbench.scoring.results_file.columns import quoted
+from crowdbench.scoring.results_file.image_names import ImageId, ImageNames
+from crowdbench.scoring.results_file.predictions import Predictions
 
 
 def located(found: Predictions, listed: Collection[ImageId], names: ImageNames, source: str) -> Predictions:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from crowdbench.api.types import FloatArray
-from crowdbench.scoring.columns import Rows
+from crowdbench.scoring.results_file.columns import Rows
 
 
 def put_in_order(

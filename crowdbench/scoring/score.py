@@ -53,7 +53,7 @@ def score(
         EngineUnavailableError: an engine is not installed; says how to install it.
         RunError: the two engines disagree.
     """
-    from crowdbench.engine.common_keypoints import common_keypoints
+    from crowdbench.scoring.common_keypoints import common_keypoints
 
     truth = _ground_truth(dataset, annotations, split, root)
     protocol = truth.protocol

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from crowdbench.api.types import FloatArray
 from crowdbench.coco.rules.plausible_boxes import implausible_boxes
-from crowdbench.scoring.columns import Rows
-from crowdbench.scoring.fit import Fit, Sample, better_frame, fit_of
+from crowdbench.scoring.results_file.columns import Rows
+from crowdbench.scoring.results_file.coordinate_frames import Fit, Sample, better_frame, fit_of
 from crowdbench.scoring.statistics import MAX_DETECTIONS
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from crowdbench.errors import PredictionError
-from crowdbench.scoring import columns
+from crowdbench.scoring.results_file import columns
 
 LISTS = ("predictions", "annotations", "results", "detections", "instances", "persons", "people", "bodies")
 """Fields of an object under which tools keep the list of predictions, or those of one image."""

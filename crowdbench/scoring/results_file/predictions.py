@@ -12,9 +12,9 @@ import numpy as np
 
 from crowdbench.api.types import FloatArray, KeypointSet
 from crowdbench.errors import PredictionError
-from crowdbench.scoring import columns
-from crowdbench.scoring.documents import read_document, where_not_finite
-from crowdbench.scoring.result_styles import Restyled, plain_data, which_may_be_meant
+from crowdbench.scoring.results_file import columns
+from crowdbench.scoring.results_file.json_file import read_document, where_not_finite
+from crowdbench.scoring.results_file.styles import Restyled, plain_data, which_may_be_meant
 
 _ENTRY = "Each prediction needs image_id, category_id, keypoints [x1, y1, c1, ...] and score."
 
@@ -63,7 +63,7 @@ class Predictions:
 def read_predictions(given: Path | Sequence[Mapping[str, Any]], keypoints: KeypointSet) -> Predictions:
     """Read and check predictions in COCO results format, or in a style that is the same in other words.
 
-    Images may be given by name; `crowdbench.scoring.locating.located` finds their ids.
+    Images may be given by name; `crowdbench.scoring.results_file.image_lookup.located` finds their ids.
 
     Args:
         given: a file of JSON or JSON lines, gzipped or not, or the entries themselves.
