@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from crowdbench.api.method import Method, NetworkMethod, load_method
     from crowdbench.api.types import Instance, KeypointSet, Pose, Sample
     from crowdbench.errors import CrowdbenchError
-    from crowdbench.evaluation import evaluate
+    from crowdbench.evaluation.evaluate import evaluate
     from crowdbench.run_store.run import Run, runs
     from crowdbench.scoring import Scores, score
 
@@ -27,7 +27,7 @@ _HOMES = {
     "Run": "run_store.run",
     "Sample": "api.types",
     "Scores": "scoring",
-    "evaluate": "evaluation",
+    "evaluate": "evaluation.evaluate",
     "load_dataset": "api.dataset",
     "load_method": "api.method",
     "runs": "run_store.run",

@@ -11,7 +11,7 @@ from crowdbench.api.boxes import DetectorBoxes, NoBoxes
 from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.api.method import load_method
 from crowdbench.errors import CrowdbenchError, DataError
-from crowdbench.provenance import code_used, digest_of_images
+from crowdbench.evaluation.provenance import code_used, digest_of_images
 from crowdbench.readiness import KnownWeights
 from crowdbench.requests import Request
 from crowdbench.run_store.record import Protocol, Record

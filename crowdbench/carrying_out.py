@@ -10,7 +10,7 @@ from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.api.method import NetworkMethod, load_method, refuse_network_options
 from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.errors import SettingsError, UnknownNameError
-from crowdbench.evaluation import Progress, evaluate, weights_of
+from crowdbench.evaluation.evaluate import Progress, evaluate, weights_of
 from crowdbench.readiness import find_annotations, find_split
 from crowdbench.requests import AnyRequest, Request, TrainingRequest
 from crowdbench.run_store.run import Run

@@ -173,7 +173,7 @@ def _called(row: PublishedResult) -> str:
 def _interval(run: Run, compute: bool) -> dict[str, Value]:
     if not compute and not os.path.exists(f"{run.directory}/{INTERVAL_FILE}"):  # noqa: PTH110  (ten thousand)
         return {}
-    from crowdbench.bootstrap import LEVEL, stored_interval
+    from crowdbench.analysis.bootstrap import LEVEL, stored_interval
 
     try:
         found = stored_interval(run, compute=compute)

@@ -27,11 +27,11 @@ from crowdbench.errors import (
     StoppedError,
     SupersededError,
 )
+from crowdbench.evaluation.shard_sync import Others, forget_earlier_starts, present
 from crowdbench.jobs import Cause, Failure, Job, Start, State, now
 from crowdbench.requests import Request
 from crowdbench.run_store import recomputation
 from crowdbench.run_store.lease import BEAT_S, only_writer
-from crowdbench.sharing import Others, forget_earlier_starts, present
 from crowdbench.system.distributed import Place, place_in
 from crowdbench.system.job_context import current_job
 from crowdbench.system.log_file import log_file

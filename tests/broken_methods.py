@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from crowdbench.api.method import Method, NetworkMethod
 from crowdbench.api.recipe import Recipe
 from crowdbench.api.types import KeypointSet, Pose, Sample
-from crowdbench.testing.figures import colours, pair_of
+from crowdbench.testing.drawn_people import colours, pair_of
 
 # A dot's pixels have its colour up to this distance; what is at half of it counts half.
 COLOUR_REACH = 90.0

@@ -86,7 +86,7 @@ def published_row(**fields: Any) -> PublishedResult:
 
 
 def write_interval(run: Run, low: float, high: float) -> None:
-    """Write what `crowdbench.bootstrap` keeps beside a run, for the run's own AP."""
+    """Write what `crowdbench.analysis.bootstrap` keeps beside a run, for the run's own AP."""
     content = {
         "AP": (run.scores or {})["AP"],
         "low": low,

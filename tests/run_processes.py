@@ -26,8 +26,10 @@ from typing import Any
 import torch  # noqa: F401  (once, before all forks)
 from toy_method import BoxCentre
 
-from crowdbench import evaluation, load_dataset, parts, scoring
+from crowdbench import load_dataset, scoring
 from crowdbench.errors import CrowdbenchError
+from crowdbench.evaluation.evaluate import evaluate as evaluation
+from crowdbench.evaluation.evaluate import shards as parts
 from crowdbench.run_store import lease as writer
 from crowdbench.run_store import recomputation
 from crowdbench.system.files import writing as files

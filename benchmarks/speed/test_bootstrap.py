@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from jittered_truth import jittered
 
+from crowdbench.analysis.bootstrap import Differences, differences, draws
 from crowdbench.api.dataset import dataset_class
-from crowdbench.bootstrap import Differences, differences, draws
 from crowdbench.scoring.annotations import Images
 from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.matching import match

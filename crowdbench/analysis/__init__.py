@@ -5,10 +5,10 @@ Pose Estimation" (ICCV 2017), for any keypoint set. AP, before and after errors 
 scoring engine.
 """
 
-from crowdbench.analysis.analysing import analyse, analyse_files
-from crowdbench.analysis.corrections import AFTERWARDS, CUMULATIVE
-from crowdbench.analysis.kinds import ERRORS, KINDS, LETTERS
-from crowdbench.analysis.result import Analysis, Part, PredictedPerson
+from crowdbench.analysis.keypoint_errors.analyse import analyse, analyse_files
+from crowdbench.analysis.keypoint_errors.corrections import AFTERWARDS, CUMULATIVE
+from crowdbench.analysis.keypoint_errors.error_types import ERRORS, KINDS, LETTERS
+from crowdbench.analysis.keypoint_errors.result import Analysis, Part, PredictedPerson
 
 __all__ = [
     "AFTERWARDS",

@@ -233,7 +233,7 @@ class NetworkMethod(Method):
         raise SettingsError(f"{type(self).__name__} cannot be trained: it does not count its batches.")
 
     def estimate(self, image: NDArray[np.uint8], boxes: FloatArray) -> list[Pose]:
-        """Not used: the bench runs network methods in batches (`crowdbench.evaluation`)."""
+        """Not used: the bench runs network methods in batches (`crowdbench.evaluation.evaluate`)."""
         raise NotImplementedError("a network method is run through prepare, collate and predict")
 
 

@@ -55,8 +55,8 @@ def analyse(
     (left for right), swapped (on another person) or missed; AP is what it would be if one kind of error were
     not made.
     """
-    from crowdbench.analysis.result import is_analysis
-    from crowdbench.analysis.tables import one, side_by_side
+    from crowdbench.analysis.keypoint_errors.result import is_analysis
+    from crowdbench.analysis.keypoint_errors.tables import one, side_by_side
     from crowdbench.system.files.outputs import output_file
 
     chosen = _chosen(names, runs)
@@ -77,7 +77,7 @@ def analyse(
     if target is not None:
         target.write(next(iter(found.values())).encoded())
     if figures is not None:
-        from crowdbench.analysis.pictures import write_figures
+        from crowdbench.analysis.keypoint_errors.plots import write_figures
 
         for path in write_figures(figures, found):
             say(f"wrote {path}", err=True)

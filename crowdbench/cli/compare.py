@@ -8,7 +8,7 @@ import click
 from crowdbench.cli.saying import say, say_json
 
 if TYPE_CHECKING:
-    from crowdbench.comparison import Comparison, Part
+    from crowdbench.analysis.compare import Comparison, Part
 
 
 @click.command()
@@ -53,8 +53,8 @@ def compare(
     drawn again and again, the same for both, and AP is computed anew each time. Runs that were not measured
     alike are refused: other images, other annotations, other boxes.
     """
-    from crowdbench.comparison import compare as compared
-    from crowdbench.sides import side
+    from crowdbench.analysis.compare import compare as compared
+    from crowdbench.analysis.operands import side
 
     found = compared(
         side(first, out),
@@ -99,7 +99,7 @@ def _print(found: "Comparison") -> None:
 
 
 def _row(name: str, part: "Part") -> list[str]:
-    from crowdbench.conclusions import p_value
+    from crowdbench.analysis.verdict import p_value
 
     found = part.result
     bounds = None if found.low is None or found.high is None else (found.low, found.high)

@@ -27,7 +27,7 @@ def export(name: str, server: str, out: Path, algorithm: str | None, force: bool
     RUN is a run, by folder, id, job, method/dataset or method. It has to be whole, and on a split that the
     server scores. Nothing is sent.
     """
-    from crowdbench.engine.server_export import archive_for, is_archive
+    from crowdbench.evaluation.server_export import archive_for, is_archive
     from crowdbench.run_store.find import run_of
     from crowdbench.system.files.outputs import output_file
 

@@ -11,7 +11,7 @@ from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
     from crowdbench.api.precision import Precision
-    from crowdbench.predicting import Predicted
+    from crowdbench.prediction import Predicted
 
 DEFAULT_FOLDER = Path("poses")
 
@@ -96,7 +96,7 @@ def predict(
     """
     from crowdbench.api.method import load_method
     from crowdbench.errors import SettingsError
-    from crowdbench.predicting import (
+    from crowdbench.prediction import (
         Estimator,
         ImageIds,
         NoBoxesNeeded,
@@ -105,8 +105,8 @@ def predict(
         dataset_for,
         find_sources,
     )
-    from crowdbench.predicting import predict as predict_sources
-    from crowdbench.predicting.looking import MIN_SCORE, THRESHOLD
+    from crowdbench.prediction import predict as predict_sources
+    from crowdbench.prediction.predict import MIN_SCORE, THRESHOLD
 
     chosen = dataset or dataset_for(method, weights)
     loaded = load_method(method, chosen, **settings)

@@ -19,7 +19,7 @@ from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
     from crowdbench.carrying_out import OnProgress
-    from crowdbench.evaluation import Progress
+    from crowdbench.evaluation.evaluate import Progress
     from crowdbench.launch import Launcher, Queue
     from crowdbench.requests import Request
     from crowdbench.run_store.run import Run
@@ -173,7 +173,7 @@ def _hand_over(
 def _levels(request: "Request", crowding: str) -> "list[Request]":
     from dataclasses import replace
 
-    from crowdbench.crowding import parse_levels
+    from crowdbench.analysis.crowding_curve import parse_levels
 
     return [replace(request, crowding=level) for level in parse_levels(crowding)]
 
@@ -191,8 +191,8 @@ def _run_levels(request: "Request", launcher: "Launcher", crowding: str, as_json
 
 
 def _print_curve(requests: "list[Request]", runs: "list[Run]", as_json: bool) -> None:
+    from crowdbench.analysis.crowding_curve import STATISTICS, write_curve
     from crowdbench.api.dataset import dataset_class
-    from crowdbench.crowding import STATISTICS, write_curve
 
     request = requests[0]
     levels = [asked.crowding for asked in requests if asked.crowding is not None]
@@ -276,7 +276,7 @@ def _progress_shown(title: str) -> "Iterator[OnProgress]":
 
 def _shown(progress: "Progress | TrainingProgress | Transfer") -> tuple[str, int, int | None, str]:
     """What a bar shows: its name (empty for the run's own), how much of how much, and that in words."""
-    from crowdbench.evaluation import Progress
+    from crowdbench.evaluation.evaluate import Progress
     from crowdbench.weights import Transfer
 
     if isinstance(progress, Progress):
@@ -300,8 +300,8 @@ def _print_json(done: "Run") -> None:
 
 def _print_summary(done: "Run") -> None:
     from crowdbench.api.extent import extent_of_run
+    from crowdbench.evaluation.provenance import said_of_finished
     from crowdbench.leaderboard import board, to_text
-    from crowdbench.provenance import said_of_finished
 
     record = done.record
     if done.was_done_before:

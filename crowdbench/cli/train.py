@@ -19,7 +19,7 @@ from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
     from crowdbench.carrying_out import OnProgress
-    from crowdbench.evaluation import Progress as EvaluationProgress
+    from crowdbench.evaluation.evaluate import Progress as EvaluationProgress
     from crowdbench.launch import Queue
     from crowdbench.requests import TrainingRequest
     from crowdbench.run_store.run import Run
@@ -220,7 +220,7 @@ def _shown(title: str) -> "Iterator[OnProgress]":
 
 
 def _amount(progress: "EvaluationProgress | TrainingProgress | Transfer") -> tuple[str, int, int | None, str]:
-    from crowdbench.evaluation import Progress
+    from crowdbench.evaluation.evaluate import Progress
     from crowdbench.training import TrainingProgress
 
     if isinstance(progress, Progress):

@@ -11,7 +11,7 @@ from crowdbench.datacheck.annotations import check_annotations, compare_counts
 from crowdbench.datacheck.boxes import check_boxes
 from crowdbench.datacheck.finding import Finding, Severity
 from crowdbench.datacheck.images import check_images, digests_of, image_files, look_at_all
-from crowdbench.datacheck.places import SplitOnDisk, splits_on_disk
+from crowdbench.datacheck.splits import SplitOnDisk, splits_on_disk
 from crowdbench.errors import AnnotationError, DataError, MissingDataError
 from crowdbench.system.files.hashing import file_digest
 

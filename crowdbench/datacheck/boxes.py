@@ -7,7 +7,7 @@ from crowdbench.api.boxes import NoBoxes
 from crowdbench.coco.detections import Detections
 from crowdbench.coco.raw import read_raw
 from crowdbench.datacheck.finding import Finding
-from crowdbench.datacheck.places import SplitOnDisk
+from crowdbench.datacheck.splits import SplitOnDisk
 from crowdbench.errors import DataError, MissingDataError
 
 

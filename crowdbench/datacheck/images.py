@@ -11,7 +11,7 @@ from crowdbench.coco.raw import RawFile
 from crowdbench.coco.rules.entries import leads_out
 from crowdbench.coco.rules.values import is_number
 from crowdbench.datacheck.finding import Finding
-from crowdbench.datacheck.places import SplitOnDisk
+from crowdbench.datacheck.splits import SplitOnDisk
 from crowdbench.errors import ImageError
 from crowdbench.system.files.opening import open_regular
 

@@ -152,7 +152,7 @@ def _against_ranking(runs: Sequence[Run]) -> list[str]:
 
 def _measured(run: Run, dataset: "Dataset") -> _Measured:
     from crowdbench.analysis import analyse
-    from crowdbench.bootstrap import interval, stored_interval
+    from crowdbench.analysis.bootstrap import interval, stored_interval
     from crowdbench.scoring.matching import match
     from crowdbench.scoring.run_inputs import problem_of
 

@@ -5,9 +5,9 @@ ask the same questions without pytest, as ``crowdbench check`` does. Importing t
 PyTorch.
 """
 
-from crowdbench.testing.checking import check_dataset, check_method
 from crowdbench.testing.contract import DatasetContract, MethodContract
 from crowdbench.testing.outcome import Failed, Finding, Inapplicable, Outcome, Passed
+from crowdbench.testing.run_checks import check_dataset, check_method
 
 __all__ = [
     "DatasetContract",

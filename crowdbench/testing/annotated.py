@@ -12,9 +12,9 @@ from crowdbench.api.method import NetworkMethod
 from crowdbench.api.types import FloatArray, Pose, Sample
 from crowdbench.engine.batching import default_batch_size, in_batches
 from crowdbench.errors import SettingsError
-from crowdbench.testing.agreement import by_box
+from crowdbench.testing.image_files import write_image
 from crowdbench.testing.outcome import Unanswerable
-from crowdbench.testing.pictures import write_image
+from crowdbench.testing.pose_matching import by_box
 from crowdbench.testing.subject import MethodSubject
 
 LIMIT = 200  # images, where nobody says how many

@@ -9,10 +9,10 @@ from crowdbench.api.dataset import Dataset, load_dataset
 from crowdbench.api.method import Method, load_method
 from crowdbench.errors import InputError
 from crowdbench.plugins import installed
-from crowdbench.testing.checking import method_subject
 from crowdbench.testing.dataset_checks import DATASET_CHECKS, DatasetSubject
 from crowdbench.testing.method_checks import METHOD_CHECKS
 from crowdbench.testing.outcome import Check, Failed, Inapplicable, carry_out
+from crowdbench.testing.run_checks import method_subject
 from crowdbench.testing.subject import MethodSubject
 
 

@@ -14,8 +14,8 @@ from crowdbench.api.dataset import Dataset
 from crowdbench.api.types import Instance, Sample
 from crowdbench.coco.dataset import CocoFormatDataset
 from crowdbench.errors import CrowdbenchError, MissingDataError
+from crowdbench.testing.equality import difference
 from crowdbench.testing.outcome import Check, Failed, Inapplicable, Outcome, Passed, Unanswerable, described
-from crowdbench.testing.values import difference
 
 # Images that are decoded; of more, as many are taken evenly.
 _READ = 12

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crowdbench.api.types import FloatArray, KeypointSet
-from crowdbench.testing.figures import body, paint
+from crowdbench.testing.drawn_people import body, paint
 
 # Grey levels of what is behind the persons; darker than anything of theirs.
 _BACKGROUND = (30, 150)

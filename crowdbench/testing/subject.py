@@ -16,10 +16,10 @@ from crowdbench.api.precision import Precision
 from crowdbench.api.types import FloatArray, Instance, Pose, Sample
 from crowdbench.engine.batching import default_batch_size
 from crowdbench.engine.inference import predict_batches
-from crowdbench.evaluation import build_network
-from crowdbench.testing.agreement import by_box
+from crowdbench.evaluation.evaluate import build_network
+from crowdbench.testing.image_files import write_image
 from crowdbench.testing.outcome import Unanswerable, described, is_not_finite
-from crowdbench.testing.pictures import write_image
+from crowdbench.testing.pose_matching import by_box
 from crowdbench.testing.scenes import Scene, draw_crowd
 
 if TYPE_CHECKING:

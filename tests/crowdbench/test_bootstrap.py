@@ -11,7 +11,7 @@ from jittered_truth import jittered
 from simulated_methods import Skill, population, sample
 
 from crowdbench import evaluate, load_dataset, load_method
-from crowdbench.bootstrap import (
+from crowdbench.analysis.bootstrap import (
     FILE,
     Difference,
     Interval,

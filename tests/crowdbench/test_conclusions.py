@@ -2,8 +2,8 @@
 
 import pytest
 
-from crowdbench.bootstrap import Difference, Differences
-from crowdbench.conclusions import conclusion, p_value
+from crowdbench.analysis.bootstrap import Difference, Differences
+from crowdbench.analysis.verdict import conclusion, p_value
 
 SHOWN = Difference(0.74, 0.72, 0.02, 0.011, 0.029, 0.002)
 OPEN = Difference(0.74, 0.73, 0.01, -0.004, 0.024, 0.16)

@@ -9,7 +9,7 @@ import cv2
 import pandas as pd
 import pytest
 
-from crowdbench.crowding import parse_levels
+from crowdbench.analysis.crowding_curve import parse_levels
 from crowdbench.errors import SettingsError
 
 RUN = [sys.executable, "-m", "crowdbench", "run"]

@@ -43,5 +43,5 @@ def test_a_line_of_unequal_lengths_is_refused_and_writes_nothing(tmp_path: Path)
 
 
 def test_matplotlib_is_imported_only_to_draw() -> None:
-    code = "import sys, crowdbench.visualization.plots, crowdbench.crowding; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, crowdbench.visualization.plots, crowdbench.analysis.crowding_curve; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -24,9 +24,9 @@ from crowdbench.api.boxes import box_source
 from crowdbench.api.dataset import Dataset
 from crowdbench.api.method import Method
 from crowdbench.errors import PredictionError, SettingsError
-from crowdbench.evaluation import weights_of
-from crowdbench.parts import Parts
-from crowdbench.provenance import Execution, code_used, new_record
+from crowdbench.evaluation.evaluate import weights_of
+from crowdbench.evaluation.provenance import Execution, code_used, new_record
+from crowdbench.evaluation.shards import Parts
 from crowdbench.run_store.integrity import doubt_about
 from crowdbench.run_store.record import Record
 from crowdbench.run_store.run import Run

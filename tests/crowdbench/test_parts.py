@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from crowdbench.errors import RunError
-from crowdbench.parts import Parts
+from crowdbench.evaluation.shards import Parts
 
 
 def prediction(image_id: int) -> msgspec.Raw:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from crowdbench.parts import Parts
+from crowdbench.evaluation.shards import Parts
 from crowdbench.run_store.run import Run, find_runs
 
 IMAGES = 48

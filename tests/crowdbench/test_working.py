@@ -17,8 +17,9 @@ import msgspec
 import pytest
 from queue_plugin import QueueMachine
 
-from crowdbench import evaluation, working
+from crowdbench import working
 from crowdbench.errors import MachineError
+from crowdbench.evaluation.evaluate import evaluate as evaluation
 from crowdbench.jobs import Job, Resources, Start, State, job_for, new_order
 from crowdbench.requests import Request
 from crowdbench.run_store.lease import Claim, Progress, new_claim, only_writer

@@ -1,14 +1,7 @@
 """What a method is asked, grouped by thought."""
 
-from crowdbench.testing.method_checks import (
-    boxes,
-    independence,
-    inputs,
-    network,
-    processes,
-    space,
-    training,
-)
+from crowdbench.testing.method_checks import boxes, independence, inputs, network, processes, training
+from crowdbench.testing.method_checks import coordinates as space
 
 METHOD_CHECKS = (
     *inputs.FIRST,

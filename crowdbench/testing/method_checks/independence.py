@@ -4,8 +4,8 @@ import numpy as np
 
 from crowdbench.api.method import Method
 from crowdbench.api.types import Pose, Sample
-from crowdbench.testing.comparison import changed, equal
 from crowdbench.testing.outcome import Check, Failed, Inapplicable, Outcome, Passed
+from crowdbench.testing.pose_difference import changed, equal
 from crowdbench.testing.scenes import Scene
 from crowdbench.testing.subject import MethodSubject
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.api.types import Pose, Sample
-from crowdbench.testing.comparison import changed, equal
+from crowdbench.testing.image_files import write_image, write_palette_png
 from crowdbench.testing.outcome import Check, Failed, Outcome, Passed, described, is_not_finite
-from crowdbench.testing.pictures import write_image, write_palette_png
+from crowdbench.testing.pose_difference import changed, equal
 from crowdbench.testing.scenes import Scene, background
 from crowdbench.testing.subject import MethodSubject
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from crowdbench.api.method import NetworkMethod
 from crowdbench.system.files.writing import write_whole
-from crowdbench.testing.agreement import nearest
-from crowdbench.testing.comparison import changed, equal
 from crowdbench.testing.outcome import Check, Failed, Inapplicable, Outcome, Passed, described
+from crowdbench.testing.pose_difference import changed, equal
+from crowdbench.testing.pose_matching import nearest
 from crowdbench.testing.subject import MethodSubject, keypoints_of, own_randomness
 from crowdbench.weights.checkpoint_file.state_dict import put_weights
 
@@ -134,7 +134,7 @@ def check_weights_round_trip(subject: MethodSubject) -> Outcome:
 
 
 def _unchanged(subject: MethodSubject, method: NetworkMethod) -> "nn.Module":
-    """The network as `crowdbench.evaluation.build_network` has it before it makes it fast."""
+    """The network as `crowdbench.evaluation.evaluate.build_network` has it before it makes it fast."""
     with own_randomness(0):
         network = method.network()
     if subject.weights is not None:

@@ -4,10 +4,10 @@ import pickle
 from collections.abc import Callable
 
 from crowdbench.api.method import NetworkMethod
-from crowdbench.testing.comparison import changed, equal
+from crowdbench.testing.equality import difference
 from crowdbench.testing.outcome import Check, Failed, Outcome, Passed, Unanswerable, described
+from crowdbench.testing.pose_difference import changed, equal
 from crowdbench.testing.subject import MethodSubject
-from crowdbench.testing.values import difference
 
 _WHY = "loader workers are other processes; what cannot be pickled cannot be prepared in them."
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from crowdbench.api.method import Batch, NetworkMethod
 from crowdbench.errors import SettingsError
+from crowdbench.testing.equality import difference
 from crowdbench.testing.outcome import Check, Failed, Outcome, Passed, Unanswerable
 from crowdbench.testing.subject import MethodSubject, own_randomness, random_state
-from crowdbench.testing.values import difference
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -13,8 +13,8 @@ from scoring_cases import CASES, Files, write
 
 from crowdbench import load_dataset
 from crowdbench.analysis import AFTERWARDS, CUMULATIVE, KINDS, Analysis, analyse, analyse_files
-from crowdbench.analysis.grouping import max_iou
-from crowdbench.analysis.pairing import paired
+from crowdbench.analysis.keypoint_errors.crowding_bins import max_iou
+from crowdbench.analysis.keypoint_errors.pairing import paired
 from crowdbench.errors import InputError, MissingDataError
 from crowdbench.run_store.run import Run
 from crowdbench.scoring import score_files

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crowdbench.analysis.analysing import diagnosed
-from crowdbench.analysis.corrections import (
+from crowdbench.analysis.keypoint_errors.analyse import diagnosed
+from crowdbench.analysis.keypoint_errors.corrections import (
     CUMULATIVE,
     Diagnosis,
     with_best_scores,
@@ -14,7 +14,7 @@ from crowdbench.analysis.corrections import (
     without_background,
     without_persons_not_found,
 )
-from crowdbench.analysis.kinds import KINDS
+from crowdbench.analysis.keypoint_errors.error_types import KINDS
 from crowdbench.api.types import FloatArray
 from crowdbench.scoring.problem import read_problem
 from crowdbench_datasets.protocols import CROWDPOSE_PROTOCOL

@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from crowdbench.analysis.kinds import KINDS, LETTERS, UNLABELLED, KeypointKinds, kinds_of
+from crowdbench.analysis.keypoint_errors.error_types import (
+    KINDS,
+    LETTERS,
+    UNLABELLED,
+    KeypointKinds,
+    kinds_of,
+)
 from crowdbench.api.types import KeypointSet
 
 # With these, a keypoint's similarity at a distance of d pixels is exp(-d^2 / 200) for a person of area 10^4.

@@ -8,7 +8,7 @@ import cv2
 import pytest
 
 from crowdbench.analysis import Analysis, analyse_files
-from crowdbench.analysis.pictures import KIND_COLOURS, write_figures
+from crowdbench.analysis.keypoint_errors.plots import KIND_COLOURS, write_figures
 from crowdbench.visualization.plots import COLOURS
 from crowdbench_datasets.keypoint_sets import COCO_17
 from crowdbench_datasets.protocols import CROWDPOSE_PROTOCOL, coco_protocol

@@ -177,6 +177,6 @@ def test_what_cannot_be_analysed_ends_with_exit_status_2(
 
 
 def test_matplotlib_is_not_imported_for_tables() -> None:
-    modules = "crowdbench.analysis.tables, crowdbench.analysis.pictures"
+    modules = "crowdbench.analysis.keypoint_errors.tables, crowdbench.analysis.keypoint_errors.plots"
     code = f"import sys, {modules}; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,7 +11,7 @@ from toy_method import BoxCentre, ToySettings
 
 from crowdbench import load_dataset
 from crowdbench.errors import DataError
-from crowdbench.evaluation import evaluate
+from crowdbench.evaluation.evaluate import evaluate
 from crowdbench.run_store.run import Run
 
 Change = Callable[[dict[str, Any]], object]

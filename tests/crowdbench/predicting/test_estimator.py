@@ -14,8 +14,8 @@ from toy_method import KEYPOINTS, ToyNetwork, ToySettings
 from crowdbench.api.types import Instance
 from crowdbench.engine.batching import in_batches
 from crowdbench.errors import RunError
-from crowdbench.predicting import Estimator
-from crowdbench.predicting.pictures import Picture
+from crowdbench.prediction import Estimator
+from crowdbench.prediction.images import Picture
 from crowdbench.weights import ResolvedWeights
 
 

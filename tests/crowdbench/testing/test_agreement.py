@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crowdbench.testing.agreement import Followed, follow, follow_free
+from crowdbench.testing.pose_matching import Followed, follow, follow_free
 
 PERSONS, KEYPOINTS = 8, 14
 

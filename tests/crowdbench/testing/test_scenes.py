@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crowdbench.system.images import read_rgb
-from crowdbench.testing.figures import body, colours, pair_of
-from crowdbench.testing.pictures import write_image, write_palette_png
+from crowdbench.testing.drawn_people import body, colours, pair_of
+from crowdbench.testing.image_files import write_image, write_palette_png
 from crowdbench.testing.scenes import Scene, draw_crowd
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 

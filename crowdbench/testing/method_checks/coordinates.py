@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from crowdbench.api.method import NetworkMethod
 from crowdbench.api.types import FloatArray
-from crowdbench.testing.agreement import Followed, follow, follow_free
 from crowdbench.testing.outcome import Check, Failed, Inapplicable, Outcome, Passed
+from crowdbench.testing.pose_matching import Followed, follow, follow_free
 from crowdbench.testing.scenes import Scene
 from crowdbench.testing.subject import LITTLE, MOVED, MethodSubject, keypoints_of
 

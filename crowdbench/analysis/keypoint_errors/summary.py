@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from crowdbench.analysis.corrections import AFTERWARDS, BACKGROUND, NOT_FOUND, SCORE
-from crowdbench.analysis.kinds import ERRORS
-from crowdbench.analysis.result import Part
+from crowdbench.analysis.keypoint_errors.corrections import AFTERWARDS, BACKGROUND, NOT_FOUND, SCORE
+from crowdbench.analysis.keypoint_errors.error_types import ERRORS
+from crowdbench.analysis.keypoint_errors.result import Part
 
 # What is to be gained from, and what would have to come true.
 _WORDS = {

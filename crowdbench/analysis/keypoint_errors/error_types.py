@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.analysis.together import pairs_within
+from crowdbench.analysis.keypoint_errors.image_pairs import pairs_within
 from crowdbench.api.types import FloatArray, KeypointSet
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss")

@@ -6,9 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from crowdbench.errors import MachineError, SupersededError
+from crowdbench.evaluation.shard_sync import forget
 from crowdbench.run_store import recomputation
 from crowdbench.run_store.lease import CLAIM, has_ended, only_writer, read_claim
-from crowdbench.sharing import forget
 from crowdbench.system.files.leftovers import is_leftover, remove_leftovers
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from crowdbench.bootstrap import LEVEL, Difference, Differences
+from crowdbench.analysis.bootstrap import LEVEL, Difference, Differences
 
 
 def conclusion(first: str, second: str, images: int, found: Differences) -> str:

@@ -7,8 +7,8 @@ from itertools import compress
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.analysis.kinds import GOOD_FROM, KINDS, NEAR_FROM, KeypointKinds
-from crowdbench.analysis.pairing import NOBODY, Pairing, counted_persons
+from crowdbench.analysis.keypoint_errors.error_types import GOOD_FROM, KINDS, NEAR_FROM, KeypointKinds
+from crowdbench.analysis.keypoint_errors.pairing import NOBODY, Pairing, counted_persons
 from crowdbench.api.types import FloatArray
 from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.engines.base import CurveEngine

@@ -4,9 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tabulate import SEPARATING_LINE, tabulate
 
-from crowdbench.analysis.corrections import AFTERWARDS, BACKGROUND, CUMULATIVE, NOT_FOUND, SCORE
-from crowdbench.analysis.kinds import ERRORS, KINDS
-from crowdbench.analysis.result import Analysis, Part
+from crowdbench.analysis.keypoint_errors.corrections import (
+    AFTERWARDS,
+    BACKGROUND,
+    CUMULATIVE,
+    NOT_FOUND,
+    SCORE,
+)
+from crowdbench.analysis.keypoint_errors.error_types import ERRORS, KINDS
+from crowdbench.analysis.keypoint_errors.result import Analysis, Part
 
 Row = list[str]
 

@@ -9,13 +9,20 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.analysis import corrections
-from crowdbench.analysis.advice import advice
-from crowdbench.analysis.corrections import Diagnosis
-from crowdbench.analysis.grouping import Group, crowding_of
-from crowdbench.analysis.kinds import KINDS, kinds_of
-from crowdbench.analysis.pairing import NOBODY, paired
-from crowdbench.analysis.result import RULES, Analysis, Outcome, Part, PredictedPerson, read_analysis
+from crowdbench.analysis.keypoint_errors import corrections
+from crowdbench.analysis.keypoint_errors.corrections import Diagnosis
+from crowdbench.analysis.keypoint_errors.crowding_bins import Group, crowding_of
+from crowdbench.analysis.keypoint_errors.error_types import KINDS, kinds_of
+from crowdbench.analysis.keypoint_errors.pairing import NOBODY, paired
+from crowdbench.analysis.keypoint_errors.result import (
+    RULES,
+    Analysis,
+    Outcome,
+    Part,
+    PredictedPerson,
+    read_analysis,
+)
+from crowdbench.analysis.keypoint_errors.summary import advice
 from crowdbench.api.dataset import Dataset
 from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.errors import AnnotationError, InputError, MachineError, MissingDataError

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from crowdbench.analysis.together import pairs_within
+from crowdbench.analysis.keypoint_errors.image_pairs import pairs_within
 from crowdbench.api.types import FloatArray
 from crowdbench.scoring.problem import Indices, Problem
 

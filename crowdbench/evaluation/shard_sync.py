@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from crowdbench.errors import MachineError, SupersededError
-from crowdbench.parts import Parts
+from crowdbench.evaluation.shards import Parts
 from crowdbench.run_store.lease import SILENT_S, Silence, Writer, has_ended, is_alive, new_claim, read_claim
 from crowdbench.system.distributed import Place, start_name
 from crowdbench.system.files.writing import write_whole

@@ -4,11 +4,11 @@ Pictures go the way that a dataset's images go in a run: the same preparation, b
 An image that is given with the same boxes therefore has the poses that `crowdbench run` gives it.
 """
 
-from crowdbench.predicting.estimator import Estimator, dataset_for
-from crowdbench.predicting.given_boxes import GivenBoxes, ImageIds, NoBoxesNeeded, boxes_for
-from crowdbench.predicting.looking import Output, predict
-from crowdbench.predicting.results import Predicted
-from crowdbench.predicting.sources import Source, find_sources
+from crowdbench.prediction.box_files import GivenBoxes, ImageIds, NoBoxesNeeded, boxes_for
+from crowdbench.prediction.predict import Output, predict
+from crowdbench.prediction.predictor import Estimator, dataset_for
+from crowdbench.prediction.results import Predicted
+from crowdbench.prediction.sources import Source, find_sources
 
 __all__ = [
     "Estimator",

@@ -18,11 +18,11 @@ from crowdbench.api.types import Pose, Sample
 from crowdbench.engine import hooks
 from crowdbench.engine.inference import as_results
 from crowdbench.errors import CrowdbenchError, DataError, MachineError, RunError, SettingsError
-from crowdbench.evaluation import Progress
-from crowdbench.predicting.estimator import Estimator
-from crowdbench.predicting.given_boxes import Asked, GivenBoxes, ImageIds
-from crowdbench.predicting.pictures import Picture, read_picture
-from crowdbench.predicting.results import (
+from crowdbench.evaluation.evaluate import Progress
+from crowdbench.prediction.box_files import Asked, GivenBoxes, ImageIds
+from crowdbench.prediction.images import Picture, read_picture
+from crowdbench.prediction.predictor import Estimator
+from crowdbench.prediction.results import (
     Failure,
     FrameEntry,
     PictureEntry,
@@ -30,8 +30,8 @@ from crowdbench.predicting.results import (
     VideoEntry,
     named_results,
 )
-from crowdbench.predicting.sources import Source, drawn_names
-from crowdbench.predicting.videos import Frame, Video, video_whole
+from crowdbench.prediction.sources import Source, drawn_names
+from crowdbench.prediction.videos import Frame, Video, video_whole
 from crowdbench.system.files.atomic_path import growing
 from crowdbench.system.files.os_errors import is_about_the_name, reason, writing
 from crowdbench.system.files.writing import write_whole

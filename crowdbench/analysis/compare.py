@@ -1,6 +1,6 @@
 """Is one run better than another, or did it only have luck with the images?
 
-Both are measured on the same draws of images (`crowdbench.bootstrap`), so that what is hard about an image is
+Both are measured on the same draws of images (`crowdbench.analysis.bootstrap`), so that what is hard about an image is
 hard for both and drops out.
 """
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crowdbench.analysis.bootstrap import LEVEL, RESAMPLES, Difference, differences
+from crowdbench.analysis.operands import Side, named_apart, require_comparable
+from crowdbench.analysis.verdict import conclusion
 from crowdbench.api.boxes import NoBoxes
 from crowdbench.api.dataset import load_dataset
 from crowdbench.api.extent import Extent, extent_of_run
-from crowdbench.bootstrap import LEVEL, RESAMPLES, Difference, differences
-from crowdbench.conclusions import conclusion
 from crowdbench.errors import InputError
 from crowdbench.run_store.record import Protocol
 from crowdbench.scoring.matching import Matches, match
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.scoring.run_inputs import problem_of, reopened
-from crowdbench.sides import Side, named_apart, require_comparable
 from crowdbench.system.files.hashing import file_digest
 from crowdbench.tables import sentence
 
@@ -89,7 +89,7 @@ def compare(
     """Compare two results on the same images.
 
     Args:
-        first, second: runs, or results files (`crowdbench.sides.side` finds them).
+        first, second: runs, or results files (`crowdbench.analysis.operands.side` finds them).
         dataset: by name; needed if both are files.
         split: likewise; None takes the dataset's default.
         root, annotations: the dataset's folder, and an annotation file to use instead of the split's own.

@@ -12,8 +12,8 @@ from crowdbench.engine import hooks
 from crowdbench.engine.batching import default_batch_size, in_batches
 from crowdbench.engine.inference import predict_batches
 from crowdbench.errors import SettingsError
-from crowdbench.evaluation import build_network, weights_of
-from crowdbench.predicting.pictures import Picture
+from crowdbench.evaluation.evaluate import build_network, weights_of
+from crowdbench.prediction.images import Picture
 from crowdbench.system.environment import emulates, pick_device
 from crowdbench.system.limits import require_options
 from crowdbench.weights import ResolvedWeights, Transfer

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from crowdbench.api.types import Pose
-from crowdbench.testing.agreement import nearest
+from crowdbench.testing.pose_matching import nearest
 from crowdbench.testing.subject import keypoints_of
 
 # Batches of another size are computed in another order, which changes last bits.

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from crowdbench.analysis.kinds import KINDS, LETTERS
+from crowdbench.analysis.keypoint_errors.error_types import KINDS, LETTERS
 from crowdbench.errors import DataError
 from crowdbench.system.files.reading import LARGEST_DATA, read_json
 from crowdbench.system.files.writing import write_whole

@@ -25,9 +25,7 @@ from crowdbench.engine.batching import default_batch_size, in_batches
 from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.engine.data_loader import refuse_unguarded_scripts
 from crowdbench.engine.inference import as_results, predict_batches
-from crowdbench.engine.rescoring import scored_anew
 from crowdbench.engine.samples import image_count, samples_of
-from crowdbench.engine.tidying import tidy, tidy_finished
 from crowdbench.errors import (
     CrowdbenchError,
     DataError,
@@ -37,8 +35,8 @@ from crowdbench.errors import (
     SettingsError,
     SupersededError,
 )
-from crowdbench.parts import Parts
-from crowdbench.provenance import (
+from crowdbench.evaluation.cleanup import tidy, tidy_finished
+from crowdbench.evaluation.provenance import (
     Execution,
     code_used,
     new_record,
@@ -47,6 +45,16 @@ from crowdbench.provenance import (
     said_of_finished,
     with_commits,
 )
+from crowdbench.evaluation.rescoring import scored_anew
+from crowdbench.evaluation.shard_sync import (
+    Others,
+    begin,
+    present,
+    require_first,
+    wait_for_others,
+    wait_until_begun,
+)
+from crowdbench.evaluation.shards import Parts
 from crowdbench.run_store import recomputation
 from crowdbench.run_store.earlier_runs import said_of_earlier
 from crowdbench.run_store.integrity import doubt_about_scores
@@ -55,7 +63,6 @@ from crowdbench.run_store.lease import Waiting, Writer, in_turn
 from crowdbench.run_store.run import Run
 from crowdbench.run_store.wait_notice import Telling
 from crowdbench.scoring.common_keypoints import scored_columns
-from crowdbench.sharing import Others, begin, present, require_first, wait_for_others, wait_until_begun
 from crowdbench.system import environment as machine
 from crowdbench.system.distributed import Place, device_of, place_in, processors
 from crowdbench.system.images import condensed

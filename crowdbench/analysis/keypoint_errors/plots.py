@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crowdbench.analysis.corrections import AFTERWARDS
-from crowdbench.analysis.kinds import ERRORS
-from crowdbench.analysis.result import Analysis, Part
+from crowdbench.analysis.keypoint_errors.corrections import AFTERWARDS
+from crowdbench.analysis.keypoint_errors.error_types import ERRORS
+from crowdbench.analysis.keypoint_errors.result import Analysis, Part
 from crowdbench.system.files.writing import write_whole
 from crowdbench.visualization.plots import COLOURS, DOTS_PER_INCH, HEIGHT_INCHES, WIDTH_INCHES
 
