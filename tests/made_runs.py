@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from crowdbench.published import PublishedResult
+from crowdbench.leaderboard.published import PublishedResult
 from crowdbench.run_store.record import Protocol, Record, Weights
 from crowdbench.run_store.run import Run
 

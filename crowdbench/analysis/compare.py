@@ -15,12 +15,12 @@ from crowdbench.api.boxes import NoBoxes
 from crowdbench.api.dataset import load_dataset
 from crowdbench.api.extent import Extent, extent_of_run
 from crowdbench.errors import InputError
+from crowdbench.leaderboard.table import sentence
 from crowdbench.run_store.record import Protocol
 from crowdbench.scoring.matching import Matches, match
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.scoring.run_inputs import problem_of, reopened
 from crowdbench.system.files.hashing import file_digest
-from crowdbench.tables import sentence
 
 if TYPE_CHECKING:
     from crowdbench.api.dataset import Dataset

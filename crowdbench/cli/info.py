@@ -10,7 +10,7 @@ from crowdbench.cli.saying import say, say_json
 
 if TYPE_CHECKING:
     from crowdbench.api.method_cards import Card
-    from crowdbench.published import PublishedResult
+    from crowdbench.leaderboard.published import PublishedResult
     from crowdbench.weights import WeightsEntry
 
 
@@ -28,8 +28,8 @@ def info(method: str, dataset: str | None, settings: dict[str, str], as_json: bo
     call them GFLOPs.
     """
     from crowdbench.api.method_cards import card_of
+    from crowdbench.leaderboard.published import published_results
     from crowdbench.plugins import Plugin, installed
-    from crowdbench.published import published_results
     from crowdbench.readiness import require_method
     from crowdbench.weights import weights_table
 

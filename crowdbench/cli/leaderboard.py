@@ -10,8 +10,8 @@ from crowdbench.cli.naming import runs_option
 from crowdbench.cli.saying import say
 
 if TYPE_CHECKING:
+    from crowdbench.leaderboard.table import Table
     from crowdbench.run_store.run import Oddity, Run
-    from crowdbench.tables import Table
 
 STYLES = ("text", "markdown", "csv", "json", "latex", "html")
 
@@ -65,12 +65,12 @@ def leaderboard(
     Only what may be compared shares a table; statistics are in percent. Patterns are a shell's; options that
     take them may be given several times. Directories that are no runs are named on standard error.
     """
-    from crowdbench import crowd_levels
-    from crowdbench.deltas import Claims
-    from crowdbench.leaderboard import board
-    from crowdbench.published import all_published
+    from crowdbench.leaderboard.board import board
+    from crowdbench.leaderboard.board import by_crowding as crowd_levels
+    from crowdbench.leaderboard.filters import Selection
+    from crowdbench.leaderboard.published import all_published
+    from crowdbench.leaderboard.published_match import Claims
     from crowdbench.run_store.integrity import believed
-    from crowdbench.selection import Selection
     from crowdbench.system.text import plain
 
     style = "json" if as_json else style
@@ -130,7 +130,7 @@ def _report(oddities: "Sequence[Oddity]") -> None:
 def _sorted(tables: "list[Table]", name: str | None) -> "list[Table]":
     """Each table by a column, which at least one of them must have."""
     from crowdbench.errors import UnknownNameError
-    from crowdbench.tables import sorted_by
+    from crowdbench.leaderboard.table import sorted_by
 
     if name is None or not tables:
         return tables
@@ -150,7 +150,7 @@ def _formatted(tables: "Sequence[Table]", style: str) -> str:
     import shutil
     import sys
 
-    from crowdbench.table_formats import FORMATS, to_text
+    from crowdbench.leaderboard.formats import FORMATS, to_text
 
     if style == "html":
         from crowdbench.report.board_page import leaderboard_html

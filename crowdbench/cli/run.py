@@ -301,7 +301,7 @@ def _print_json(done: "Run") -> None:
 def _print_summary(done: "Run") -> None:
     from crowdbench.api.extent import extent_of_run
     from crowdbench.evaluation.provenance import said_of_finished
-    from crowdbench.leaderboard import board, to_text
+    from crowdbench.leaderboard.board import board, to_text
 
     record = done.record
     if done.was_done_before:

@@ -254,7 +254,7 @@ def _print_summary(run: "TrainingRun") -> None:
 
 
 def _print_run(done: "Run") -> None:
-    from crowdbench.leaderboard import board, to_text
+    from crowdbench.leaderboard.board import board, to_text
 
     for sentence in (*done.record.corrections, *done.record.warnings):
         say(f"note: {sentence}", err=True)

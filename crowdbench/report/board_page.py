@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crowdbench import __version__
+from crowdbench.leaderboard.table import Column, Entry, Table, cell
 from crowdbench.report.rendering import rendered
-from crowdbench.tables import Column, Entry, Table, cell
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def leaderboard_html(tables: Sequence[Table]) -> str:
     """The page with all tables; it needs no network, and shows all rows where scripts do not run.
 
     Args:
-        tables: of `crowdbench.leaderboard.board`.
+        tables: of `crowdbench.leaderboard.board.board`.
     """
     boards = [_board(table) for table in tables]
     page = rendered(

@@ -12,6 +12,7 @@ from crowdbench import __version__
 from crowdbench.api.extent import extent_of_run
 from crowdbench.api.types import FloatArray
 from crowdbench.errors import InputError
+from crowdbench.leaderboard.table import sentence
 from crowdbench.report.choosing import chosen_images
 from crowdbench.report.data import (
     KINDS,
@@ -28,7 +29,6 @@ from crowdbench.report.data import (
 from crowdbench.report.protocol import protocol_sentences, provenance, speed
 from crowdbench.run_store.integrity import doubt_about
 from crowdbench.run_store.run import Run
-from crowdbench.tables import sentence
 
 if TYPE_CHECKING:
     from crowdbench.analysis import Analysis, Part, PredictedPerson

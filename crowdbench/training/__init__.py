@@ -13,8 +13,8 @@
 - `loop`: all of it in order.
 """
 
-from crowdbench.training.loop import recipe_with, train
+from crowdbench.training.progress import TrainingProgress
 from crowdbench.training.record import TrainingRecord, TrainingRun
-from crowdbench.training.reporting import TrainingProgress
+from crowdbench.training.train import recipe_with, train
 
 __all__ = ["TrainingProgress", "TrainingRecord", "TrainingRun", "recipe_with", "train"]

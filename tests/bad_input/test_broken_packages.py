@@ -10,8 +10,9 @@ import pytest
 from bad_input_cases import Cases
 from odd_plugins import METHOD, install
 
-from crowdbench import plugins, published
+from crowdbench import plugins
 from crowdbench.api import method_cards as cards
+from crowdbench.leaderboard.board import published
 
 case = Cases("Broken packages")
 

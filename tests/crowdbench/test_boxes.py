@@ -6,8 +6,8 @@ import pytest
 
 from crowdbench import load_dataset
 from crowdbench.api.boxes import DetectorBoxes, GroundTruthBoxes, NoBoxes, box_source
-from crowdbench.deltas import Claims
 from crowdbench.errors import MissingDataError
+from crowdbench.leaderboard.published_match import Claims
 
 BOXES = '[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]'
 

@@ -13,7 +13,7 @@ from toy_method import KEYPOINTS, ToyNetwork, ToySettings
 from crowdbench.api.method import NetworkMethod, load_method
 from crowdbench.api.types import Pose, Sample
 from crowdbench.engine.complexity import SIDE_PX, complexity
-from crowdbench.published import published_results
+from crowdbench.leaderboard.published import published_results
 
 TOKENS, WIDTH, HEADS = 12, 8, 2
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from made_runs import make_run, published_row
 
-from crowdbench.crowd_levels import by_crowding
-from crowdbench.leaderboard import board
+from crowdbench.leaderboard.board import board
+from crowdbench.leaderboard.by_crowding import by_crowding
+from crowdbench.leaderboard.table import Table
 from crowdbench.run_store.run import Run
-from crowdbench.tables import Table
 
 LEVELS = {"AP_easy": 0.8, "AP_medium": 0.7, "AP_hard": 0.55}
 

@@ -10,12 +10,12 @@ from made_runs import AS_PUBLISHED, make_run, published_row, write_interval
 
 from crowdbench.api.extent import Extent
 from crowdbench.cli.leaderboard import leaderboard
-from crowdbench.deltas import Claims
 from crowdbench.errors import MissingDataError, SettingsError
-from crowdbench.leaderboard import Table, board, to_markdown, to_text
-from crowdbench.published import all_published
+from crowdbench.leaderboard.board import Table, board, to_markdown, to_text
+from crowdbench.leaderboard.published import all_published
+from crowdbench.leaderboard.published_match import Claims
+from crowdbench.leaderboard.table import cell
 from crowdbench.run_store.run import Run, find_runs, runs
-from crowdbench.tables import cell
 
 
 def test_a_record_survives_writing_and_reading(tmp_path: Path) -> None:

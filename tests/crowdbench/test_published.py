@@ -7,7 +7,13 @@ import pytest
 import yaml
 
 from crowdbench.errors import PluginError
-from crowdbench.published import FILE, PublishedResult, all_published, published_results, read_published
+from crowdbench.leaderboard.published import (
+    FILE,
+    PublishedResult,
+    all_published,
+    published_results,
+    read_published,
+)
 from crowdbench.shipped import shipped_files
 
 I2RNET = {

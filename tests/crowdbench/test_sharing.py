@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from crowdbench.leaderboard import board
+from crowdbench.leaderboard.board import board
 from crowdbench.run_store.run import Run, find_runs
 
 IMAGES = 6

@@ -6,7 +6,7 @@ import pytest
 
 from crowdbench import plugins, suites
 from crowdbench.errors import InputError, UnknownNameError
-from crowdbench.published import published_results
+from crowdbench.leaderboard.published import published_results
 from crowdbench.suites import Suite, SuiteRun, load_suite, read_suite
 
 PAPER = load_suite("i2rnet-paper")

@@ -12,11 +12,11 @@ from made_runs import AS_PUBLISHED, HOSTILE, make_run, published_row
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from crowdbench.leaderboard import Table, board
+from crowdbench.leaderboard.board import Table, board
+from crowdbench.leaderboard.formats import to_csv, to_json, to_latex, to_markdown, to_text
 from crowdbench.run_store.record import Record
 from crowdbench.run_store.run import Run
 from crowdbench.system.text import plain
-from crowdbench.table_formats import to_csv, to_json, to_latex, to_markdown, to_text
 
 STATISTICS = {"AP50": 0.9, "AP75": -1.0}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from made_runs import make_run
 
 from crowdbench.cli.leaderboard import STYLES, leaderboard
-from crowdbench.entries import COLUMNS
+from crowdbench.leaderboard.rows import COLUMNS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "leaderboard.md").read_text()
 

@@ -11,7 +11,7 @@ from browser import Browser
 from report_pages import HOSTILE, hostile_data, page_data
 
 from crowdbench import load_dataset
-from crowdbench.leaderboard import board
+from crowdbench.leaderboard.board import board
 from crowdbench.report import report_data, report_html
 from crowdbench.report.board_page import leaderboard_html
 
@@ -241,7 +241,7 @@ def test_the_leaderboard_sorts_from_the_better_end_and_back(leaderboard: Path, c
 def test_numbers_are_sorted_as_numbers_and_what_is_missing_comes_last(
     tmp_path: Path, chromium: Browser
 ) -> None:
-    from crowdbench.tables import Column, Entry, Table
+    from crowdbench.leaderboard.table import Column, Entry, Table
 
     columns = (Column("method", "", None), Column("latency", "", 1, better="lowest"))
     values = [("a", 9.0), ("b", None), ("c", 10.0), ("d", -3.5), ("e", 1e-9)]

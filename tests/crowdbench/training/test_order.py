@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crowdbench.training.order import Order
+from crowdbench.training.sampler import Order
 
 SIZES = {"images": st.integers(1, 60), "batch": st.integers(1, 7), "seed": st.integers(0, 5)}
 

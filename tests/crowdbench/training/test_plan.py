@@ -7,7 +7,7 @@ import pytest
 
 from crowdbench import load_dataset
 from crowdbench.errors import SettingsError
-from crowdbench.training.plan import worth_training_on
+from crowdbench.training.setup import worth_training_on
 
 
 @pytest.mark.parametrize(("least", "expected"), [(1, [1, 2, 3]), (4, [1, 3]), (17, [1, 3]), (18, [3])])

@@ -10,7 +10,7 @@ import pytest
 
 import crowdbench
 from crowdbench.errors import PredictionError, SettingsError
-from crowdbench.leaderboard import board
+from crowdbench.leaderboard.board import board
 from crowdbench.run_store.run import Run
 
 

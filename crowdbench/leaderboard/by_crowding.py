@@ -12,10 +12,20 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from crowdbench.api.extent import extent_of_run
-from crowdbench.entries import COLUMNS, LEVELS, statistic
+from crowdbench.leaderboard.rows import COLUMNS, LEVELS, statistic
+from crowdbench.leaderboard.table import (
+    DOUBT,
+    DOUBTED,
+    Column,
+    Entry,
+    Table,
+    Value,
+    doubt_notes,
+    marked,
+    used,
+)
 from crowdbench.run_store.record import Record
 from crowdbench.run_store.run import Run
-from crowdbench.tables import DOUBT, DOUBTED, Column, Entry, Table, Value, doubt_notes, marked, used
 
 DROP = "hard - easy"
 _LEVEL_SPLIT = re.compile(r"(.+)-crowding-(\d+(?:\.\d+)?(?:e-\d+)?)")
@@ -143,7 +153,7 @@ def _curve_table(place: tuple[str, str, str, str], curves: Sequence[_Curve]) -> 
 
 
 def _curve_entry(curve: _Curve, names: dict[float, str]) -> Entry:
-    from crowdbench.entries import entry_of_run
+    from crowdbench.leaderboard.rows import entry_of_run
 
     whole = entry_of_run(next(iter(curve.runs.values())))
     values: dict[str, Value] = {"method": curve.first.method}

@@ -1,6 +1,6 @@
 """A table of the leaderboard: columns, rows, what is best, and what has to be said beneath it.
 
-Formats (`crowdbench.table_formats`) turn it into text; nothing here depends on how it will look.
+Formats (`crowdbench.leaderboard.formats`) turn it into text; nothing here depends on how it will look.
 """
 
 import math

@@ -15,7 +15,7 @@ from crowdbench.api.recipe import Recipe
 from crowdbench.engine import hooks
 from crowdbench.engine.seeding import step_seed
 from crowdbench.errors import RunError, SettingsError
-from crowdbench.training.processes import Processes
+from crowdbench.training.collectives import Processes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

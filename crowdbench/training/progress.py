@@ -8,10 +8,10 @@ from pathlib import Path
 
 from crowdbench.api.recipe import Recipe
 from crowdbench.training.checkpoint import Position
+from crowdbench.training.collectives import Processes
 from crowdbench.training.metrics import MetricsFile, Tracker, write_curve
-from crowdbench.training.processes import Processes
-from crowdbench.training.step import StepResult
-from crowdbench.training.validation import MAIN_STATISTIC
+from crowdbench.training.trainer import StepResult
+from crowdbench.training.validate import MAIN_STATISTIC
 
 log = logging.getLogger("crowdbench")
 LOG_EVERY_STEPS = 20

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from crowdbench.errors import CrowdbenchError, MachineError, RunError
 from crowdbench.system.distributed import Place
-from crowdbench.training.meeting import met_in
+from crowdbench.training.rendezvous import met_in
 
 if TYPE_CHECKING:
     import torch

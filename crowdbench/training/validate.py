@@ -16,7 +16,7 @@ from crowdbench.engine.inference import as_results, predict_batches
 from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.errors import StoppedError
 from crowdbench.system.files.writing import gzipped, write_whole
-from crowdbench.training.processes import Processes
+from crowdbench.training.collectives import Processes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -6,22 +6,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from crowdbench.api.extent import Extent, extent_of_run
-from crowdbench.deltas import (
+from crowdbench.errors import PluginError
+from crowdbench.leaderboard.formats import to_markdown, to_text
+from crowdbench.leaderboard.published import PublishedResult, all_published
+from crowdbench.leaderboard.published_match import (
     DETECTOR,
     NO_CLAIMS,
     Claims,
     box_source_of,
     published_figure,
 )
-from crowdbench.entries import COLUMNS, ONLY_WITH_PUBLISHED, entry_of_figure, entry_of_run
-from crowdbench.errors import PluginError
-from crowdbench.published import PublishedResult, all_published
+from crowdbench.leaderboard.rows import COLUMNS, ONLY_WITH_PUBLISHED, entry_of_figure, entry_of_run
+from crowdbench.leaderboard.table import Column, Entry, Table, doubt_notes, marked, tie_note, used
 from crowdbench.run_store.integrity import believed
 from crowdbench.run_store.record import Protocol
 from crowdbench.run_store.run import Run
 from crowdbench.system.text import plain
-from crowdbench.table_formats import to_markdown, to_text
-from crowdbench.tables import Column, Entry, Table, doubt_notes, marked, tie_note, used
 
 __all__ = ["Table", "board", "comparable", "to_markdown", "to_text"]
 

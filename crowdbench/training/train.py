@@ -33,14 +33,14 @@ from crowdbench.system.limits import require_options
 from crowdbench.system.log_file import log_file
 from crowdbench.system.malloc import keep_freed_memory
 from crowdbench.training.checkpoint import Best, Checkpoint, Checkpoints, Position
+from crowdbench.training.collectives import Processes, joined
 from crowdbench.training.metrics import MetricsFile, open_trackers
-from crowdbench.training.order import Order
-from crowdbench.training.plan import Way, loader_workers, new_record, now, worth_training_on
-from crowdbench.training.processes import Processes, joined
+from crowdbench.training.progress import Reporter, TrainingProgress
 from crowdbench.training.record import Selection, TrainingRecord, TrainingRun
-from crowdbench.training.reporting import Reporter, TrainingProgress
-from crowdbench.training.step import StepResult, Trainer, in_groups, require_finite
-from crowdbench.training.validation import MAIN_STATISTIC, validate
+from crowdbench.training.sampler import Order
+from crowdbench.training.setup import Way, loader_workers, new_record, now, worth_training_on
+from crowdbench.training.trainer import StepResult, Trainer, in_groups, require_finite
+from crowdbench.training.validate import MAIN_STATISTIC, validate
 from crowdbench.weights import Transfer, resolve_weights
 from crowdbench.weights.checkpoint_file.state_dict import starting_weights
 

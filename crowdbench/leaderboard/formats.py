@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
+from crowdbench.leaderboard.table import Column, Entry, Table, Value, cell
 from crowdbench.system.text import plain, plain_json, spreadsheet_cell
-from crowdbench.tables import Column, Entry, Table, Value, cell
 
 BOLD, ROMAN = "\x1b[1m", "\x1b[0m"
 MISSING = "-"

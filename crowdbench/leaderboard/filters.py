@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from crowdbench.api.extent import extent_of_run
-from crowdbench.deltas import box_source_of
-from crowdbench.published import PublishedResult
+from crowdbench.leaderboard.published import PublishedResult
+from crowdbench.leaderboard.published_match import box_source_of
 from crowdbench.run_store.run import Run
 
 

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from crowdbench.api.extent import extent_of_run
 from crowdbench.errors import SettingsError
-from crowdbench.published import PublishedResult
+from crowdbench.leaderboard.published import PublishedResult
 from crowdbench.run_store.record import Protocol, Record
 
 DETECTOR = "detector:"

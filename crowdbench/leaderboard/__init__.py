@@ -1,0 +1,1 @@
+"""Tables of runs and published results, ranked only where they are comparable."""
