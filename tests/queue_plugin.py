@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crowdbench.jobs import Job, Resources, State, Ticket, job_for, new_order
-from crowdbench.launch import Queue, load_launcher
-from crowdbench.requests import Request
+from crowdbench.jobs.job import Job, Resources, State, Ticket, job_for, new_order
+from crowdbench.jobs.launcher import Queue, load_launcher
+from crowdbench.jobs.request import Request
 
 MakeJob = Callable[..., Job]
 ALONE = Resources(1, 1)

@@ -28,9 +28,9 @@ from typing import Any
 import msgspec
 
 from crowdbench.errors import LaunchError, SettingsError
-from crowdbench.jobs import Job, Resources, Ticket, now, whoever
-from crowdbench.launch import Queue, Seen
-from crowdbench.requests import Request
+from crowdbench.jobs.job import Job, Resources, Ticket, now, whoever
+from crowdbench.jobs.launcher import Queue, Seen
+from crowdbench.jobs.request import Request
 from crowdbench.system.job_context import CurrentJob, enter
 
 NODE = "toy-node"
@@ -219,8 +219,8 @@ def _run_all(folder: Path, at_once: int, tasks: int, numbers: Sequence[str]) -> 
 
 def _carry_out(job: Job, number: str, start: int) -> int:
     """What a job's process does."""
+    from crowdbench.jobs.worker import Outcome, work
     from crowdbench.system.stop_signal import STATUS, Stop
-    from crowdbench.working import Outcome, work
 
     handler = logging.StreamHandler(sys.stdout)
     logging.getLogger("crowdbench").addHandler(handler)

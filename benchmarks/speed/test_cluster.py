@@ -25,8 +25,8 @@ import msgspec
 import pytest
 
 from crowdbench import evaluate, load_dataset, load_method
-from crowdbench.jobs import Job, Resources, Start, State, Ticket, new_order, now, whoever
-from crowdbench.requests import Request
+from crowdbench.jobs.job import Job, Resources, Start, State, Ticket, new_order, now, whoever
+from crowdbench.jobs.request import Request
 from crowdbench.run_store.lease import Progress
 from crowdbench.run_store.record import Record
 from crowdbench.run_store.run import Run

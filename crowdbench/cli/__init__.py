@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from crowdbench import __version__, plugins
-from crowdbench.cli.ending import DEBUG, status_of
+from crowdbench.cli.exit_status import DEBUG, status_of
 from crowdbench.errors import PluginError, RunError
 
 # name -> module:attribute; read when the command is asked for, so that --help stays fast.
@@ -30,8 +30,8 @@ COMMANDS = {
     "predict": "crowdbench.cli.predict:predict",
     "info": "crowdbench.cli.info:info",
     "new-method": "crowdbench.cli.new_method:new_method",
-    "methods": "crowdbench.cli.listing:methods",
-    "datasets": "crowdbench.cli.listing:datasets",
+    "methods": "crowdbench.cli.list_plugins:methods",
+    "datasets": "crowdbench.cli.list_plugins:datasets",
     "check": "crowdbench.cli.check:check",
     "data": "crowdbench.cli.data:data",
     "weights": "crowdbench.cli.weights:weights",

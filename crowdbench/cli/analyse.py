@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crowdbench.cli.naming import runs_option
-from crowdbench.cli.saying import say, say_json
+from crowdbench.cli.echo import say, say_json
+from crowdbench.cli.runs_option import runs_option
 
 if TYPE_CHECKING:
     from crowdbench.analysis import Analysis

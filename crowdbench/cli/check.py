@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crowdbench.cli.echo import say, say_json
 from crowdbench.cli.run import _settings
-from crowdbench.cli.saying import say, say_json
 
 if TYPE_CHECKING:
     from crowdbench.testing import Finding

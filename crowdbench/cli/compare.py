@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crowdbench.cli.saying import say, say_json
+from crowdbench.cli.echo import say, say_json
 
 if TYPE_CHECKING:
     from crowdbench.analysis.compare import Comparison, Part

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crowdbench.cli.echo import say, say_json
 from crowdbench.cli.run import _settings
-from crowdbench.cli.saying import say, say_json
 
 if TYPE_CHECKING:
     from crowdbench.api.method_cards import Card
@@ -28,9 +28,9 @@ def info(method: str, dataset: str | None, settings: dict[str, str], as_json: bo
     call them GFLOPs.
     """
     from crowdbench.api.method_cards import card_of
+    from crowdbench.jobs.preflight import require_method
     from crowdbench.leaderboard.published import published_results
     from crowdbench.plugins import Plugin, installed
-    from crowdbench.readiness import require_method
     from crowdbench.weights import weights_table
 
     if settings and dataset is None:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from crowdbench.cli.saying import say, say_json
+from crowdbench.cli.echo import say, say_json
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from crowdbench.jobs import Job
-    from crowdbench.launch import Queue
-    from crowdbench.status import Standing
+    from crowdbench.jobs.job import Job
+    from crowdbench.jobs.launcher import Queue
+    from crowdbench.jobs.status import Standing
 
 _out = click.option(
     "--out",
@@ -61,7 +61,7 @@ def status(names: tuple[str, ...], out: Path, everything: bool, watch: bool, as_
 
 
 def _rows(out: Path, names: Sequence[str]) -> "tuple[list[Standing], list[str]]":
-    from crowdbench.status import standings
+    from crowdbench.jobs.status import standings
 
     rows, problems = standings(out)
     if names:
@@ -121,7 +121,7 @@ def _print_table(rows: "Sequence[Standing]", everything: bool) -> None:
 
 
 def _cells(row: "Standing") -> list[str]:
-    from crowdbench.cli.where import left
+    from crowdbench.cli.launch_options import left
 
     progress = ", ".join(filter(None, (f"{row.done}/{row.of} {row.unit}" if row.of else "", row.words)))
     ap = "" if row.ap is None else f"{100 * row.ap:.1f}"
@@ -161,7 +161,7 @@ def _print_plainly(rows: "Sequence[Standing]") -> None:
 
 def _log_of(row: "Standing") -> Path | None:
     """What says most about a job; None if nothing does."""
-    from crowdbench.jobs import Job
+    from crowdbench.jobs.job import Job
 
     if row.job is None:
         return None
@@ -190,7 +190,7 @@ def _print_json(rows: "Sequence[Standing]") -> None:
 def logs(name: str, out: Path, follow: bool, task: int, lines: int | None) -> None:
     """Print what a job says. RUN is its name, the beginning of it, its number, or its run's directory."""
     from crowdbench.errors import LaunchError
-    from crowdbench.status import Queues, find_job, standings_of
+    from crowdbench.jobs.status import Queues, find_job, standings_of
 
     folder = Path(name)
     if (folder / "log.txt").is_file() and not (folder / "job.json").is_file():
@@ -225,7 +225,7 @@ def logs(name: str, out: Path, follow: bool, task: int, lines: int | None) -> No
 
 def _log_files(job: "Job") -> list[Path]:
     from crowdbench.errors import CrowdbenchError
-    from crowdbench.launch import load_queue
+    from crowdbench.jobs.launcher import load_queue
 
     ticket = job.ticket()
     if ticket is None:
@@ -279,9 +279,9 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
     import msgspec
 
     from crowdbench.errors import CrowdbenchError, LaunchError
-    from crowdbench.jobs import now
-    from crowdbench.launch import load_queue
-    from crowdbench.status import ENDED, Queues, find_job, standings_of
+    from crowdbench.jobs.job import now
+    from crowdbench.jobs.launcher import load_queue
+    from crowdbench.jobs.status import ENDED, Queues, find_job, standings_of
 
     jobs = dict.fromkeys(find_job(out, name) for name in names)
     standing = {row.name: row for row, _ in standings_of(list(jobs), Queues())[0]}
@@ -321,10 +321,10 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
 @_out
 def wait(names: tuple[str, ...], out: Path) -> None:
     """Wait until jobs have ended: those that are named, or all. Exit status 1 unless all are done."""
-    from crowdbench.cli.where import in_words, wait_for_jobs
+    from crowdbench.cli.launch_options import in_words, wait_for_jobs
     from crowdbench.errors import RunError
-    from crowdbench.jobs import find_jobs
-    from crowdbench.status import Queues, find_job, standings_of
+    from crowdbench.jobs.job import find_jobs
+    from crowdbench.jobs.status import Queues, find_job, standings_of
 
     if names:
         jobs = list(dict.fromkeys(find_job(out, name) for name in names))

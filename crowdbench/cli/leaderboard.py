@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crowdbench.cli.naming import runs_option
-from crowdbench.cli.saying import say
+from crowdbench.cli.echo import say
+from crowdbench.cli.runs_option import runs_option
 
 if TYPE_CHECKING:
     from crowdbench.leaderboard.table import Table
@@ -153,7 +153,7 @@ def _formatted(tables: "Sequence[Table]", style: str) -> str:
     from crowdbench.leaderboard.formats import FORMATS, to_text
 
     if style == "html":
-        from crowdbench.report.board_page import leaderboard_html
+        from crowdbench.report.leaderboard_page import leaderboard_html
 
         return leaderboard_html(tables)
     if style == "text" and sys.stdout.isatty():

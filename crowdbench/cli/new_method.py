@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crowdbench.cli.saying import say
+from crowdbench.cli.echo import say
 
 if TYPE_CHECKING:
     from crowdbench.scaffold import Beginning

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crowdbench.cli.echo import say, say_json
 from crowdbench.cli.run import _progress_shown, _settings, _stopping_cleanly
-from crowdbench.cli.saying import say, say_json
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:

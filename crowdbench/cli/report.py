@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from crowdbench.cli.naming import runs_option
-from crowdbench.cli.saying import say
+from crowdbench.cli.echo import say
+from crowdbench.cli.runs_option import runs_option
 
 
 @click.command()

@@ -11,17 +11,23 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from crowdbench.cli.saying import say, say_json
-from crowdbench.cli.where import hand_over, in_words, refuse_queue_options, wait_for_jobs, where_options
-from crowdbench.jobs import Resources
+from crowdbench.cli.echo import say, say_json
+from crowdbench.cli.launch_options import (
+    hand_over,
+    in_words,
+    refuse_queue_options,
+    wait_for_jobs,
+    where_options,
+)
+from crowdbench.jobs.job import Resources
 from crowdbench.system.distributed import place_in
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
-    from crowdbench.carrying_out import OnProgress
     from crowdbench.evaluation.evaluate import Progress
-    from crowdbench.launch import Launcher, Queue
-    from crowdbench.requests import Request
+    from crowdbench.jobs.execute import OnProgress
+    from crowdbench.jobs.launcher import Launcher, Queue
+    from crowdbench.jobs.request import Request
     from crowdbench.run_store.run import Run
     from crowdbench.training import TrainingProgress
     from crowdbench.weights import Transfer
@@ -120,8 +126,8 @@ def run(
     shown, not repeated. On a cluster it is handed over, and its name is printed; crowdbench status shows how
     it goes.
     """
-    from crowdbench.launch import Queue, load_launcher
-    from crowdbench.requests import Request
+    from crowdbench.jobs.launcher import Queue, load_launcher
+    from crowdbench.jobs.request import Request
 
     request = Request(settings=settings, command=tuple(sys.argv), **options)
     launcher = load_launcher(where)
@@ -154,8 +160,8 @@ def _hand_over(
     queue: "Queue", requests: "list[Request]", resources: "Resources", wait: bool, as_json: bool
 ) -> "list[Run]":
     """To a queue, and wait for what becomes of it if that is asked for."""
-    from crowdbench.carrying_out import prepare
     from crowdbench.errors import RunError
+    from crowdbench.jobs.execute import prepare
     from crowdbench.run_store.run import Run
 
     with _progress_shown(requests[0].method) as show:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crowdbench.cli.echo import say, say_json
+from crowdbench.cli.launch_options import in_words, refuse_queue_options, wait_for_jobs, where_options
 from crowdbench.cli.run import _progress_shown, _settings, _stopping_cleanly
-from crowdbench.cli.saying import say, say_json
-from crowdbench.cli.where import in_words, refuse_queue_options, wait_for_jobs, where_options
-from crowdbench.jobs import Resources
+from crowdbench.jobs.job import Resources
 
 if TYPE_CHECKING:
-    from crowdbench.launch import Launcher, Queue
-    from crowdbench.requests import AnyRequest
+    from crowdbench.jobs.launcher import Launcher, Queue
+    from crowdbench.jobs.request import AnyRequest
     from crowdbench.run_store.run import Run
-    from crowdbench.sweep import Cell, Outcome
+    from crowdbench.suites.plan import Cell, Outcome
 
 
 def _files(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Path]:
@@ -95,9 +95,9 @@ def sweep(
     piece; given again, the command hands over what was lost, and leaves alone what is under way.
     """
     from crowdbench.errors import RunError
-    from crowdbench.launch import Queue, load_launcher
-    from crowdbench.suites import load_suite
-    from crowdbench.sweep import Outcome, carry_out, plan
+    from crowdbench.jobs.launcher import Queue, load_launcher
+    from crowdbench.suites.plan import Outcome, carry_out, plan
+    from crowdbench.suites.suite import load_suite
 
     launcher = load_launcher(where)
     if not isinstance(launcher, Queue):
@@ -135,8 +135,8 @@ def _handed_over(
     retry: bool,
     wait: bool,
 ) -> "list[Outcome]":
-    from crowdbench.carrying_out import prepare
-    from crowdbench.sweep import hand_over, settled
+    from crowdbench.jobs.execute import prepare
+    from crowdbench.suites.plan import hand_over, settled
 
     for cell in cells:
         if cell.state == "fetch":
@@ -154,8 +154,8 @@ def _handed_over(
 
 
 def _launched(launcher: "Launcher", request: "AnyRequest") -> "Run | None":
-    from crowdbench.carrying_out import train_as_asked
-    from crowdbench.requests import Request
+    from crowdbench.jobs.execute import train_as_asked
+    from crowdbench.jobs.request import Request
 
     with _progress_shown(f"{request.method} on {request.dataset}") as show:
         if isinstance(request, Request):
@@ -268,7 +268,7 @@ def _summary(outcomes: "Sequence[Outcome]") -> str:
 
 
 def _word(outcome: "Outcome") -> str:
-    from crowdbench.sweep import state_of
+    from crowdbench.suites.plan import state_of
 
     if outcome.run is not None:
         return state_of(outcome.run)

@@ -11,17 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crowdbench.cli.saying import say
-from crowdbench.cli.where import hand_over, in_words, refuse_queue_options, wait_for_jobs, where_options
-from crowdbench.jobs import Resources
+from crowdbench.cli.echo import say
+from crowdbench.cli.launch_options import (
+    hand_over,
+    in_words,
+    refuse_queue_options,
+    wait_for_jobs,
+    where_options,
+)
+from crowdbench.jobs.job import Resources
 from crowdbench.system.distributed import place_in
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
-    from crowdbench.carrying_out import OnProgress
     from crowdbench.evaluation.evaluate import Progress as EvaluationProgress
-    from crowdbench.launch import Queue
-    from crowdbench.requests import TrainingRequest
+    from crowdbench.jobs.execute import OnProgress
+    from crowdbench.jobs.launcher import Queue
+    from crowdbench.jobs.request import TrainingRequest
     from crowdbench.run_store.run import Run
     from crowdbench.training import TrainingProgress, TrainingRun
     from crowdbench.weights import Transfer
@@ -108,9 +114,9 @@ def train(
     A training that was stopped goes on where it was when the same command is given again. To train on many
     GPUs of this machine start it with torchrun; on a cluster say --on slurm --gpus N.
     """
-    from crowdbench.carrying_out import prepare, train_as_asked
-    from crowdbench.launch import Queue, load_launcher
-    from crowdbench.requests import TrainingRequest
+    from crowdbench.jobs.execute import prepare, train_as_asked
+    from crowdbench.jobs.launcher import Queue, load_launcher
+    from crowdbench.jobs.request import TrainingRequest
 
     if epochs is not None:
         changes = {**changes, "epochs": str(epochs)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crowdbench.cli import PluginGroup
-from crowdbench.cli.saying import say, say_json
+from crowdbench.cli.echo import say, say_json
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ page.py         data → the report
 board_page.py   the leaderboard's tables → its page
 """
 
-from crowdbench.report.collecting import report_data
+from crowdbench.report.collect import report_data
+from crowdbench.report.html import is_page
 from crowdbench.report.page import report_html
-from crowdbench.report.rendering import is_page
 
 __all__ = ["is_page", "report_data", "report_html"]

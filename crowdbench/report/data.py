@@ -1,4 +1,4 @@
-"""What a report shows: plain data, filled by `crowdbench.report.collecting` and drawn by `report.page`."""
+"""What a report shows: plain data, filled by `crowdbench.report.collect` and drawn by `report.page`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crowdbench.report.charts import Slice, drawn, run_classes, slices
+from crowdbench.report.compression import Packed, pack, packing_ratio
 from crowdbench.report.data import (
     ERRORS,
     KINDS,
@@ -17,10 +18,9 @@ from crowdbench.report.data import (
     Picture,
     RunPart,
 )
-from crowdbench.report.packing import Packed, pack, packing_ratio
-from crowdbench.report.pictures import Encoded, encode_all
-from crowdbench.report.rendering import percent, rendered
-from crowdbench.report.skeletons import bones_path, marks_path, view_size
+from crowdbench.report.html import percent, rendered
+from crowdbench.report.jpegs import Encoded, encode_all
+from crowdbench.report.svg_poses import bones_path, marks_path, view_size
 
 MOST_BYTES = 10_000_000
 """Of a page. Pictures are made smaller, and in the end fewer, to stay below."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from crowdbench.errors import InputError, MissingDataError
-from crowdbench.jobs import Job, jobs_folder
+from crowdbench.jobs.job import Job, jobs_folder
 from crowdbench.run_store import recomputation
 from crowdbench.run_store.run import Run, find_runs
 from crowdbench.system.text import plain

@@ -1,6 +1,6 @@
 """What Slurm's words mean, and what to do about them."""
 
-from crowdbench.launch import Seen
+from crowdbench.jobs.launcher import Seen
 from crowdbench_slurm.commands import Line, partitions
 
 _WAITING = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "SUSPENDED", "STOPPED"}

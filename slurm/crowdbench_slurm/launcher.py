@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crowdbench.errors import LaunchError
-from crowdbench.jobs import Job, Resources, Ticket, now, whoever
-from crowdbench.launch import Queue, Seen
+from crowdbench.jobs.job import Job, Resources, Ticket, now, whoever
+from crowdbench.jobs.launcher import Queue, Seen
 from crowdbench.system.job_environment import outside_any_job
 from crowdbench.system.text import plain
 from crowdbench_slurm import commands, explanations

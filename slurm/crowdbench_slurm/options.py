@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from crowdbench.errors import SettingsError
-from crowdbench.jobs import Resources
+from crowdbench.jobs.job import Resources
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]

@@ -17,7 +17,7 @@ from submitit import JobEnvironment
 from submitit.helpers import Checkpointable
 
 from crowdbench.errors import CrowdbenchError, LaunchError
-from crowdbench.jobs import Job
+from crowdbench.jobs.job import Job
 from crowdbench.system.counts import count_in
 from crowdbench.system.distributed import TORCHRUN, place_in
 from crowdbench.system.job_context import CurrentJob, enter
@@ -99,8 +99,8 @@ def _gpus(job: Job) -> int:
 
 
 def _carry_out(job: Job) -> str:
-    from crowdbench.requests import Request
-    from crowdbench.working import Outcome, is_full_disk, work
+    from crowdbench.jobs.request import Request
+    from crowdbench.jobs.worker import Outcome, is_full_disk, work
 
     try:
         # A training stops after the step it is at; an evaluation has nothing to finish.

@@ -207,14 +207,14 @@ for name, hook in DATASETS.items():
 
 
 LAUNCHER = """
-from crowdbench.launch import Launcher
+from crowdbench.jobs.launcher import Launcher
 
 class Odd(Launcher):
     def launch(self, request, on_progress=None):
         pass
 """
 QUEUE = """
-from crowdbench.launch import Queue
+from crowdbench.jobs.launcher import Queue
 
 class Odd(Queue):
     name = "odd"

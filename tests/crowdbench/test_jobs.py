@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from crowdbench.errors import LaunchError
-from crowdbench.jobs import Job, Resources, Start, State, Ticket, find_jobs, job_for, new_order, whoever
-from crowdbench.requests import AnyRequest, Request, TrainingRequest, absolute
+from crowdbench.jobs.job import Job, Resources, Start, State, Ticket, find_jobs, job_for, new_order, whoever
+from crowdbench.jobs.request import AnyRequest, Request, TrainingRequest, absolute
 
 ALONE = Resources(1, 1)
 

@@ -8,11 +8,11 @@ import pytest
 
 from crowdbench import plugins
 from crowdbench.errors import InputError, PluginError, SettingsError, UnknownNameError
-from crowdbench.launch import LocalLauncher, Queue, load_launcher, load_queue
-from crowdbench.profiles import find_profile, user_folder
+from crowdbench.jobs.launcher import LocalLauncher, Queue, load_launcher, load_queue
+from crowdbench.jobs.profiles import find_profile, user_folder
 
 CODE = """\
-from crowdbench.launch import Launcher
+from crowdbench.jobs.launcher import Launcher
 
 class Here(Launcher):
     def launch(self, request, on_progress=None):

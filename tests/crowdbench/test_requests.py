@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crowdbench.errors import DataError
-from crowdbench.requests import AnyRequest, Request, TrainingRequest, absolute, decode, encode, key
+from crowdbench.jobs.request import AnyRequest, Request, TrainingRequest, absolute, decode, encode, key
 
 REQUESTS = (Request("m", "d"), TrainingRequest("m", "d"))
 KINDS = pytest.mark.parametrize("request_", REQUESTS, ids=["run", "train"])

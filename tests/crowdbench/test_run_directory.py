@@ -7,9 +7,9 @@ import pytest
 from made_runs import make_run
 
 from crowdbench.errors import MissingDataError
+from crowdbench.jobs.status import standings
 from crowdbench.run_store.record import SCHEMA
 from crowdbench.run_store.run import Run, find_runs, scan_runs
-from crowdbench.status import standings
 
 
 def odd(root: Path, name: str, content: bytes | None) -> Path:

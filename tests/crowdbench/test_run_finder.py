@@ -9,7 +9,7 @@ from made_runs import make_run
 
 from crowdbench import cli
 from crowdbench.errors import InputError, MissingDataError
-from crowdbench.jobs import Job, State
+from crowdbench.jobs.job import Job, State
 from crowdbench.run_store.find import run_of, runs_of
 from crowdbench.run_store.run import Run
 

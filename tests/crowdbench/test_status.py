@@ -12,11 +12,11 @@ import pytest
 from queue_plugin import MakeJob, QueueMachine
 
 from crowdbench.errors import LaunchError
-from crowdbench.jobs import Job, Resources, Start, State, job_for, new_order
-from crowdbench.requests import TrainingRequest
+from crowdbench.jobs.job import Job, Resources, Start, State, job_for, new_order
+from crowdbench.jobs.request import TrainingRequest
+from crowdbench.jobs.status import Queues, Standing, find_job, standings, standings_of, wait_for
 from crowdbench.run_store import lease as writer
 from crowdbench.run_store.lease import only_writer
-from crowdbench.status import Queues, Standing, find_job, standings, standings_of, wait_for
 
 ALONE = Resources(1, 1)
 RUN = {"method": "m", "state": "done", "protocol": {"dataset": "d"}, "scores": {"AP": 0.625}}

@@ -11,11 +11,11 @@ import pytest
 from filelock import FileLock
 from queue_plugin import QueueMachine
 
-from crowdbench import submission
 from crowdbench.errors import LaunchError, SettingsError
-from crowdbench.jobs import Job, Resources, State, Ticket, job_for
-from crowdbench.requests import Request, TrainingRequest
-from crowdbench.submission import Submitted, submit
+from crowdbench.jobs.job import Job, Resources, State, Ticket, job_for
+from crowdbench.jobs.job import submit as submission
+from crowdbench.jobs.request import Request, TrainingRequest
+from crowdbench.jobs.submit import Submitted, submit
 
 ASKED = Resources()
 
@@ -90,10 +90,10 @@ def test_several_are_handed_over_in_one_piece_and_told_how_many_may_run(toys: Qu
 SUBMITTER = """\
 import json, sys
 from pathlib import Path
-from crowdbench.jobs import Resources
-from crowdbench.launch import load_launcher
-from crowdbench.requests import Request
-from crowdbench.submission import submit
+from crowdbench.jobs.job import Resources
+from crowdbench.jobs.launcher import load_launcher
+from crowdbench.jobs.request import Request
+from crowdbench.jobs.submit import submit
 
 queue = load_launcher("toys")
 requests = [Request("m", "d", seed=seed) for seed in json.loads(sys.argv[1])]

@@ -9,13 +9,13 @@ import pytest
 from coco_files import write
 
 from crowdbench import plugins
-from crowdbench.carrying_out import evaluate_as_asked
 from crowdbench.errors import InputError, SettingsError, UnknownNameError
-from crowdbench.requests import Request
+from crowdbench.jobs.execute import evaluate_as_asked
+from crowdbench.jobs.request import Request
 from crowdbench.run_store.run import Run
-from crowdbench.suites import Detector, Suite, SuiteRun, load_suite
-from crowdbench.sweep import Cell, plan
-from crowdbench.sweep import carry_out as sweep
+from crowdbench.suites.plan import Cell, plan
+from crowdbench.suites.plan import carry_out as sweep
+from crowdbench.suites.suite import Detector, Suite, SuiteRun, load_suite
 from crowdbench.weights import Wanted, weights_table
 
 TOY = SuiteRun(method="toy-network", dataset="crowdpose", weights="none", ap=50.0)
@@ -285,8 +285,8 @@ def test_a_pattern_that_matches_nothing_is_answered_with_what_there_is() -> None
 def test_a_plan_of_the_paper_imports_no_torch() -> None:
     code = (
         "import sys\n"
-        "from crowdbench.suites import load_suite\n"
-        "from crowdbench.sweep import plan\n"
+        "from crowdbench.suites.suite import load_suite\n"
+        "from crowdbench.suites.plan import plan\n"
         "cells = plan(load_suite('i2rnet-paper'))\n"
         "print(len(cells), 'torch' in sys.modules)"
     )

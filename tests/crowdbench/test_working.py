@@ -17,17 +17,17 @@ import msgspec
 import pytest
 from queue_plugin import QueueMachine
 
-from crowdbench import working
 from crowdbench.errors import MachineError
 from crowdbench.evaluation.evaluate import evaluate as evaluation
-from crowdbench.jobs import Job, Resources, Start, State, job_for, new_order
-from crowdbench.requests import Request
+from crowdbench.jobs.job import Job, Resources, Start, State, job_for, new_order
+from crowdbench.jobs.job import worker as working
+from crowdbench.jobs.request import Request
+from crowdbench.jobs.worker import Outcome, cause_of, first_line, is_full_disk, reached_by, work
 from crowdbench.run_store.lease import Claim, Progress, new_claim, only_writer
 from crowdbench.run_store.run import Run
 from crowdbench.system.distributed import start_name
 from crowdbench.system.job_context import VARIABLE, CurrentJob
 from crowdbench.system.stop_signal import Stop
-from crowdbench.working import Outcome, cause_of, first_line, is_full_disk, reached_by, work
 
 Started = Callable[..., Outcome]
 

@@ -14,7 +14,7 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from crowdbench.jobs import Resources
+from crowdbench.jobs.job import Resources
 from crowdbench_slurm.options import Options, read_options
 
 HERE = Path(__file__).parent

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 from made_runs import make_run
 
-from crowdbench import profiles
 from crowdbench.cli import main
+from crowdbench.jobs.job import profiles
 from crowdbench.run_store.record import Written
-from crowdbench.suites import read_suite
+from crowdbench.suites.suite import read_suite
 from crowdbench.system.files.writing import gzipped
 from fuzzing import documents, json_trees, raw_bytes
 from fuzzing.targets import Target, WrongOutcome, encoded

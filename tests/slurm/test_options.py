@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from crowdbench.errors import SettingsError
-from crowdbench.jobs import Resources
+from crowdbench.jobs.job import Resources
 from crowdbench_slurm.options import Options, read_options
 
 

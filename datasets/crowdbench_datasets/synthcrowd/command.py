@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from crowdbench.cli.saying import say
+from crowdbench.cli.echo import say
 
 
 def _level(_: click.Context, __: click.Parameter, value: str) -> float | None:

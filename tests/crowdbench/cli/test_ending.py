@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from crowdbench.cli.ending import described, status_of
+from crowdbench.cli.exit_status import described, status_of
 from crowdbench.errors import DataError, RunError
 
 

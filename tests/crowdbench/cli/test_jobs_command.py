@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from queue_plugin import MakeJob, QueueMachine
 
-from crowdbench.jobs import Job, State
+from crowdbench.jobs.job import Job, State
 from crowdbench.run_store.lease import only_writer
 
 Command = Callable[..., tuple[int, str, str]]

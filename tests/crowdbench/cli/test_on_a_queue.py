@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from queue_plugin import QueueMachine
 
-from crowdbench.jobs import Job, State
+from crowdbench.jobs.job import Job, State
 from crowdbench.run_store.run import Run, find_runs
 from crowdbench.training import TrainingRun
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crowdbench import cli
-from crowdbench.cli.saying import say, say_json
+from crowdbench.cli.echo import say, say_json
 
 FOLDER = Path(cli.__file__).parent
 HOSTILE = "\x1b]0;owned\x07\x9b31m\u202e\x7f\udcff\t"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from crowdbench.report.choosing import chosen_images
+from crowdbench.report.image_choice import chosen_images
 
 NAN = float("nan")
 

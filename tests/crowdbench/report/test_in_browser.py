@@ -13,7 +13,7 @@ from report_pages import HOSTILE, hostile_data, page_data
 from crowdbench import load_dataset
 from crowdbench.leaderboard.board import board
 from crowdbench.report import report_data, report_html
-from crowdbench.report.board_page import leaderboard_html
+from crowdbench.report.leaderboard_page import leaderboard_html
 
 PHONE = {"width": 360, "height": 740}
 

@@ -9,7 +9,7 @@ import pytest
 from report_pages import noise, page_data
 
 from crowdbench.errors import ImageError
-from crowdbench.report.pictures import Encoded, encode_all
+from crowdbench.report.jpegs import Encoded, encode_all
 
 PICTURE = page_data(1, 1).gallery[0].pictures[0]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crowdbench.api.types import KeypointSet
-from crowdbench.report.skeletons import FARTHEST, bones_path, marks_path, view_size
+from crowdbench.report.svg_poses import FARTHEST, bones_path, marks_path, view_size
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 
 TRIANGLE = KeypointSet("triangle", ("a", "b", "c", "d"), (), ((0, 1), (1, 2), (2, 0)), (0.1,) * 4, ())

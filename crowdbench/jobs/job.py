@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from crowdbench.errors import DataError, LaunchError
-from crowdbench.requests import AnyRequest, Request, absolute, decode, encode, key
+from crowdbench.jobs.request import AnyRequest, Request, absolute, decode, encode, key
 from crowdbench.system.files.json_text import encoded_json
 from crowdbench.system.files.reading import read_json
 from crowdbench.system.files.writing import write_whole
@@ -40,7 +40,7 @@ class Order(msgspec.Struct, frozen=True):
     """``job.json``: what was asked.
 
     Attributes:
-        request: as `crowdbench.requests.encode` has it.
+        request: as `crowdbench.jobs.request.encode` has it.
         launcher, profile: who carries it out, and with which options.
         by: user and host.
         at: UTC.

@@ -11,22 +11,22 @@ from typing import Any, Literal
 from crowdbench.api.boxes import box_source
 from crowdbench.api.extent import extent_of_run
 from crowdbench.api.method import method_class, refuse_network_options
-from crowdbench.asked import Asked
 from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.errors import CrowdbenchError, InputError, MissingDataError, PluginError, UnknownNameError
-from crowdbench.jobs import Job, Resources
-from crowdbench.launch import Queue
-from crowdbench.readiness import (
+from crowdbench.jobs.job import Job, Resources
+from crowdbench.jobs.launcher import Queue
+from crowdbench.jobs.preflight import (
     find_annotations,
     find_detections,
     find_split,
     find_weights,
     require_method,
 )
-from crowdbench.requests import AnyRequest, Request, TrainingRequest
+from crowdbench.jobs.request import AnyRequest, Request, TrainingRequest
+from crowdbench.jobs.run_matcher import Asked
+from crowdbench.jobs.submit import submit
 from crowdbench.run_store.run import Run, find_runs
-from crowdbench.submission import submit
-from crowdbench.suites import Suite, SuiteRun
+from crowdbench.suites.suite import Suite, SuiteRun
 
 log = logging.getLogger("crowdbench")
 
@@ -119,7 +119,7 @@ def plan(
         only: a shell pattern; runs whose method, dataset or ``method/dataset`` it matches.
         settings: for all runs, over those of the suite.
         weights: for all runs, instead of the suite's.
-        options: the same for all runs; fields of `crowdbench.requests.Request`.
+        options: the same for all runs; fields of `crowdbench.jobs.request.Request`.
 
     Raises:
         UnknownNameError: a root or boxes for a name that the suite does not have.

@@ -1,6 +1,6 @@
 """Carry out a job in its own processes, through deaths and restarts.
 
-The first of the job's processes keeps its state (`crowdbench.jobs.State`). Whoever started the processes
+The first of the job's processes keeps its state (`crowdbench.jobs.job.State`). Whoever started the processes
 learns how it ended and decides what follows: whether a queue has to take the job back.
 """
 
@@ -17,7 +17,6 @@ from typing import Literal
 
 import msgspec
 
-from crowdbench.carrying_out import evaluate_as_asked, train_as_asked
 from crowdbench.errors import (
     CrowdbenchError,
     InputError,
@@ -28,8 +27,9 @@ from crowdbench.errors import (
     SupersededError,
 )
 from crowdbench.evaluation.shard_sync import Others, forget_earlier_starts, present
-from crowdbench.jobs import Cause, Failure, Job, Start, State, now
-from crowdbench.requests import Request
+from crowdbench.jobs.execute import evaluate_as_asked, train_as_asked
+from crowdbench.jobs.job import Cause, Failure, Job, Start, State, now
+from crowdbench.jobs.request import Request
 from crowdbench.run_store import recomputation
 from crowdbench.run_store.lease import BEAT_S, only_writer
 from crowdbench.system.distributed import Place, place_in

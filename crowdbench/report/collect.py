@@ -13,7 +13,6 @@ from crowdbench.api.extent import extent_of_run
 from crowdbench.api.types import FloatArray
 from crowdbench.errors import InputError
 from crowdbench.leaderboard.table import sentence
-from crowdbench.report.choosing import chosen_images
 from crowdbench.report.data import (
     KINDS,
     Chart,
@@ -26,7 +25,8 @@ from crowdbench.report.data import (
     RunPart,
     Section,
 )
-from crowdbench.report.protocol import protocol_sentences, provenance, speed
+from crowdbench.report.image_choice import chosen_images
+from crowdbench.report.run_facts import protocol_sentences, provenance, speed
 from crowdbench.run_store.integrity import doubt_about
 from crowdbench.run_store.run import Run
 

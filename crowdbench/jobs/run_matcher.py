@@ -12,11 +12,11 @@ from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.api.method import load_method
 from crowdbench.errors import CrowdbenchError, DataError
 from crowdbench.evaluation.provenance import code_used, digest_of_images
-from crowdbench.readiness import KnownWeights
-from crowdbench.requests import Request
+from crowdbench.jobs.preflight import KnownWeights
+from crowdbench.jobs.request import Request
 from crowdbench.run_store.record import Protocol, Record
 from crowdbench.run_store.run import Run
-from crowdbench.suites import DETECTOR
+from crowdbench.suites.suite import DETECTOR
 from crowdbench.system import environment as machine
 from crowdbench.system.files.hashing import file_digest
 

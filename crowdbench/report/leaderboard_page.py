@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from crowdbench import __version__
 from crowdbench.leaderboard.table import Column, Entry, Table, cell
-from crowdbench.report.rendering import rendered
+from crowdbench.report.html import rendered
 
 
 @dataclass(frozen=True)

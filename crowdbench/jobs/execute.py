@@ -11,8 +11,8 @@ from crowdbench.api.method import NetworkMethod, load_method, refuse_network_opt
 from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.errors import SettingsError, UnknownNameError
 from crowdbench.evaluation.evaluate import Progress, evaluate, weights_of
-from crowdbench.readiness import find_annotations, find_split
-from crowdbench.requests import AnyRequest, Request, TrainingRequest
+from crowdbench.jobs.preflight import find_annotations, find_split
+from crowdbench.jobs.request import AnyRequest, Request, TrainingRequest
 from crowdbench.run_store.run import Run
 from crowdbench.scoring.common_keypoints import common_keypoints
 from crowdbench.system.limits import require_options

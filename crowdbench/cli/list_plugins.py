@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from crowdbench import plugins
-from crowdbench.cli.saying import say, say_json
+from crowdbench.cli.echo import say, say_json
 from crowdbench.errors import PluginError
 from crowdbench.system.plugin_calls import calling
 

@@ -1,7 +1,7 @@
 """Where a request is carried out: here, or wherever a launcher plugin takes it.
 
 A launcher of the simplest kind carries a request out and returns when it is done. A queue takes jobs and
-returns at once; what becomes of them is read from their folders (`crowdbench.jobs`) and asked of the queue.
+returns at once; what becomes of them is read from their folders (`crowdbench.jobs.job`) and asked of the queue.
 """
 
 import reprlib
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from crowdbench import plugins
 from crowdbench.errors import PluginError, SettingsError
-from crowdbench.jobs import Job, Resources, Ticket
-from crowdbench.profiles import LOCAL, find_profile
-from crowdbench.requests import Request
+from crowdbench.jobs.job import Job, Resources, Ticket
+from crowdbench.jobs.profiles import LOCAL, find_profile
+from crowdbench.jobs.request import Request
 from crowdbench.system.plugin_calls import calling
 
 if TYPE_CHECKING:
-    from crowdbench.carrying_out import OnProgress
+    from crowdbench.jobs.execute import OnProgress
     from crowdbench.run_store.run import Run
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class LocalLauncher(Launcher):
 
     def launch(self, request: Request, on_progress: "OnProgress | None" = None) -> "Run":
         """Carry out a request here and now."""
-        from crowdbench.carrying_out import evaluate_as_asked
+        from crowdbench.jobs.execute import evaluate_as_asked
 
         return evaluate_as_asked(request, on_progress)
 

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import msgspec
 
 from crowdbench.errors import CrowdbenchError, DataError, LaunchError
-from crowdbench.jobs import Failure, Job, Order, State, Ticket, find_jobs
-from crowdbench.launch import Queue, Seen, load_queue
+from crowdbench.jobs.job import Failure, Job, Order, State, Ticket, find_jobs
+from crowdbench.jobs.launcher import Queue, Seen, load_queue
 from crowdbench.run_store.lease import is_alive, read_progress
 from crowdbench.system.files.reading import read_json
 

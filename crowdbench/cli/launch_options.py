@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crowdbench.cli.saying import say, say_json
+from crowdbench.cli.echo import say, say_json
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
-    from crowdbench.jobs import Job, Resources
-    from crowdbench.launch import Queue
-    from crowdbench.requests import AnyRequest
-    from crowdbench.status import Standing
-    from crowdbench.submission import Submitted
+    from crowdbench.jobs.job import Job, Resources
+    from crowdbench.jobs.launcher import Queue
+    from crowdbench.jobs.request import AnyRequest
+    from crowdbench.jobs.status import Standing
+    from crowdbench.jobs.submit import Submitted
 
 _OPTIONS = (
     click.option(
@@ -67,7 +67,7 @@ def hand_over(
     quiet: bool = False,
 ) -> "list[Submitted]":
     """Hand requests over, and say what became of each."""
-    from crowdbench.submission import submit
+    from crowdbench.jobs.submit import submit
 
     found = submit(queue, requests, resources)
     if as_json:
@@ -97,7 +97,7 @@ def wait_for_jobs(jobs: "Sequence[Job]") -> "list[Standing]":
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from crowdbench.status import wait_for
+    from crowdbench.jobs.status import wait_for
 
     console = Console(stderr=True)
     columns = (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from crowdbench.cli import streams
+from crowdbench.cli import output_streams as streams
 from crowdbench.errors import CrowdbenchError
 from crowdbench.system.files.os_errors import reason, remedy
 from crowdbench.system.log_file import PlainFormatter

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from crowdbench.errors import DataError, LaunchError, MachineError
-from crowdbench.jobs import Job, Order, Resources, job_for, jobs_folder, new_order
-from crowdbench.launch import Queue, Seen
-from crowdbench.requests import AnyRequest, Request
+from crowdbench.jobs.job import Job, Order, Resources, job_for, jobs_folder, new_order
+from crowdbench.jobs.launcher import Queue, Seen
+from crowdbench.jobs.request import AnyRequest, Request
 from crowdbench.run_store.run import Run
 from crowdbench.system.files.os_errors import writing
 
@@ -148,7 +148,7 @@ def _is_there(run: Path, request: AnyRequest) -> bool:
     """Whether what was made is still there, and would be made of the same code and images now."""
     if not isinstance(request, Request) or not (run / "run.json").is_file():
         return (run / "run.json").is_file() or (run / "training.json").is_file()
-    from crowdbench.asked import is_made_of_what_is_here
+    from crowdbench.jobs.run_matcher import is_made_of_what_is_here
 
     try:
         return is_made_of_what_is_here(Run.read(run), request)

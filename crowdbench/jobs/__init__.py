@@ -1,0 +1,1 @@
+"""Jobs: what was asked, where it runs, and how far it is."""

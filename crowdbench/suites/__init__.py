@@ -1,0 +1,1 @@
+"""Many runs at once: which are planned, which are missing, and their submission."""
