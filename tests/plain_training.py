@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.api.types import Instance, Sample
-from crowdbench_backbones.augmentation import Draws
-from crowdbench_backbones.top_down import TopDownMethod
+from crowdbench_backbones.top_down.augmentation import Draws
+from crowdbench_backbones.top_down.method import TopDownMethod
 
 
 def three_points(center: Any, width: Any, size: tuple[int, int], rotation: float) -> tuple[Any, Any]:

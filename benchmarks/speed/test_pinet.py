@@ -27,8 +27,8 @@ from crowdbench.vision.geometry import transform_points
 from crowdbench_pinet.fusion import group_poses
 from crowdbench_pinet.method import InputBatch, PINet, Stack
 from crowdbench_pinet.network import PINetNetwork, Proposals
+from crowdbench_pinet.preprocessing import input_affine
 from crowdbench_pinet.rescoring import ScaleResult
-from crowdbench_pinet.resizing import input_affine
 
 SIZE = (512, 512)
 # How many times faster at least.
@@ -82,7 +82,7 @@ def image() -> torch.Tensor:
 
 
 def normalised_image() -> torch.Tensor:
-    from crowdbench_backbones.crops import normalised
+    from crowdbench_backbones.top_down.crops import normalised
 
     return normalised(image()).contiguous()
 

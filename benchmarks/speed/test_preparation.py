@@ -15,7 +15,7 @@ from ratios import measured
 
 from crowdbench.api.types import FloatArray
 from crowdbench.vision.geometry import centers_and_scales, crop_affines, warp_crops
-from crowdbench_i2rnet.masks import position_masks
+from crowdbench_i2rnet.position_masks import position_masks
 
 SIZE = (256, 192)
 PROMISED = 3.0
@@ -48,7 +48,7 @@ def straightforward(image: NDArray[np.uint8], boxes: FloatArray) -> tuple[list[A
 
 
 def ours(image: NDArray[np.uint8], boxes: FloatArray) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """All persons of the image, as `crowdbench_i2rnet.preparation.prepare` does it."""
+    """All persons of the image, as `crowdbench_i2rnet.examples.prepare` does it."""
     height, width = image.shape[:2]
     centers, scales = centers_and_scales(boxes, SIZE)
     crops = warp_crops(image, crop_affines(centers, scales, SIZE), SIZE)

@@ -22,9 +22,9 @@ from crowdbench import load_dataset
 from crowdbench.api.method import load_method
 from crowdbench.api.types import Sample
 from crowdbench.engine.seeding import example_generator
-from crowdbench_backbones.augmentation import draw
-from crowdbench_backbones.top_down import TopDownMethod
-from crowdbench_i2rnet.nearest import draw_persons
+from crowdbench_backbones.top_down.augmentation import draw
+from crowdbench_backbones.top_down.method import TopDownMethod
+from crowdbench_i2rnet.person_sampling import draw_persons
 
 MEAN, STD = (np.array(v, np.float32) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 IMAGES = 32

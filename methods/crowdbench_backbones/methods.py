@@ -9,10 +9,19 @@ from typing import Any
 from torch import Tensor, nn
 
 from crowdbench.api.types import KeypointSet
-from crowdbench_backbones.hrformer import HRFormerPose
-from crowdbench_backbones.hrnet_pose import HRNetPose, hrnet_tiny
-from crowdbench_backbones.recipes import IMAGENET_HRFORMER, IMAGENET_HRNET, TINY, TopDownRecipe, published
-from crowdbench_backbones.settings import (
+from crowdbench_backbones.networks.hrformer import HRFormerPose
+from crowdbench_backbones.networks.hrnet_pose import HRNetPose, hrnet_tiny
+from crowdbench_backbones.networks.pretrained import start_hrformer, start_hrnet, start_transpose_h
+from crowdbench_backbones.networks.transpose_h import UNUSED_FUSIONS, TransPoseHNetwork
+from crowdbench_backbones.top_down.method import TopDownMethod
+from crowdbench_backbones.top_down.recipes import (
+    IMAGENET_HRFORMER,
+    IMAGENET_HRNET,
+    TINY,
+    TopDownRecipe,
+    published,
+)
+from crowdbench_backbones.top_down.settings import (
     HRFORMER,
     HRNET,
     HRNET_TINY,
@@ -23,9 +32,6 @@ from crowdbench_backbones.settings import (
     TopDownSettings,
     TransPoseSettings,
 )
-from crowdbench_backbones.starting import start_hrformer, start_hrnet, start_transpose_h
-from crowdbench_backbones.top_down import TopDownMethod
-from crowdbench_backbones.transpose_h import UNUSED_FUSIONS, TransPoseHNetwork
 
 
 class HRNetW48S(TopDownMethod):

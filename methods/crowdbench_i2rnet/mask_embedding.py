@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crowdbench_backbones.hrnet import BasicBlock, conv
+from crowdbench_backbones.networks.hrnet import BasicBlock, conv
 
 Kind = Literal["conv", "res"]
 

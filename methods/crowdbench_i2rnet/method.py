@@ -8,17 +8,22 @@ import torch
 from torch import Tensor, nn
 
 from crowdbench.api.types import KeypointSet, Sample
-from crowdbench_backbones.augmentation import draw
-from crowdbench_backbones.hrformer import HRFormerPose
-from crowdbench_backbones.recipes import TINY, TopDownRecipe
-from crowdbench_backbones.starting import start_hrformer, start_hrnet, start_transpose_h, start_whole
-from crowdbench_backbones.supervision import Supervised, annotated
-from crowdbench_backbones.top_down import TopDownMethod
-from crowdbench_backbones.transpose_h import TransPoseHNetwork
+from crowdbench_backbones.networks.hrformer import HRFormerPose
+from crowdbench_backbones.networks.pretrained import (
+    start_hrformer,
+    start_hrnet,
+    start_transpose_h,
+    start_whole,
+)
+from crowdbench_backbones.networks.transpose_h import TransPoseHNetwork
+from crowdbench_backbones.top_down.augmentation import draw
+from crowdbench_backbones.top_down.method import TopDownMethod
+from crowdbench_backbones.top_down.recipes import TINY, TopDownRecipe
+from crowdbench_backbones.top_down.training_examples import Supervised, annotated
 from crowdbench_i2rnet import recipes
 from crowdbench_i2rnet import settings as published
-from crowdbench_i2rnet.nearest import draw_persons
-from crowdbench_i2rnet.preparation import Batch, Example, collate, prepare, prepare_augmented
+from crowdbench_i2rnet.examples import Batch, Example, collate, prepare, prepare_augmented
+from crowdbench_i2rnet.person_sampling import draw_persons
 from crowdbench_i2rnet.settings import HRFormerSettings, TinySettings, TransPoseSettings
 from crowdbench_i2rnet.settings import Settings as VanillaSettings
 from crowdbench_i2rnet.two_stage import TwoStageNetwork, two_stage_tiny

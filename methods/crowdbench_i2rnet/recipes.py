@@ -1,13 +1,13 @@
 """How I2R-Net was trained.
 
-The numbers lie in `crowdbench_backbones.recipes`, because the single-person networks borrow them.
+The numbers lie in `crowdbench_backbones.top_down.recipes`, because the single-person networks borrow them.
 """
 
 from dataclasses import replace
 
 from crowdbench.api.types import KeypointSet
-from crowdbench_backbones.recipes import IMAGENET_HRFORMER, IMAGENET_HRNET, TopDownRecipe
-from crowdbench_backbones.recipes import published as published_for
+from crowdbench_backbones.top_down.recipes import IMAGENET_HRFORMER, IMAGENET_HRNET, TopDownRecipe
+from crowdbench_backbones.top_down.recipes import published as published_for
 
 # In all of the release's configurations, by their names there; its code reads none of them, or for nothing.
 NOT_APPLIED = {

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from crowdbench_backbones.settings import (
+from crowdbench_backbones.top_down.settings import (
     CROWDPOSE_NMS_SIGMAS,
     TINY_BLUR,
     TINY_SIZE,
@@ -69,7 +69,7 @@ class HRFormerSettings(Settings):
 
     Attributes:
         mask_embedding: see `TransPoseSettings`.
-        relative_position_bias, mask_window_padding: see `crowdbench_backbones.settings.HRFormerSettings`.
+        relative_position_bias, mask_window_padding: see `crowdbench_backbones.top_down.settings.HRFormerSettings`.
     """
 
     use_position_mask: bool = False

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from crowdbench_backbones.encoder import Encoder, as_map, as_tokens, group_by_count
-from crowdbench_backbones.hrformer import HRFormerPose
-from crowdbench_backbones.hrnet_pose import HRNetPose, hrnet_tiny, start_at_zero
-from crowdbench_backbones.portions import PORTION, in_portions
-from crowdbench_backbones.sizes import require_multiple
-from crowdbench_backbones.transpose_h import TransPoseHNetwork
+from crowdbench_backbones.networks.chunking import PORTION, in_portions
+from crowdbench_backbones.networks.hrformer import HRFormerPose
+from crowdbench_backbones.networks.hrnet_pose import HRNetPose, hrnet_tiny, start_at_zero
+from crowdbench_backbones.networks.input_sizes import require_multiple
+from crowdbench_backbones.networks.transformer import Encoder, as_map, as_tokens, group_by_count
+from crowdbench_backbones.networks.transpose_h import TransPoseHNetwork
 from crowdbench_i2rnet.mask_embedding import Kind, halved, mask_embedding
-from crowdbench_i2rnet.persons import Heatmaps, padded_rows, require_same_persons, scattered
+from crowdbench_i2rnet.person_padding import Heatmaps, padded_rows, require_same_persons, scattered
 from crowdbench_i2rnet.upsampling import Deconvolutions, shared_deconvolution
 
 # The released networks pool the features until their rows are about so many tokens long.

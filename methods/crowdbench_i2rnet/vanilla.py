@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from crowdbench_backbones.encoder import Encoder, Group, as_map, as_tokens, group_by_count
-from crowdbench_backbones.hrnet import HRNetTrunk
-from crowdbench_backbones.portions import PORTION, in_portions
-from crowdbench_backbones.sine_positions import sine_table
-from crowdbench_backbones.sizes import require_multiple
+from crowdbench_backbones.networks.chunking import PORTION, in_portions
+from crowdbench_backbones.networks.hrnet import HRNetTrunk
+from crowdbench_backbones.networks.input_sizes import require_multiple
+from crowdbench_backbones.networks.position_encoding import sine_table
+from crowdbench_backbones.networks.transformer import Encoder, Group, as_map, as_tokens, group_by_count
 from crowdbench_i2rnet.mask_embedding import ConvEmbedding
-from crowdbench_i2rnet.persons import Heatmaps, padded_rows, require_same_persons, scattered
+from crowdbench_i2rnet.person_padding import Heatmaps, padded_rows, require_same_persons, scattered
 from crowdbench_i2rnet.upsampling import shared_deconvolution
 
 CHANNELS = 96

@@ -15,20 +15,20 @@ from crowdbench.api.recipe import Recipe
 from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench.errors import SettingsError
 from crowdbench.vision.geometry import transform_points
-from crowdbench_backbones.acceleration import accelerated
-from crowdbench_backbones.crops import normalised
-from crowdbench_backbones.starting import start_trunk, start_whole
+from crowdbench_backbones.networks.fuse import accelerated
+from crowdbench_backbones.networks.pretrained import start_trunk, start_whole
+from crowdbench_backbones.top_down.crops import normalised
 from crowdbench_pinet import recipe as recipes
 from crowdbench_pinet.augmentation import draw, view
+from crowdbench_pinet.body_parts import bones, part_keypoints
 from crowdbench_pinet.candidates import averaged_flipped, find_peaks, mirrored, propose
 from crowdbench_pinet.fusion import fuse, group_poses
-from crowdbench_pinet.layout import bones, part_keypoints
 from crowdbench_pinet.network import PINetNetwork, tiny_network
+from crowdbench_pinet.preprocessing import input_affine, input_size, resize
 from crowdbench_pinet.recipe import PINetRecipe
 from crowdbench_pinet.rescoring import ScaleResult, rescore
-from crowdbench_pinet.resizing import input_affine, input_size, resize
 from crowdbench_pinet.settings import PINET, TINY, PINetSettings
-from crowdbench_pinet.supervision import Supervised, SupervisedBatch, join, supervise, training_losses
+from crowdbench_pinet.training_examples import Supervised, SupervisedBatch, join, supervise, training_losses
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crowdbench_backbones.hrnet import HRNetTrunk
-from crowdbench_pinet.layout import PARTS
+from crowdbench_backbones.networks.hrnet import HRNetTrunk
+from crowdbench_pinet.body_parts import PARTS
 from crowdbench_pinet.refinement import PoseRefinement, Sampling, features_at
 
 

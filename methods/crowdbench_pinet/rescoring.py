@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.api.types import FloatArray
-from crowdbench_pinet.resizing import STRIDE
+from crowdbench_pinet.preprocessing import STRIDE
 
 Float32Array = NDArray[np.float32]
 IntArray = NDArray[np.int64]

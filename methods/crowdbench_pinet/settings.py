@@ -6,8 +6,8 @@ Values are those of the released configurations; how they are used is `crowdbenc
 import math
 from dataclasses import dataclass
 
+from crowdbench_pinet.preprocessing import MULTIPLE
 from crowdbench_pinet.refinement import Sampling
-from crowdbench_pinet.resizing import MULTIPLE
 
 
 @dataclass(frozen=True)

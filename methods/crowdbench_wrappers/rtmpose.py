@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench.errors import WeightsError
 from crowdbench.vision.geometry import as_boxes
-from crowdbench_wrappers.layouts import other_layout
+from crowdbench_wrappers.keypoint_layout import other_layout
 from crowdbench_wrappers.onnx_model import (
     Float32Array,
     OnnxMethod,
@@ -24,7 +24,7 @@ from crowdbench_wrappers.onnx_model import (
     shown,
     usual_provider,
 )
-from crowdbench_wrappers.ranking import RankingSettings, ranked, require_size
+from crowdbench_wrappers.postprocessing import RankingSettings, ranked, require_size
 
 # Of red, green, blue, in grey levels; MMPose's PoseDataPreprocessor.
 MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)

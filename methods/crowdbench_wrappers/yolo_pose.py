@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from crowdbench.api.types import FloatArray, KeypointSet, Pose
 from crowdbench.errors import WeightsError
 from crowdbench_wrappers.box_nms import box_nms
-from crowdbench_wrappers.layouts import other_layout
+from crowdbench_wrappers.keypoint_layout import other_layout
 from crowdbench_wrappers.onnx_model import (
     Float32Array,
     OnnxMethod,
@@ -25,7 +25,7 @@ from crowdbench_wrappers.onnx_model import (
     shown,
     usual_provider,
 )
-from crowdbench_wrappers.ranking import require_fraction, require_size
+from crowdbench_wrappers.postprocessing import require_fraction, require_size
 
 PAD = 114  # the grey of the padding, as in training
 MOST = 200  # keypoints that a layout may have; whole bodies have 133

@@ -12,7 +12,7 @@ from crowdbench import load_method
 from crowdbench.api.method import NetworkMethod
 from crowdbench.engine.complexity import complexity
 from crowdbench.plugins import Plugin, installed
-from crowdbench_backbones.settings import CROWDPOSE_NMS_SIGMAS
+from crowdbench_backbones.top_down.settings import CROWDPOSE_NMS_SIGMAS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "methods.md").read_text()
 COLUMNS = ("crowdpose", "ochuman", "coco", "synthcrowd")  # the last stands for all others

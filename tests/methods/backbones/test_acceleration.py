@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from crowdbench.api.method import NetworkMethod, load_method
-from crowdbench_backbones.acceleration import accelerated, fold_batch_norms
-from crowdbench_backbones.operations import PLAIN, ProcessorOperations
+from crowdbench_backbones.networks.cpu_kernels import PLAIN, ProcessorOperations
+from crowdbench_backbones.networks.fuse import accelerated, fold_batch_norms
 
 METHODS = [
     "hrnet-w48-s",

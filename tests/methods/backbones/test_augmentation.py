@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from crowdbench.api.types import FloatArray, KeypointSet
 from crowdbench.errors import ShapeError
 from crowdbench.vision.geometry import centers_and_scales, crop_affines, warp_crops
-from crowdbench_backbones.augmentation import (
+from crowdbench_backbones.top_down.augmentation import (
     Augmentation,
     Draws,
     Views,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from crowdbench_backbones.hrnet import HRNetTrunk
+from crowdbench_backbones.networks.hrnet import HRNetTrunk
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from crowdbench.errors import ShapeError
 from crowdbench.vision.heatmaps import gaussian_targets
-from crowdbench_backbones.losses import keypoint_loss
+from crowdbench_backbones.top_down.losses import keypoint_loss
 
 
 @pytest.fixture(scope="module")

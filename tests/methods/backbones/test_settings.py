@@ -17,9 +17,9 @@ from crowdbench import evaluate, load_dataset
 from crowdbench.api.method import load_method
 from crowdbench.api.types import Instance, Pose, Sample
 from crowdbench.errors import SettingsError
-from crowdbench_backbones.crops import CropBatch, Persons
-from crowdbench_backbones.hrformer import WINDOW, LocalAttention
-from crowdbench_backbones.top_down import TopDownMethod
+from crowdbench_backbones.networks.hrformer import WINDOW, LocalAttention
+from crowdbench_backbones.top_down.crops import CropBatch, Persons
+from crowdbench_backbones.top_down.method import TopDownMethod
 
 Float32Array = NDArray[np.float32]
 

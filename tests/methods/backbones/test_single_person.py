@@ -17,8 +17,8 @@ from torch.nn import functional
 from crowdbench.api.method import NetworkMethod, load_method
 from crowdbench.errors import WeightsError
 from crowdbench.weights.checkpoint_file.state_dict import load_weights
-from crowdbench_backbones.crops import CropBatch, Persons
-from crowdbench_backbones.top_down import TopDownMethod
+from crowdbench_backbones.top_down.crops import CropBatch, Persons
+from crowdbench_backbones.top_down.method import TopDownMethod
 
 FIRST_STAGES = {"transpose-h": "i2rnet-transpose", "hrformer-b": "i2rnet-hrformer"}
 METHODS = ["hrnet-w48-s", *FIRST_STAGES]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from crowdbench.vision.heatmaps import gaussian_targets
-from crowdbench_backbones.targets import separable_targets
+from crowdbench_backbones.top_down.targets import separable_targets
 
 SIZE = (32, 24)
 # Around the map and far from it, and exactly where the box around a keypoint begins to miss it.

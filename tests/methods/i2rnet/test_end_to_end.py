@@ -25,7 +25,7 @@ from torch import nn
 from crowdbench import evaluate, load_dataset
 from crowdbench.api.method import NetworkMethod, load_method
 from crowdbench.system.files.reading import read_bytes
-from crowdbench_backbones.top_down import TopDownMethod
+from crowdbench_backbones.top_down.method import TopDownMethod
 
 SIZE = (256, 192)
 TOLERANCE = 1e-4

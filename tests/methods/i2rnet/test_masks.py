@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from crowdbench_i2rnet.masks import position_masks
+from crowdbench_i2rnet.position_masks import position_masks
 
 OPENCV_4 = int(cv2.__version__.split(".", maxsplit=1)[0]) == 4
 # Masks are rotated as OpenCV 4 does it. OpenCV 5 does not round positions to 1/32 pixel: where a sharp edge is

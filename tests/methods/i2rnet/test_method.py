@@ -14,7 +14,7 @@ from crowdbench.api.types import Instance, KeypointSet, Sample
 from crowdbench.errors import SettingsError
 from crowdbench.vision.geometry import crop_affines, transform_points
 from crowdbench.vision.heatmaps import gaussian_targets
-from crowdbench_backbones.settings import CROWDPOSE_NMS_SIGMAS
+from crowdbench_backbones.top_down.settings import CROWDPOSE_NMS_SIGMAS
 from crowdbench_i2rnet import I2RNetVanilla
 from crowdbench_i2rnet.settings import Settings
 

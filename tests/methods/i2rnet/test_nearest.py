@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from crowdbench.api.types import FloatArray
 from crowdbench.errors import ShapeError
-from crowdbench_i2rnet.nearest import draw_persons, nearest_persons
+from crowdbench_i2rnet.person_sampling import draw_persons, nearest_persons
 
 corners = st.tuples(st.floats(0, 1000), st.floats(0, 1000))
 a_crowd = st.lists(corners, min_size=1, max_size=12).map(lambda xy: np.array([[*c, 50.0, 90.0] for c in xy]))

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from crowdbench.api.method import load_method
 from crowdbench.errors import ShapeError
-from crowdbench_backbones.acceleration import accelerated
-from crowdbench_backbones.encoder import SelfAttention
-from crowdbench_backbones.hrformer import DropPath
-from crowdbench_backbones.top_down import TopDownMethod
+from crowdbench_backbones.networks.fuse import accelerated
+from crowdbench_backbones.networks.hrformer import DropPath
+from crowdbench_backbones.networks.transformer import SelfAttention
+from crowdbench_backbones.top_down.method import TopDownMethod
 
 CONFIGS = [
     f"interformer_{dataset}_{variant}"

@@ -16,7 +16,7 @@ import torch
 
 from crowdbench.api.dataset import load_dataset
 from crowdbench.api.types import Instance, Sample
-from crowdbench_i2rnet.preparation import collate, prepare
+from crowdbench_i2rnet.examples import collate, prepare
 from crowdbench_i2rnet.settings import Settings
 
 PIPELINES = ["crowdpose_256x192", "ochuman_256x192", "coco_256x192", "coco_384x288", "coco_detector_256x192"]

@@ -14,9 +14,9 @@ from crowdbench.api.method import load_method
 from crowdbench.api.recipe import Recipe
 from crowdbench.errors import SettingsError
 from crowdbench.weights.table import weights_table
-from crowdbench_backbones.augmentation import Augmentation
-from crowdbench_backbones.recipes import TopDownRecipe
-from crowdbench_backbones.top_down import TopDownMethod
+from crowdbench_backbones.top_down.augmentation import Augmentation
+from crowdbench_backbones.top_down.method import TopDownMethod
+from crowdbench_backbones.top_down.recipes import TopDownRecipe
 
 FIRST_STAGES = {
     "i2rnet-vanilla": "hrnet-w48-s",

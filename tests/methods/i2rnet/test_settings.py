@@ -16,7 +16,7 @@ from crowdbench import evaluate, load_dataset
 from crowdbench.api.method import NetworkMethod, load_method
 from crowdbench.api.types import Instance, Sample
 from crowdbench.errors import SettingsError
-from crowdbench_i2rnet.preparation import Batch, prepare
+from crowdbench_i2rnet.examples import Batch, prepare
 from crowdbench_i2rnet.settings import Settings as VanillaSettings
 
 SIZE = (64, 64)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from crowdbench.api.method import NetworkMethod, load_method
 from crowdbench.errors import WeightsError
-from crowdbench_backbones.hrformer import HRFormerPose
-from crowdbench_backbones.transpose_h import TransPoseHNetwork
+from crowdbench_backbones.networks.hrformer import HRFormerPose
+from crowdbench_backbones.networks.transpose_h import TransPoseHNetwork
 
 SMALL = (64, 64)
 ALL = [

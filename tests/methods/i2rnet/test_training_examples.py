@@ -20,10 +20,10 @@ from plain_training import Plainly
 from crowdbench.api.dataset import load_dataset
 from crowdbench.api.method import load_method
 from crowdbench.api.types import Instance, Sample
-from crowdbench_backbones.augmentation import Augmentation, Draws, draw
-from crowdbench_backbones.supervision import Supervised
-from crowdbench_backbones.top_down import TopDownMethod
-from crowdbench_i2rnet.nearest import draw_persons
+from crowdbench_backbones.top_down.augmentation import Augmentation, Draws, draw
+from crowdbench_backbones.top_down.method import TopDownMethod
+from crowdbench_backbones.top_down.training_examples import Supervised
+from crowdbench_i2rnet.person_sampling import draw_persons
 
 SPLITS = {"crowdpose": "test", "ochuman": "val", "coco": "val2017"}
 OPENCV_4 = int(cv2.__version__.split(".", maxsplit=1)[0]) == 4

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from crowdbench.api.method import load_method
 from crowdbench.api.types import Instance, Sample
-from crowdbench_backbones.losses import keypoint_loss
-from crowdbench_backbones.supervision import SupervisedBatch
-from crowdbench_backbones.top_down import TopDownMethod
+from crowdbench_backbones.top_down.losses import keypoint_loss
+from crowdbench_backbones.top_down.method import TopDownMethod
+from crowdbench_backbones.top_down.training_examples import SupervisedBatch
 
 ALL = [
     "hrnet-tiny",

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from crowdbench.api.dataset import Dataset, load_dataset
 from crowdbench.api.types import Sample
 from crowdbench.vision.geometry import centers_and_scales, warp_crops
-from crowdbench_backbones.augmentation import Augmentation, Draws, Views, augment, mirrored_image
-from crowdbench_i2rnet.masks import position_masks
+from crowdbench_backbones.top_down.augmentation import Augmentation, Draws, Views, augment, mirrored_image
+from crowdbench_i2rnet.position_masks import position_masks
 
 SPLITS = {"crowdpose": "test", "ochuman": "val", "coco": "val2017"}
 FORCED = ["flip_rot-20", "flip_rot15_half_upper", "flip_scale0.8", "half_lower", "rot30_scale1.1"]

@@ -13,14 +13,14 @@ from crowdbench.api.types import KeypointSet
 from crowdbench.errors import SettingsError, WeightsError
 from crowdbench.vision.geometry import transform_points
 from crowdbench.weights.checkpoint_file.state_dict import load_weights, read_state_dict
+from crowdbench_pinet.body_parts import bones, part_keypoints
 from crowdbench_pinet.candidates import averaged_flipped, find_peaks, mirrored, propose
 from crowdbench_pinet.fusion import fuse, group_poses
-from crowdbench_pinet.layout import bones, part_keypoints
 from crowdbench_pinet.method import PINet
 from crowdbench_pinet.network import Proposals
+from crowdbench_pinet.preprocessing import input_affine
 from crowdbench_pinet.refinement import features_at
 from crowdbench_pinet.rescoring import ScaleResult, heatmap_values, rescore
-from crowdbench_pinet.resizing import input_affine
 from crowdbench_pinet.settings import PINetSettings
 
 RUNS = [(dataset, run) for dataset in DATASETS for run in ("256x320/", "512x512/")]

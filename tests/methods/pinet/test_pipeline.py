@@ -11,12 +11,12 @@ from pinet_networks import golden, pinet, released_network
 from crowdbench.api.types import Sample
 from crowdbench.engine.batching import default_batch_size
 from crowdbench.system.images import read_rgb
-from crowdbench_backbones.crops import normalised
+from crowdbench_backbones.top_down.crops import normalised
 from crowdbench_pinet.candidates import mirrored
 from crowdbench_pinet.fusion import group_poses
 from crowdbench_pinet.method import InputBatch, PINet
+from crowdbench_pinet.preprocessing import input_affine, input_size, resize
 from crowdbench_pinet.rescoring import rescore
-from crowdbench_pinet.resizing import input_affine, input_size, resize
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-4}
 IMAGES = [

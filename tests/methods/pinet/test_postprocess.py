@@ -18,8 +18,8 @@ from crowdbench.vision.geometry import transform_points
 from crowdbench_pinet.candidates import averaged_flipped, find_peaks, mirrored, propose
 from crowdbench_pinet.fusion import fuse, group_poses
 from crowdbench_pinet.network import PINetNetwork
+from crowdbench_pinet.preprocessing import input_affine, input_size
 from crowdbench_pinet.rescoring import ScaleResult, heatmap_values, rescore
-from crowdbench_pinet.resizing import input_affine, input_size
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-4}
 

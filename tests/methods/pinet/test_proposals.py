@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from crowdbench_pinet.proposals import Candidates, Chosen, candidates, choose
 from crowdbench_pinet.recipe import Proposing
 from crowdbench_pinet.targets import Offsets, offset_targets
+from crowdbench_pinet.training_proposals import Candidates, Chosen, candidates, choose
 
 Array = NDArray[Any]
 DATASETS = ["crowdpose", "coco"]

@@ -23,11 +23,11 @@ from crowdbench.api.dataset import load_dataset
 from crowdbench.api.types import Sample
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 from crowdbench_pinet.augmentation import Augmentation, View, draw, view
-from crowdbench_pinet.layout import part_keypoints
+from crowdbench_pinet.body_parts import part_keypoints
 from crowdbench_pinet.network import Maps, Poses
-from crowdbench_pinet.proposals import candidates
 from crowdbench_pinet.recipe import Losses, PINetRecipe, Proposing, Targets, published
-from crowdbench_pinet.supervision import (
+from crowdbench_pinet.targets import inside, offset_targets
+from crowdbench_pinet.training_examples import (
     Points,
     Supervised,
     SupervisedBatch,
@@ -35,7 +35,7 @@ from crowdbench_pinet.supervision import (
     supervise,
     training_losses,
 )
-from crowdbench_pinet.targets import inside, offset_targets
+from crowdbench_pinet.training_proposals import candidates
 
 Array = NDArray[Any]
 SPLITS = {"crowdpose": "test", "ochuman": "val", "coco": "val2017"}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
-from crowdbench_pinet.layout import part_keypoints
+from crowdbench_pinet.body_parts import part_keypoints
 from crowdbench_pinet.targets import Offsets, draw_heatmaps, inside, offset_targets, part_centers
 
 Array = NDArray[Any]

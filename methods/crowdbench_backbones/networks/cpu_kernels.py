@@ -1,7 +1,7 @@
 """The products that Transformers are made of, by whatever computes them fastest.
 
 Networks call them through an attribute ``operations``, which is `Operations`, PyTorch's own, until
-`crowdbench_backbones.acceleration` replaces it.
+`crowdbench_backbones.networks.fuse` replaces it.
 """
 
 import torch

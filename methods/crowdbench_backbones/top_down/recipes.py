@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from crowdbench.api.recipe import Recipe
 from crowdbench.api.types import KeypointSet
-from crowdbench_backbones.augmentation import Augmentation
+from crowdbench_backbones.top_down.augmentation import Augmentation
 
 IMAGENET_HRNET, IMAGENET_HRFORMER = "hrnet-w48-s/imagenet", "hrformer-b/imagenet"
 

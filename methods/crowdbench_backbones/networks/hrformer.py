@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crowdbench_backbones.hrnet import HRNetTrunk, conv
-from crowdbench_backbones.operations import PLAIN
-from crowdbench_backbones.sizes import require_multiple
+from crowdbench_backbones.networks.cpu_kernels import PLAIN
+from crowdbench_backbones.networks.hrnet import HRNetTrunk, conv
+from crowdbench_backbones.networks.input_sizes import require_multiple
 
 WIDTH = 78
 MODULES = (1, 4, 2)

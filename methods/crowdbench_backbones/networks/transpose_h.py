@@ -8,10 +8,10 @@ Letters: N crops, K keypoints, H and W of the input, D = 96 channels of a token.
 
 from torch import Tensor, nn
 
-from crowdbench_backbones.encoder import Encoder, as_map, as_tokens
-from crowdbench_backbones.hrnet import HRNetTrunk
-from crowdbench_backbones.sine_positions import sine_table
-from crowdbench_backbones.sizes import require_multiple
+from crowdbench_backbones.networks.hrnet import HRNetTrunk
+from crowdbench_backbones.networks.input_sizes import require_multiple
+from crowdbench_backbones.networks.position_encoding import sine_table
+from crowdbench_backbones.networks.transformer import Encoder, as_map, as_tokens
 
 # Weights of the trunk's last module that make lower resolutions, which nothing uses.
 UNUSED_FUSIONS = ("stage3.3.fuse_layers.1.", "stage3.3.fuse_layers.2.")

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from crowdbench.api.types import FloatArray, KeypointSet, Sample
 from crowdbench.vision.geometry import centers_and_scales, transform_points, warp_crops
-from crowdbench_backbones.augmentation import Augmentation, Draws, augment, mirrored_image
-from crowdbench_backbones.crops import CropBatch, Crops, Persons
-from crowdbench_backbones.settings import TopDownSettings
-from crowdbench_backbones.targets import separable_targets
+from crowdbench_backbones.top_down.augmentation import Augmentation, Draws, augment, mirrored_image
+from crowdbench_backbones.top_down.crops import CropBatch, Crops, Persons
+from crowdbench_backbones.top_down.settings import TopDownSettings
+from crowdbench_backbones.top_down.targets import separable_targets
 
 CropsT = TypeVar("CropsT", bound=Crops)
 BatchT = TypeVar("BatchT", bound=CropBatch)

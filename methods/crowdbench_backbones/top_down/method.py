@@ -16,14 +16,14 @@ from crowdbench.errors import SettingsError
 from crowdbench.vision.geometry import SCALE_UNIT_PX, Float32Array, crop_affines, transform_points
 from crowdbench.vision.heatmaps import average_flipped, decode_dark, rescore
 from crowdbench.vision.oks_nms import oks_nms
-from crowdbench_backbones.acceleration import accelerated
-from crowdbench_backbones.augmentation import draw
-from crowdbench_backbones.crops import CropBatch, Persons, cut_out, join
-from crowdbench_backbones.losses import keypoint_loss
-from crowdbench_backbones.portions import PORTION, in_portions
-from crowdbench_backbones.recipes import AUGMENTATION, TopDownRecipe
-from crowdbench_backbones.settings import TopDownSettings
-from crowdbench_backbones.supervision import (
+from crowdbench_backbones.networks.chunking import PORTION, in_portions
+from crowdbench_backbones.networks.fuse import accelerated
+from crowdbench_backbones.top_down.augmentation import draw
+from crowdbench_backbones.top_down.crops import CropBatch, Persons, cut_out, join
+from crowdbench_backbones.top_down.losses import keypoint_loss
+from crowdbench_backbones.top_down.recipes import AUGMENTATION, TopDownRecipe
+from crowdbench_backbones.top_down.settings import TopDownSettings
+from crowdbench_backbones.top_down.training_examples import (
     Supervised,
     SupervisedBatch,
     annotated,

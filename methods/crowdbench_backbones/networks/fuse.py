@@ -2,7 +2,7 @@
 
 - Batch norms in eval mode are affine maps: they are folded into the convolutions before them.
 - Kernels are laid out like the maps, with the channels together in memory.
-- Products and attention are computed by what is fastest on the device (`crowdbench_backbones.operations`).
+- Products and attention are computed by what is fastest on the device (`crowdbench_backbones.networks.cpu_kernels`).
 - What is computed for each crop by itself can be compiled; what depends on how many persons stand in an image
   stays as it is, because each new number would be compiled anew.
 """
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import fusion
 
 from crowdbench.api.precision import Precision
-from crowdbench_backbones.operations import ProcessorOperations
+from crowdbench_backbones.networks.cpu_kernels import ProcessorOperations
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

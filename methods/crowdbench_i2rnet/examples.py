@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from crowdbench.api.types import KeypointSet, Sample
-from crowdbench_backbones.augmentation import Augmentation, Draws
-from crowdbench_backbones.crops import CropBatch, Crops, cut_out, join
-from crowdbench_backbones.supervision import Supervised, cut_out_augmented
-from crowdbench_i2rnet.masks import position_masks
+from crowdbench_backbones.top_down.augmentation import Augmentation, Draws
+from crowdbench_backbones.top_down.crops import CropBatch, Crops, cut_out, join
+from crowdbench_backbones.top_down.training_examples import Supervised, cut_out_augmented
+from crowdbench_i2rnet.position_masks import position_masks
 from crowdbench_i2rnet.settings import Settings
 
 
@@ -87,7 +87,7 @@ def prepare_augmented(
     """The same for some persons of an image, as they are seen after an augmentation.
 
     Masks follow the image, which is mirrored and turned; a crop's size and half bodies leave them alone. The
-    arguments are those of `crowdbench_backbones.supervision.cut_out_augmented`.
+    arguments are those of `crowdbench_backbones.top_down.training_examples.cut_out_augmented`.
 
     Raises:
         ImageError: the image cannot be read.

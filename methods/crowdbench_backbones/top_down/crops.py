@@ -15,7 +15,7 @@ from torch import Tensor
 
 from crowdbench.api.types import FloatArray, Sample
 from crowdbench.vision.geometry import Float32Array, centers_and_scales, crop_affines, warp_crops
-from crowdbench_backbones.settings import TopDownSettings
+from crowdbench_backbones.top_down.settings import TopDownSettings
 
 # ImageNet's statistics of red, green, blue.
 MEAN = (0.485, 0.456, 0.406)

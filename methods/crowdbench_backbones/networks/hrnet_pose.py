@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from crowdbench_backbones.hrnet import HRNetTrunk
-from crowdbench_backbones.sizes import require_multiple
+from crowdbench_backbones.networks.hrnet import HRNetTrunk
+from crowdbench_backbones.networks.input_sizes import require_multiple
 
 # HRNet's own initialisation of all kernels; those of the trunk give way to ImageNet's.
 KERNEL_STD = 0.001

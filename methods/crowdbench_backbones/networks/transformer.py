@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crowdbench_backbones.operations import PLAIN
+from crowdbench_backbones.networks.cpu_kernels import PLAIN
 
 
 @dataclass(frozen=True)

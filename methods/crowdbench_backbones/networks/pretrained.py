@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from crowdbench.errors import WeightsError
 from crowdbench.weights.checkpoint_file.state_dict import load_weights
 from crowdbench.weights.checkpoint_file.tensors import converted
-from crowdbench_backbones.transpose_h import UNUSED_FUSIONS
+from crowdbench_backbones.networks.transpose_h import UNUSED_FUSIONS
 
 # The parts of a network that a classifier has too.
 TRUNK = ("conv1", "bn1", "conv2", "bn2", "layer1", "transition1", "stage2", "transition2", "stage3")

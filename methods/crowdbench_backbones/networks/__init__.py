@@ -1,0 +1,1 @@
+"""Networks: their modules, the start from pretrained weights, and what makes them faster."""

@@ -1,0 +1,1 @@
+"""Top-down methods: crops, augmentation, targets, losses, and the method around a network."""
