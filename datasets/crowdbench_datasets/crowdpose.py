@@ -2,7 +2,7 @@
 
 from crowdbench.coco.dataset import CocoFormatDataset, PublishedCounts
 from crowdbench_datasets.keypoint_sets import CROWDPOSE_14
-from crowdbench_datasets.protocols import CROWDPOSE_PROTOCOL
+from crowdbench_datasets.scoring_protocols import CROWDPOSE_PROTOCOL
 
 
 class CrowdPose(CocoFormatDataset):

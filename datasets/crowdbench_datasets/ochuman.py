@@ -5,7 +5,7 @@ from typing import Any
 
 from crowdbench.coco.dataset import CocoFormatDataset, PublishedCounts
 from crowdbench_datasets.keypoint_sets import COCO_17
-from crowdbench_datasets.protocols import coco_protocol
+from crowdbench_datasets.scoring_protocols import coco_protocol
 
 
 class OCHuman(CocoFormatDataset):

@@ -16,9 +16,10 @@ from crowdbench.jobs.job import Job, Resources, Ticket, now, whoever
 from crowdbench.jobs.launcher import Queue, Seen
 from crowdbench.system.job_environment import outside_any_job
 from crowdbench.system.text import plain
-from crowdbench_slurm import commands, explanations
+from crowdbench_slurm import messages as explanations
+from crowdbench_slurm import slurm_cli as commands
+from crowdbench_slurm.exit_codes import DISK_FULL
 from crowdbench_slurm.options import read_options
-from crowdbench_slurm.statuses import DISK_FULL
 
 if TYPE_CHECKING:
     import submitit
@@ -67,7 +68,7 @@ class SlurmQueue(Queue):
         return tickets
 
     def _submit(self, jobs: Sequence[Job], resources: Resources, at_once: int | None) -> list[Ticket]:
-        from crowdbench_slurm.task import Task
+        from crowdbench_slurm.worker import Task
 
         folder = self._new_folder(jobs[0])
         executor = self._executor(folder)

@@ -17,7 +17,8 @@ from crowdbench.run_store.record import Record
 from crowdbench.run_store.run import Run
 from crowdbench.system.files.hashing import file_digest
 from crowdbench_datasets.crowdpose import CrowdPose
-from crowdbench_datasets.synthcrowd import recipe, writing
+from crowdbench_datasets.synthcrowd import export as writing
+from crowdbench_datasets.synthcrowd import recipe
 from crowdbench_datasets.synthcrowd.dataset import SynthCrowd
 
 

@@ -24,8 +24,8 @@ from crowdbench.errors import DataError, RunError, SettingsError, UnknownNameErr
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 from crowdbench_datasets.synthcrowd.annotation import annotate
 from crowdbench_datasets.synthcrowd.drawing import OWNER_STEP
+from crowdbench_datasets.synthcrowd.export import generate, has_room
 from crowdbench_datasets.synthcrowd.recipe import STANDARD_IMAGES, Recipe, standard
-from crowdbench_datasets.synthcrowd.writing import generate, has_room
 
 
 def labels(recipe: Recipe, index: int) -> tuple[float, list[dict[str, Any]]]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from crowdbench_slurm.commands import Line
-from crowdbench_slurm.explanations import refusal, seen
+from crowdbench_slurm.messages import refusal, seen
+from crowdbench_slurm.slurm_cli import Line
 
 
 def programs(folder: Path, *, partitions: str) -> None:

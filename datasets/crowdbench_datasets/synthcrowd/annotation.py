@@ -9,7 +9,7 @@ from crowdbench.api.types import KeypointSet
 from crowdbench_datasets.keypoint_sets import CROWDPOSE_14
 from crowdbench_datasets.synthcrowd.body import Region
 from crowdbench_datasets.synthcrowd.drawing import OWNER_STEP
-from crowdbench_datasets.synthcrowd.figures import KEYPOINTS
+from crowdbench_datasets.synthcrowd.people import KEYPOINTS
 from crowdbench_datasets.synthcrowd.render import Crowd
 
 Array = NDArray[np.float64]

@@ -58,8 +58,8 @@ def synth(
     from rich.console import Console
     from rich.progress import Progress
 
+    from crowdbench_datasets.synthcrowd.export import annotation_path, generate, is_whole, require_room
     from crowdbench_datasets.synthcrowd.recipe import STANDARD_IMAGES, Recipe
-    from crowdbench_datasets.synthcrowd.writing import annotation_path, generate, is_whole, require_room
 
     images = STANDARD_IMAGES[split] if images is None else images
     recipe = Recipe(split, images, crowding, people, int(keypoints), size[0], size[1], seed)

@@ -15,9 +15,9 @@ from crowdbench.errors import DataError
 from crowdbench.system.files import cache
 from crowdbench.system.files.reading import LARGEST_DATA, read_json
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
-from crowdbench_datasets.protocols import crowd_protocol
+from crowdbench_datasets.scoring_protocols import crowd_protocol
+from crowdbench_datasets.synthcrowd.export import generate, is_whole, recipe_of
 from crowdbench_datasets.synthcrowd.recipe import SPLITS, Recipe, standard
-from crowdbench_datasets.synthcrowd.writing import generate, is_whole, recipe_of
 
 log = logging.getLogger("crowdbench")
 

@@ -5,8 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench_datasets.synthcrowd.body import Region
-from crowdbench_datasets.synthcrowd.figures import Figure
 from crowdbench_datasets.synthcrowd.outfits import Colour, mix, shade
+from crowdbench_datasets.synthcrowd.people import Figure
 
 Image = NDArray[np.uint8]
 OwnerMap = NDArray[np.uint16]

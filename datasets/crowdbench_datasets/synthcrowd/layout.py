@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench_datasets.synthcrowd.figures import Figure
+from crowdbench_datasets.synthcrowd.people import Figure
 
 Array = NDArray[np.float64]
 

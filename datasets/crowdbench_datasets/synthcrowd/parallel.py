@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from crowdbench.errors import RunError
-from crowdbench_datasets.synthcrowd.picture import Picture, draw
+from crowdbench_datasets.synthcrowd.image import Picture, draw
 from crowdbench_datasets.synthcrowd.recipe import Recipe
 
 WORKER = "crowdbench_datasets.synthcrowd.worker"

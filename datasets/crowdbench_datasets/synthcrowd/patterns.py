@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from crowdbench_datasets.synthcrowd.body import Region
 from crowdbench_datasets.synthcrowd.drawing import Image, OwnerMap, figure_regions
-from crowdbench_datasets.synthcrowd.figures import Figure
 from crowdbench_datasets.synthcrowd.outfits import Colour, Outfit, shade
+from crowdbench_datasets.synthcrowd.people import Figure
 
 Window = tuple[int, int, int, int]
 

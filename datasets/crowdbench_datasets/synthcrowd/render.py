@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench_datasets.synthcrowd.background import sample_scene
 from crowdbench_datasets.synthcrowd.drawing import Image, OwnerMap, draw_figure
-from crowdbench_datasets.synthcrowd.figures import Figure, sample_figures
 from crowdbench_datasets.synthcrowd.layout import place
 from crowdbench_datasets.synthcrowd.patterns import cast_shadow, print_cloth, set_seat, window_of
-from crowdbench_datasets.synthcrowd.scene import sample_scene
+from crowdbench_datasets.synthcrowd.people import Figure, sample_figures
 
 Array = NDArray[np.float64]
 

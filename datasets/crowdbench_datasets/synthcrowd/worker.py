@@ -11,8 +11,8 @@ import sys
 import cv2
 import msgspec
 
+from crowdbench_datasets.synthcrowd.image import draw
 from crowdbench_datasets.synthcrowd.parallel import LENGTH_BYTES
-from crowdbench_datasets.synthcrowd.picture import draw
 from crowdbench_datasets.synthcrowd.recipe import Recipe
 
 

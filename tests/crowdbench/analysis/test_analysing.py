@@ -20,7 +20,7 @@ from crowdbench.run_store.run import Run
 from crowdbench.scoring import score_files
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench_datasets.keypoint_sets import COCO_17
-from crowdbench_datasets.protocols import CROWDPOSE_PROTOCOL, coco_protocol
+from crowdbench_datasets.scoring_protocols import CROWDPOSE_PROTOCOL, coco_protocol
 
 COCO_PROTOCOL = coco_protocol("coco", COCO_17)
 SETS = {

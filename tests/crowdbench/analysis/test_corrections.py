@@ -17,7 +17,7 @@ from crowdbench.analysis.keypoint_errors.corrections import (
 from crowdbench.analysis.keypoint_errors.error_types import KINDS
 from crowdbench.api.types import FloatArray
 from crowdbench.scoring.problem import read_problem
-from crowdbench_datasets.protocols import CROWDPOSE_PROTOCOL
+from crowdbench_datasets.scoring_protocols import CROWDPOSE_PROTOCOL
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from crowdbench.analysis import Analysis, analyse_files
 from crowdbench.analysis.keypoint_errors.plots import KIND_COLOURS, write_figures
 from crowdbench.visualization.plots import COLOURS
 from crowdbench_datasets.keypoint_sets import COCO_17
-from crowdbench_datasets.protocols import CROWDPOSE_PROTOCOL, coco_protocol
+from crowdbench_datasets.scoring_protocols import CROWDPOSE_PROTOCOL, coco_protocol
 
 NAMES = ["gains.png", "gains.svg", "kinds.png", "kinds.svg"]
 

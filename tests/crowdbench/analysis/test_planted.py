@@ -10,7 +10,7 @@ from planted_errors import Planted, planted, read_json
 
 from crowdbench.analysis import KINDS, Analysis, analyse_files
 from crowdbench_datasets.keypoint_sets import COCO_17
-from crowdbench_datasets.protocols import CROWDPOSE_PROTOCOL, coco_protocol
+from crowdbench_datasets.scoring_protocols import CROWDPOSE_PROTOCOL, coco_protocol
 
 pytestmark = pytest.mark.slow  # eight thousand persons are copied, several times
 

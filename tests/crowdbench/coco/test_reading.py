@@ -19,7 +19,7 @@ from crowdbench.coco.rules.entries import Rules
 from crowdbench.coco.rules.faults import faults
 from crowdbench.errors import AnnotationError
 from crowdbench_datasets.keypoint_sets import CROWDPOSE_14
-from crowdbench_datasets.protocols import CROWDPOSE_PROTOCOL
+from crowdbench_datasets.scoring_protocols import CROWDPOSE_PROTOCOL
 
 FIELDS = [
     *(("images", field) for field in ("id", "file_name", "width", "height", "crowdIndex")),

@@ -13,8 +13,8 @@ from coco_files import write
 from crowdbench import load_dataset
 from crowdbench.api.dataset import Dataset
 from crowdbench.testing import DatasetContract, Failed, check_dataset
+from crowdbench_datasets.synthcrowd.export import generate
 from crowdbench_datasets.synthcrowd.recipe import Recipe
-from crowdbench_datasets.synthcrowd.writing import generate
 
 
 @pytest.fixture(scope="module")

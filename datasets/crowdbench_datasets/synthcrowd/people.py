@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench_datasets.synthcrowd.body import Part, flesh_out
+from crowdbench_datasets.synthcrowd.body_poses import sample_stances
 from crowdbench_datasets.synthcrowd.outfits import Outfit, sample_outfit
 from crowdbench_datasets.synthcrowd.skeleton import Joints, articulate
-from crowdbench_datasets.synthcrowd.stances import sample_stances
 
 Array = NDArray[np.float64]
 

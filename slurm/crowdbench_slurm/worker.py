@@ -23,7 +23,7 @@ from crowdbench.system.distributed import TORCHRUN, place_in
 from crowdbench.system.job_context import CurrentJob, enter
 from crowdbench.system.log_file import LINES, PlainFormatter
 from crowdbench.system.stop_signal import STATUS, Stop
-from crowdbench_slurm.statuses import BUSY, DISK_FULL, FAILED
+from crowdbench_slurm.exit_codes import BUSY, DISK_FULL, FAILED
 
 log = logging.getLogger("crowdbench")
 
@@ -134,7 +134,7 @@ def _is_wanted(job: Job) -> bool:
     ticket = job.ticket()
     if ticket is not None and ticket.cancelled is not None:
         return False
-    from crowdbench_slurm import commands
+    from crowdbench_slurm import slurm_cli as commands
 
     state = commands.job_state(JobEnvironment().job_id)
     if not state:
@@ -144,7 +144,7 @@ def _is_wanted(job: Job) -> bool:
 
 
 def _queue_again() -> None:
-    from crowdbench_slurm import commands
+    from crowdbench_slurm import slurm_cli as commands
 
     try:
         commands.requeue(JobEnvironment().job_id)

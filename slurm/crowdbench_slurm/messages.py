@@ -1,7 +1,7 @@
 """What Slurm's words mean, and what to do about them."""
 
 from crowdbench.jobs.launcher import Seen
-from crowdbench_slurm.commands import Line, partitions
+from crowdbench_slurm.slurm_cli import Line, partitions
 
 _WAITING = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "SUSPENDED", "STOPPED"}
 _RUNNING = {"RUNNING", "CONFIGURING", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT"}
