@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from crowdbench.api.types import Instance, KeypointSet, Pose, Sample
     from crowdbench.errors import CrowdbenchError
     from crowdbench.evaluation.evaluate import evaluate
-    from crowdbench.run_store.run import Run, runs
+    from crowdbench.run_store.run import Run
+    from crowdbench.run_store.scan import runs
     from crowdbench.scoring import Scores, score
 
 _HOMES = {

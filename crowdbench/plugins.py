@@ -1,16 +1,23 @@
-"""Entry points: how crowdbench finds methods, datasets, launchers and commands, its own and a stranger's.
+"""Entry points: how crowdbench finds methods, datasets, launchers, commands and data files, its own and a third party's.
 
 The whole plugin surface is these groups. A name is declared in the plugin's ``pyproject.toml`` and loaded on
 first use; listing names imports nothing.
+
+A package that ships data files (tables of weights, published results, suites) declares itself in the group
+``crowdbench.data``, under any name, with the package as the value. Its files are found without importing it:
+looking at a table must not cost an import of torch. A package whose files cannot be read is named in one line
+on stderr and left out.
 """
 
 import logging
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
-from typing import Literal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
 
 from crowdbench.errors import CrowdbenchError, PluginError, UnknownNameError
 from crowdbench.system.plugin_calls import signals_noted, surroundings_kept
@@ -25,6 +32,9 @@ GROUPS: dict[Kind, str] = {
     "launcher": "crowdbench.launchers",
     "command": "crowdbench.commands",
 }
+DATA_GROUP = "crowdbench.data"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -156,3 +166,106 @@ def load(kind: Kind, name: str) -> object:
     if isinstance(plugin, PluginError):
         raise plugin
     return plugin.load()
+
+
+@dataclass(frozen=True)
+class ShippedFile:
+    """A data file of an installed package.
+
+    Attributes:
+        path: of the file.
+        origin: distribution and version that ship it.
+    """
+
+    path: Path
+    origin: str
+
+
+@dataclass(frozen=True)
+class Tables(Generic[T]):
+    """What packages ship of one kind.
+
+    Attributes:
+        files: those that could be read, with what is in them, sorted by path.
+        faults: why others could not, by the distribution and version that ship them.
+    """
+
+    files: tuple[tuple[ShippedFile, T], ...] = ()
+    faults: dict[str, PluginError] = field(default_factory=dict)
+
+    def require_readable(self, method: str) -> None:
+        """Called where nothing is found for a method: perhaps its own package's table could not be read.
+
+        Raises:
+            PluginError: so it is.
+        """
+        plugin = installed("method").get(method)
+        if isinstance(plugin, Plugin) and plugin.origin in self.faults:
+            raise self.faults[plugin.origin]
+
+
+def read_shipped(pattern: str, read: Callable[[ShippedFile], T]) -> Tables[T]:
+    """Read the data files of all packages that match a pattern.
+
+    Args:
+        pattern: relative to a package's folder, as in ``"weights.toml"``.
+        read: reads one file; what it raises of the product's own errors concerns that file alone.
+    """
+    files, faults = _data_files(pattern)
+    contents = []
+    for file in files:
+        try:
+            contents.append((file, read(file)))
+        except CrowdbenchError as error:
+            faults[file.origin] = _data_fault(file.origin, error)
+    for fault in faults.values():
+        say_broken(fault)
+    return Tables(tuple(contents), faults)
+
+
+def shipped_files(pattern: str) -> list[ShippedFile]:
+    """The data files of all packages that match a pattern, sorted by path.
+
+    Args:
+        pattern: relative to a package's folder, as in ``"weights.toml"`` or ``"suites/*.toml"``.
+    """
+    files, faults = _data_files(pattern)
+    for fault in faults.values():
+        say_broken(fault)
+    return files
+
+
+def _data_fault(origin: str, error: CrowdbenchError) -> PluginError:
+    text = str(error)
+    return PluginError(text if origin in text else f"{origin}: {text}")
+
+
+def _data_files(pattern: str) -> tuple[list[ShippedFile], dict[str, PluginError]]:
+    found: dict[Path, ShippedFile] = {}
+    faults: dict[str, PluginError] = {}
+    for entry_point in declared(DATA_GROUP):
+        origin = origin_of(entry_point)
+        try:
+            for folder in _data_folders(entry_point.value, origin):
+                for path in folder.glob(pattern):
+                    found[path] = ShippedFile(path, origin)
+        except PluginError as error:
+            faults[origin] = error
+    return [found[path] for path in sorted(found)], faults
+
+
+def _data_folders(package: str, origin: str) -> list[Path]:
+    if "." in package or ":" in package:
+        raise PluginError(
+            f"{origin} declares {package!r} under {DATA_GROUP}; it must be a top-level package, because finding a "
+            "package inside another one imports the outer one."
+        )
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError) as error:
+        raise PluginError(f"{origin} declares data in {package!r}, which is no package ({error}).") from error
+    if spec is None or spec.submodule_search_locations is None:
+        raise PluginError(
+            f"{origin} declares data in the package {package!r}, which is not there; reinstall it."
+        )
+    return [Path(location) for location in spec.submodule_search_locations]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from crowdbench.run_store.record import Protocol, Record, Weights
 from crowdbench.run_store.run import Run
-from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.digests import file_digest
 
 
 def crowdpose_root(folder: Path, reference: Path, truth: str = "crowdpose_val_small_gt.json") -> Path:

@@ -14,7 +14,7 @@ import numpy as np
 import crowdbench
 from crowdbench.run_store.record import Protocol, Record, Weights
 from crowdbench.run_store.run import Run
-from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.digests import file_digest
 
 WIDTH, HEIGHT, PERSONS, KEYPOINTS = 320, 240, 3, 14
 

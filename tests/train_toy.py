@@ -6,7 +6,7 @@ import sys
 from trainable_toy import TrainableToy
 
 from crowdbench import load_dataset
-from crowdbench.api.method import override
+from crowdbench.api.settings import override
 from crowdbench.errors import CrowdbenchError
 from crowdbench.training import train
 

@@ -20,7 +20,7 @@ from ratios import measured
 from torch import Tensor, nn
 
 from crowdbench.api.method import NetworkMethod, load_method
-from crowdbench.api.precision import Precision
+from crowdbench.api.types import Precision
 from crowdbench.engine.batching import ON_PROCESSOR
 from crowdbench.system.malloc import keep_freed_memory
 

@@ -17,7 +17,7 @@ from crowdbench.errors import DataError, MachineError, MissingDataError, Setting
 from crowdbench.run_store.run import Run
 from crowdbench.scoring.averaging import average_precisions
 from crowdbench.scoring.matching import Matches, matches_of
-from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.digests import file_digest
 from crowdbench.system.files.reading import read_json
 from crowdbench.system.files.writing import write_whole
 

@@ -13,14 +13,14 @@ from crowdbench.analysis.operands import Side, named_apart, require_comparable
 from crowdbench.analysis.verdict import conclusion
 from crowdbench.api.boxes import NoBoxes
 from crowdbench.api.dataset import load_dataset
-from crowdbench.api.extent import Extent, extent_of_run
+from crowdbench.api.extent import Extent
 from crowdbench.errors import InputError
-from crowdbench.leaderboard.table import sentence
-from crowdbench.run_store.record import Protocol
+from crowdbench.run_store.record import Protocol, extent_of_run
 from crowdbench.scoring.matching import Matches, match
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.scoring.run_inputs import problem_of, reopened
-from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.digests import file_digest
+from crowdbench.system.text import sentence
 
 if TYPE_CHECKING:
     from crowdbench.api.dataset import Dataset

@@ -3,11 +3,9 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crowdbench.api.extent import extent_of_run
 from crowdbench.errors import InputError
-from crowdbench.leaderboard.board import comparable
 from crowdbench.run_store.find import is_run, run_of
-from crowdbench.run_store.record import Record
+from crowdbench.run_store.record import Record, comparable, extent_of_run
 from crowdbench.run_store.run import Run
 
 

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crowdbench.errors import SettingsError
-from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.digests import file_digest
+
+DETECTOR = "detector:"
+"""How the label of a detector's boxes begins."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class DetectorBoxes:
     def label(self) -> str:
         """How records name this source: runs share boxes only if contents and least scores are equal."""
         floor = "" if self.least_score is None else f">={self.least_score + 0.0!r}"
-        return f"detector:{file_digest(self.path)[:16]}{floor}"
+        return f"{DETECTOR}{file_digest(self.path)[:16]}{floor}"
 
 
 BoxSource = GroundTruthBoxes | NoBoxes | DetectorBoxes

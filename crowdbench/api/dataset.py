@@ -13,7 +13,7 @@ from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.api.server_file import ServerFile
 from crowdbench.api.types import KeypointSet, Sample
 from crowdbench.errors import PluginError, SettingsError, UnknownNameError
-from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.digests import file_digest
 from crowdbench.system.plugin_calls import calling
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crowdbench.api.dataset import Dataset
-    from crowdbench.run_store.record import Record
 
 
 @dataclass(frozen=True)
@@ -104,16 +103,6 @@ def extent_of(
     )
     own = annotations.name if facts.is_own or is_other else None
     return Extent(images, facts.images, own, images < listed, listed)
-
-
-def extent_of_run(record: "Record") -> Extent:
-    """How much of its split a run measured; of runs that do not say it, by counting."""
-    if record.extent is not None:
-        return record.extent
-    protocol = record.protocol
-    of = published_images(protocol.dataset, protocol.split)
-    is_other = of is not None and protocol.images > of
-    return Extent(protocol.images, of, "" if is_other else None, not protocol.complete)
 
 
 @cache  # of each row of a leaderboard; what is installed is looked up once, too

@@ -1,6 +1,6 @@
 """Cards: what a method is, in one sentence, and the work to cite for it.
 
-Packages ship them in ``cards.toml`` (see `crowdbench.shipped`): works under ``[work.<key>]``, methods that
+Packages ship them in ``cards.toml`` (see `crowdbench.plugins`): works under ``[work.<key>]``, methods that
 name their work under ``[method.<name>]``. A file is read strictly; its works are its own.
 """
 
@@ -11,8 +11,7 @@ from typing import Annotated
 import msgspec
 
 from crowdbench.errors import PluginError
-from crowdbench.plugins import say_broken
-from crowdbench.shipped import ShippedFile, Tables, read_shipped
+from crowdbench.plugins import ShippedFile, Tables, read_shipped, say_broken
 from crowdbench.system.files.reading import read_toml_as
 
 FILE = "cards.toml"

@@ -250,3 +250,6 @@ class Pose:
             if not np.isfinite(box).all():
                 raise ShapeError("a pose must be finite: NaN or infinity in its box.")
             object.__setattr__(self, "box_xywh", box)
+
+
+Precision = Literal["fp32", "bf16", "fp16"]

@@ -114,8 +114,9 @@ def _analysed(
     from crowdbench.analysis import analyse as analyse_run
     from crowdbench.analysis import analyse_files
     from crowdbench.api.dataset import dataset_class, load_dataset
-    from crowdbench.api.extent import extent_of, extent_of_run
+    from crowdbench.api.extent import extent_of
     from crowdbench.errors import InputError
+    from crowdbench.run_store.record import extent_of_run
     from crowdbench.scoring.run_inputs import reopened
 
     if not isinstance(given, Path):
@@ -146,7 +147,7 @@ def _analysed(
 
 def _titles(chosen: "list[Run | Path]") -> list[str]:
     """A name for each: a run's method, with its id where that is not enough; a file's name."""
-    from crowdbench.api.extent import extent_of_run
+    from crowdbench.run_store.record import extent_of_run
 
     short, long = [], []
     for one in chosen:

@@ -11,7 +11,8 @@ from crowdbench.cli.runs_option import runs_option
 
 if TYPE_CHECKING:
     from crowdbench.leaderboard.table import Table
-    from crowdbench.run_store.run import Oddity, Run
+    from crowdbench.run_store.run import Run
+    from crowdbench.run_store.scan import Oddity
 
 STYLES = ("text", "markdown", "csv", "json", "latex", "html")
 
@@ -65,8 +66,8 @@ def leaderboard(
     Only what may be compared shares a table; statistics are in percent. Patterns are a shell's; options that
     take them may be given several times. Directories that are no runs are named on standard error.
     """
+    from crowdbench.leaderboard import by_crowding as crowd_levels
     from crowdbench.leaderboard.board import board
-    from crowdbench.leaderboard.board import by_crowding as crowd_levels
     from crowdbench.leaderboard.filters import Selection
     from crowdbench.leaderboard.published import all_published
     from crowdbench.leaderboard.published_match import Claims
@@ -96,7 +97,7 @@ def _found(names: tuple[str, ...], root: Path, *, needed: bool) -> "list[Run]":
     """The runs that were named; those of a whole folder of runs in any state."""
     from crowdbench.errors import MissingDataError
     from crowdbench.run_store.find import runs_of
-    from crowdbench.run_store.run import scan_runs
+    from crowdbench.run_store.scan import scan_runs
 
     if not names and not root.is_dir():
         if needed:

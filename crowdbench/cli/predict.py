@@ -10,7 +10,7 @@ from crowdbench.cli.run import _progress_shown, _settings, _stopping_cleanly
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
-    from crowdbench.api.precision import Precision
+    from crowdbench.api.types import Precision
     from crowdbench.prediction import Predicted
 
 DEFAULT_FOLDER = Path("poses")

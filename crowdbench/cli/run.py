@@ -24,7 +24,7 @@ from crowdbench.system.distributed import place_in
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
-    from crowdbench.evaluation.evaluate import Progress
+    from crowdbench.engine.progress import Progress
     from crowdbench.jobs.execute import OnProgress
     from crowdbench.jobs.launcher import Launcher, Queue
     from crowdbench.jobs.request import Request
@@ -282,7 +282,7 @@ def _progress_shown(title: str) -> "Iterator[OnProgress]":
 
 def _shown(progress: "Progress | TrainingProgress | Transfer") -> tuple[str, int, int | None, str]:
     """What a bar shows: its name (empty for the run's own), how much of how much, and that in words."""
-    from crowdbench.evaluation.evaluate import Progress
+    from crowdbench.engine.progress import Progress
     from crowdbench.weights import Transfer
 
     if isinstance(progress, Progress):
@@ -305,9 +305,9 @@ def _print_json(done: "Run") -> None:
 
 
 def _print_summary(done: "Run") -> None:
-    from crowdbench.api.extent import extent_of_run
     from crowdbench.evaluation.provenance import said_of_finished
     from crowdbench.leaderboard.board import board, to_text
+    from crowdbench.run_store.record import extent_of_run
 
     record = done.record
     if done.was_done_before:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from crowdbench.jobs.launcher import Launcher, Queue
     from crowdbench.jobs.request import AnyRequest
     from crowdbench.run_store.run import Run
-    from crowdbench.suites.plan import Cell, Outcome
+    from crowdbench.suites.plan import Cell
+    from crowdbench.suites.run import Outcome
 
 
 def _files(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Path]:
@@ -96,7 +97,8 @@ def sweep(
     """
     from crowdbench.errors import RunError
     from crowdbench.jobs.launcher import Queue, load_launcher
-    from crowdbench.suites.plan import Outcome, carry_out, plan
+    from crowdbench.suites.plan import plan
+    from crowdbench.suites.run import Outcome, carry_out
     from crowdbench.suites.suite import load_suite
 
     launcher = load_launcher(where)
@@ -136,7 +138,7 @@ def _handed_over(
     wait: bool,
 ) -> "list[Outcome]":
     from crowdbench.jobs.execute import prepare
-    from crowdbench.suites.plan import hand_over, settled
+    from crowdbench.suites.run import hand_over, settled
 
     for cell in cells:
         if cell.state == "fetch":
@@ -169,7 +171,7 @@ _HOW = {"submitted": "handed over", "waiting": "waiting", "running": "running"}
 def _print_json(outcomes: "Sequence[Outcome]") -> None:
     import msgspec
 
-    from crowdbench.api.extent import extent_of_run
+    from crowdbench.run_store.record import extent_of_run
 
     rows = [
         {
@@ -231,7 +233,7 @@ def _print_table(outcomes: "Sequence[Outcome]", limit: int | None) -> None:
 
 def _state(outcome: "Outcome", notes: dict[str, int]) -> str:
     """One word or two; what there is more to say goes into the notes, once."""
-    from crowdbench.api.extent import extent_of_run
+    from crowdbench.run_store.record import extent_of_run
 
     def noted(text: str) -> str:
         return f"[{notes.setdefault(text, len(notes) + 1)}]"

@@ -24,7 +24,7 @@ from crowdbench.system.distributed import place_in
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
-    from crowdbench.evaluation.evaluate import Progress as EvaluationProgress
+    from crowdbench.engine.progress import Progress as EvaluationProgress
     from crowdbench.jobs.execute import OnProgress
     from crowdbench.jobs.launcher import Queue
     from crowdbench.jobs.request import TrainingRequest
@@ -226,7 +226,7 @@ def _shown(title: str) -> "Iterator[OnProgress]":
 
 
 def _amount(progress: "EvaluationProgress | TrainingProgress | Transfer") -> tuple[str, int, int | None, str]:
-    from crowdbench.evaluation.evaluate import Progress
+    from crowdbench.engine.progress import Progress
     from crowdbench.training import TrainingProgress
 
     if isinstance(progress, Progress):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crowdbench.cli import PluginGroup
 from crowdbench.cli.echo import say, say_json
+from crowdbench.cli.groups import PluginGroup
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:

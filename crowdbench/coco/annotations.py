@@ -12,7 +12,7 @@ from crowdbench.api.types import FloatArray
 from crowdbench.coco.opening import open_coco
 from crowdbench.coco.reading import CocoFile, ImageEntry, needed_segmentations
 from crowdbench.coco.rules.entries import Rules
-from crowdbench.system.collecting import without_collecting
+from crowdbench.system.malloc import without_collecting
 
 __all__ = ["AnnotationFile", "ImageEntry", "Persons", "read_annotation_file"]
 

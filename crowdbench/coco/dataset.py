@@ -20,7 +20,7 @@ from crowdbench.coco.annotations import ImageEntry, read_annotation_file
 from crowdbench.coco.detections import Detections
 from crowdbench.coco.swapped_sizes import SizesByImage
 from crowdbench.errors import MissingDataError
-from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.digests import file_digest
 from crowdbench.vision.geometry import clean_boxes
 
 log = logging.getLogger("crowdbench")

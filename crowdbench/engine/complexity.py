@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from crowdbench.api.method import Method, NetworkMethod, override
+from crowdbench.api.method import Method, NetworkMethod
+from crowdbench.api.settings import override
 from crowdbench.api.types import Instance, Sample
 from crowdbench.engine import hooks
 

@@ -12,9 +12,8 @@ import msgspec
 import numpy as np
 
 from crowdbench.api.method import Batch, Example, Method, NetworkMethod
-from crowdbench.api.precision import Precision
 from crowdbench.api.recipe import Recipe
-from crowdbench.api.types import KeypointSet, Pose, Sample
+from crowdbench.api.types import KeypointSet, Pose, Precision, Sample
 from crowdbench.errors import PluginError
 from crowdbench.run_store.record import Protocol
 from crowdbench.system.plugin_calls import calling

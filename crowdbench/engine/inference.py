@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crowdbench.api.method import Method, NetworkMethod
-from crowdbench.api.precision import Precision, autocast
-from crowdbench.api.types import Pose, Sample
+from crowdbench.api.types import Pose, Precision, Sample
 from crowdbench.engine import hooks
 from crowdbench.engine.batching import in_batches
 from crowdbench.engine.data_loader import load_batches
+from crowdbench.engine.precision import autocast
 from crowdbench.errors import RunError
 from crowdbench.system.images import decoder_warnings
 

@@ -12,19 +12,19 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crowdbench.api.dataset import Dataset
 from crowdbench.api.method import Method, NetworkMethod, refuse_network_options, require_whole
-from crowdbench.api.precision import Precision
-from crowdbench.api.types import Sample
+from crowdbench.api.types import Precision, Sample
 from crowdbench.engine import hooks
 from crowdbench.engine.batching import default_batch_size, in_batches
 from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.engine.data_loader import refuse_unguarded_scripts
 from crowdbench.engine.inference import as_results, predict_batches
+from crowdbench.engine.network import build_network, weights_of
+from crowdbench.engine.progress import Progress
 from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.errors import (
     CrowdbenchError,
@@ -32,7 +32,6 @@ from crowdbench.errors import (
     InputError,
     MachineError,
     PredictionError,
-    SettingsError,
     SupersededError,
 )
 from crowdbench.evaluation.cleanup import tidy, tidy_finished
@@ -64,33 +63,20 @@ from crowdbench.run_store.run import Run
 from crowdbench.run_store.wait_notice import Telling
 from crowdbench.scoring.common_keypoints import scored_columns
 from crowdbench.system import environment as machine
-from crowdbench.system.distributed import Place, device_of, place_in, processors
+from crowdbench.system.devices import device_of, emulates, require_compiler
+from crowdbench.system.distributed import Place, place_in, processors
 from crowdbench.system.images import condensed
 from crowdbench.system.job_context import current_job
 from crowdbench.system.limits import require_options
 from crowdbench.system.log_file import log_file
-from crowdbench.system.malloc import keep_freed_memory
 from crowdbench.system.plugin_calls import log_trace
 from crowdbench.system.text import plain
-from crowdbench.weights import ResolvedWeights, Transfer, resolve_weights
-from crowdbench.weights.checkpoint_file.state_dict import put_weights
+from crowdbench.weights import Transfer
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
     from crowdbench.scoring import Scores
 
 log = logging.getLogger("crowdbench")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is; given to the caller after every batch. With several processes an estimate."""
-
-    images: int
-    of: int
-    persons: int
 
 
 def evaluate(
@@ -161,8 +147,8 @@ def evaluate(
     kind = target.type if method.reads_images else "cpu"  # a file is as long wherever it is read
     size = default_batch_size(method.paradigm, kind) if batch_size is None else batch_size
     if compiled:
-        machine.require_compiler(target)
-    if machine.emulates(precision, target):
+        require_compiler(target)
+    if emulates(precision, target):
         log.warning("this processor has no units for %s: it will be slower than fp32, not faster", precision)
     images = image_count(dataset)
     if images == 0:
@@ -362,80 +348,6 @@ def _finished(run: Run) -> Run | None:
     except InputError:
         return None
     return found if found.record.state == "done" and found.predictions_file.is_file() else None
-
-
-def weights_of(
-    method: Method,
-    dataset: str,
-    weights: str | Path,
-    on_progress: Callable[[Progress | Transfer], None] | None,
-) -> ResolvedWeights:
-    """The weights that an evaluation takes, on this machine; fetched if they are not.
-
-    Args:
-        method: for which.
-        dataset: its name.
-        weights, on_progress: as `evaluate` takes them.
-
-    Raises:
-        InputError: there are none, or they are not what was published.
-    """
-    if method.takes_weights:
-        if weights == "none" and not isinstance(method, NetworkMethod):
-            raise SettingsError(f"{method.name} does nothing without its file; name one with --weights FILE.")
-        size = getattr(method.settings, "input_size", None)
-        return resolve_weights(
-            weights,
-            method=method.name,
-            dataset=dataset,
-            input_size=size if isinstance(size, tuple) else None,
-            on_progress=on_progress,
-        )
-    if weights not in ("published", "none"):
-        raise SettingsError(f"{method.name} takes no weights; leave --weights out.")
-    return ResolvedWeights("none needed", None, None, None)
-
-
-def build_network(
-    method: NetworkMethod,
-    weights: Path | None,
-    *,
-    seed: int = 0,
-    device: "torch.device",
-    precision: Precision = "fp32",
-    compiled: bool = False,
-    on_note: Callable[[str], None] = lambda note: None,
-) -> "nn.Module":
-    """The method's network with its weights, in eval mode on a device, made fast for predictions.
-
-    On a processor, this process keeps memory that it frees from now on (`crowdbench.system.malloc`).
-
-    Args:
-        method: whose network.
-        weights: a checkpoint; None leaves the network's own random weights.
-        seed: of random weights.
-        device: where it will run.
-        precision, compiled: see `NetworkMethod.for_inference`.
-        on_note: told what was decided while the weights were read, in sentences for the record.
-
-    Raises:
-        WeightsError: the weights do not fit.
-    """
-    import torch
-
-    torch.manual_seed(seed)
-    network = hooks.build(method)
-    if weights is not None:
-        for note in put_weights(network, weights, partial(hooks.released_weights, method)):
-            on_note(note)
-    # Full float32 where float32 is asked for, and the same algorithm for the same shape every time.
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = False
-    if device.type == "cpu":
-        keep_freed_memory()
-    network = network.to(device).eval()
-    return hooks.for_inference(method, network, precision=precision, compiled=compiled)
 
 
 @dataclass(frozen=True)

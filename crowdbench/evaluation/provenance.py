@@ -17,15 +17,15 @@ import msgspec
 
 from crowdbench import plugins
 from crowdbench.api.dataset import Dataset
-from crowdbench.api.method import Method, published_settings, settings_as_values
-from crowdbench.api.precision import Precision
+from crowdbench.api.method import Method, published_settings
+from crowdbench.api.settings import settings_as_values
+from crowdbench.api.types import Precision
 from crowdbench.engine import hooks
 from crowdbench.engine.samples import inputs_digest
 from crowdbench.run_store.record import Code, Protocol, Record, Weights, identity
 from crowdbench.run_store.run import Run
 from crowdbench.system import environment as machine
-from crowdbench.system.files.digests import FileDigests
-from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.digests import FileDigests, file_digest
 from crowdbench.system.source_code.digest import Code as CodeOnDisk
 from crowdbench.system.source_code.digest import code_of, combined
 from crowdbench.system.source_code.git import revisions_of

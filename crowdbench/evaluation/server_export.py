@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 
 from crowdbench.api.dataset import dataset_class
-from crowdbench.api.extent import extent_of_run
 from crowdbench.api.server_file import ServerFile
 from crowdbench.errors import InputError, UnknownNameError
+from crowdbench.run_store.record import extent_of_run
 from crowdbench.run_store.run import Run
 from crowdbench.scoring.results_file.predictions import Predictions, read_predictions
 

@@ -9,8 +9,10 @@ from crowdbench.api.boxes import box_source
 from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.api.method import NetworkMethod, load_method, refuse_network_options
 from crowdbench.engine.box_use import require_boxes_fit
+from crowdbench.engine.network import weights_of
+from crowdbench.engine.progress import Progress
 from crowdbench.errors import SettingsError, UnknownNameError
-from crowdbench.evaluation.evaluate import Progress, evaluate, weights_of
+from crowdbench.evaluation.evaluate import evaluate
 from crowdbench.jobs.preflight import find_annotations, find_split
 from crowdbench.jobs.request import AnyRequest, Request, TrainingRequest
 from crowdbench.run_store.run import Run

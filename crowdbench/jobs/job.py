@@ -20,11 +20,11 @@ import msgspec
 
 from crowdbench.errors import DataError, LaunchError
 from crowdbench.jobs.request import AnyRequest, Request, absolute, decode, encode, key
+from crowdbench.run_store.scan import JOBS
 from crowdbench.system.files.json_text import encoded_json
 from crowdbench.system.files.reading import read_json
 from crowdbench.system.files.writing import write_whole
 
-FOLDER = "jobs"
 SCHEMA = 1
 Cause = Literal["machine", "input", "bug"]
 
@@ -190,7 +190,7 @@ def _read(path: Path, kind: type[T]) -> T | None:
 
 def jobs_folder(root: Path) -> Path:
     """Where the jobs of a folder of runs lie."""
-    return root / FOLDER
+    return root / JOBS
 
 
 def job_for(request: AnyRequest, resources: Resources) -> Job:

@@ -19,7 +19,7 @@ import msgspec
 
 from crowdbench import plugins
 from crowdbench.errors import InputError, PluginError, UnknownNameError
-from crowdbench.shipped import read_shipped
+from crowdbench.plugins import read_shipped
 from crowdbench.system.files.reading import read_toml_as
 
 PROJECT_FILE = "crowdbench.toml"

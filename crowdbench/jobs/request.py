@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from crowdbench.api.precision import Precision
+from crowdbench.api.types import Precision
 from crowdbench.errors import DataError
 
 # How something is done, not what: asked in another way it is still the same.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from crowdbench.api.boxes import DetectorBoxes, NoBoxes
+from crowdbench.api.boxes import DETECTOR, DetectorBoxes, NoBoxes
 from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.api.method import load_method
 from crowdbench.errors import CrowdbenchError, DataError
@@ -16,9 +16,8 @@ from crowdbench.jobs.preflight import KnownWeights
 from crowdbench.jobs.request import Request
 from crowdbench.run_store.record import Protocol, Record
 from crowdbench.run_store.run import Run
-from crowdbench.suites.suite import DETECTOR
 from crowdbench.system import environment as machine
-from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.digests import file_digest
 
 log = logging.getLogger("crowdbench")
 

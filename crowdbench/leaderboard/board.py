@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from crowdbench.api.extent import Extent, extent_of_run
+from crowdbench.api.boxes import DETECTOR
+from crowdbench.api.extent import Extent
 from crowdbench.errors import PluginError
 from crowdbench.leaderboard.formats import to_markdown, to_text
 from crowdbench.leaderboard.published import PublishedResult, all_published
 from crowdbench.leaderboard.published_match import (
-    DETECTOR,
     NO_CLAIMS,
     Claims,
     box_source_of,
@@ -19,7 +19,7 @@ from crowdbench.leaderboard.published_match import (
 from crowdbench.leaderboard.rows import COLUMNS, ONLY_WITH_PUBLISHED, entry_of_figure, entry_of_run
 from crowdbench.leaderboard.table import Column, Entry, Table, doubt_notes, marked, tie_note, used
 from crowdbench.run_store.integrity import believed
-from crowdbench.run_store.record import Protocol
+from crowdbench.run_store.record import Protocol, comparable, extent_of_run
 from crowdbench.run_store.run import Run
 from crowdbench.system.text import plain
 
@@ -28,23 +28,6 @@ __all__ = ["Table", "board", "comparable", "to_markdown", "to_text"]
 log = logging.getLogger("crowdbench")
 # (dataset, split, source of boxes; None where it is left open, protocol as the row has it in that case)
 _Place = tuple[str, str, str | None, str]
-
-
-def comparable(protocol: Protocol) -> tuple[object, ...]:
-    """What two runs must share to stand in one ranking.
-
-    The ground truth must be the same to the byte, over the same images and keypoints, and the boxes must come
-    from the same place: a method that is given people cannot be ranked against one that has to find them.
-    Input size and other settings are choices of a method; they are shown, not separated.
-    """
-    return (
-        protocol.dataset,
-        protocol.split,
-        protocol.annotations,
-        protocol.boxes,
-        protocol.images if not protocol.complete else None,
-        protocol.keypoints,
-    )
 
 
 @dataclass

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from crowdbench.api.extent import extent_of_run
 from crowdbench.leaderboard.rows import COLUMNS, LEVELS, statistic
 from crowdbench.leaderboard.table import (
     DOUBT,
@@ -24,7 +23,7 @@ from crowdbench.leaderboard.table import (
     marked,
     used,
 )
-from crowdbench.run_store.record import Record
+from crowdbench.run_store.record import Record, extent_of_run
 from crowdbench.run_store.run import Run
 
 DROP = "hard - easy"

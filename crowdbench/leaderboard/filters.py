@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from crowdbench.api.extent import extent_of_run
 from crowdbench.leaderboard.published import PublishedResult
 from crowdbench.leaderboard.published_match import box_source_of
+from crowdbench.run_store.record import extent_of_run
 from crowdbench.run_store.run import Run
 
 

@@ -1,6 +1,6 @@
 """Published results: what papers and model zoos print, each figure with the place it was read in.
 
-Packages ship them in ``published.yaml`` (see `crowdbench.shipped`): a list of rows with the fields of
+Packages ship them in ``published.yaml`` (see `crowdbench.plugins`): a list of rows with the fields of
 `PublishedResult`. They are read strictly: a field of another name or kind is an error, never passed over.
 """
 
@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from crowdbench.errors import PluginError
-from crowdbench.shipped import read_shipped
+from crowdbench.plugins import read_shipped
 from crowdbench.system.files.reading import read_yaml
 
 FILE = "published.yaml"

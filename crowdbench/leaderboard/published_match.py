@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from crowdbench.api.extent import extent_of_run
+from crowdbench.api.boxes import DETECTOR
 from crowdbench.errors import SettingsError
 from crowdbench.leaderboard.published import PublishedResult
-from crowdbench.run_store.record import Protocol, Record
+from crowdbench.run_store.record import Protocol, Record, extent_of_run
 
-DETECTOR = "detector:"
 # How records and sources name the same kind of method.
 _KINDS = {"bottom-up": "bottom-up", "single-stage": "one-stage", "gt-box": "top-down", "detector": "top-down"}
 

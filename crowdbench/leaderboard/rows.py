@@ -8,14 +8,13 @@ from typing import Any
 
 import msgspec
 
-from crowdbench.api.extent import extent_of_run
 from crowdbench.errors import CrowdbenchError
 from crowdbench.leaderboard.complexity_cache import FILE as COMPLEXITY
 from crowdbench.leaderboard.complexity_cache import stored_complexity
 from crowdbench.leaderboard.published import PublishedResult
 from crowdbench.leaderboard.published_match import averaging, kind_of
 from crowdbench.leaderboard.table import CHANGED, DELTA, DOUBT, DOUBTED, INTERVAL, Column, Entry, Value
-from crowdbench.run_store.record import Record
+from crowdbench.run_store.record import Record, extent_of_run
 from crowdbench.run_store.run import Run
 from crowdbench.system.text import plain
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from crowdbench.system.text import sentence
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -244,11 +246,6 @@ def tie_note(entries: Sequence[Entry]) -> str | None:
         f"Not told apart from {best.title} by AP, because their 95 % intervals overlap with its own: "
         f"{listing(ties)}. `crowdbench compare` decides between two."
     )
-
-
-def sentence(text: str) -> str:
-    """A text with its full stop, unless it is a question."""
-    return text if text.endswith((".", "?")) else f"{text}."
 
 
 def doubt_notes(entries: Sequence[Entry]) -> list[str]:

@@ -4,7 +4,8 @@ Pictures go the way that a dataset's images go in a run: the same preparation, b
 An image that is given with the same boxes therefore has the poses that `crowdbench run` gives it.
 """
 
-from crowdbench.prediction.box_files import GivenBoxes, ImageIds, NoBoxesNeeded, boxes_for
+from crowdbench.prediction.box_files import GivenBoxes, NoBoxesNeeded, boxes_for
+from crowdbench.prediction.image_names import ImageIds
 from crowdbench.prediction.predict import Output, predict
 from crowdbench.prediction.predictor import Estimator, dataset_for
 from crowdbench.prediction.results import Predicted

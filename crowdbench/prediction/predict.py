@@ -17,9 +17,10 @@ from crowdbench.api.method import Method
 from crowdbench.api.types import Pose, Sample
 from crowdbench.engine import hooks
 from crowdbench.engine.inference import as_results
+from crowdbench.engine.progress import Progress
 from crowdbench.errors import CrowdbenchError, DataError, MachineError, RunError, SettingsError
-from crowdbench.evaluation.evaluate import Progress
-from crowdbench.prediction.box_files import Asked, GivenBoxes, ImageIds
+from crowdbench.prediction.box_files import Asked, GivenBoxes
+from crowdbench.prediction.image_names import ImageIds
 from crowdbench.prediction.images import Picture, read_picture
 from crowdbench.prediction.predictor import Estimator
 from crowdbench.prediction.results import (
@@ -32,9 +33,8 @@ from crowdbench.prediction.results import (
 )
 from crowdbench.prediction.sources import Source, drawn_names
 from crowdbench.prediction.videos import Frame, Video, video_whole
-from crowdbench.system.files.atomic_path import growing
 from crowdbench.system.files.os_errors import is_about_the_name, reason, writing
-from crowdbench.system.files.writing import write_whole
+from crowdbench.system.files.writing import growing, write_whole
 from crowdbench.system.text import encodable, name_bytes
 from crowdbench.visualization.skeletons import draw_on, person_colours
 

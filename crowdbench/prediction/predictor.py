@@ -6,15 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from crowdbench.api.method import Method, NetworkMethod, method_class
-from crowdbench.api.precision import Precision
-from crowdbench.api.types import Pose
+from crowdbench.api.types import Pose, Precision
 from crowdbench.engine import hooks
 from crowdbench.engine.batching import default_batch_size, in_batches
 from crowdbench.engine.inference import predict_batches
+from crowdbench.engine.network import build_network, weights_of
 from crowdbench.errors import SettingsError
-from crowdbench.evaluation.evaluate import build_network, weights_of
 from crowdbench.prediction.images import Picture
-from crowdbench.system.environment import emulates, pick_device
+from crowdbench.system.devices import emulates, pick_device
 from crowdbench.system.limits import require_options
 from crowdbench.weights import ResolvedWeights, Transfer
 from crowdbench.weights.resolve import PUBLISHED

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.errors import ImageError, RunError
-from crowdbench.system.files.atomic_path import growing
 from crowdbench.system.files.opening import open_regular
 from crowdbench.system.files.os_errors import reason
+from crowdbench.system.files.writing import growing
 
 # Where a file does not say.
 _FRAMES_PER_S = 25.0

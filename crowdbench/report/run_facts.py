@@ -6,8 +6,7 @@ from typing import Any
 
 import msgspec
 
-from crowdbench.api.extent import extent_of_run
-from crowdbench.run_store.record import Record
+from crowdbench.run_store.record import Record, extent_of_run
 from crowdbench.run_store.run import Run
 
 

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from crowdbench.errors import InputError, MissingDataError
-from crowdbench.jobs.job import Job, jobs_folder
+import msgspec
+
+from crowdbench.errors import DataError, InputError, MissingDataError
 from crowdbench.run_store import recomputation
-from crowdbench.run_store.run import Run, find_runs
+from crowdbench.run_store.run import Run
+from crowdbench.run_store.scan import JOBS, find_runs
+from crowdbench.system.files.reading import read_json
 from crowdbench.system.text import plain
 
 log = logging.getLogger("crowdbench")
@@ -159,7 +162,7 @@ def _called(run: Run) -> Called:
 def _inside(folder: Path) -> list[Run]:
     """The runs in a folder: that of a method, of a dataset, of all, or of a job."""
     if any((folder / name).is_file() for name in ("job.json", "state.json")):
-        return _of(Job(folder))
+        return _of_state(folder / "state.json")
     for pattern in ("*/run.json", "*/*/run.json", "*/*/*/run.json"):
         places = [path.parent for path in sorted(folder.glob(pattern))]
         found = [run for place in places if place.name != recomputation.FOLDER and (run := _read(place))]
@@ -169,13 +172,22 @@ def _inside(folder: Path) -> list[Run]:
 
 
 def _of_job(out: Path, name: str) -> list[Run]:
-    folder = jobs_folder(out) / name
-    return _of(Job(folder)) if "/" not in name and folder.is_dir() else []
+    folder = out / JOBS / name
+    return _of_state(folder / "state.json") if "/" not in name and folder.is_dir() else []
 
 
-def _of(job: Job) -> list[Run]:
-    state = job.state()
-    return [run for place in (state.runs if state else ()) if (run := _read(Path(place)))]
+class _JobState(msgspec.Struct):
+    """What is asked of a job's ``state.json`` (`crowdbench.jobs.job`): the directories it works in."""
+
+    runs: list[str] = []
+
+
+def _of_state(path: Path) -> list[Run]:
+    try:
+        state = read_json(path, _JobState, "the state of a job")
+    except DataError:
+        return []
+    return [run for directory in state.runs if (run := _read(Path(directory)))]
 
 
 def _read(directory: Path) -> Run | None:

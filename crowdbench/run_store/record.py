@@ -2,11 +2,14 @@
 
 import hashlib
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from crowdbench.api.extent import Extent
+from crowdbench.api.extent import Extent, published_images
+
+if TYPE_CHECKING:
+    from crowdbench.run_store.record import Record
 
 State = Literal["running", "done", "failed", "interrupted"]
 SCHEMA = 1
@@ -97,7 +100,7 @@ class Record:
         environment: variables and switches that can change a number, as far as they are set.
         predictions: the file of predictions as the run wrote it.
         extent: how much of the published split was measured; None in records that do not say it
-            (`crowdbench.api.extent.extent_of_run`).
+            (`crowdbench.run_store.record.extent_of_run`).
         doubts: those of the warnings that put the scores themselves in doubt.
     """
 
@@ -164,3 +167,30 @@ def identity(
         "execution": execution,
     }
     return hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()[:10]
+
+
+def comparable(protocol: Protocol) -> tuple[object, ...]:
+    """What two runs must share to stand in one ranking.
+
+    The ground truth must be the same to the byte, over the same images and keypoints, and the boxes must come
+    from the same place: a method that is given people cannot be ranked against one that has to find them.
+    Input size and other settings are choices of a method; they are shown, not separated.
+    """
+    return (
+        protocol.dataset,
+        protocol.split,
+        protocol.annotations,
+        protocol.boxes,
+        protocol.images if not protocol.complete else None,
+        protocol.keypoints,
+    )
+
+
+def extent_of_run(record: "Record") -> Extent:
+    """How much of its split a run measured; of runs that do not say it, by counting."""
+    if record.extent is not None:
+        return record.extent
+    protocol = record.protocol
+    of = published_images(protocol.dataset, protocol.split)
+    is_other = of is not None and protocol.images > of
+    return Extent(protocol.images, of, "" if is_other else None, not protocol.complete)

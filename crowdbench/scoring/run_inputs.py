@@ -9,7 +9,7 @@ from crowdbench.errors import InputError
 from crowdbench.run_store.record import Protocol
 from crowdbench.run_store.run import Run
 from crowdbench.scoring.problem import Problem, read_problem
-from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.digests import file_digest
 
 # Scenes that were drawn at a level of crowding (`crowdbench.api.dataset.split_at_crowding`).
 _DRAWN = re.compile(r"(?P<split>.+)-crowding-(?P<level>[0-9]+(\.[0-9]+)?(e-[0-9]+)?)")

@@ -13,7 +13,7 @@ from crowdbench.errors import InputError, RunError
 from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.scoring.statistics import rounded, statistic
-from crowdbench.system.collecting import without_collecting
+from crowdbench.system.malloc import without_collecting
 
 if TYPE_CHECKING:
     from crowdbench.api.dataset import Dataset

@@ -1,6 +1,6 @@
 """Suites: files that name runs worth doing together, and the figure that each should reproduce.
 
-Packages ship them in ``suites/*.toml`` (see `crowdbench.shipped`); anybody's own file is as good. A file is
+Packages ship them in ``suites/*.toml`` (see `crowdbench.plugins`); anybody's own file is as good. A file is
 read strictly: a misspelled field must not quietly change what is measured.
 """
 
@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 import msgspec
 
+from crowdbench.api.boxes import DETECTOR
 from crowdbench.errors import InputError, UnknownNameError
-from crowdbench.shipped import shipped_files
+from crowdbench.plugins import shipped_files
 from crowdbench.system.files.reading import read_toml_as
 
 PATTERN = "suites/*.toml"
-DETECTOR = "detector:"
 MOST_RUNS = 10_000  # of a suite
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]

@@ -5,13 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crowdbench.errors import MachineError, SettingsError
-from crowdbench.system import environment as machine
-from crowdbench.system.counts import count_in
-from crowdbench.system.job_context import current_job
+from crowdbench.errors import SettingsError
+from crowdbench.system.job_environment import count_in
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 
 @dataclass(frozen=True)
@@ -106,43 +104,3 @@ def _processes_here(environment: Mapping[str, str]) -> int:
     name = "SLURM_STEP_TASKS_PER_NODE"
     first = environment.get(name, "").split(",", maxsplit=1)[0].split("(", maxsplit=1)[0]
     return count_in({name: first}, name, 1, least=1)
-
-
-def device_of(name: str, place: Place) -> "torch.device":
-    """The device of this process: each process of a machine has its own GPU.
-
-    Args:
-        name: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
-        place: of this process.
-
-    Raises:
-        SettingsError: no such device here, or fewer GPUs than processes.
-        MachineError: the job was given GPUs, and there are none to be seen.
-    """
-    import torch
-
-    target = machine.pick_device(name)
-    job = current_job()
-    if name == "auto" and job is not None and job.gpus and target.type != "cuda":
-        raise MachineError(
-            f"the job was given {job.gpus} GPUs, and PyTorch {torch.__version__} sees none on {job.node}.\n"
-            "Its driver may be broken, or PyTorch is a build without CUDA. To compute on processors all the "
-            'same, set device = "cpu" in the profile, or say --device cpu.'
-        )
-    if target.type != "cuda" or place.count == 1:
-        return target
-    found = torch.cuda.device_count()
-    # One that was given to this process alone is its only one.
-    number = 0 if found == 1 and _has_a_gpu_to_itself(os.environ) else place.local_rank
-    if number >= found:
-        raise SettingsError(
-            f"process {place.local_rank + 1} on this machine finds {found} GPUs.\n"
-            "Start as many processes as there are GPUs."
-        )
-    own = torch.device("cuda", number)
-    torch.cuda.set_device(own)
-    return own
-
-
-def _has_a_gpu_to_itself(environment: Mapping[str, str]) -> bool:
-    return "SLURM_GPUS_PER_TASK" in environment

@@ -3,7 +3,6 @@
 import os
 import platform
 import re
-import shutil
 import socket
 import sys
 from collections.abc import Iterable
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crowdbench.errors import SettingsError
 from crowdbench.system.job_context import current_job
 
 if TYPE_CHECKING:
@@ -120,71 +118,3 @@ def _driver() -> str:
         return "unknown"
     found = re.search(r"\b\d+\.\d+(\.\d+)?\b", text)
     return found.group() if found else "unknown"
-
-
-def pick_device(name: str) -> "torch.device":
-    """The device to compute on.
-
-    Args:
-        name: ``"auto"`` (the first GPU, else the CPU), or anything PyTorch understands.
-
-    Raises:
-        SettingsError: no such device here.
-    """
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except (RuntimeError, ValueError, TypeError, OverflowError) as error:
-        raise SettingsError(f"no device is called {name!r}; try auto, cpu, cuda or cuda:1.") from error
-    if device.type == "meta":
-        raise SettingsError(f"device {name!r} computes nothing; try auto, cpu, cuda or cuda:1.")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise SettingsError(
-            f"device {name!r}: PyTorch sees no GPU on this machine. Pass --device cpu or auto."
-        )
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise SettingsError(
-            f"device {name!r}: PyTorch sees {torch.cuda.device_count()} GPUs on this machine, counted from 0."
-        )
-    if device.type == "cpu":
-        return torch.device("cpu")  # it has no number
-    try:
-        torch.empty(1, device=device)
-    except Exception as error:  # each kind of device has its own
-        raise SettingsError(
-            f"device {name!r}: PyTorch {torch.__version__} has none here; try auto, cpu, cuda or cuda:1."
-        ) from error
-    return device
-
-
-def emulates(precision: str, device: "torch.device") -> bool:
-    """Whether this device has no units for a precision (``"bf16"``, ``"fp16"``), and is slow with it."""
-    import torch
-
-    if device.type != "cpu" or precision == "fp32":
-        return False
-    units = {"bf16": "_is_mkldnn_bf16_supported", "fp16": "_is_mkldnn_fp16_supported"}
-    return not getattr(torch.ops.mkldnn, units[precision])()
-
-
-def require_compiler(device: "torch.device") -> None:
-    """Make sure that `torch.compile` finds what it generates code for.
-
-    Raises:
-        SettingsError: there is no C++ compiler (processors), or no Triton (GPUs).
-    """
-    if device.type == "cpu":
-        names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
-        if not any(shutil.which(name) for name in names):
-            raise SettingsError(
-                f"--compile needs a C++ compiler on this machine; there is no {' or '.join(names)}.\n"
-                "Install one (Debian: apt install g++), set CXX, or leave --compile out."
-            )
-    elif device.type == "cuda":
-        import importlib.util
-
-        if importlib.util.find_spec("triton") is None:
-            raise SettingsError("--compile needs Triton here: pip install triton, or leave --compile out.")

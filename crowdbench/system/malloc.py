@@ -5,8 +5,11 @@ each back to the system and asks for it anew, and the system clears every page a
 """
 
 import ctypes
+import gc
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # mallopt's parameters (glibc, malloc.h).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -32,3 +35,19 @@ def keep_freed_memory() -> bool:
         return False
     mapped = any(mallopt(_MMAP_THRESHOLD, size) for size in _KEPT_BYTES)
     return bool(mallopt(_TRIM_THRESHOLD, _NEVER)) and mapped
+
+
+@contextmanager
+def without_collecting() -> Iterator[None]:
+    """Pause the collector: it would search the many records of a file again and again, and find nothing.
+
+    As a decorator it pauses until the function's own records are gone; they are searched once more if the
+    collector goes on while they are still there.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -76,3 +76,19 @@ def _is_decoded(text: str) -> bool:
 def _json_escape(character: str) -> str:
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+def sentence(text: str) -> str:
+    """A text with its full stop, unless it is a question."""
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
+GIB = 1 << 30
+
+
+def in_bytes(count: int) -> str:
+    """A number of bytes in the unit that suits it."""
+    for unit, size in (("GiB", GIB), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count} bytes"

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.api.method import Method, NetworkMethod
-from crowdbench.api.precision import Precision
-from crowdbench.api.types import FloatArray, Instance, Pose, Sample
+from crowdbench.api.types import FloatArray, Instance, Pose, Precision, Sample
 from crowdbench.engine.batching import default_batch_size
 from crowdbench.engine.inference import predict_batches
-from crowdbench.evaluation.evaluate import build_network
+from crowdbench.engine.network import build_network
 from crowdbench.testing.image_files import write_image
 from crowdbench.testing.outcome import Unanswerable, described, is_not_finite
 from crowdbench.testing.pose_matching import by_box

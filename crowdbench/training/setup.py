@@ -12,17 +12,17 @@ import numpy as np
 
 from crowdbench import plugins
 from crowdbench.api.dataset import Dataset
-from crowdbench.api.method import NetworkMethod, settings_as_values
-from crowdbench.api.precision import Precision
+from crowdbench.api.method import NetworkMethod
 from crowdbench.api.recipe import Recipe
-from crowdbench.api.types import Sample
+from crowdbench.api.settings import settings_as_values
+from crowdbench.api.types import Precision, Sample
 from crowdbench.engine import hooks
 from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.errors import SettingsError
 from crowdbench.run_store.record import Weights
 from crowdbench.system import environment as machine
 from crowdbench.system.distributed import Place, processors
-from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.digests import file_digest
 from crowdbench.training.record import Selection, TrainingRecord, training_identity
 
 if TYPE_CHECKING:

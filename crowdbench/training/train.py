@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from crowdbench.api.dataset import Dataset
-from crowdbench.api.method import NetworkMethod, override
-from crowdbench.api.precision import Precision
+from crowdbench.api.method import NetworkMethod
 from crowdbench.api.recipe import Recipe
-from crowdbench.api.types import Sample
+from crowdbench.api.settings import override
+from crowdbench.api.types import Precision, Sample
 from crowdbench.engine import hooks
 from crowdbench.engine.data_loader import load_training_batches, refuse_unguarded_scripts
 from crowdbench.errors import CrowdbenchError, MachineError, MissingDataError, StoppedError, SupersededError
 from crowdbench.run_store.lease import Claim, Waiting, Writer, in_turn
 from crowdbench.run_store.lease import Progress as WritersProgress
 from crowdbench.run_store.wait_notice import Telling
-from crowdbench.system import environment as machine
-from crowdbench.system.distributed import device_of, place_in
+from crowdbench.system.devices import device_of, require_compiler
+from crowdbench.system.distributed import place_in
 from crowdbench.system.files.leftovers import remove_leftovers
 from crowdbench.system.limits import require_options
 from crowdbench.system.log_file import log_file
@@ -113,7 +113,7 @@ def train(
     place = place_in(os.environ)
     target = device_of(device, place)
     if compiled:
-        machine.require_compiler(target)
+        require_compiler(target)
     recipe = recipe or hooks.published_recipe(method, dataset.name, dataset.keypoints)
     hooks.train_with(method, recipe)
     samples = worth_training_on(dataset, limit, recipe.least_keypoints)

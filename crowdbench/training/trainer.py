@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from crowdbench.api.method import Batch, NetworkMethod
-from crowdbench.api.precision import Precision, autocast
 from crowdbench.api.recipe import Recipe
+from crowdbench.api.types import Precision
 from crowdbench.engine import hooks
+from crowdbench.engine.precision import autocast
 from crowdbench.engine.seeding import step_seed
 from crowdbench.errors import RunError, SettingsError
 from crowdbench.training.collectives import Processes

@@ -9,7 +9,7 @@ import msgspec
 
 from crowdbench.api.dataset import Dataset
 from crowdbench.api.method import NetworkMethod
-from crowdbench.api.precision import Precision
+from crowdbench.api.types import Precision
 from crowdbench.engine import hooks
 from crowdbench.engine.batching import default_batch_size, in_batches
 from crowdbench.engine.inference import as_results, predict_batches

@@ -16,7 +16,7 @@ import msgspec
 
 from crowdbench.errors import CrowdbenchError, MachineError, MissingDataError, WeightsError
 from crowdbench.system.files.cache import cache_folder
-from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.digests import file_digest
 from crowdbench.system.files.reading import read_json
 from crowdbench.system.files.writing import write_whole
 from crowdbench.weights.checkpoint_file.completeness import require_whole

@@ -20,8 +20,7 @@ import msgspec
 from crowdbench import __version__
 from crowdbench.errors import MissingDataError
 from crowdbench.system.files.writing import write_whole
-from crowdbench.system.sizes import in_bytes
-from crowdbench.system.text import plain
+from crowdbench.system.text import in_bytes, plain
 from crowdbench.weights.checkpoint_file.formats import form_of_start, not_weights
 from crowdbench.weights.responses import Answer, Limits, SlowError
 from crowdbench.weights.transfer_failures import host_of, is_hopeless, reason_of

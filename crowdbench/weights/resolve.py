@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crowdbench.errors import MissingDataError, UnknownNameError, WeightsError
-from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.digests import file_digest
 from crowdbench.system.text import plain
 from crowdbench.weights.cache import Wanted
 from crowdbench.weights.checkpoint_file.formats import open_regular

@@ -12,7 +12,7 @@ from queue import Empty, Full, Queue
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from crowdbench.system.sizes import in_bytes
+from crowdbench.system.text import in_bytes
 
 if TYPE_CHECKING:
     from requests import Response, Session

@@ -1,7 +1,7 @@
 """The tables of published weights that installed packages ship as ``weights.toml``.
 
 A table is data: adding a file somebody published needs no code. Its packages are found without being imported
-(`crowdbench.shipped`).
+(`crowdbench.plugins`).
 """
 
 import re
@@ -12,8 +12,7 @@ from typing import Literal
 import msgspec
 
 from crowdbench.errors import PluginError
-from crowdbench.plugins import say_broken
-from crowdbench.shipped import ShippedFile, Tables, read_shipped
+from crowdbench.plugins import ShippedFile, Tables, read_shipped, say_broken
 
 FILE = "weights.toml"
 Role = Literal["trained", "first-stage", "trunk"]

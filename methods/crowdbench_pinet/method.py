@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from crowdbench import NetworkMethod
-from crowdbench.api.precision import Precision
 from crowdbench.api.recipe import Recipe
-from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
+from crowdbench.api.types import FloatArray, KeypointSet, Pose, Precision, Sample
 from crowdbench.errors import SettingsError
 from crowdbench.vision.geometry import transform_points
 from crowdbench_backbones.networks.fuse import accelerated

@@ -18,9 +18,9 @@ from submitit.helpers import Checkpointable
 
 from crowdbench.errors import CrowdbenchError, LaunchError
 from crowdbench.jobs.job import Job
-from crowdbench.system.counts import count_in
 from crowdbench.system.distributed import TORCHRUN, place_in
 from crowdbench.system.job_context import CurrentJob, enter
+from crowdbench.system.job_environment import count_in
 from crowdbench.system.log_file import LINES, PlainFormatter
 from crowdbench.system.stop_signal import STATUS, Stop
 from crowdbench_slurm.exit_codes import BUSY, DISK_FULL, FAILED

@@ -14,7 +14,8 @@ from crowdbench import evaluate, load_dataset
 from crowdbench.api.dataset import Dataset
 from crowdbench.api.types import Pose
 from crowdbench.errors import MissingDataError, PluginError, RunError, SettingsError, WeightsError
-from crowdbench.run_store.run import Run, find_runs
+from crowdbench.run_store.run import Run
+from crowdbench.run_store.scan import find_runs
 from crowdbench.system.files.reading import read_bytes
 
 

@@ -11,11 +11,11 @@ import pytest
 from made_runs import make_run
 
 from crowdbench import cli, load_dataset
-from crowdbench.api.extent import Extent, extent_of_run
+from crowdbench.api.extent import Extent
 from crowdbench.coco.dataset import PublishedCounts
-from crowdbench.run_store.record import Record
+from crowdbench.run_store.record import Record, extent_of_run
 from crowdbench.run_store.run import Run
-from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.digests import file_digest
 from crowdbench_datasets.crowdpose import CrowdPose
 from crowdbench_datasets.synthcrowd import export as writing
 from crowdbench_datasets.synthcrowd import recipe

@@ -23,8 +23,8 @@ from crowdbench import evaluate
 from crowdbench.api.boxes import box_source
 from crowdbench.api.dataset import Dataset
 from crowdbench.api.method import Method
+from crowdbench.engine.network import weights_of
 from crowdbench.errors import PredictionError, SettingsError
-from crowdbench.evaluation.evaluate import weights_of
 from crowdbench.evaluation.provenance import Execution, code_used, new_record
 from crowdbench.evaluation.shards import Parts
 from crowdbench.run_store.integrity import doubt_about

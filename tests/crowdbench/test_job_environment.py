@@ -5,8 +5,7 @@ import os
 import pytest
 
 from crowdbench.errors import SettingsError
-from crowdbench.system.counts import count_in
-from crowdbench.system.job_environment import outside_any_job
+from crowdbench.system.job_environment import count_in, outside_any_job
 
 
 def test_nothing_of_the_surrounding_job_is_seen_and_all_of_it_comes_back(

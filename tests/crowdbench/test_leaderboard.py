@@ -15,7 +15,8 @@ from crowdbench.leaderboard.board import Table, board, to_markdown, to_text
 from crowdbench.leaderboard.published import all_published
 from crowdbench.leaderboard.published_match import Claims
 from crowdbench.leaderboard.table import cell
-from crowdbench.run_store.run import Run, find_runs, runs
+from crowdbench.run_store.run import Run
+from crowdbench.run_store.scan import find_runs, runs
 
 
 def test_a_record_survives_writing_and_reading(tmp_path: Path) -> None:

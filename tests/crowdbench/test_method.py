@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from toy_method import KEYPOINTS, BoxCentre, ToyNetwork, ToySettings
 
-from crowdbench.api.method import load_method, override
+from crowdbench.api.method import load_method
+from crowdbench.api.settings import override
 from crowdbench.errors import SettingsError, UnknownNameError
 
 

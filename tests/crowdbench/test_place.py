@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crowdbench.errors import SettingsError
-from crowdbench.system.distributed import Place, device_of, place_in, processors, start_name
+from crowdbench.system.devices import device_of
+from crowdbench.system.distributed import Place, place_in, processors, start_name
 
 SRUN = {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4", "SLURM_LOCALID": "1"}
 TORCHRUN = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
@@ -120,7 +121,8 @@ def test_without_gpus_every_process_computes_on_the_processor() -> None:
 def test_a_job_that_was_given_gpus_and_sees_none_does_not_compute_on_processors() -> None:
     code = (
         "from crowdbench.system.job_context import CurrentJob, enter\n"
-        "from crowdbench.system.distributed import Place, device_of\n"
+        "from crowdbench.system.devices import device_of\n"
+        "from crowdbench.system.distributed import Place\n"
         "enter(CurrentJob('queue', '7', node='node3', gpus=2))\n"
         "print(device_of('cpu', Place()))\n"
         "device_of('auto', Place())\n"

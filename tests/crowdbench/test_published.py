@@ -14,7 +14,7 @@ from crowdbench.leaderboard.published import (
     published_results,
     read_published,
 )
-from crowdbench.shipped import shipped_files
+from crowdbench.plugins import shipped_files
 
 I2RNET = {
     # dataset, split, protocol, input: (vanilla, transpose, hrformer), AP in percent, from the release's README

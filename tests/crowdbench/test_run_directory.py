@@ -9,7 +9,8 @@ from made_runs import make_run
 from crowdbench.errors import MissingDataError
 from crowdbench.jobs.status import standings
 from crowdbench.run_store.record import SCHEMA
-from crowdbench.run_store.run import Run, find_runs, scan_runs
+from crowdbench.run_store.run import Run
+from crowdbench.run_store.scan import find_runs, scan_runs
 
 
 def odd(root: Path, name: str, content: bytes | None) -> Path:

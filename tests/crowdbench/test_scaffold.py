@@ -21,7 +21,7 @@ from torch import nn
 
 from crowdbench import Dataset, evaluate, load_dataset, scaffold
 from crowdbench.api.dataset import dataset_class
-from crowdbench.api.method import override
+from crowdbench.api.settings import override
 from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench.errors import DataError, InputError, MachineError, SettingsError
 from crowdbench.scaffold import BEGINNINGS, Beginning, new_method

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from crowdbench.run_store.run import Run, find_runs
+from crowdbench.run_store.run import Run
+from crowdbench.run_store.scan import find_runs
 
 pytestmark = pytest.mark.slow
 IMAGES = 16

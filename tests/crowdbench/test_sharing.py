@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from crowdbench.leaderboard.board import board
-from crowdbench.run_store.run import Run, find_runs
+from crowdbench.run_store.run import Run
+from crowdbench.run_store.scan import find_runs
 
 IMAGES = 6
 FILES = ["log.txt", "predictions.json.gz", "run.json", "scores.json"]

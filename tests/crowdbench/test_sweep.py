@@ -14,7 +14,7 @@ from crowdbench.jobs.execute import evaluate_as_asked
 from crowdbench.jobs.request import Request
 from crowdbench.run_store.run import Run
 from crowdbench.suites.plan import Cell, plan
-from crowdbench.suites.plan import carry_out as sweep
+from crowdbench.suites.run import carry_out as sweep
 from crowdbench.suites.suite import Detector, Suite, SuiteRun, load_suite
 from crowdbench.weights import Wanted, weights_table
 

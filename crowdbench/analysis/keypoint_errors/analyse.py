@@ -32,7 +32,7 @@ from crowdbench.scoring.oks import similarities
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.scoring.results_file.json_file import read_document
 from crowdbench.scoring.run_inputs import problem_of, reopened
-from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.digests import file_digest
 
 log = logging.getLogger("crowdbench")
 FILE_NAME = "analysis.json"

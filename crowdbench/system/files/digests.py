@@ -19,6 +19,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from crowdbench.errors import MissingDataError
+from crowdbench.system.files.opening import open_regular
+
 MISSING = "missing"
 UNREADABLE = "unreadable"
 _SETTLED_NS = 2_000_000_000
@@ -163,3 +166,16 @@ def _look(path: str, reader: Reader | None) -> Seen:
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        MissingDataError: the file cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MissingDataError(f"{path}: cannot read the file ({error.strerror}).") from error

@@ -4,7 +4,7 @@ import zlib
 from pathlib import Path
 
 from crowdbench.errors import CrowdbenchError
-from crowdbench.system.sizes import in_bytes
+from crowdbench.system.text import in_bytes
 
 GZIP = b"\x1f\x8b"
 _CHUNK = 1 << 20

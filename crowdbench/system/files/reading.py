@@ -17,7 +17,7 @@ from crowdbench.system.files.gzip import GZIP, unpacked
 from crowdbench.system.files.opening import open_regular
 from crowdbench.system.files.os_errors import reason, remedy
 from crowdbench.system.files.yaml_files import load_yaml
-from crowdbench.system.sizes import GIB, in_bytes
+from crowdbench.system.text import GIB, in_bytes
 
 __all__ = [
     "LARGEST_DATA",

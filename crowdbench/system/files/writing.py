@@ -6,7 +6,8 @@ import hashlib
 import os
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -96,3 +97,28 @@ def _flush_folder(folder: Path) -> None:
 def gzipped(data: bytes) -> bytes:
     """Gzip without a time stamp: equal content gives equal bytes."""
     return gzip.compress(data, compresslevel=6, mtime=0)
+
+
+@contextmanager
+def growing(path: Path) -> Iterator[Path]:
+    """A path beside another, with the same ending; what is written there is put in its place in the end.
+
+    If the block fails, nothing is left.
+
+    Raises:
+        MachineError: the folder cannot be written to.
+    """
+    # By the ending OpenCV chooses the format; it cannot write to all names that a file system allows.
+    temporary = path.with_name(f".{os.getpid()}.{secrets.token_hex(8)}{path.suffix}")
+    with writing(path):
+        refuse_special(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield temporary
+        with writing(path):
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -134,7 +134,7 @@ def check_weights_round_trip(subject: MethodSubject) -> Outcome:
 
 
 def _unchanged(subject: MethodSubject, method: NetworkMethod) -> "nn.Module":
-    """The network as `crowdbench.evaluation.evaluate.build_network` has it before it makes it fast."""
+    """The network as `crowdbench.engine.network.build_network` has it before it makes it fast."""
     with own_randomness(0):
         network = method.network()
     if subject.weights is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from crowdbench.errors import CrowdbenchError, WeightsError
-from crowdbench.system.sizes import GIB, in_bytes
+from crowdbench.system.text import GIB, in_bytes
 from crowdbench.weights.checkpoint_file.formats import Form, form_of, open_regular
 from crowdbench.weights.checkpoint_file.pickle_survey import Survey, survey
 from crowdbench.weights.checkpoint_file.safetensors_header import read_header

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crowdbench.errors import WeightsError
-from crowdbench.system.files.hashing import file_digest
+from crowdbench.system.files.digests import file_digest
 from crowdbench.system.files.writing import write_whole
 from crowdbench.system.text import plain
 from crowdbench.weights.cache import get_again

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crowdbench.errors import WeightsError
-from crowdbench.system.sizes import in_bytes
-from crowdbench.system.text import plain
+from crowdbench.system.text import in_bytes, plain
 from crowdbench.weights.checkpoint_file.unpickling import StoredArray
 
 if TYPE_CHECKING:

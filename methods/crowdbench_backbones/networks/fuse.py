@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import fusion
 
-from crowdbench.api.precision import Precision
+from crowdbench.api.types import Precision
 from crowdbench_backbones.networks.cpu_kernels import ProcessorOperations
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d

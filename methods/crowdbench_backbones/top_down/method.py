@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from crowdbench import NetworkMethod
-from crowdbench.api.precision import Precision
 from crowdbench.api.recipe import Recipe
-from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
+from crowdbench.api.types import FloatArray, KeypointSet, Pose, Precision, Sample
 from crowdbench.errors import SettingsError
 from crowdbench.vision.geometry import SCALE_UNIT_PX, Float32Array, crop_affines, transform_points
 from crowdbench.vision.heatmaps import average_flipped, decode_dark, rescore

@@ -11,7 +11,8 @@ import pytest
 from queue_plugin import QueueMachine
 
 from crowdbench.jobs.job import Job, State
-from crowdbench.run_store.run import Run, find_runs
+from crowdbench.run_store.run import Run
+from crowdbench.run_store.scan import find_runs
 from crowdbench.training import TrainingRun
 
 Command = Callable[..., tuple[int, str, str]]

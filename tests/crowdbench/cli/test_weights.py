@@ -92,7 +92,7 @@ def test_fetch_prints_the_path_alone_on_stdout(environment: dict[str, str], serv
 def test_fetch_all_takes_what_can_be_taken_and_names_the_rest(server: Server, tmp_path: Path) -> None:
     """Against a table of its own: ours would go to the network."""
     script = (
-        "import sys, crowdbench.shipped as s\n"
+        "import sys, crowdbench.plugins as s\n"
         "ours = s._found\n"
         "def without_ours(pattern):\n"
         "    files, faults = ours(pattern)\n"

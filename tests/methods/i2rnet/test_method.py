@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from crowdbench.api.method import override
+from crowdbench.api.settings import override
 from crowdbench.api.types import Instance, KeypointSet, Sample
 from crowdbench.errors import SettingsError
 from crowdbench.vision.geometry import crop_affines, transform_points

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from crowdbench.run_store.run import find_runs
+from crowdbench.run_store.scan import find_runs
 from crowdbench.system.files.reading import read_bytes
 
 DETECTIONS = {

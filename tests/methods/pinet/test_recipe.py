@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from crowdbench.api.dataset import dataset_class
-from crowdbench.api.method import override
+from crowdbench.api.settings import override
 from crowdbench.errors import SettingsError
 from crowdbench.weights.table import weights_table
 from crowdbench_pinet.recipe import Losses, PINetRecipe, Proposing, Targets, published

@@ -12,7 +12,8 @@ from pinet_networks import pinet
 
 import crowdbench
 from crowdbench.api.method import load_method
-from crowdbench.run_store.run import Run, find_runs
+from crowdbench.run_store.run import Run
+from crowdbench.run_store.scan import find_runs
 from crowdbench_pinet.method import PINetTiny
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crowdbench.api.method import load_method, override
+from crowdbench.api.method import load_method
+from crowdbench.api.settings import override
 from crowdbench.api.types import Instance, KeypointSet, Sample
 from crowdbench.errors import SettingsError, WeightsError
 from crowdbench_datasets.keypoint_sets import COCO_17

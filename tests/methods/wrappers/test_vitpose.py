@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from crowdbench.api.method import load_method
 from crowdbench.api.types import Instance, Pose, Sample
+from crowdbench.engine.network import build_network
 from crowdbench.errors import InputError, SettingsError, WeightsError
-from crowdbench.evaluation.evaluate import build_network
 from crowdbench.weights.checkpoint_file.state_dict import load_weights, read_state_dict
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 from crowdbench_wrappers import vitpose

@@ -1,12 +1,12 @@
 """Half precision: where a network computes in it, and where not."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from crowdbench.api.types import Precision
 
 if TYPE_CHECKING:
     import torch
-
-Precision = Literal["fp32", "bf16", "fp16"]
 
 
 def autocast(device: "torch.device", precision: Precision) -> AbstractContextManager[object]:

@@ -1,0 +1,12 @@
+"""How far a run is."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is; given to the caller after every batch. With several processes an estimate."""
+
+    images: int
+    of: int
+    persons: int

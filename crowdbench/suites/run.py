@@ -1,0 +1,134 @@
+"""Running or submitting what a suite plans, and what came of each run."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from crowdbench.api.boxes import box_source
+from crowdbench.api.method import method_class
+from crowdbench.engine.box_use import require_boxes_fit
+from crowdbench.errors import CrowdbenchError, MissingDataError, PluginError, UnknownNameError
+from crowdbench.jobs.job import Job, Resources
+from crowdbench.jobs.launcher import Queue
+from crowdbench.jobs.request import AnyRequest, Request
+from crowdbench.jobs.submit import submit
+from crowdbench.run_store.run import Run
+from crowdbench.suites.plan import Cell, log
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell: a run, or the job that it was handed over as, or why there is neither.
+
+    Attributes:
+        how: it goes on in a queue: handed over just now, waiting or running.
+    """
+
+    cell: Cell
+    run: Run | None = None
+    error: str | None = None
+    job: Job | None = None
+    how: str | None = None
+
+
+def carry_out(cells: Sequence[Cell], launch: Callable[[AnyRequest], Run | None]) -> Iterator[Outcome]:
+    """Carry out what is ready, one after the other, and go on after a failure.
+
+    Args:
+        cells: those that are done or that lack something are passed over.
+        launch: carries out one request.
+
+    Yields:
+        What became of each cell, when it is known.
+
+    Raises:
+        SettingsError: a run's boxes do not go with its method; nothing is computed then.
+    """
+    _require_boxes_fit(cells)
+    for cell in cells:
+        if cell.run is not None or cell.state == "missing":
+            yield _passed_over(cell)
+            continue
+        try:
+            yield Outcome(cell, launch(cell.request))
+        except Exception as error:
+            # Even a bug in one method must not cost the results of the others.
+            known = isinstance(error, CrowdbenchError)
+            title = f"{cell.request.method} on {cell.request.dataset}"
+            log.error("%s failed: %s", title, error, exc_info=None if known else error)
+            yield Outcome(cell, error=str(error) if known else f"{type(error).__name__}: {error}")
+
+
+def _require_boxes_fit(cells: Sequence[Cell]) -> None:
+    """Refuse a sweep that would run a method with boxes which it does not take."""
+    for cell in cells:
+        asked = cell.request
+        # Annotated boxes go with every method; only for others is a method worth importing here.
+        if cell.run is not None or not isinstance(asked, Request) or asked.boxes == "gt":
+            continue
+        with suppress(PluginError, UnknownNameError):  # a method that is missing is the cell's own matter
+            require_boxes_fit(asked.method, method_class(asked.method).paradigm, box_source(asked.boxes))
+
+
+def _passed_over(cell: Cell) -> Outcome:
+    lacking = " and ".join(missing.what for missing in cell.missing if not missing.fetched)
+    return Outcome(cell, cell.run, None if cell.run else f"missing: {lacking}")
+
+
+def hand_over(
+    cells: Sequence[Cell],
+    queue: Queue,
+    resources: Resources,
+    *,
+    at_once: int | None = None,
+    retry: bool = False,
+) -> list[Outcome]:
+    """Hand over what is ready to a queue, in one piece; what is under way there is left alone.
+
+    Args:
+        cells: those that are done or that lack something are passed over.
+        queue: takes the others.
+        resources: for each.
+        at_once: how many may run at the same time.
+        retry: also what has failed for a reason that lies in itself, and would fail again if nothing changed.
+
+    Returns:
+        What became of each cell, in their order.
+
+    Raises:
+        LaunchError: the queue does not take them.
+        SettingsError: a run's boxes do not go with its method.
+    """
+    _require_boxes_fit(cells)
+    ready = [cell for cell in cells if cell.state in ("ready", "fetch")]
+    requests = [cell.request for cell in ready]
+    submitted = iter(submit(queue, requests, resources, at_once=at_once, retry=retry) if ready else [])
+    outcomes = []
+    for cell in cells:
+        if cell.run is not None or cell.state == "missing":
+            outcomes.append(_passed_over(cell))
+            continue
+        handed = next(submitted)
+        if handed.how in ("done", "failed"):
+            outcomes.append(settled(Outcome(cell, job=handed.job)))
+        else:
+            outcomes.append(Outcome(cell, job=handed.job, how=handed.how))
+    return outcomes
+
+
+def settled(outcome: Outcome, word: str = "") -> Outcome:
+    """The outcome of a cell whose job has ended.
+
+    Args:
+        outcome: when it was handed over.
+        word: how it ended, if the job itself could not say it.
+    """
+    job = outcome.job
+    state = job.state() if job is not None else None
+    if job is None or (outcome.how is None and state is None):
+        return outcome
+    if state is not None and state.state == "done" and state.run is not None:
+        with suppress(MissingDataError):
+            return Outcome(outcome.cell, Run.read(state.run), job=job)
+    reason = (state.reason if state is not None else None) or word or "it ended without a word"
+    return Outcome(outcome.cell, error=reason, job=job)
