@@ -1,4 +1,4 @@
-"""Entry points: how crowdbench finds methods, datasets, launchers, commands and data files, its own and a third party's.
+"""Entry points: how crowdbench finds methods, datasets, launchers, commands and data files of any package.
 
 The whole plugin surface is these groups. A name is declared in the plugin's ``pyproject.toml`` and loaded on
 first use; listing names imports nothing.
@@ -257,8 +257,8 @@ def _data_files(pattern: str) -> tuple[list[ShippedFile], dict[str, PluginError]
 def _data_folders(package: str, origin: str) -> list[Path]:
     if "." in package or ":" in package:
         raise PluginError(
-            f"{origin} declares {package!r} under {DATA_GROUP}; it must be a top-level package, because finding a "
-            "package inside another one imports the outer one."
+            f"{origin} declares {package!r} under {DATA_GROUP}; it must be a top-level package, because finding "
+            "a package inside another one imports the outer one."
         )
     try:
         spec = find_spec(package)

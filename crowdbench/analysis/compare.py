@@ -1,7 +1,7 @@
 """Is one run better than another, or did it only have luck with the images?
 
-Both are measured on the same draws of images (`crowdbench.analysis.bootstrap`), so that what is hard about an image is
-hard for both and drops out.
+Both are measured on the same draws of images (`crowdbench.analysis.bootstrap`), so that what is hard about an
+image is hard for both and drops out.
 """
 
 from dataclasses import dataclass

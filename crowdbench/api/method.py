@@ -112,9 +112,9 @@ class Method(ABC):
         """
 
     def known_protocol(self) -> dict[str, Any]:
-        """Fields of a run's `crowdbench.run_store.record.Protocol` that this method knows better than the bench.
+        """Fields of the `crowdbench.run_store.record.Protocol` that this method knows better than crowdbench.
 
-        For methods that were given more, or less, than the bench gave them.
+        For methods that were given more, or less, than crowdbench gave them.
         """
         return {}
 

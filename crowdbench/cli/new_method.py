@@ -9,7 +9,7 @@ import click
 from crowdbench.cli.echo import say
 
 if TYPE_CHECKING:
-    from crowdbench.scaffold import Beginning
+    from crowdbench.scaffold.new_method import Beginning
 
 
 @click.command("new-method")
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 )
 def new_method(name: str, paradigm: "Beginning", out: Path) -> None:
     """Write a package with a method called NAME, which installs, runs and passes its tests as it is."""
-    from crowdbench.scaffold import commands_of, new_method
+    from crowdbench.scaffold.new_method import commands_of, new_method
 
     for file in new_method(name, paradigm, out):
         say(file)

@@ -1,7 +1,7 @@
 """Where a request is carried out: here, or wherever a launcher plugin takes it.
 
 A launcher of the simplest kind carries a request out and returns when it is done. A queue takes jobs and
-returns at once; what becomes of them is read from their folders (`crowdbench.jobs.job`) and asked of the queue.
+returns at once; what becomes of them is read from their folders (`crowdbench.jobs.job`) and from the queue.
 """
 
 import reprlib

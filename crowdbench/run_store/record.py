@@ -2,14 +2,11 @@
 
 import hashlib
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from crowdbench.api.extent import Extent, published_images
-
-if TYPE_CHECKING:
-    from crowdbench.run_store.record import Record
 
 State = Literal["running", "done", "failed", "interrupted"]
 SCHEMA = 1
@@ -186,7 +183,7 @@ def comparable(protocol: Protocol) -> tuple[object, ...]:
     )
 
 
-def extent_of_run(record: "Record") -> Extent:
+def extent_of_run(record: Record) -> Extent:
     """How much of its split a run measured; of runs that do not say it, by counting."""
     if record.extent is not None:
         return record.extent

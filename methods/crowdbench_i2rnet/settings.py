@@ -69,7 +69,8 @@ class HRFormerSettings(Settings):
 
     Attributes:
         mask_embedding: see `TransPoseSettings`.
-        relative_position_bias, mask_window_padding: see `crowdbench_backbones.top_down.settings.HRFormerSettings`.
+        relative_position_bias, mask_window_padding: see
+            `crowdbench_backbones.top_down.settings.HRFormerSettings`.
     """
 
     use_position_mask: bool = False

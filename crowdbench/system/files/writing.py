@@ -60,7 +60,7 @@ def refuse_special(path: Path) -> None:
 
 
 def temporary_beside(path: Path) -> Path:
-    """A name for what will be at a path when it is whole; `crowdbench.system.files.leftovers` knows it again."""
+    """The name of a file until it is whole; `crowdbench.system.files.leftovers` recognizes it."""
     # The name is cut where it would be too long with what is added; the system says when it is by itself.
     stem = os.fsdecode(os.fsencode(path.name)[:_LONGEST_STEM])
     return path.with_name(f".{stem}.{os.getpid()}.{machine_mark()}{secrets.token_hex(2)}.tmp")

@@ -1,8 +1,8 @@
 """All pictures of a set, drawn by several processes, in order.
 
-The processes are programs of their own that hand back their pictures through a pipe. They are no forks (see
-`crowdbench.engine.data_loader`), and no children of `multiprocessing`, which would run the user's script once more in
-each of them: opening a dataset must be safe at the top of a script.
+The processes are programs of their own that return their images through a pipe. They are not forks (see
+`crowdbench.engine.data_loader`) and not children of `multiprocessing`, which would run the user's script once
+more in each of them: opening a dataset must be safe at the top of a script.
 """
 
 import json

@@ -2,7 +2,8 @@
 
 - Batch norms in eval mode are affine maps: they are folded into the convolutions before them.
 - Kernels are laid out like the maps, with the channels together in memory.
-- Products and attention are computed by what is fastest on the device (`crowdbench_backbones.networks.cpu_kernels`).
+- Products and attention are computed by what is fastest on the device
+  (`crowdbench_backbones.networks.cpu_kernels`).
 - What is computed for each crop by itself can be compiled; what depends on how many persons stand in an image
   stays as it is, because each new number would be compiled anew.
 """

@@ -154,7 +154,8 @@ def augment(
 
     Args:
         keypoints: ``(n, K, 3)``, x, y in image pixels, and visibility as in COCO; all above 0 is visible.
-        centers: ``(n, 2)``, of the crops, in image pixels; see `crowdbench.vision.geometry.centers_and_scales`.
+        centers: ``(n, 2)``, of the crops, in image pixels
+            (`crowdbench.vision.geometry.centers_and_scales`).
         scales: ``(n, 2)``, of the crops, in units of 200 pixels.
         draws: for these n persons.
         width: of the image, in pixels.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from crowdbench.scaffold import BEGINNINGS
+from crowdbench.scaffold.new_method import BEGINNINGS
 
 
 def crowdbench(

@@ -1,0 +1,1 @@
+"""A package for a method of your own, written from templates."""
