@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from crowdbench.api.dataset import Dataset, load_dataset
     from crowdbench.api.method import Method, NetworkMethod, load_method
+    from crowdbench.api.scores import Scores
     from crowdbench.api.types import Instance, KeypointSet, Pose, Sample
     from crowdbench.errors import CrowdbenchError
     from crowdbench.evaluation.evaluate import evaluate
     from crowdbench.run_store.run import Run
     from crowdbench.run_store.scan import runs
-    from crowdbench.scoring import Scores, score
+    from crowdbench.scoring.score import score
 
 _HOMES = {
     "CrowdbenchError": "errors",
@@ -27,12 +28,12 @@ _HOMES = {
     "Pose": "api.types",
     "Run": "run_store.run",
     "Sample": "api.types",
-    "Scores": "scoring",
+    "Scores": "api.scores",
     "evaluate": "evaluation.evaluate",
     "load_dataset": "api.dataset",
     "load_method": "api.method",
     "runs": "run_store.run",
-    "score": "scoring",
+    "score": "scoring.score",
 }
 
 __version__ = "0.1.0"

@@ -257,8 +257,8 @@ def _data_files(pattern: str) -> tuple[list[ShippedFile], dict[str, PluginError]
 def _data_folders(package: str, origin: str) -> list[Path]:
     if "." in package or ":" in package:
         raise PluginError(
-            f"{origin} declares {package!r} under {DATA_GROUP}; it must be a top-level package, because finding "
-            "a package inside another one imports the outer one."
+            f"{origin} declares {package!r} under {DATA_GROUP}; it must be a top-level package, because "
+            "finding a package inside another one imports the outer one."
         )
     try:
         spec = find_spec(package)

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from crowdbench.api.dataset import dataset_class
-from crowdbench.scoring import Scores, score_files
+from crowdbench.api.scores import Scores
+from crowdbench.scoring.score import score_files
 
 ROUNDS = 5
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference" / "metrics"

@@ -8,7 +8,7 @@ import click
 from crowdbench.cli.echo import say, say_json
 
 if TYPE_CHECKING:
-    from crowdbench.scoring import Scores
+    from crowdbench.api.scores import Scores
 
 
 @click.command()

@@ -74,7 +74,7 @@ from crowdbench.system.text import plain
 from crowdbench.weights import Transfer
 
 if TYPE_CHECKING:
-    from crowdbench.scoring import Scores
+    from crowdbench.api.scores import Scores
 
 log = logging.getLogger("crowdbench")
 
@@ -588,7 +588,7 @@ def _warnings(of_parts: Sequence[str], dataset: Dataset, scores: "Scores | None"
 
 
 def _score(run: Run, dataset: Dataset, samples: Sequence[Sample]) -> "Scores":
-    from crowdbench.scoring import score_files
+    from crowdbench.scoring.score import score_files
 
     partial = None if run.record.protocol.complete else [sample.image_id for sample in samples]
     scores = score_files(

@@ -18,7 +18,7 @@ from crowdbench.run_store.run import Run
 from crowdbench.system.files.reading import read_json
 
 if TYPE_CHECKING:
-    from crowdbench.scoring import Scores
+    from crowdbench.api.scores import Scores
 
 log = logging.getLogger("crowdbench")
 
@@ -44,7 +44,7 @@ def scored_anew(run: Run, wanted: Record, dataset: Dataset) -> Run:
     before, now = run.record.protocol.annotations, wanted.protocol.annotations
     if before == now:
         return run
-    from crowdbench.scoring import score_files
+    from crowdbench.scoring.score import score_files
 
     log.info("the annotation file changed in what scores depend on only: scored anew, nothing predicted anew")
     scores: Scores | None = None

@@ -1,8 +1,8 @@
 """The leaderboard by crowding: AP by level of crowding in place of the other columns.
 
-Where photographs come with a crowdIndex the levels are those of the statistics AP_easy, AP_medium and AP_hard.
-Where scenes are drawn (`crowdbench.analysis.crowding_curve`) every level is a split of its own, and the runs of
-one method on several of them make a row.
+Where photographs come with a crowdIndex the levels are those of the statistics AP_easy, AP_medium and
+AP_hard. Where scenes are drawn (`crowdbench.analysis.crowding_curve`) every level is a split of its own, and
+the runs of one method on several of them make a row.
 """
 
 import re

@@ -189,7 +189,7 @@ def check_keypoint_names(subject: DatasetSubject) -> Outcome:
 
 def check_scoring(subject: DatasetSubject) -> Outcome:
     """The annotations, given as predictions, score an AP of 1."""
-    from crowdbench.scoring import score_files
+    from crowdbench.scoring.score import score_files
 
     dataset = subject.dataset
     if not dataset.has_annotations:

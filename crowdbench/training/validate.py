@@ -56,7 +56,7 @@ def validate(
     Raises:
         StoppedError: it was stopped; what comes before is safe, so nothing has to be finished.
     """
-    from crowdbench.scoring import score_files
+    from crowdbench.scoring.score import score_files
 
     device = processes.device
     copied = _fresh(method, network, weights).to(device).eval()

@@ -194,7 +194,7 @@ def test_the_command_says_what_the_page_says(
 
 
 def test_predictions_that_follow_a_files_own_order_have_the_scores_of_the_usual_one(tmp_path: Path) -> None:
-    from crowdbench.scoring import score
+    from crowdbench.scoring.score import score
 
     of.crowdpose(tmp_path, changed(other_order))
     path = tmp_path / "data/json/crowdpose_test.json"

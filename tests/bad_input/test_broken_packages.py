@@ -12,7 +12,7 @@ from odd_plugins import METHOD, install
 
 from crowdbench import plugins
 from crowdbench.api import method_cards as cards
-from crowdbench.leaderboard.board import published
+from crowdbench.leaderboard import published
 
 case = Cases("Broken packages")
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from crowdbench import cli
 from crowdbench.api.dataset import dataset_class
 from crowdbench.errors import SettingsError, ShapeError, UnknownNameError
-from crowdbench.scoring import score, score_files
 from crowdbench.scoring.common_keypoints import common_keypoints
+from crowdbench.scoring.score import score, score_files
 
 CROWDPOSE, COCO = (dataset_class(name).protocol for name in ("crowdpose", "coco"))
 COMMON = CROWDPOSE.keypoints.keypoints[:12]  # all but head and neck

@@ -24,8 +24,8 @@ from crowdbench.api.dataset import dataset_class
 from crowdbench.api.settings import override
 from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench.errors import DataError, InputError, MachineError, SettingsError
-from crowdbench.scaffold.new_method import BEGINNINGS, Beginning, new_method
 from crowdbench.scaffold.names import names_of
+from crowdbench.scaffold.new_method import BEGINNINGS, Beginning, new_method
 from crowdbench.scaffold.templates import bottom_up, top_down, wrapper
 from crowdbench.scaffold.templates.bottom_up import examples, frames
 from crowdbench.system.files.writing import write_whole

@@ -12,8 +12,8 @@ from filelock import FileLock
 from queue_plugin import QueueMachine
 
 from crowdbench.errors import LaunchError, SettingsError
+from crowdbench.jobs import submit as submission
 from crowdbench.jobs.job import Job, Resources, State, Ticket, job_for
-from crowdbench.jobs.job import submit as submission
 from crowdbench.jobs.request import Request, TrainingRequest
 from crowdbench.jobs.submit import Submitted, submit
 

@@ -7,8 +7,8 @@ import pytest
 from crowdbench import plugins
 from crowdbench.errors import InputError, UnknownNameError
 from crowdbench.leaderboard.published import published_results
+from crowdbench.suites import suite as suites
 from crowdbench.suites.suite import Suite, SuiteRun, load_suite, read_suite
-from crowdbench.suites.suite import suite as suites
 
 PAPER = load_suite("i2rnet-paper")
 GOOD = """\

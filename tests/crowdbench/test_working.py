@@ -19,8 +19,8 @@ from queue_plugin import QueueMachine
 
 from crowdbench.errors import MachineError
 from crowdbench.evaluation.evaluate import evaluate as evaluation
+from crowdbench.jobs import worker as working
 from crowdbench.jobs.job import Job, Resources, Start, State, job_for, new_order
-from crowdbench.jobs.job import worker as working
 from crowdbench.jobs.request import Request
 from crowdbench.jobs.worker import Outcome, cause_of, first_line, is_full_disk, reached_by, work
 from crowdbench.run_store.lease import Claim, Progress, new_claim, only_writer

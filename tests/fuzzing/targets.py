@@ -9,7 +9,7 @@ import numpy as np
 
 from crowdbench.api.boxes import DetectorBoxes
 from crowdbench.api.dataset import dataset_class, load_dataset
-from crowdbench.scoring import score
+from crowdbench.scoring.score import score
 from fuzzing import documents, json_trees, raw_bytes
 from fuzzing.oracle import official
 

@@ -17,8 +17,8 @@ from crowdbench.analysis.keypoint_errors.crowding_bins import max_iou
 from crowdbench.analysis.keypoint_errors.pairing import paired
 from crowdbench.errors import InputError, MissingDataError
 from crowdbench.run_store.run import Run
-from crowdbench.scoring import score_files
 from crowdbench.scoring.problem import Problem, read_problem
+from crowdbench.scoring.score import score_files
 from crowdbench_datasets.keypoint_sets import COCO_17
 from crowdbench_datasets.scoring_protocols import CROWDPOSE_PROTOCOL, coco_protocol
 

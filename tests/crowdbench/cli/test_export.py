@@ -12,7 +12,7 @@ import pytest
 from small_disks import AMPLE, PAGE, Disk, disk
 
 from crowdbench.api.dataset import dataset_class
-from crowdbench.scoring import score
+from crowdbench.scoring.score import score
 
 __all__ = ["disk"]
 

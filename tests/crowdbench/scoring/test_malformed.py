@@ -9,8 +9,9 @@ import pytest
 from scoring_cases import CASES, Case, Files, write
 from scoring_protocols import OF_NAME
 
+from crowdbench.api.scores import Scores
 from crowdbench.errors import DataError
-from crowdbench.scoring import Scores, score_files
+from crowdbench.scoring.score import score_files
 
 BASES = {
     "crowdpose": ("crowdpose_val_50_gt.json", "crowd_50_preds.json", "crowdposetools"),

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from scoring_protocols import COCO, CROWD, OF_NAME
 
 from crowdbench.api.types import FloatArray
-from crowdbench.scoring import score_files
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.scoring.results_file import plausible_predictions
 from crowdbench.scoring.results_file.plausible_predictions import implausible_predictions
+from crowdbench.scoring.score import score_files
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
 WIDTH, HEIGHT = 640, 480

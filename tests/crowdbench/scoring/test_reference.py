@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from scoring_protocols import OF_NAME
 
-from crowdbench.scoring import score_files
+from crowdbench.scoring.score import score_files
 
 SETS = [
     *("crowd_50", "crowd_small", "crowd_small_ties", "crowd_small_flood", "crowd_small_perfect"),

@@ -27,10 +27,10 @@ from crowdbench.errors import (
     RunError,
     UnknownNameError,
 )
-from crowdbench.scoring import score_files
 from crowdbench.scoring.engines.base import Engine
 from crowdbench.scoring.engines.crowdposetools import Crowdposetools
 from crowdbench.scoring.problem import Problem
+from crowdbench.scoring.score import score_files
 
 
 @pytest.fixture
