@@ -13,11 +13,11 @@ SEED ?= 1
 LOWEST_PYTHON ?= python3.11
 LOWEST := .venv-lowest
 LOWEST_TESTS := \
-	tests/crowdbench/cli/test_main.py tests/crowdbench/cli/test_leaderboard_command.py \
-	tests/crowdbench/cli/test_listing.py tests/crowdbench/cli/test_report.py \
-	tests/crowdbench/test_lower_bounds.py tests/crowdbench/test_checkpoints.py tests/crowdbench/test_figures.py \
-	tests/crowdbench/test_suites.py tests/crowdbench/test_table_formats.py \
-	tests/crowdbench/predicting/test_pictures.py tests/crowdbench/training/test_metrics.py \
+	tests/crowdbench/cli/test_main.py tests/crowdbench/cli/test_leaderboard.py \
+	tests/crowdbench/cli/test_list_plugins.py tests/crowdbench/cli/test_report.py \
+	tests/crowdbench/test_lower_bounds.py tests/crowdbench/weights/checkpoint_file/test_state_dict.py tests/crowdbench/visualization/test_plots.py \
+	tests/crowdbench/suites/test_suite.py tests/crowdbench/leaderboard/test_formats.py \
+	tests/crowdbench/prediction/test_images.py tests/crowdbench/training/test_metrics.py \
 	tests/crowdbench/weights/test_download.py tests/methods/i2rnet/test_tiny.py \
 	tests/methods/wrappers/test_contract.py tests/methods/wrappers/test_rtmo.py \
 	tests/slurm/test_options.py

@@ -32,7 +32,7 @@ CHUNK = 1024
 def average_flipped(heatmaps: "Tensor", mirrored: "Tensor", flip_order: Sequence[int]) -> "Tensor":
     """The flip test: average a network's heatmaps with those of the mirrored input.
 
-    Without the shift by one pixel that some code bases apply: crops are symmetric (`crowdbench.vision.geometry`).
+    Without the one-pixel shift that some code bases apply: crops (`crowdbench.vision.geometry`) are symmetric.
 
     Args:
         heatmaps: ``(n, K, h, w)``.

@@ -12,7 +12,7 @@ import msgspec
 from made_runs import make_run
 
 from crowdbench.cli import main
-from crowdbench.jobs.job import profiles
+from crowdbench.jobs import profiles
 from crowdbench.run_store.record import Written
 from crowdbench.suites.suite import read_suite
 from crowdbench.system.files.writing import gzipped

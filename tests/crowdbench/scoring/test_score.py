@@ -147,7 +147,7 @@ class Different(Engine):
 def test_a_cross_check_that_fails_names_statistic_and_values(
     truth: Path, predictions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(crowdbench.scoring.ENGINES, "different", Different)  # type: ignore[attr-defined]
+    monkeypatch.setitem(crowdbench.scoring.engines.ENGINES, "different", Different)  # type: ignore[attr-defined]
     with pytest.raises(RunError, match=r"AR75 is 0\.38235\d+ by hotcoco and 0\.38235\d+ by numpy"):
         score_files(predictions, truth, CROWD, cross_check="different")
 
@@ -155,7 +155,7 @@ def test_a_cross_check_that_fails_names_statistic_and_values(
 def test_a_cross_check_reports_the_largest_difference(
     truth: Path, predictions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(crowdbench.scoring.ENGINES, "different", Different)  # type: ignore[attr-defined]
+    monkeypatch.setitem(crowdbench.scoring.engines.ENGINES, "different", Different)  # type: ignore[attr-defined]
     monkeypatch.setattr(Different, "off_by", 1e-10)
     check = score_files(predictions, truth, CROWD, cross_check="different").cross_check
     assert check is not None

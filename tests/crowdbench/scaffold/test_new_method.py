@@ -31,7 +31,7 @@ from crowdbench.scaffold.templates.bottom_up import examples, frames
 from crowdbench.system.files.writing import write_whole
 from crowdbench.training import train
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -59,7 +59,7 @@ class Folder:
 def begin() -> Iterator[Start]:
     """Starts processes, as tests/run_processes.py describes them."""
     # In this order: what lies in tests/crowdbench is not the package.
-    tests = str(Path(__file__).resolve().parents[1])
+    tests = str(Path(__file__).resolve().parents[2])
     program = f"import sys, crowdbench; sys.path.append({tests!r}); import run_processes as r; r.main()"
     with subprocess.Popen(
         [sys.executable, "-P", "-c", program],

@@ -31,7 +31,7 @@ from crowdbench.run_store.integrity import doubt_about
 from crowdbench.run_store.record import Record
 from crowdbench.run_store.run import Run
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def table() -> dict[str, str]:

@@ -69,7 +69,7 @@ def test_the_papers_methods_are_declared(name: str) -> None:
 
 
 def test_the_path_that_the_documentation_names_leads_to_the_suite() -> None:
-    path = Path(__file__).resolve().parents[2] / "benchmarks" / "suites" / "i2rnet-paper.toml"
+    path = Path(__file__).resolve().parents[3] / "benchmarks" / "suites" / "i2rnet-paper.toml"
     assert read_suite(path) == PAPER
 
 

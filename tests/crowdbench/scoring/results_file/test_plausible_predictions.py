@@ -19,7 +19,7 @@ from crowdbench.scoring.results_file import plausible_predictions
 from crowdbench.scoring.results_file.plausible_predictions import implausible_predictions
 from crowdbench.scoring.score import score_files
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
+PAGE = Path(__file__).resolve().parents[4] / "docs" / "metrics.md"
 WIDTH, HEIGHT = 640, 480
 PAIRS = ((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16))
 RULES = replace(COCO, keypoints=replace(COCO.keypoints, flip_pairs=PAIRS))

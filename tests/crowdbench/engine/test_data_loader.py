@@ -170,7 +170,7 @@ print("state", run.record.state)
 
 def script(tmp_path: Path, cls: str, extra: str = "") -> "subprocess.CompletedProcess[str]":
     path = tmp_path / "script.py"
-    shutil.copy(Path(__file__).parents[1] / "toy_method.py", tmp_path)
+    shutil.copy(Path(__file__).parents[2] / "toy_method.py", tmp_path)
     path.write_text(SCRIPT.format(cls=cls, extra=extra, out=str(tmp_path / "runs")))
     return subprocess.run(
         [sys.executable, str(path)], capture_output=True, text=True, timeout=120, check=False
