@@ -32,7 +32,8 @@ CHUNK = 1024
 def average_flipped(heatmaps: "Tensor", mirrored: "Tensor", flip_order: Sequence[int]) -> "Tensor":
     """The flip test: average a network's heatmaps with those of the mirrored input.
 
-    Without the one-pixel shift that some code bases apply: crops (`crowdbench.vision.geometry`) are symmetric.
+    Without the one-pixel shift that some code bases apply: crops are symmetric (see
+    `crowdbench.vision.geometry`).
 
     Args:
         heatmaps: ``(n, K, h, w)``.

@@ -324,8 +324,8 @@ def test_precision_without_a_network_is_refused(asked: Asked) -> None:
 
 
 ELSEWHERE = {
-    "memory": "test_evaluation.py: test_when_memory_runs_out_the_batch_is_halved_once_and_the_record_says_so",
-    "loader processes": "test_evaluation.py: test_loader_workers_change_nothing",
+    "memory": "test_evaluate.py: test_when_memory_runs_out_the_batch_is_halved_once_and_the_record_says_so",
+    "loader processes": "test_evaluate.py: test_loader_workers_change_nothing",
     "processes that share a run": "test_sharded_evaluation.py: test_",
 }
 
