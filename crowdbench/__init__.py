@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from crowdbench.run_store.scan import runs
     from crowdbench.scoring.score import score
 
+    __version__: str
+
 _HOMES = {
     "CrowdbenchError": "errors",
     "Dataset": "api.dataset",
@@ -36,7 +38,6 @@ _HOMES = {
     "score": "scoring.score",
 }
 
-__version__ = "0.1.0"
 __all__ = [
     "CrowdbenchError",
     "Dataset",
@@ -57,6 +58,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from crowdbench.system.version import package_version
+
+        return package_version()
     if name not in _HOMES:
         raise AttributeError(f"module 'crowdbench' has no attribute {name!r}")
     return getattr(importlib.import_module(f"crowdbench.{_HOMES[name]}"), name)

@@ -7,9 +7,9 @@ from typing import NoReturn
 
 import click
 
-from crowdbench import __version__
 from crowdbench.cli.exit_status import DEBUG, status_of
 from crowdbench.cli.groups import LazyGroup
+from crowdbench.system.version import package_version
 
 # name -> module:attribute; read when the command is asked for, so that --help stays fast.
 COMMANDS = {
@@ -65,13 +65,26 @@ def _debug(_: click.Context, __: click.Parameter, wanted: bool) -> None:
         os.environ[DEBUG] = "1"  # also for the processes that are started
 
 
+def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        click.echo(f"crowdbench, version {package_version()}")
+        context.exit()
+
+
 @click.group(
     cls=LazyGroup,
     commands_at=COMMANDS,
     summaries=SUMMARIES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, prog_name="crowdbench")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_version,
+    help="Show the version and exit.",
+)
 @click.option(
     "--debug",
     is_flag=True,

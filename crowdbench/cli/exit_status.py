@@ -114,13 +114,13 @@ def _kept(error: BaseException, arguments: Sequence[str]) -> Path | None:
 
     import platformdirs
 
-    from crowdbench import __version__
+    from crowdbench.system.version import package_version
 
     try:
         folder = platformdirs.user_log_path("crowdbench", appauthor=False)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
-        head = f"crowdbench {__version__}\n{shlex.join(['crowdbench', *arguments])}\n"
+        head = f"crowdbench {package_version()}\n{shlex.join(['crowdbench', *arguments])}\n"
         trace = "".join(traceback.format_exception(error))
         path.write_text(plain_lines(head + trace), encoding="utf-8", errors="backslashreplace")
         for old in sorted(folder.glob("*-*-*.log"))[:-_KEPT_LOGS]:

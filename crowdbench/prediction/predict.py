@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench import __version__
 from crowdbench.api.method import Method
 from crowdbench.api.types import Pose, Sample
 from crowdbench.engine import hooks
@@ -37,6 +36,7 @@ from crowdbench.system.files.os_errors import is_about_the_name, reason, writing
 from crowdbench.system.files.writing import growing, write_whole
 from crowdbench.system.text import encodable, name_bytes
 from crowdbench.visualization.skeletons import draw_on, person_colours
+from crowdbench.system.version import package_version
 
 PREDICTIONS, IMAGES = "predictions.json", "images.json"
 # Keypoints with less confidence, and poses of a lower score, are not drawn: methods that find the persons
@@ -174,7 +174,7 @@ class _Work:
     def _info(self) -> dict[str, Any]:
         method, weights = self.method, self.estimator.weights
         return {
-            "description": f"crowdbench {__version__} predict",
+            "description": f"crowdbench {package_version()} predict",
             "method": method.name,
             "keypoints": method.keypoints.name,
             "settings": msgspec.to_builtins(method.settings),

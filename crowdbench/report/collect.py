@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crowdbench import __version__
+
 from crowdbench.errors import InputError
 from crowdbench.report.collect_gallery import _gallery, _Measured
 from crowdbench.report.data import (
@@ -22,6 +22,7 @@ from crowdbench.run_store.integrity import doubt_about
 from crowdbench.run_store.record import extent_of_run
 from crowdbench.run_store.run import Run
 from crowdbench.system.text import sentence
+from crowdbench.system.version import package_version
 
 if TYPE_CHECKING:
     from crowdbench.analysis import Analysis, Part
@@ -91,7 +92,7 @@ def report_data(
         notes_against_ranking=tuple(_against_ranking(runs)),
         charts=tuple(_charts(measured)),
         gallery=_gallery(measured, dataset, pictures, seed) if pictures else (),
-        made_by=f"crowdbench {__version__}",
+        made_by=f"crowdbench {package_version()}",
         command=command,
     )
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crowdbench import __version__
 from crowdbench.leaderboard.table import Column, Entry, Table, cell
 from crowdbench.report.html import rendered
+from crowdbench.system.version import package_version
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def leaderboard_html(tables: Sequence[Table]) -> str:
     """
     boards = [_board(table) for table in tables]
     page = rendered(
-        "board.html", title="Leaderboard", tables=boards, made_by=f"Made by crowdbench {__version__}."
+        "board.html", title="Leaderboard", tables=boards, made_by=f"Made by crowdbench {package_version()}."
     )
     return page.decode()
 

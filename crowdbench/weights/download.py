@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crowdbench import __version__
 from crowdbench.errors import MissingDataError
 from crowdbench.system.files.writing import write_whole
 from crowdbench.system.text import in_bytes, plain
 from crowdbench.weights.checkpoint_file.formats import form_of_start, not_weights
 from crowdbench.weights.responses import Answer, Limits, SlowError
+from crowdbench.system.version import package_version
 from crowdbench.weights.transfer_failures import host_of, is_hopeless, reason_of
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ def download(
         urllib3.exceptions.HTTPError,
     )  # some slip through requests
     with requests.Session() as session:
-        session.headers.update({"User-Agent": f"crowdbench/{__version__}", "Accept-Encoding": "identity"})
+        session.headers.update(
+            {"User-Agent": f"crowdbench/{package_version()}", "Accept-Encoding": "identity"}
+        )
         for attempt in range(1, attempts + 1):
             try:
                 if not _is_whole(url, partial):
