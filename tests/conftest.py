@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from requirements_rule import everything_is_required
 from slurm_cluster import cluster, slurm_programs
 
 __all__ = ["cluster", "slurm_programs"]
@@ -46,8 +47,8 @@ def _shared(name: str) -> Path:
     path = SHARED / name
     if path.is_dir():
         return path
-    if os.environ.get("CI"):
-        pytest.fail(f"{path} is missing; CI must have the reference data beside the repository")
+    if everything_is_required():
+        pytest.fail(f"{path} is missing; the reference data must be beside the repository")
     pytest.skip(f"needs the reference data in {path}")
 
 

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from requirements_rule import everything_is_required
 
 PAGE = 4096
 AMPLE = 64 << 20
@@ -66,7 +67,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     try:
         found.mount(AMPLE)
     except (OSError, subprocess.CalledProcessError):
-        if os.environ.get("CI"):
+        if everything_is_required():
             raise
         pytest.skip("needs a system that lets this user mount")
     yield found

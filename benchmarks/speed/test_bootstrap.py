@@ -5,7 +5,6 @@ fastest there is, the images of each draw, repeated as often as they are drawn. 
 for AP over all images only, and putting the images together is not counted.
 """
 
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jittered_truth import jittered
+from requirements_rule import everything_is_required
 
 from crowdbench.analysis.bootstrap import Differences, differences, draws
 from crowdbench.api.dataset import dataset_class
@@ -66,7 +66,7 @@ def drawn(problem: Problem, weights: np.ndarray) -> Problem:
     )
 
 
-@pytest.mark.skipif(not REFERENCE.is_dir() and "CI" not in os.environ, reason=f"needs {REFERENCE}")
+@pytest.mark.skipif(not REFERENCE.is_dir() and not everything_is_required(), reason=f"needs {REFERENCE}")
 def test_a_thousand_paired_draws_are_thirty_times_faster_than_evaluating_each(benchmark: Any) -> None:
     truth = REFERENCE / "crowdpose_val.json.gz"
     protocol = dataset_class("crowdpose").protocol

@@ -7,7 +7,6 @@ splits. crowdbench also unpacks gzip and validates both files; pycocotools gets 
 import contextlib
 import gzip
 import io
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from requirements_rule import everything_is_required
 
 from crowdbench.api.dataset import dataset_class
 from crowdbench.api.scores import Scores
@@ -55,7 +55,7 @@ def timed(function: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-@pytest.mark.skipif(not REFERENCE.is_dir() and "CI" not in os.environ, reason=f"needs {REFERENCE}")
+@pytest.mark.skipif(not REFERENCE.is_dir() and not everything_is_required(), reason=f"needs {REFERENCE}")
 def test_scoring_is_fifteen_times_faster_than_pycocotools(benchmark: Any, tmp_path: Path) -> None:
     packed = [REFERENCE / f"{n}.json.gz" for n in ("crowdpose_val", "crowd_full_preds")]
     plain = [tmp_path / path.stem for path in packed]

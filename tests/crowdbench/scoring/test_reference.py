@@ -6,10 +6,10 @@ README.json names the versions and what each set stresses).
 
 import importlib
 import json
-import os
 from pathlib import Path
 
 import pytest
+from requirements_rule import everything_is_required
 from scoring_protocols import OF_NAME
 
 from crowdbench.scoring.score import score_files
@@ -23,8 +23,8 @@ SETS = [
 
 
 def needs(engine: str) -> None:
-    """Skip where an optional engine is not installed; CI installs them."""
-    if engine == "xtcocotools" and not os.environ.get("CI"):
+    """Skip where an optional engine is not installed; `.ci/run` installs them."""
+    if engine == "xtcocotools" and not everything_is_required():
         try:
             importlib.import_module("xtcocotools.cocoeval")
         except ImportError as error:
