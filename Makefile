@@ -22,7 +22,7 @@ LOWEST_TESTS := \
 	tests/methods/wrappers/test_contract.py tests/methods/wrappers/test_rtmo.py \
 	tests/slurm/test_options.py
 
-.PHONY: run test test-fast test-lowest fuzz bench lint format xtcocotools crowdposetools clean
+.PHONY: run test test-fast coverage test-lowest fuzz bench lint format xtcocotools crowdposetools clean
 
 run: $(READY)  ## a trained network on the built-in data: run, score, table
 	$(BIN)/crowdbench run i2rnet-tiny synthcrowd
@@ -33,6 +33,9 @@ test: $(TEST_READY)  ## the whole suite
 
 test-fast: $(TEST_READY)  ## what takes seconds
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" $(ARGS)
+
+coverage: $(TEST_READY)  ## how much of the code the quick tests run; fails below the floor of pyproject.toml
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" --cov --cov-report=term $(ARGS)
 
 fuzz: $(TEST_READY)  ## damaged files of every kind, for MINUTES; what goes wrong is kept in findings/
 	PYTHONPATH=$(CURDIR):tests $(BIN)/python -m fuzzing --minutes $(MINUTES) --seed $(SEED) --keep findings
@@ -86,4 +89,4 @@ $(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .benchmarks
+	rm -rf $(VENV) $(LOWEST) .coverage build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .benchmarks
