@@ -61,8 +61,9 @@ def perfect_predictions(data: Path) -> list[dict[str, object]]:
 
 
 def needs_samples(page: Path) -> bool:
-    """Whether a command reads the samples of real datasets, which are not in the repository."""
-    return any("data/" in command or "predictions.json" in command for command, _ in commands(page))
+    """Whether a command or what it shows names the samples of real datasets, which are not in the repository."""
+    texts = [text for pair in commands(page) for text in pair]
+    return any("data/" in text or "predictions.json" in text for text in texts)
 
 
 def test_the_readme_shows_commands() -> None:
