@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import click
 
+from crowdbench.cli.echo import say
 from crowdbench.cli.exit_status import DEBUG, status_of
 from crowdbench.cli.groups import LazyGroup
 from crowdbench.system.version import package_version
@@ -67,7 +68,7 @@ def _debug(_: click.Context, __: click.Parameter, wanted: bool) -> None:
 
 def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
-        click.echo(f"crowdbench, version {package_version()}")
+        say(f"crowdbench, version {package_version()}")
         context.exit()
 
 

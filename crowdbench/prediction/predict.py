@@ -35,8 +35,8 @@ from crowdbench.prediction.videos import Frame, Video, video_whole
 from crowdbench.system.files.os_errors import is_about_the_name, reason, writing
 from crowdbench.system.files.writing import growing, write_whole
 from crowdbench.system.text import encodable, name_bytes
-from crowdbench.visualization.skeletons import draw_on, person_colours
 from crowdbench.system.version import package_version
+from crowdbench.visualization.skeletons import draw_on, person_colours
 
 PREDICTIONS, IMAGES = "predictions.json", "images.json"
 # Keypoints with less confidence, and poses of a lower score, are not drawn: methods that find the persons

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-
 from crowdbench.errors import InputError
 from crowdbench.report.collect_gallery import _gallery, _Measured
 from crowdbench.report.data import (

@@ -20,9 +20,9 @@ import msgspec
 from crowdbench.errors import MissingDataError
 from crowdbench.system.files.writing import write_whole
 from crowdbench.system.text import in_bytes, plain
+from crowdbench.system.version import package_version
 from crowdbench.weights.checkpoint_file.formats import form_of_start, not_weights
 from crowdbench.weights.responses import Answer, Limits, SlowError
-from crowdbench.system.version import package_version
 from crowdbench.weights.transfer_failures import host_of, is_hopeless, reason_of
 
 if TYPE_CHECKING:
