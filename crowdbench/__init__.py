@@ -34,7 +34,7 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "load_dataset": "api.dataset",
     "load_method": "api.method",
-    "runs": "run_store.run",
+    "runs": "run_store.scan",
     "score": "scoring.score",
 }
 
