@@ -131,7 +131,7 @@ class DotsByNetwork(NetworkMethod):
 
     paradigm = "top-down"
 
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         return DotsNetwork(self.keypoints)
 
     def prepare(self, sample: Sample, rng: np.random.Generator | None = None):
@@ -166,7 +166,7 @@ class DotsByNetwork(NetworkMethod):
     def loss(self, network, batch):
         return {"confidence": (network.confidence.sigmoid() - 1).square().mean()}
 
-    def counted(self, batch):
+    def count_targets(self, batch):
         return sum(len(example.boxes) for example in batch)
 
 
@@ -303,8 +303,8 @@ class ImageChanged(Dots):
 class WeightsElsewhere(DotsByNetwork):
     """Keeps a part of what it has learnt out of the state dict."""
 
-    def network(self) -> nn.Module:
-        network = super().network()
+    def build_network(self) -> nn.Module:
+        network = super().build_network()
         network.gain = float(torch.rand(()))
         return network
 

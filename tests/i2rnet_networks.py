@@ -24,7 +24,7 @@ def build(method: str, dataset: str, input_size: tuple[int, int] = (256, 192)) -
     """A method's network in eval mode, as the method's own settings for a dataset make it."""
     found = load_method(method, dataset, input_size=input_size)
     assert isinstance(found, NetworkMethod)
-    return found.network().eval()
+    return found.build_network().eval()
 
 
 def build_config(config: str) -> nn.Module:

@@ -35,7 +35,7 @@ class Brightest(Method):
 class Told(Brightest):
     """Has as many persons in every image as it was told of images beforehand."""
 
-    def begin(self, samples: Sequence[Sample], complete: bool) -> None:
+    def on_start(self, samples: Sequence[Sample], complete: bool) -> None:
         self.told = [sample.image_id for sample in samples]
         assert not complete
 

@@ -25,7 +25,7 @@ from crowdbench import NetworkMethod, Pose
 class Odd(NetworkMethod):
     paradigm = "top-down"
 
-    def network(self):
+    def build_network(self):
         return torch.nn.Linear(1, 1)
 
     def prepare(self, sample, rng=None):

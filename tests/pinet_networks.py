@@ -39,7 +39,7 @@ def released_network(reference: Path, dataset: str) -> PINetNetwork:
 
 def filled_network(reference: Path, dataset: str) -> PINetNetwork:
     """With the weights that the golden numbers were measured with."""
-    network = pinet(dataset).network()
+    network = pinet(dataset).build_network()
     assert isinstance(network, PINetNetwork)
     filled = dict(filling(reference).weights["plain"](network.state_dict()))
     for name, factor in golden(reference, "forward_meta.json")["tweak"].items():

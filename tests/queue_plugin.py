@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crowdbench.jobs.job import Job, Resources, State, Ticket, job_for, new_order
+from crowdbench.jobs.job import Job, Resources, State, Submission, job_for, new_order
 from crowdbench.jobs.launcher import Queue, load_launcher
 from crowdbench.jobs.request import Request
 
@@ -102,7 +102,7 @@ class Bookkeeper:
         job.write(new_order(job, asked, launcher, "toys", ALONE))
         folder = self.toys.queue / number
         if handed_over:
-            job.write(Ticket(number, str(folder), "t", "me@here", "noon" if cancelled else None))
+            job.write(Submission(number, str(folder), "t", "me@here", "noon" if cancelled else None))
         if known is not None:
             folder.mkdir()
             for name, content in known.items():

@@ -40,7 +40,7 @@ class ToyNetwork(NetworkMethod):
     paradigm = "top-down"
     Settings = ToySettings
 
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         return nn.Linear(3, self.keypoints.count * 2)
 
     def prepare(self, sample: Sample, rng=None):

@@ -7,7 +7,7 @@ first       when its first process was started; a running job's process ids are 
 status      how its first process ended
 cancelled   it was called off
 hopeless    it will never be started
-at_once     how many of those that were handed over with it may run at the same time
+max_parallel     how many of those that were handed over with it may run at the same time
 0.log       what its processes write, a file for each
 
 A file ``closed`` in the queue's folder lets it answer no question, and take no job; while there is a file
@@ -28,10 +28,10 @@ from typing import Any
 import msgspec
 
 from crowdbench.errors import LaunchError, SettingsError
-from crowdbench.jobs.job import Job, Resources, Ticket, now, whoever
-from crowdbench.jobs.launcher import Queue, Seen
+from crowdbench.jobs.job import Job, Resources, Submission, now, whoever
+from crowdbench.jobs.launcher import Queue, QueueStatus
 from crowdbench.jobs.request import Request
-from crowdbench.system.job_context import CurrentJob, enter
+from crowdbench.system.job_context import CurrentJob, export
 
 NODE = "toy-node"
 RETRY = 75  # the exit status of a job that is to be started again
@@ -62,14 +62,14 @@ class ToyQueue(Queue):
     def device(self) -> str | None:
         return self.options.device
 
-    def completed(self, resources: Resources) -> Resources:
+    def resolve_resources(self, resources: Resources) -> Resources:
         gpus = self.options.gpus if resources.gpus is None else resources.gpus
         nodes = resources.nodes or 1
         if gpus % nodes:
             raise SettingsError(f"{gpus} GPUs cannot be shared evenly among {nodes} nodes.")
         return Resources(gpus, nodes)
 
-    def submit(self, jobs: Sequence[Job], resources: Resources, at_once: int | None) -> list[Ticket]:
+    def submit(self, jobs: Sequence[Job], resources: Resources, max_parallel: int | None) -> list[Submission]:
         if self.options.folder is None:
             raise LaunchError(f"profile {self.profile} does not say where the queue's folder is.")
         folder = Path(self.options.folder)
@@ -79,25 +79,25 @@ class ToyQueue(Queue):
         for job in jobs:
             numbers.append(_new_number(folder))
             (folder / numbers[-1] / "job").write_text(str(job.folder.absolute()))
-            (folder / numbers[-1] / "at_once").write_text(str(at_once))
-        arguments = [str(folder), str(at_once or len(jobs)), str(max(1, resources.gpus or 1)), *numbers]
+            (folder / numbers[-1] / "max_parallel").write_text(str(max_parallel))
+        arguments = [str(folder), str(max_parallel or len(jobs)), str(max(1, resources.gpus or 1)), *numbers]
         # An orphan from its first moment: nobody has to wait for it. Its group is written down before it begins.
         script = ': > "$0-$$"; "$@" < /dev/null > /dev/null 2>&1 &'
         shell = ["sh", "-c", script, str(folder / RUNNER)]
         command = [*shell, sys.executable, "-m", "toy_queue", "runner", *arguments]
         subprocess.run(command, check=True, start_new_session=True)
-        return [Ticket(number, str(folder / number), now(), whoever()) for number in numbers]
+        return [Submission(number, str(folder / number), now(), whoever()) for number in numbers]
 
-    def look(self, tickets: Sequence[Ticket]) -> dict[str, Seen]:
+    def query(self, tickets: Sequence[Submission]) -> dict[str, QueueStatus]:
         found = {}
         for ticket in tickets:
             folder = Path(ticket.folder)
             _require_open(folder.parent)
             if folder.is_dir():
-                found[ticket.number] = _seen(folder)
+                found[ticket.job_id] = _seen(folder)
         return found
 
-    def cancel(self, tickets: Sequence[Ticket]) -> None:
+    def cancel(self, tickets: Sequence[Submission]) -> None:
         for ticket in tickets:
             folder = Path(ticket.folder)
             _require_open(folder.parent)
@@ -107,12 +107,12 @@ class ToyQueue(Queue):
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGTERM)
 
-    def logs(self, ticket: Ticket) -> list[Path]:
+    def logs(self, ticket: Submission) -> list[Path]:
         return sorted(Path(ticket.folder).glob("*.log"), key=lambda path: int(path.stem))
 
-    def last_words(self, ticket: Ticket, seen: Seen) -> str:
-        seen = self.look([ticket]).get(ticket.number)
-        return seen.words if seen is not None else "the queue has forgotten it"
+    def explain_exit(self, ticket: Submission, seen: QueueStatus) -> str:
+        seen = self.query([ticket]).get(ticket.job_id)
+        return seen.reason if seen is not None else "the queue has forgotten it"
 
 
 def _require_open(folder: Path) -> None:
@@ -136,16 +136,16 @@ def _pids(folder: Path) -> list[int]:
         return []
 
 
-def _seen(folder: Path) -> Seen:
+def _seen(folder: Path) -> QueueStatus:
     if (folder / "status").exists():
-        return Seen("ended", NODE, _words(int((folder / "status").read_text())))
+        return QueueStatus("ended", NODE, _words(int((folder / "status").read_text())))
     if (folder / "first").exists():
-        return Seen("running", NODE)
+        return QueueStatus("running", NODE)
     if (folder / "cancelled").exists():
-        return Seen("ended", "", "cancelled before it began")
+        return QueueStatus("ended", "", "cancelled before it began")
     if (folder / "hopeless").exists():
-        return Seen("waiting", "", "no node is as large", hopeless=True)
-    return Seen("waiting", "", "others come first")
+        return QueueStatus("waiting", "", "no node is as large", never_starts=True)
+    return QueueStatus("waiting", "", "others come first")
 
 
 def _words(status: int) -> str:
@@ -204,13 +204,13 @@ class _Running:
         return True
 
 
-def _run_all(folder: Path, at_once: int, tasks: int, numbers: Sequence[str]) -> None:
+def _run_all(folder: Path, max_parallel: int, tasks: int, numbers: Sequence[str]) -> None:
     """Start jobs, so many at the same time, and wait for them."""
     waiting = [folder / number for number in numbers]
     running: list[_Running] = []
     while waiting or running:
         running = [job for job in running if not job.is_over()]
-        while waiting and len(running) < at_once and not (folder / "held").exists():
+        while waiting and len(running) < max_parallel and not (folder / "held").exists():
             job = waiting.pop(0)
             if not (job / "cancelled").exists():
                 running.append(_Running(job, tasks))
@@ -225,7 +225,7 @@ def _carry_out(job: Job, number: str, start: int) -> int:
     handler = logging.StreamHandler(sys.stdout)
     logging.getLogger("crowdbench").addHandler(handler)
     logging.getLogger("crowdbench").setLevel(logging.INFO)
-    enter(CurrentJob(ToyQueue.name, number, start, NODE, (NODE,)))
+    export(CurrentJob(ToyQueue.name, number, start, NODE, (NODE,)))
     try:
         stop = Stop(at_once=isinstance(job.request(), Request))
         with stop.listening([signal.SIGTERM]):
@@ -245,8 +245,8 @@ def kill_all(folder: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "runner":
-        folder, at_once, tasks, *numbers = sys.argv[2:]
-        _run_all(Path(folder), int(at_once), int(tasks), numbers)
+        folder, max_parallel, tasks, *numbers = sys.argv[2:]
+        _run_all(Path(folder), int(max_parallel), int(tasks), numbers)
     else:
         folder, number, start = sys.argv[2:]
         sys.exit(_carry_out(Job(Path(folder)), number, int(start)))

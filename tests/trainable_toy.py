@@ -40,7 +40,7 @@ class TrainableToy(ToyNetwork):
             not_applied={"weight_decay": 0.1},
         )
 
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         return nn.Sequential(
             nn.Linear(48, 32),
             nn.BatchNorm1d(32),
@@ -88,7 +88,7 @@ class TrainableToy(ToyNetwork):
             errors = errors * float("nan")
         return {"position": errors.mean()}
 
-    def counted(self, batch) -> int:
+    def count_targets(self, batch) -> int:
         return len(batch.colours)
 
     def predict(self, network: nn.Module, batch):

@@ -17,7 +17,7 @@ from crowdbench import plugins
 State = dict[str, torch.Tensor]
 FIT = ["--method", "odd", "--dataset", "crowdpose"]
 SMALL = """
-    def network(self):
+    def build_network(self):
         layers = {"conv1": torch.nn.Conv2d(3, 4, 3), "bn1": torch.nn.BatchNorm2d(4)}
         return torch.nn.Sequential(OrderedDict(layers))
 """

@@ -74,7 +74,7 @@ def _time_images(network: nn.Module, count: str) -> tuple[float, int]:
 def _main(what: str, name: str, weights: str, more: str) -> None:
     method = load_method(name, "crowdpose")
     assert isinstance(method, NetworkMethod)
-    network = method.network().eval()
+    network = method.build_network().eval()
     network.load_state_dict(torch.load(weights, weights_only=True))
     json.dump({"network": _time_network, "images": _time_images}[what](network, more), sys.stdout)
 

@@ -25,7 +25,7 @@ import msgspec
 import pytest
 
 from crowdbench import evaluate, load_dataset, load_method
-from crowdbench.jobs.job import Job, Resources, Start, State, Ticket, new_order, now, whoever
+from crowdbench.jobs.job import Job, Resources, Start, State, Submission, new_order, now, whoever
 from crowdbench.jobs.request import Request
 from crowdbench.run_store.lease import Progress
 from crowdbench.run_store.record import Record
@@ -236,7 +236,7 @@ def _put_job(root: Path, word: str, number: str, run: Path | None, serial: int) 
     _put(job.folder / "job.json", new_order(job, request, "slurm", "later", Resources(1, 1)))
     folder = root / "jobs" / ".submissions" / f"{serial // (3 * SUBMISSION)}"
     cancelled = now() if word == "cancelled" else None
-    _put(job.folder / "ticket.json", Ticket(number, str(folder), now(), whoever(), cancelled))
+    _put(job.folder / "ticket.json", Submission(number, str(folder), now(), whoever(), cancelled))
     folder.mkdir(parents=True, exist_ok=True)
     for name in (f"{number}_submitted.pkl", f"{number}_0_result.pkl"):
         (folder / name).touch()

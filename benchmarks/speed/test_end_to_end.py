@@ -28,7 +28,7 @@ def test_a_run_is_faster_than_the_plainest_way(benchmark: Any, tmp_path: Path, n
     dataset = load_dataset("synthcrowd")
     method = load_method(name, dataset)
     assert isinstance(method, NetworkMethod)
-    network = with_drawn_weights(method.network())
+    network = with_drawn_weights(method.build_network())
     torch.save(network.state_dict(), tmp_path / "drawn.pth")
 
     plain_s, expected = timed_alone("images", name, tmp_path / "drawn.pth", str(images))

@@ -36,7 +36,7 @@ class OneConvolution(nn.Module):
 
 
 class Quick(I2RNetVanilla):
-    def network(self):
+    def build_network(self):
         return OneConvolution(self.keypoints.count)
 
 
@@ -48,7 +48,7 @@ def peak():
 if __name__ == "__main__":
     root, out, images = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     dataset = load_dataset("synthcrowd", root=root)
-    published = Quick.published_settings("crowdpose", dataset.keypoints)
+    published = Quick.settings_for("crowdpose")
     method = Quick(dataset.keypoints, published, "quick")
     peaks = []
     run = evaluate(

@@ -66,7 +66,7 @@ def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def plainest(name: str, folder: Path) -> Plainest:
-    network = with_drawn_weights(method_of(name).network())
+    network = with_drawn_weights(method_of(name).build_network())
     torch.save(network.state_dict(), folder / "drawn.pth")
     seconds, _ = timed_alone("network", name, folder / "drawn.pth", str(folder / "heatmaps.pt"))
     heatmaps = torch.load(folder / "heatmaps.pt", weights_only=True)
@@ -77,18 +77,18 @@ def as_run(plain: Plainest, precision: Precision = "fp32", *, compiled: bool = F
     """As `crowdbench run` computes, in batches of its default size."""
     keep_freed_memory()
     network = copy.deepcopy(plain.network)
-    fast = method_of(plain.name).for_inference(network, precision=precision, compiled=compiled)
+    fast = method_of(plain.name).optimize_for_inference(network, precision=precision, compiled=compiled)
     crops, masks, lengths = inputs()
     crops = crops.contiguous(memory_format=torch.channels_last)
     kind = next(fast.parameters()).dtype
-    at_once = ON_PROCESSOR // PERSONS
+    chunk = ON_PROCESSOR // PERSONS
 
     def forward() -> Tensor:
         found = []
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            for start in range(0, len(lengths), at_once):
-                rows = slice(start * PERSONS, (start + at_once) * PERSONS)
-                batch = crops[rows].to(kind), masks[rows].to(kind), lengths[start : start + at_once]
+            for start in range(0, len(lengths), chunk):
+                rows = slice(start * PERSONS, (start + chunk) * PERSONS)
+                batch = crops[rows].to(kind), masks[rows].to(kind), lengths[start : start + chunk]
                 found.append(fast(*batch, portion=ON_PROCESSOR)["inter"].float())
         return torch.cat(found)
 

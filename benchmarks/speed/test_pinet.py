@@ -47,7 +47,7 @@ def pinet() -> PINet:
 def drawn_network() -> PINetNetwork:
     """With so many and so strong peaks as a crowd has, from weights that are drawn."""
     torch.manual_seed(0)
-    network = pinet().network()
+    network = pinet().build_network()
     assert isinstance(network, PINetNetwork)
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d):
@@ -129,7 +129,7 @@ def test_an_image_is_faster_than_in_the_specified_order(benchmark: Any, tmp_path
     expected = plain_poses(network)
     keep_freed_memory()
     method = pinet()
-    fast_network = method.for_inference(copy.deepcopy(network))
+    fast_network = method.optimize_for_inference(copy.deepcopy(network))
     batch = InputBatch([Stack(1.0, [0], image())], [SIZE], [input_affine(*SIZE, SIZE, inverse=True)])
 
     def predict() -> list[Pose]:
@@ -196,7 +196,7 @@ def test_suppression_is_faster_than_a_loop_over_pairs(benchmark: Any, crowd: Any
 
 
 def _main(weights: str) -> None:
-    network = pinet().network()
+    network = pinet().build_network()
     assert isinstance(network, PINetNetwork)
     network.load_state_dict(torch.load(weights, weights_only=True))
     network.eval()

@@ -67,7 +67,7 @@ def test_examples_are_prepared_faster_than_the_plainest_way(
 ) -> None:
     method = load_method(name, "synthcrowd")
     assert isinstance(method, TopDownMethod)
-    method.train_with(type(method).published_recipe("synthcrowd", method.keypoints))
+    method.configure_training(type(method).published_recipe("synthcrowd", method.keypoints))
 
     def ours() -> None:
         # To the very tensors that the loss compares: normalised crops, masks, targets.

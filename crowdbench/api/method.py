@@ -11,6 +11,7 @@ Two shapes, one interface:
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import numpy as np
@@ -21,7 +22,7 @@ from crowdbench.api.recipe import Recipe
 from crowdbench.api.settings import NoSettings, override, settings_as_values
 from crowdbench.api.types import FloatArray, KeypointSet, Paradigm, Pose, Precision, Sample
 from crowdbench.errors import PluginError, SettingsError
-from crowdbench.system.plugin_calls import calling
+from crowdbench.system.plugin_calls import calling, refuse_renamed_hooks
 from crowdbench.weights.checkpoint_file.state_dict import load_weights
 
 if TYPE_CHECKING:
@@ -43,10 +44,12 @@ class Method(ABC):
         paradigm: ``"top-down"`` methods get boxes; the others must not look at them.
         Settings: a frozen dataclass of everything that can change the method's numbers. Fields called
             ``flip_test`` and ``input_size`` (height, width) become part of a run's protocol.
-        takes_weights: `load` wants the file that ``--weights`` names.
-        computed_with: installed packages, beside the bench's own, whose version can change a prediction; a
+        published: the settings that the method's paper uses, by dataset. ``"*"`` is every other dataset; where
+            it is missing, those get ``Settings()``.
+        takes_weights: `load_weights` gets the file that ``--weights`` names.
+        tracked_packages: installed packages, beside the bench's own, whose version can change a prediction; a
             run with another version is another run.
-        writes_boxes: the boxes of poses are written beside them; scoring then takes areas from boxes.
+        include_boxes: the boxes of poses are written beside them; scoring then takes areas from boxes.
         reads_images: whether it can look at pictures. A method that cannot, because it repeats what a file
             says, has no speed, and other pictures make no other run.
         notes: what the record of a run should warn of, in sentences; known once `begin` has returned.
@@ -59,9 +62,10 @@ class Method(ABC):
 
     paradigm: ClassVar[Paradigm]
     Settings: ClassVar[type[Any]] = NoSettings
+    published: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     takes_weights: ClassVar[bool] = False
-    computed_with: ClassVar[tuple[str, ...]] = ()
-    writes_boxes: ClassVar[bool] = False
+    tracked_packages: ClassVar[tuple[str, ...]] = ()
+    include_boxes: ClassVar[bool] = False
     reads_images: ClassVar[bool] = True
     notes: Sequence[str] = ()
 
@@ -71,9 +75,11 @@ class Method(ABC):
         self.name = name or type(self).__name__
 
     @classmethod
-    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> Any:
-        """The settings that the method's paper uses on a dataset, or its defaults for an unknown one."""
-        return cls.Settings()
+    def settings_for(cls, dataset: str) -> Any:
+        """The settings for a dataset, before any override: those of `published`, or the defaults."""
+        return (
+            cls.published[dataset] if dataset in cls.published else cls.published.get("*") or cls.Settings()
+        )
 
     @abstractmethod
     def estimate(self, image: NDArray[np.uint8], boxes: FloatArray) -> list[Pose]:
@@ -95,7 +101,7 @@ class Method(ABC):
         boxes = sample.boxes_xywh if self.paradigm == "top-down" else np.empty((0, 4))
         return self.estimate(sample.read(), boxes)
 
-    def load(self, weights: "Path") -> None:
+    def load_weights(self, weights: "Path") -> None:
         """Be given the weights' file, once, before the first image; see `takes_weights`.
 
         Raises:
@@ -103,7 +109,7 @@ class Method(ABC):
         """
         raise SettingsError(f"{self.name} takes no weights.")
 
-    def begin(self, samples: "Sequence[Sample]", complete: bool) -> None:  # noqa: B027  (most need nothing)
+    def on_start(self, samples: "Sequence[Sample]", complete: bool) -> None:  # noqa: B027  (most need nothing)
         """Be told what will be asked for, once, after `load` and before the first image.
 
         Args:
@@ -111,7 +117,7 @@ class Method(ABC):
             complete: they are a whole split.
         """
 
-    def known_protocol(self) -> dict[str, Any]:
+    def protocol_overrides(self) -> dict[str, Any]:
         """Fields of the `crowdbench.run_store.record.Protocol` that this method knows better than crowdbench.
 
         For methods that were given more, or less, than crowdbench gave them.
@@ -125,7 +131,7 @@ class NetworkMethod(Method):
     takes_weights = True
 
     @abstractmethod
-    def network(self) -> "nn.Module":
+    def build_network(self) -> "nn.Module":
         """Build the network, with the weights a training would start from."""
 
     @abstractmethod
@@ -150,11 +156,11 @@ class NetworkMethod(Method):
             The poses of each image of the batch, in image coordinates.
         """
 
-    def released_weights(self, state: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
+    def convert_state_dict(self, state: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
         """Weights as their publisher saved them → by the names of `network`; every name must then match."""
         return state
 
-    def for_inference(
+    def optimize_for_inference(
         self, network: "nn.Module", *, precision: Precision = "fp32", compiled: bool = False
     ) -> "nn.Module":
         """Make a network faster that will only predict, with equal results; it may be changed in place.
@@ -168,7 +174,7 @@ class NetworkMethod(Method):
             network.compile(dynamic=True)
         return network
 
-    def at_once(self, size: int) -> None:
+    def set_batch_limit(self, size: int) -> None:
         """Be told how many persons (top-down) or images `predict` may have in the network at a time.
 
         Called before the first batch, and with half as many when memory ran out. Batches are no larger, but
@@ -187,10 +193,10 @@ class NetworkMethod(Method):
         """
         raise SettingsError(f"{cls.__name__} cannot be trained: it has no recipe.")
 
-    def train_with(self, recipe: Recipe) -> None:
+    def configure_training(self, recipe: Recipe) -> None:
         """Be told the recipe, before anything is prepared with a generator."""
 
-    def start_from(self, network: "nn.Module", state: "Mapping[str, Tensor]", source: str) -> list[str]:
+    def initialize_from(self, network: "nn.Module", state: "Mapping[str, Tensor]", source: str) -> list[str]:
         """Put the weights that training begins with, of ImageNet or of a first stage, into a new network.
 
         What is here wants weights of this very network, every name and shape.
@@ -206,7 +212,7 @@ class NetworkMethod(Method):
         Raises:
             WeightsError: they do not fit.
         """
-        load_weights(network, self.released_weights(state), source)
+        load_weights(network, self.convert_state_dict(state), source)
         return list(network.state_dict())
 
     def loss(self, network: "nn.Module", batch: Batch) -> "dict[str, Tensor]":
@@ -217,13 +223,34 @@ class NetworkMethod(Method):
         """
         raise SettingsError(f"{type(self).__name__} cannot be trained: it has no loss.")
 
-    def counted(self, batch: Batch) -> int:
+    def count_targets(self, batch: Batch) -> int:
         """How many persons, or images, the losses of a batch are means over."""
         raise SettingsError(f"{type(self).__name__} cannot be trained: it does not count its batches.")
 
     def estimate(self, image: NDArray[np.uint8], boxes: FloatArray) -> list[Pose]:
         """Not used: the bench runs network methods in batches (`crowdbench.evaluation.evaluate`)."""
         raise NotImplementedError("a network method is run through prepare, collate and predict")
+
+
+# Hooks by the names that they had before version 0.1.0.
+_RENAMED_OF_ALL = {
+    "begin": "on_start",
+    "known_protocol": "protocol_overrides",
+    "computed_with": "tracked_packages",
+    "writes_boxes": "include_boxes",
+    "load": "load_weights",
+    "published_settings": "published (a mapping from datasets to settings)",
+}
+_RENAMED = {
+    **_RENAMED_OF_ALL,
+    "network": "build_network",
+    "released_weights": "convert_state_dict",
+    "for_inference": "optimize_for_inference",
+    "at_once": "set_batch_limit",
+    "train_with": "configure_training",
+    "start_from": "initialize_from",
+    "counted": "count_targets",
+}
 
 
 def method_class(name: str) -> type[Method]:
@@ -267,6 +294,9 @@ def require_contract(cls: type[Method], name: str) -> None:
             f"method {name!r}: {cls.__name__}.Settings must be a dataclass, as in @dataclass(frozen=True), "
             f"and is {cls.Settings!r}."
         )
+    refuse_renamed_hooks(
+        f"method {name!r}", cls, _RENAMED if issubclass(cls, NetworkMethod) else _RENAMED_OF_ALL
+    )
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
     if missing:
         raise PluginError(f"method {name!r}: {cls.__name__} does not define {', '.join(missing)}.")
@@ -288,7 +318,7 @@ def load_method(name: str, dataset: "str | Dataset", **settings: Any) -> Method:
 
     cls = method_class(name)
     opened = dataset_class(dataset) if isinstance(dataset, str) else dataset
-    published = published_settings(cls, name, opened.name, opened.keypoints)
+    published = published_settings(cls, name, opened.name)
     configured = override(published, settings, of=name)
     with calling(name, "__init__"):
         method = cls(opened.keypoints, configured, name)
@@ -296,15 +326,15 @@ def load_method(name: str, dataset: "str | Dataset", **settings: Any) -> Method:
     return method
 
 
-def published_settings(cls: type[Method], name: str, dataset: str, keypoints: KeypointSet) -> Any:
-    """`Method.published_settings`.
+def published_settings(cls: type[Method], name: str, dataset: str) -> Any:
+    """`Method.settings_for`, checked.
 
     Raises:
-        PluginError: it raised something, or did not return an instance of a dataclass.
+        PluginError: the plugin's code raised something, or the settings are not an instance of a dataclass.
     """
-    with calling(name, "published_settings"):
-        found = cls.published_settings(dataset, keypoints)
-    settings_as_values(found, f"{name}: published_settings")
+    with calling(name, "Settings"):
+        found = cls.settings_for(dataset)
+    settings_as_values(found, f"{name}: the settings for {dataset}")
     return found
 
 

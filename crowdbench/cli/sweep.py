@@ -144,7 +144,7 @@ def _handed_over(
         if cell.state == "fetch":
             with _progress_shown(cell.request.method) as show:
                 prepare(cell.request, show)
-    outcomes = hand_over(cells, queue, resources, at_once=parallel, retry=retry)
+    outcomes = hand_over(cells, queue, resources, max_parallel=parallel, retry=retry)
     jobs = [outcome.job for outcome in outcomes if outcome.job is not None and outcome.how is not None]
     if not wait or not jobs:
         return outcomes

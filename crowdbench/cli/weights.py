@@ -130,7 +130,11 @@ def convert(file: Path, out: Path, method: str | None, dataset: str | None, part
         if not isinstance(loaded, NetworkMethod):
             raise SettingsError(f"{method} has no network that weights could fit.")
         notes = rewrite(
-            file, out, hooks.build(loaded), part=part, rename=partial(hooks.released_weights, loaded)
+            file,
+            out,
+            hooks.build_network(loaded),
+            part=part,
+            rename=partial(hooks.convert_state_dict, loaded),
         )
     else:
         notes = rewrite(file, out, part=part)

@@ -63,7 +63,7 @@ def complexity(method: NetworkMethod) -> Complexity:
     size = _image_size(single)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = hooks.build(single).eval()
+        network = hooks.build_network(single).eval()
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         sample = _drawn_sample(single, size, Path(folder) / "person.png")
         batch = hooks.collate(single, [hooks.prepare(single, sample)])

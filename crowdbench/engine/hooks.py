@@ -30,39 +30,39 @@ _KNOWN_BETTER = frozenset({"boxes", "flip_test", "input_size", "training_data", 
 _NAMED = 3  # images of a batch, in messages
 
 
-def load(method: Method, weights: "Path") -> None:
-    """`Method.load`."""
-    with calling(method.name, "load", str(weights)):
-        method.load(weights)
+def load_weights(method: Method, weights: "Path") -> None:
+    """`Method.load_weights`."""
+    with calling(method.name, "load_weights", str(weights)):
+        method.load_weights(weights)
 
 
-def begin(method: Method, samples: Sequence[Sample], complete: bool) -> None:
-    """`Method.begin`."""
-    with calling(method.name, "begin"):
-        method.begin(samples, complete)
+def on_start(method: Method, samples: Sequence[Sample], complete: bool) -> None:
+    """`Method.on_start`."""
+    with calling(method.name, "on_start"):
+        method.on_start(samples, complete)
 
 
-def known_protocol(method: Method, protocol: Protocol) -> Protocol:
+def protocol_overrides(method: Method, protocol: Protocol) -> Protocol:
     """A run's protocol with what the method knows better.
 
     Raises:
         PluginError: the method raised something; it says fields that do not exist or are the bench's to say,
             or values of the wrong kind.
     """
-    with calling(method.name, "known_protocol"):
-        found = method.known_protocol()
+    with calling(method.name, "protocol_overrides"):
+        found = method.protocol_overrides()
     if not isinstance(found, dict):
-        raise PluginError(f"{method.name}: known_protocol must return a dict, not {_what(found)}.")
+        raise PluginError(f"{method.name}: protocol_overrides must return a dict, not {_what(found)}.")
     others = sorted(str(name) for name in found.keys() - _KNOWN_BETTER)
     if others:
         raise PluginError(
-            f"{method.name}: known_protocol may say {', '.join(sorted(_KNOWN_BETTER))}; it says "
+            f"{method.name}: protocol_overrides may say {', '.join(sorted(_KNOWN_BETTER))}; it says "
             f"{', '.join(others)}, which the bench knows from the data itself."
         )
     try:
         return msgspec.convert({**dataclasses.asdict(protocol), **found}, Protocol)
     except msgspec.ValidationError as error:
-        raise PluginError(f"{method.name}: known_protocol: {error}.") from error
+        raise PluginError(f"{method.name}: protocol_overrides: {error}.") from error
 
 
 def estimate(method: Method, sample: Sample) -> list[Pose]:
@@ -76,39 +76,41 @@ def estimate(method: Method, sample: Sample) -> list[Pose]:
     return _poses(method, "estimate", sample, found)
 
 
-def build(method: NetworkMethod) -> "nn.Module":
-    """`NetworkMethod.network`."""
+def build_network(method: NetworkMethod) -> "nn.Module":
+    """`NetworkMethod.build_network`."""
     from torch import nn
 
-    with calling(method.name, "network"):
-        network = method.network()
-    return _expected(method, "network", network, nn.Module, "a torch.nn.Module")
+    with calling(method.name, "build_network"):
+        network = method.build_network()
+    return _expected(method, "build_network", network, nn.Module, "a torch.nn.Module")
 
 
-def released_weights(method: NetworkMethod, state: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
-    """`NetworkMethod.released_weights`."""
-    with calling(method.name, "released_weights"):
-        found = method.released_weights(state)
+def convert_state_dict(method: NetworkMethod, state: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
+    """`NetworkMethod.convert_state_dict`."""
+    with calling(method.name, "convert_state_dict"):
+        found = method.convert_state_dict(state)
     if not isinstance(found, Mapping):
-        raise PluginError(f"{method.name}: released_weights must return tensors by name, not {_what(found)}.")
+        raise PluginError(
+            f"{method.name}: convert_state_dict must return tensors by name, not {_what(found)}."
+        )
     return found
 
 
-def for_inference(
+def optimize_for_inference(
     method: NetworkMethod, network: "nn.Module", *, precision: Precision, compiled: bool = False
 ) -> "nn.Module":
-    """`NetworkMethod.for_inference`."""
+    """`NetworkMethod.optimize_for_inference`."""
     from torch import nn
 
-    with calling(method.name, "for_inference"):
-        found = method.for_inference(network, precision=precision, compiled=compiled)
-    return _expected(method, "for_inference", found, nn.Module, "a torch.nn.Module")
+    with calling(method.name, "optimize_for_inference"):
+        found = method.optimize_for_inference(network, precision=precision, compiled=compiled)
+    return _expected(method, "optimize_for_inference", found, nn.Module, "a torch.nn.Module")
 
 
-def at_once(method: NetworkMethod, size: int) -> None:
-    """`NetworkMethod.at_once`."""
-    with calling(method.name, "at_once"):
-        method.at_once(size)
+def set_batch_limit(method: NetworkMethod, size: int) -> None:
+    """`NetworkMethod.set_batch_limit`."""
+    with calling(method.name, "set_batch_limit"):
+        method.set_batch_limit(size)
 
 
 def prepare(method: NetworkMethod, sample: Sample, rng: np.random.Generator | None = None) -> Example:
@@ -159,19 +161,19 @@ def published_recipe(method: NetworkMethod, dataset: str, keypoints: KeypointSet
     return _expected(method, "published_recipe", found, Recipe, "a crowdbench.api.recipe.Recipe")
 
 
-def train_with(method: NetworkMethod, recipe: Recipe) -> None:
-    """`NetworkMethod.train_with`."""
-    with calling(method.name, "train_with"):
-        method.train_with(recipe)
+def configure_training(method: NetworkMethod, recipe: Recipe) -> None:
+    """`NetworkMethod.configure_training`."""
+    with calling(method.name, "configure_training"):
+        method.configure_training(recipe)
 
 
-def start_from(
+def initialize_from(
     method: NetworkMethod, network: "nn.Module", state: "Mapping[str, Tensor]", source: str
 ) -> list[str]:
-    """`NetworkMethod.start_from`."""
-    with calling(method.name, "start_from", source):
-        found = method.start_from(network, state, source)
-    return list(_expected(method, "start_from", found, list, "the names of the tensors that were set"))
+    """`NetworkMethod.initialize_from`."""
+    with calling(method.name, "initialize_from", source):
+        found = method.initialize_from(network, state, source)
+    return list(_expected(method, "initialize_from", found, list, "the names of the tensors that were set"))
 
 
 def loss(method: NetworkMethod, network: "nn.Module", batch: Batch) -> "dict[str, Tensor]":
@@ -200,17 +202,17 @@ def loss(method: NetworkMethod, network: "nn.Module", batch: Batch) -> "dict[str
     return {name: value.reshape(()) for name, value in found.items()}
 
 
-def counted(method: NetworkMethod, batch: Batch) -> int:
-    """`NetworkMethod.counted`."""
-    with calling(method.name, "counted"):
-        found = method.counted(batch)
+def count_targets(method: NetworkMethod, batch: Batch) -> int:
+    """`NetworkMethod.count_targets`."""
+    with calling(method.name, "count_targets"):
+        found = method.count_targets(batch)
     try:
         count = int(found)
     except (TypeError, ValueError, OverflowError):
         count = -1
     if count < 0 or count != found:
         raise PluginError(
-            f"{method.name}: counted must return how many persons or images are in a batch; it returned "
+            f"{method.name}: count_targets must return how many persons or images are in a batch; it returned "
             f"{_what(found)}."
         )
     return count

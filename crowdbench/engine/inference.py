@@ -101,7 +101,7 @@ class _Predicting:
         self, batches: Sequence[Sequence[Sample]], size: int, on_halved: Callable[[int], None]
     ) -> Iterator[list[list[Pose]]]:
         """The poses of each batch; from where memory runs out on, batches are cut to half their size."""
-        hooks.at_once(self.method, size)
+        hooks.set_batch_limit(self.method, size)
         done = 0
         try:
             for poses in self.all_of(batches):
@@ -117,7 +117,7 @@ class _Predicting:
         half = max(1, size // 2)
         log.warning("out of memory with batches of %d; going on with batches of %d. (%s)", size, half, reason)
         on_halved(half)
-        hooks.at_once(self.method, half)
+        hooks.set_batch_limit(self.method, half)
         remaining = [in_batches(batch, half, self.method.paradigm) for batch in batches[done:]]
         try:
             found = self.all_of([part for parts in remaining for part in parts])

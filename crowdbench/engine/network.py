@@ -70,7 +70,7 @@ def build_network(
         weights: a checkpoint; None leaves the network's own random weights.
         seed: of random weights.
         device: where it will run.
-        precision, compiled: see `NetworkMethod.for_inference`.
+        precision, compiled: see `NetworkMethod.optimize_for_inference`.
         on_note: told what was decided while the weights were read, in sentences for the record.
 
     Raises:
@@ -79,9 +79,9 @@ def build_network(
     import torch
 
     torch.manual_seed(seed)
-    network = hooks.build(method)
+    network = hooks.build_network(method)
     if weights is not None:
-        for note in put_weights(network, weights, partial(hooks.released_weights, method)):
+        for note in put_weights(network, weights, partial(hooks.convert_state_dict, method)):
             on_note(note)
     # Full float32 where float32 is asked for, and the same algorithm for the same shape every time.
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -90,4 +90,4 @@ def build_network(
     if device.type == "cpu":
         keep_freed_memory()
     network = network.to(device).eval()
-    return hooks.for_inference(method, network, precision=precision, compiled=compiled)
+    return hooks.optimize_for_inference(method, network, precision=precision, compiled=compiled)

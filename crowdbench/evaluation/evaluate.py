@@ -395,7 +395,7 @@ def _compute(
     if samples and not asked:
         raise _nobody_to_ask_for(dataset, count)
     if weights is not None and not isinstance(method, NetworkMethod):
-        hooks.load(method, weights)
+        hooks.load_weights(method, weights)
     notes: list[str] = []
     network = (
         build_network(
@@ -410,7 +410,7 @@ def _compute(
         if isinstance(method, NetworkMethod)
         else None
     )
-    hooks.begin(method, samples, run.record.protocol.complete)
+    hooks.on_start(method, samples, run.record.protocol.complete)
     columns = scored_columns(dataset, method.keypoints)
     batches = in_batches(asked, execution.batch_size, method.paradigm)
     parts = Parts(
@@ -462,7 +462,7 @@ def _compute(
                     sample,
                     ps,
                     category_id=dataset.category_id,
-                    with_boxes=method.writes_boxes,
+                    with_boxes=method.include_boxes,
                     columns=columns,
                 )
             ]

@@ -67,12 +67,7 @@ def new_record(
         made_for: the dataset whose keypoints the method predicts, where it is another.
     """
     settings = settings_as_values(method.settings, f"{method.name}: settings")
-    published = msgspec.to_builtins(
-        published_settings(
-            *(type(method), method.name, made_for or dataset.name),
-            method.keypoints if made_for else dataset.keypoints,
-        )
-    )
+    published = msgspec.to_builtins(published_settings(type(method), method.name, made_for or dataset.name))
     origin = Weights(weights.source, weights.sha256)
     protocol = Protocol(
         dataset=dataset.name,
@@ -88,9 +83,9 @@ def new_record(
         keypoints=None if dataset.protocol.labelled is None else dataset.keypoints.keypoints,
         made_for=made_for,
     )
-    protocol = hooks.known_protocol(method, protocol)
+    protocol = hooks.protocol_overrides(method, protocol)
     replayed = not method.reads_images
-    versions = machine.versions(method.computed_with)
+    versions = machine.versions(method.tracked_packages)
     if execution.device.type == "cuda" and not replayed:
         versions |= machine.gpu_versions()
     images = None if replayed else digest_of_images(dataset, count)

@@ -56,17 +56,17 @@ class Order(msgspec.Struct, frozen=True):
     schema: int = SCHEMA
 
 
-class Ticket(msgspec.Struct, frozen=True):
+class Submission(msgspec.Struct, frozen=True, rename={"job_id": "number"}):
     """``ticket.json``: what a queue gave for a job.
 
     Attributes:
-        number: the queue's name for it.
+        job_id: the queue's own name of the job; ``number`` on disk.
         folder: where the queue's own files of it lie.
         at: UTC. `by`: user and host.
         cancelled: when somebody called it off.
     """
 
-    number: str
+    job_id: str
     folder: str
     at: str
     by: str
@@ -125,7 +125,7 @@ class Failure(msgspec.Struct, frozen=True):
     cause: Cause
 
 
-T = TypeVar("T", Order, Ticket, State, Failure)
+T = TypeVar("T", Order, Submission, State, Failure)
 
 
 @dataclass(frozen=True)
@@ -157,9 +157,9 @@ class Job:
         """What was asked, to be carried out."""
         return decode(self.order().request)
 
-    def ticket(self) -> Ticket | None:
+    def ticket(self) -> Submission | None:
         """What the queue gave; None before it has."""
-        return _read(self.folder / "ticket.json", Ticket)
+        return _read(self.folder / "ticket.json", Submission)
 
     def state(self) -> State | None:
         """What has become of it; None before its first start."""
@@ -169,9 +169,9 @@ class Job:
         """Why another process than the first has failed, the last time that one did."""
         return _read(self.folder / "failure.json", Failure)
 
-    def write(self, content: Order | Ticket | State | Failure) -> None:
+    def write(self, content: Order | Submission | State | Failure) -> None:
         """Replace ``job.json``, ``ticket.json``, ``state.json`` or ``failure.json``."""
-        name = {Order: "job", Ticket: "ticket", State: "state", Failure: "failure"}[type(content)]
+        name = {Order: "job", Submission: "ticket", State: "state", Failure: "failure"}[type(content)]
         encoded = msgspec.json.format(encoded_json(content), indent=2)
         write_whole(self.folder / f"{name}.json", encoded + b"\n")
 

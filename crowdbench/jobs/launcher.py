@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from crowdbench import plugins
 from crowdbench.errors import PluginError, SettingsError
-from crowdbench.jobs.job import Job, Resources, Ticket
+from crowdbench.jobs.job import Job, Resources, Submission
 from crowdbench.jobs.profiles import LOCAL, find_profile
 from crowdbench.jobs.request import Request
-from crowdbench.system.plugin_calls import calling
+from crowdbench.system.plugin_calls import calling, refuse_renamed_hooks
 
 if TYPE_CHECKING:
     from crowdbench.jobs.execute import OnProgress
@@ -54,23 +54,23 @@ class LocalLauncher(Launcher):
 
 
 @dataclass(frozen=True)
-class Seen:
+class QueueStatus:
     """What a queue says of a job.
 
     Attributes:
         state: it waits; it runs; or it has ended, if the queue remembers it at all.
         node: where it runs, or ran.
-        words: why it waits or how it ended, in the queue's own terms, and what they mean.
-        hopeless: it will never start as it is.
-        is_new: the queue has not looked at it yet.
+        reason: why it waits or how it ended, in the queue's own terms, and what they mean.
+        never_starts: it will never start as it is.
+        is_pending_decision: the queue has not looked at it yet.
         status: with which it ended, if the queue says so.
     """
 
     state: Literal["waiting", "running", "ended"]
     node: str = ""
-    words: str = ""
-    hopeless: bool = False
-    is_new: bool = False
+    reason: str = ""
+    never_starts: bool = False
+    is_pending_decision: bool = False
     status: int | None = None
 
 
@@ -90,7 +90,7 @@ class Queue(ABC):
         self.given = options
 
     @abstractmethod
-    def completed(self, resources: Resources) -> Resources:
+    def resolve_resources(self, resources: Resources) -> Resources:
         """What a job gets, with what the profile says where nothing was asked.
 
         Raises:
@@ -103,20 +103,20 @@ class Queue(ABC):
         return None
 
     @abstractmethod
-    def submit(self, jobs: Sequence[Job], resources: Resources, at_once: int | None) -> list[Ticket]:
+    def submit(self, jobs: Sequence[Job], resources: Resources, max_parallel: int | None) -> list[Submission]:
         """Hand over jobs, which lie in their folders; all in one piece if there are several.
 
         Args:
             jobs: alike in what they need.
             resources: of each, complete.
-            at_once: how many may run at the same time; None for as many as there is room for.
+            max_parallel: how many may run at the same time; None for as many as there is room for.
 
         Raises:
             LaunchError: the queue does not take them, or they would never start.
         """
 
     @abstractmethod
-    def look(self, tickets: Sequence[Ticket]) -> dict[str, Seen]:
+    def query(self, tickets: Sequence[Submission]) -> dict[str, QueueStatus]:
         """What has become of jobs, by number; those of which the queue knows nothing are left out.
 
         Raises:
@@ -124,7 +124,7 @@ class Queue(ABC):
         """
 
     @abstractmethod
-    def cancel(self, tickets: Sequence[Ticket]) -> None:
+    def cancel(self, tickets: Sequence[Submission]) -> None:
         """Call jobs off.
 
         Raises:
@@ -132,11 +132,11 @@ class Queue(ABC):
         """
 
     @abstractmethod
-    def logs(self, ticket: Ticket) -> list[Path]:
+    def logs(self, ticket: Submission) -> list[Path]:
         """The files into which a job's processes write, the first process's first; only those that exist."""
 
     @abstractmethod
-    def last_words(self, ticket: Ticket, seen: Seen) -> str:
+    def explain_exit(self, ticket: Submission, seen: QueueStatus) -> str:
         """Why a job has ended that could not say so itself, as far as its logs tell.
 
         Args:
@@ -150,6 +150,7 @@ class _Guarded:
 
     def __init__(self, cls: type[Any], name: str, profile: str, options: Mapping[str, Any]) -> None:
         self._plugin = f"launcher {name!r}"
+        refuse_renamed_hooks(self._plugin, cls, _RENAMED)
         with calling(self._plugin, "__init__"):
             self.plugin = cls(profile, options)
 
@@ -190,9 +191,9 @@ class _GuardedQueue(Queue):
         self.name = name
         self.guarded = guarded
 
-    def completed(self, resources: Resources) -> Resources:
+    def resolve_resources(self, resources: Resources) -> Resources:
         """As the plugin says."""
-        return self.guarded.ask("completed", Resources, resources)
+        return self.guarded.ask("resolve_resources", Resources, resources)
 
     @property
     def device(self) -> str | None:
@@ -201,38 +202,42 @@ class _GuardedQueue(Queue):
             found: str | None = self.guarded.plugin.device
         return found
 
-    def submit(self, jobs: Sequence[Job], resources: Resources, at_once: int | None) -> list[Ticket]:
+    def submit(self, jobs: Sequence[Job], resources: Resources, max_parallel: int | None) -> list[Submission]:
         """As the plugin does, a ticket for each job."""
-        tickets = self.guarded.ask("submit", list, jobs, resources, at_once)
-        if len(tickets) != len(jobs) or not all(isinstance(ticket, Ticket) for ticket in tickets):
+        tickets = self.guarded.ask("submit", list, jobs, resources, max_parallel)
+        if len(tickets) != len(jobs) or not all(isinstance(ticket, Submission) for ticket in tickets):
             raise PluginError(
                 f"launcher {self.name!r}: submit took {len(jobs)} jobs and returned {reprlib.repr(tickets)}, "
-                "not a Ticket for each."
+                "not a Submission for each."
             )
         return tickets
 
-    def look(self, tickets: Sequence[Ticket]) -> dict[str, Seen]:
+    def query(self, tickets: Sequence[Submission]) -> dict[str, QueueStatus]:
         """As the plugin says."""
-        seen = self.guarded.ask("look", dict, tickets)
+        seen = self.guarded.ask("query", dict, tickets)
         for number, what in seen.items():
-            if not (isinstance(number, str) and isinstance(what, Seen)):
+            if not (isinstance(number, str) and isinstance(what, QueueStatus)):
                 raise PluginError(
-                    f"launcher {self.name!r}: look returned {number!r}: {reprlib.repr(what)}, not a job's "
-                    "number and a Seen."
+                    f"launcher {self.name!r}: query returned {number!r}: {reprlib.repr(what)}, not a job's "
+                    "number and a QueueStatus."
                 )
         return seen
 
-    def cancel(self, tickets: Sequence[Ticket]) -> None:
+    def cancel(self, tickets: Sequence[Submission]) -> None:
         """As the plugin does."""
         self.guarded.ask("cancel", object, tickets)
 
-    def logs(self, ticket: Ticket) -> list[Path]:
+    def logs(self, ticket: Submission) -> list[Path]:
         """As the plugin says."""
         return self.guarded.ask("logs", list, ticket)
 
-    def last_words(self, ticket: Ticket, seen: Seen) -> str:
+    def explain_exit(self, ticket: Submission, seen: QueueStatus) -> str:
         """As the plugin says."""
-        return self.guarded.ask("last_words", str, ticket, seen)
+        return self.guarded.ask("explain_exit", str, ticket, seen)
+
+
+# Hooks of queues by the names that they had before version 0.1.0.
+_RENAMED = {"look": "query", "completed": "resolve_resources", "last_words": "explain_exit"}
 
 
 def load_launcher(name: str) -> Launcher | Queue:

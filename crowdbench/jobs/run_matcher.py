@@ -90,7 +90,7 @@ class Asked:
         return (
             bool(msgspec.json.decode(msgspec.json.encode(method.settings)) == record.settings)
             and code == {name: used.digest for name, used in record.code.items()}
-            and machine.versions(method.computed_with).items() <= record.versions.items()
+            and machine.versions(method.tracked_packages).items() <= record.versions.items()
             and (not method.reads_images or self._same_pictures(record))
         )
 

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import msgspec
 
 from crowdbench.errors import CrowdbenchError, DataError, LaunchError
-from crowdbench.jobs.job import Failure, Job, Order, State, Ticket, find_jobs
-from crowdbench.jobs.launcher import Queue, Seen, load_queue
+from crowdbench.jobs.job import Failure, Job, Order, State, Submission, find_jobs
+from crowdbench.jobs.launcher import Queue, QueueStatus, load_queue
 from crowdbench.run_store.lease import is_alive, read_progress
 from crowdbench.system.files.reading import read_json
 
@@ -112,29 +112,33 @@ class Queues:
             raise found
         return found
 
-    def look(self, asked: Sequence[tuple[Order, Ticket]]) -> tuple[dict[tuple[str, str], Seen], list[str]]:
+    def query(
+        self, asked: Sequence[tuple[Order, Submission]]
+    ) -> tuple[dict[tuple[str, str], QueueStatus], list[str]]:
         """What queues say, by launcher and number; and what keeps others from saying it."""
-        seen: dict[tuple[str, str], Seen] = {}
+        seen: dict[tuple[str, str], QueueStatus] = {}
         problems = []
         for launcher in sorted({order.launcher for order, _ in asked}):
             tickets = [ticket for order, ticket in asked if order.launcher == launcher]
             try:
-                found = self.of(launcher).look(tickets)
+                found = self.of(launcher).query(tickets)
             except CrowdbenchError as error:
                 problems.append(str(error).splitlines()[0])
                 continue
             seen.update(((launcher, number), what) for number, what in found.items())
             seen.update(
-                ((launcher, ticket.number), Seen("ended")) for ticket in tickets if ticket.number not in found
+                ((launcher, ticket.job_id), QueueStatus("ended"))
+                for ticket in tickets
+                if ticket.job_id not in found
             )
         return seen, problems
 
-    def last_words(self, launcher: str, ticket: Ticket, seen: Seen) -> str:
+    def explain_exit(self, launcher: str, ticket: Submission, seen: QueueStatus) -> str:
         """Why a job was lost, as far as its queue and its logs tell."""
         try:
-            return self.of(launcher).last_words(ticket, seen)
+            return self.of(launcher).explain_exit(ticket, seen)
         except (CrowdbenchError, OSError) as error:
-            log.debug("%s: %s", ticket.number, error)
+            log.debug("%s: %s", ticket.job_id, error)
             return "killed"
 
 
@@ -174,7 +178,7 @@ def standings_of(jobs: Sequence[Job], queues: Queues) -> tuple[list[tuple[Standi
 
     Jobs that cannot be read are left out, and said among the problems.
     """
-    read: list[tuple[Job, Order, Ticket | None, State | None]] = []
+    read: list[tuple[Job, Order, Submission | None, State | None]] = []
     problems = []
     for job in jobs:
         try:
@@ -187,21 +191,26 @@ def standings_of(jobs: Sequence[Job], queues: Queues) -> tuple[list[tuple[Standi
         for _, order, ticket, state in read
         if ticket is not None and not (state is not None and state.state == "done")
     ]
-    seen, unanswered = queues.look(open_ones)
+    seen, unanswered = queues.query(open_ones)
     rows = []
     for job, order, ticket, state in read:
-        what = seen.get((order.launcher, ticket.number)) if ticket is not None else Seen("ended")
+        what = seen.get((order.launcher, ticket.job_id)) if ticket is not None else QueueStatus("ended")
         row = _of_a_job(job, order, ticket, state, what, queues)
         rows.append((row, state.runs if state is not None else []))
     return rows, problems + unanswered
 
 
 def _of_a_job(
-    job: Job, order: Order, ticket: Ticket | None, state: State | None, seen: Seen | None, queues: Queues
+    job: Job,
+    order: Order,
+    ticket: Submission | None,
+    state: State | None,
+    seen: QueueStatus | None,
+    queues: Queues,
 ) -> Standing:
     request = order.request
     word, reason = _word(job, order, ticket, state, seen, queues)
-    where = " ".join(filter(None, (ticket.number if ticket else "", _node(state, seen))))
+    where = " ".join(filter(None, (ticket.job_id if ticket else "", _node(state, seen))))
     facts: dict[str, Any] = {}
     directory = state.run if state is not None else None
     if directory is not None and word == "running":
@@ -219,20 +228,25 @@ def _of_a_job(
         directory=directory,
         job=job.folder,
         changed=_changed(job.folder / ("state.json" if state is not None else "job.json")),
-        hopeless=word == "waiting" and seen is not None and seen.hopeless,
+        hopeless=word == "waiting" and seen is not None and seen.never_starts,
         **facts,
     )
 
 
 def _word(
-    job: Job, order: Order, ticket: Ticket | None, state: State | None, seen: Seen | None, queues: Queues
+    job: Job,
+    order: Order,
+    ticket: Submission | None,
+    state: State | None,
+    seen: QueueStatus | None,
+    queues: Queues,
 ) -> tuple[Word, str]:
     """The state in a word, and the reason in a line."""
     own: Word = state.state if state is not None else "waiting"
     word, told = own, (state.reason if state is not None else None) or ""
     if seen is not None and own != "done":
         if seen.state != "ended":
-            word, told = seen.state, seen.words
+            word, told = seen.state, seen.reason
             if word == "waiting" and own == "failed" and state is not None and state.reason:
                 told = f"starts again after {state.reason}" + (f" ({told})" if told else "")
         elif ticket is not None and ticket.cancelled is not None:
@@ -242,7 +256,7 @@ def _word(
         elif own == "running" and (failure := _failure(job, state)) is not None:
             word, told = "failed", failure.reason  # the first process was killed before it could say so
         elif own in ("running", "waiting") and ticket is not None:
-            word, told = "lost", queues.last_words(order.launcher, ticket, seen)
+            word, told = "lost", queues.explain_exit(order.launcher, ticket, seen)
         elif own == "running" and not is_alive(job.folder):
             word, told = "lost", "killed; give the same command again"
     return word, told
@@ -257,7 +271,7 @@ def _failure(job: Job, state: State | None) -> Failure | None:
     return failure if (failure.number, failure.start) == (last.number, last.start) else None
 
 
-def _node(state: State | None, seen: Seen | None) -> str:
+def _node(state: State | None, seen: QueueStatus | None) -> str:
     if seen is not None and seen.node:
         return seen.node
     return state.starts[-1].node if state is not None and state.starts else ""
@@ -382,7 +396,7 @@ def _find(root: Path, name: str) -> Job:
         runs = state.runs if state is not None else []
         if (
             job.name.startswith(name)
-            or (ticket is not None and ticket.number == name)
+            or (ticket is not None and ticket.job_id == name)
             or wanted in runs
             or any(Path(run).name == name for run in runs)
         ):

@@ -9,7 +9,7 @@ from typing import Literal
 
 from crowdbench.errors import DataError, LaunchError, MachineError
 from crowdbench.jobs.job import Job, Order, Resources, job_for, jobs_folder, new_order
-from crowdbench.jobs.launcher import Queue, Seen
+from crowdbench.jobs.launcher import Queue, QueueStatus
 from crowdbench.jobs.request import AnyRequest, Request
 from crowdbench.run_store.run import Run
 from crowdbench.system.files.os_errors import writing
@@ -40,7 +40,7 @@ def submit(
     requests: Sequence[AnyRequest],
     asked: Resources,
     *,
-    at_once: int | None = None,
+    max_parallel: int | None = None,
     retry: bool = True,
 ) -> list[Submitted]:
     """Hand over what is neither done nor under way.
@@ -49,7 +49,7 @@ def submit(
         queue: takes them.
         requests: of one folder of runs.
         asked: for each; the queue's profile completes it.
-        at_once: how many may run at the same time.
+        max_parallel: how many may run at the same time.
         retry: also what has failed for a reason that lies in itself: in its input, or in a bug.
 
     Returns:
@@ -58,7 +58,7 @@ def submit(
     Raises:
         LaunchError: the queue does not take them.
     """
-    resources = queue.completed(asked)
+    resources = queue.resolve_resources(asked)
     requests = [_prescribed(request, queue) for request in requests]
     jobs = [job_for(request, resources) for request in requests]
     with _alone(request.out for request in requests):
@@ -75,10 +75,10 @@ def submit(
         for job, request in fresh.values():
             _write_anew(job, new_order(job, request, queue.name, queue.profile, resources))
         handed_over = [job for job, _ in fresh.values()]
-        tickets = queue.submit(handed_over, resources, at_once) if handed_over else []
+        tickets = queue.submit(handed_over, resources, max_parallel) if handed_over else []
         for job, ticket in zip(handed_over, tickets, strict=True):
             job.write(ticket)
-            known[job.folder] = Submitted(job, "submitted", ticket.number)
+            known[job.folder] = Submitted(job, "submitted", ticket.job_id)
     found_all = [known[job.folder] for job in jobs]
     return [found for found in found_all if found is not None]
 
@@ -119,19 +119,19 @@ def _alone(folders: Iterable[Path]) -> Iterator[None]:
         lock.release()
 
 
-def look(queue: Queue, jobs: Sequence[Job]) -> Iterator[tuple[Job, Seen | None]]:
+def look(queue: Queue, jobs: Sequence[Job]) -> Iterator[tuple[Job, QueueStatus | None]]:
     """What a queue says of jobs; one question for all."""
     tickets = {job.folder: ticket for job in jobs if (ticket := job.ticket()) is not None}
-    seen = queue.look(list(tickets.values())) if tickets else {}
+    seen = queue.query(list(tickets.values())) if tickets else {}
     for job in jobs:
         ticket = tickets.get(job.folder)
-        yield job, seen.get(ticket.number) if ticket is not None else None
+        yield job, seen.get(ticket.job_id) if ticket is not None else None
 
 
-def _known(job: Job, seen: Seen | None, retry: bool, request: AnyRequest) -> Submitted | None:
+def _known(job: Job, seen: QueueStatus | None, retry: bool, request: AnyRequest) -> Submitted | None:
     """What is known of a job that need not be handed over; None if it is to be."""
     ticket, state = job.ticket(), job.state()
-    number = ticket.number if ticket else None
+    number = ticket.job_id if ticket else None
     # First: the queue may not know yet that it has ended.
     if state is not None and state.state == "done" and state.run is not None:
         if _is_there(state.run, request):

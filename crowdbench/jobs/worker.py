@@ -163,7 +163,7 @@ def _death_elsewhere(others: Others) -> Failure | None:
 
 def _this_start() -> tuple[str, int]:
     started = current_job()
-    return (started.job, started.start) if started else ("", 0)
+    return (started.job, started.restart_count) if started else ("", 0)
 
 
 def _is_a_stop(error: BaseException, stop: Stop) -> bool:
@@ -177,7 +177,7 @@ def _carried_out(job: Job, stop: Stop, on_start: Callable[[Path], None]) -> None
     request = job.request()
     started = current_job()
     if isinstance(request, Request):
-        if started is not None and started.start > 0 and _is_computed_anew(job):
+        if started is not None and started.restart_count > 0 and _is_computed_anew(job):
             request = dataclasses.replace(request, again=False)
         evaluate_as_asked(request, on_start=on_start)
         return

@@ -215,7 +215,7 @@ class _Work:
 
     def _begin(self, pictures: Sequence[Path]) -> None:
         """Tell the method what will be asked for, if it wants to know: every picture is read for that."""
-        if type(self.method).begin is Method.begin:
+        if type(self.method).on_start is Method.on_start:
             return
         told = []
         for path in pictures:
@@ -225,7 +225,7 @@ class _Work:
                     Sample(p.image_id, p.path, p.width, p.height, p.instances, box_source=p.box_source)
                 )
         self.turned.clear()
-        hooks.begin(self.method, told, complete=False)
+        hooks.on_start(self.method, told, complete=False)
 
     def _pictures(self, paths: Sequence[Path]) -> Iterator[Picture]:
         """Those that can be read."""
@@ -274,7 +274,7 @@ class _Work:
         )
         self.found.images.append(entry)
         self.found.predictions += named_results(
-            picture, poses, file_name, with_boxes=self.method.writes_boxes
+            picture, poses, file_name, with_boxes=self.method.include_boxes
         )
         self._tell(len(poses))
 
@@ -316,7 +316,7 @@ class _Work:
             looked_at = persons = 0
             size = (0, 0)
             for shown, poses in self.estimator.poses(self._frames(video)):
-                entry = _frame_entry(shown, poses, self.method.writes_boxes)
+                entry = _frame_entry(shown, poses, self.method.include_boxes)
                 if copy is None:
                     frames.append(entry)
                 if lines is not None and folder is not None:

@@ -83,7 +83,7 @@ class Estimator:
                 method, found.path, seed=seed, device=target, precision=precision, on_note=notes.append
             )
         elif found.path is not None:
-            hooks.load(method, found.path)
+            hooks.load_weights(method, found.path)
         return cls(method, network, size, target, precision, found, notes=notes)
 
     def poses(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, list[Pose]]]:

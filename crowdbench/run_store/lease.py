@@ -214,7 +214,7 @@ def new_claim() -> Claim:
         machine=this_machine(),
         since=datetime.now(UTC).isoformat(timespec="seconds"),
         job=f"{job.launcher} {job.job}" if job else None,
-        start=job.start if job else 0,
+        start=job.restart_count if job else 0,
     )
 
 

@@ -55,7 +55,7 @@ _NETWORK_STEPS = (
     "What goes in and comes out: `prepare` and `predict` in `method.py`.",
     "What can be set: everything that can change a number belongs into the settings, everything that can "
     "change the weights into the recipe. Both are recorded.",
-    "The numbers of your paper: `published_settings` and `published_recipe`, for each dataset.",
+    "The numbers of your paper: `published` and `published_recipe`, for each dataset.",
 )
 _TEXTS: dict[Beginning, _Texts] = {
     "top-down": _Texts(

@@ -80,7 +80,7 @@ def hand_over(
     queue: Queue,
     resources: Resources,
     *,
-    at_once: int | None = None,
+    max_parallel: int | None = None,
     retry: bool = False,
 ) -> list[Outcome]:
     """Hand over what is ready to a queue, in one piece; what is under way there is left alone.
@@ -89,7 +89,7 @@ def hand_over(
         cells: those that are done or that lack something are passed over.
         queue: takes the others.
         resources: for each.
-        at_once: how many may run at the same time.
+        max_parallel: how many may run at the same time.
         retry: also what has failed for a reason that lies in itself, and would fail again if nothing changed.
 
     Returns:
@@ -102,7 +102,9 @@ def hand_over(
     _require_boxes_fit(cells)
     ready = [cell for cell in cells if cell.state in ("ready", "fetch")]
     requests = [cell.request for cell in ready]
-    submitted = iter(submit(queue, requests, resources, at_once=at_once, retry=retry) if ready else [])
+    submitted = iter(
+        submit(queue, requests, resources, max_parallel=max_parallel, retry=retry) if ready else []
+    )
     outcomes = []
     for cell in cells:
         if cell.run is not None or cell.state == "missing":

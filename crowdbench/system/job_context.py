@@ -13,13 +13,13 @@ from crowdbench.errors import SettingsError
 VARIABLE = "CROWDBENCH_JOB"
 
 
-class CurrentJob(msgspec.Struct, frozen=True):
+class CurrentJob(msgspec.Struct, frozen=True, rename={"restart_count": "start"}):
     """What a launcher says of the job in which a process runs.
 
     Attributes:
         launcher: its name.
         job: the cluster's number of the job.
-        start: how often it was started before.
+        restart_count: how often it was started before; ``start`` in the variable and in records.
         node: this process's. `nodes`: all of the job.
         gpus: that were asked for, on all nodes.
         facts: what else is worth recording.
@@ -27,7 +27,7 @@ class CurrentJob(msgspec.Struct, frozen=True):
 
     launcher: str
     job: str
-    start: int = 0
+    restart_count: int = 0
     node: str = ""
     nodes: tuple[str, ...] = ()
     gpus: int = 0
@@ -52,6 +52,6 @@ def current_job() -> CurrentJob | None:
         ) from None
 
 
-def enter(job: CurrentJob) -> None:
-    """Say it, for this process and those that it starts."""
+def export(job: CurrentJob) -> None:
+    """Set the variable, for this process and those that it starts."""
     os.environ[VARIABLE] = msgspec.json.encode(job).decode()

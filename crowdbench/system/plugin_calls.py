@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -142,3 +142,27 @@ def _working_directory() -> str | None:
         return os.getcwd()  # noqa: PTH109  (as text, quickly)
     except OSError:
         return None
+
+
+def refuse_renamed_hooks(plugin: str, cls: type[object], renamed: Mapping[str, str]) -> None:
+    """Refuse a plugin whose class defines a hook by a name that is no longer called.
+
+    Without this the hook would silently do nothing. A class that defines the new name as well may use the old
+    one for itself.
+
+    Args:
+        plugin: its name, for messages.
+        cls: the plugin's class.
+        renamed: the new name by the old one.
+
+    Raises:
+        PluginError: it defines such a hook; names the new one.
+    """
+    defined = {attribute for base in cls.__mro__ if not _is_own(base) for attribute in vars(base)}
+    for old, new in renamed.items():
+        if old in defined and new.split(maxsplit=1)[0] not in defined:
+            raise PluginError(f"{plugin}: {cls.__name__}.{old} has a new name: {new}. Rename it.")
+
+
+def _is_own(base: type[object]) -> bool:
+    return base is object or base.__module__.startswith("crowdbench.")

@@ -67,7 +67,7 @@ class MethodSubject:
         """The method as it is before it has seen anything."""
         method = self.make()
         if self.weights is not None and not isinstance(method, NetworkMethod):
-            method.load(self.weights)
+            method.load_weights(self.weights)
         return method
 
     @property

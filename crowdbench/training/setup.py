@@ -132,7 +132,7 @@ def new_record(
         deterministic=way.deterministic,
         seed=way.seed,
         device=str(way.device),
-        versions=machine.versions(method.computed_with),
+        versions=machine.versions(method.tracked_packages),
         host=machine.host(way.device),
         command=list(command if command is not None else sys.argv),
         started=now(),

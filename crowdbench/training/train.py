@@ -115,7 +115,7 @@ def train(
     if compiled:
         require_compiler(target)
     recipe = recipe or hooks.published_recipe(method, dataset.name, dataset.keypoints)
-    hooks.train_with(method, recipe)
+    hooks.configure_training(method, recipe)
     samples = worth_training_on(dataset, limit, recipe.least_keypoints)
     found = resolve_weights(
         start if start is not None else recipe.start or "none",
@@ -280,12 +280,12 @@ class _Training:
         device = self.way.device
         if device.type == "cpu":
             keep_freed_memory()
-        network = hooks.build(self.method)
+        network = hooks.build_network(self.method)
         set_names: list[str] = []
         said = list(self.run.record.warnings)
         if self.start is not None:
             state, notes = starting_weights(network, self.start)
-            set_names = hooks.start_from(self.method, network, state, str(self.start))
+            set_names = hooks.initialize_from(self.method, network, state, str(self.start))
             said += [note for note in notes if note not in said]
             log.info("begins with %d tensors of %s", len(set_names), self.start)
         parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)

@@ -104,7 +104,7 @@ class Trainer:
         rate = self.recipe.rate(epoch) * min(1.0, (step + 1) / max(1, self.recipe.warmup_steps))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        persons = [hooks.counted(self.method, batch) for batch in batches]
+        persons = [hooks.count_targets(self.method, batch) for batch in batches]
         try:
             found = [
                 self._backward(batch, weight, last=index == len(batches) - 1)

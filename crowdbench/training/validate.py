@@ -60,7 +60,7 @@ def validate(
 
     device = processes.device
     copied = _fresh(method, network, weights).to(device).eval()
-    fast = hooks.for_inference(method, copied, precision=precision)
+    fast = hooks.optimize_for_inference(method, copied, precision=precision)
     images = image_count(dataset)
     count = images if limit is None else min(limit, images)
     samples = samples_of(dataset, count)

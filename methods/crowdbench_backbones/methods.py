@@ -4,6 +4,7 @@ They are the first stages of I2R-Net, so that what relations among persons add c
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor, nn
@@ -37,12 +38,9 @@ from crowdbench_backbones.top_down.settings import (
 class HRNetW48S(TopDownMethod):
     """The trunk of I2R-Net vanilla, HRNet-W48-S, as a plain top-down network (Sun et al., CVPR 2019)."""
 
-    @classmethod
-    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> TopDownSettings:
-        """I2R-Net's settings for a dataset; nobody has published this network by itself."""
-        return HRNET.get(dataset, TopDownSettings())
+    published = HRNET
 
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         """The network with random weights."""
         return HRNetPose(self.keypoints.count, self.settings.input_size)
 
@@ -51,7 +49,7 @@ class HRNetW48S(TopDownMethod):
         """The numbers of I2R-Net vanilla; nobody has published this network by itself."""
         return published("vanilla", dataset, keypoints, IMAGENET_HRNET)
 
-    def start_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+    def initialize_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """Weights of ImageNet's HRNet-W48 into the trunk, or all of this very network."""
         return start_hrnet(network, state, source)
 
@@ -59,12 +57,11 @@ class HRNetW48S(TopDownMethod):
 class HRNetTiny(TopDownMethod):
     """An HRNet small enough to learn and to run on a processor; the first stage of I2R-Net's tiny member."""
 
-    @classmethod
-    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> TopDownSettings:
-        """As for `HRNetW48S`, with crops of half the height and width."""
-        return HRNET_TINY.get(dataset, TopDownSettings(input_size=TINY_SIZE, blur_kernel=TINY_BLUR))
+    published = MappingProxyType(
+        {**HRNET_TINY, "*": TopDownSettings(input_size=TINY_SIZE, blur_kernel=TINY_BLUR)}
+    )
 
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         """The network with random weights."""
         return hrnet_tiny(self.keypoints.count, self.settings.input_size)
 
@@ -79,17 +76,13 @@ class TransPoseH(TopDownMethod):
 
     Settings = TransPoseSettings
     settings: TransPoseSettings
+    published = TRANSPOSE
 
-    @classmethod
-    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> TransPoseSettings:
-        """The settings of I2R-Net's first stage on a dataset; the defaults for one that it does not know."""
-        return TRANSPOSE.get(dataset, TransPoseSettings())
-
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         """The network with random weights."""
         return TransPoseHNetwork(self.keypoints.count, self.settings.input_size, self.settings.layers)
 
-    def released_weights(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
+    def convert_state_dict(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
         """Without what the release's file holds and its forward pass never uses.
 
         That is, of a network with more outputs of the trunk, or with the upsampling that lower resolutions
@@ -103,7 +96,7 @@ class TransPoseH(TopDownMethod):
         """The numbers of I2R-Net on this network, from ImageNet's weights."""
         return published("transpose", dataset, keypoints, IMAGENET_HRNET)
 
-    def start_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+    def initialize_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """Weights of ImageNet's HRNet-W48 into the trunk, or all of this very network."""
         return start_transpose_h(network, state, source)
 
@@ -113,13 +106,9 @@ class HRFormerB(TopDownMethod):
 
     Settings = HRFormerSettings
     settings: HRFormerSettings
+    published = HRFORMER
 
-    @classmethod
-    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> HRFormerSettings:
-        """The settings of I2R-Net's first stage on a dataset; the defaults for one that it does not know."""
-        return HRFORMER.get(dataset, HRFormerSettings())
-
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         """The network with random weights."""
         return HRFormerPose(
             self.keypoints.count,
@@ -133,6 +122,6 @@ class HRFormerB(TopDownMethod):
         """The numbers of I2R-Net on this network, from ImageNet's weights."""
         return published("hrformer", dataset, keypoints, IMAGENET_HRFORMER)
 
-    def start_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+    def initialize_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """Weights of ImageNet's HRFormer-B into the trunk, or all of this very network."""
         return start_hrformer(network, state, source)

@@ -21,7 +21,7 @@ from crowdbench_backbones.top_down.method import TopDownMethod
 from crowdbench_backbones.top_down.recipes import TINY, TopDownRecipe
 from crowdbench_backbones.top_down.training_examples import Supervised, annotated
 from crowdbench_i2rnet import recipes
-from crowdbench_i2rnet import settings as published
+from crowdbench_i2rnet import settings as released
 from crowdbench_i2rnet.examples import Batch, Example, collate, prepare, prepare_augmented
 from crowdbench_i2rnet.person_sampling import draw_persons
 from crowdbench_i2rnet.settings import HRFormerSettings, TinySettings, TransPoseSettings
@@ -70,10 +70,10 @@ class I2RNet(TopDownMethod):
 class I2RNetTwoStage(I2RNet):
     """What the networks on a single-person network share."""
 
-    def start_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+    def initialize_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """Weights of the first stage, or its trunk's of ImageNet, or all of this very network."""
         if any(name.startswith(FIRST_STAGE) for name in state):
-            return super().start_from(network, state, source)
+            return super().initialize_from(network, state, source)
         names = self.start_first_stage(network.get_submodule(FIRST_STAGE[:-1]), state, source)
         return [f"{FIRST_STAGE}{name}" for name in names]
 
@@ -86,13 +86,9 @@ class I2RNetVanilla(I2RNet):
     """I2R-Net on HRNet-W48-S, the variant without an intra-human stage (Ding et al., IJCAI 2022)."""
 
     Settings = VanillaSettings
+    published = released.VANILLA
 
-    @classmethod
-    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> VanillaSettings:
-        """The release's settings for a dataset; the defaults for one that it does not know."""
-        return published.VANILLA.get(dataset, VanillaSettings())
-
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         """The network with the release's initialisation, without ImageNet's weights."""
         own = self.settings
         return VanillaNetwork(
@@ -104,7 +100,7 @@ class I2RNetVanilla(I2RNet):
         """The release's, from ImageNet's weights; CrowdPose's for a dataset that it does not know."""
         return recipes.published("vanilla", dataset, keypoints)
 
-    def start_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+    def initialize_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """Weights of ImageNet's HRNet-W48 into the trunk, or all of this very network."""
         return start_hrnet(network, state, source)
 
@@ -114,13 +110,9 @@ class I2RNetTransPose(I2RNetTwoStage):
 
     Settings = TransPoseSettings
     settings: TransPoseSettings
+    published = released.TRANSPOSE
 
-    @classmethod
-    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> TransPoseSettings:
-        """The release's settings for a dataset; the defaults for one that it does not know."""
-        return published.TRANSPOSE.get(dataset, TransPoseSettings())
-
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         """The network with random weights."""
         own, keypoints = self.settings, self.keypoints.count
         return TwoStageNetwork(
@@ -139,7 +131,7 @@ class I2RNetTransPose(I2RNetTwoStage):
         return recipes.published("transpose", dataset, keypoints)
 
     def start_first_stage(self, first: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
-        """See `start_from`."""
+        """See `initialize_from`."""
         return start_transpose_h(first, state, source)
 
 
@@ -148,13 +140,9 @@ class I2RNetHRFormer(I2RNetTwoStage):
 
     Settings = HRFormerSettings
     settings: HRFormerSettings
+    published = released.HRFORMER
 
-    @classmethod
-    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> HRFormerSettings:
-        """The release's settings for a dataset; the defaults for one that it does not know."""
-        return published.HRFORMER.get(dataset, HRFormerSettings())
-
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         """The network with random weights."""
         own, keypoints = self.settings, self.keypoints.count
         return TwoStageNetwork(
@@ -172,7 +160,7 @@ class I2RNetHRFormer(I2RNetTwoStage):
         return recipes.published("hrformer", dataset, keypoints)
 
     def start_first_stage(self, first: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
-        """See `start_from`."""
+        """See `initialize_from`."""
         return start_hrformer(first, state, source)
 
 
@@ -180,13 +168,9 @@ class I2RNetTiny(I2RNetTwoStage):
     """I2R-Net on a tiny HRNet, small enough to learn and to run on a processor."""
 
     Settings = TinySettings
+    published = released.TINY
 
-    @classmethod
-    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> TinySettings:
-        """As for `hrnet-tiny`; nobody has published this network."""
-        return published.TINY.get(dataset, TinySettings())
-
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         """The network with random weights."""
         own = self.settings
         return two_stage_tiny(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -85,6 +86,7 @@ class PINet(NetworkMethod):
     paradigm = "bottom-up"
     Settings: ClassVar[type[Any]] = PINetSettings
     settings: PINetSettings
+    published = PINET
 
     def __init__(self, keypoints: KeypointSet, settings: PINetSettings, name: str | None = None) -> None:
         sigmas = settings.nms_sigmas
@@ -98,12 +100,7 @@ class PINet(NetworkMethod):
         self.images_at_once = 1
         self.recipe = recipes.published("", keypoints)
 
-    @classmethod
-    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> PINetSettings:
-        """The release's settings for a dataset; the defaults for one that it does not know."""
-        return PINET.get(dataset, PINetSettings())
-
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         """The network with the release's initialisation of all but the trunk, without ImageNet's weights."""
         own = self.settings
         return PINetNetwork(
@@ -118,7 +115,7 @@ class PINet(NetworkMethod):
         """The release's, from ImageNet's weights; CrowdPose's numbers for a dataset that it does not know."""
         return recipes.published(dataset, keypoints)
 
-    def train_with(self, recipe: Recipe) -> None:
+    def configure_training(self, recipe: Recipe) -> None:
         """Augment, make targets, choose proposals and weigh losses as it says.
 
         Raises:
@@ -128,7 +125,7 @@ class PINet(NetworkMethod):
             raise SettingsError(f"{self.name} is trained with a PINetRecipe, got a {type(recipe).__name__}.")
         self.recipe = recipe
 
-    def start_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+    def initialize_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """Weights of ImageNet's HRNet into the trunk, or all of this very network."""
         if any(name.startswith(("backbone.", "ppg.", "pr.")) for name in state):
             return start_whole(network, state, source)
@@ -136,11 +133,11 @@ class PINet(NetworkMethod):
         parts = [name for name, _ in trunk.named_children()]
         return [f"backbone.{name}" for name in start_trunk(trunk, state, source, parts)]
 
-    def at_once(self, size: int) -> None:
+    def set_batch_limit(self, size: int) -> None:
         """So many images of equal size go through the network together, each with its mirror image."""
         self.images_at_once = size
 
-    def for_inference(
+    def optimize_for_inference(
         self, network: nn.Module, *, precision: Precision = "fp32", compiled: bool = False
     ) -> nn.Module:
         """Fold batch norms into convolutions, lay kernels out for images whose colours are together."""
@@ -184,7 +181,7 @@ class PINet(NetworkMethod):
         maps, poses = network(normalised(batch.pixels, parameter.dtype), batch.proposals)
         return training_losses(maps, poses, batch, self.recipe.targets, self.recipe.losses)
 
-    def counted(self, batch: SupervisedBatch) -> int:
+    def count_targets(self, batch: SupervisedBatch) -> int:
         """The images of a batch."""
         return len(batch)
 
@@ -256,12 +253,9 @@ def _portions(rows: Sequence[int], size: int) -> list[Sequence[int]]:
 class PINetTiny(PINet):
     """PINet on an HRNet small enough to learn and to run on a processor."""
 
-    @classmethod
-    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> PINetSettings:
-        """As PINet's, with a quarter of the pixels; nobody has published this network."""
-        return TINY
+    published = MappingProxyType({"*": TINY})
 
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         """The network with random weights."""
         own = self.settings
         return tiny_network(

@@ -182,13 +182,13 @@ class OnnxMethod(Method):
     """A method whose ``--weights`` are an ONNX model; its settings have `input_size` and `provider`."""
 
     takes_weights: ClassVar[bool] = True
-    computed_with: ClassVar[tuple[str, ...]] = ("onnxruntime",)
+    tracked_packages: ClassVar[tuple[str, ...]] = ("onnxruntime",)
 
     def __init__(self, keypoints: KeypointSet, settings: Any, name: str | None = None) -> None:
         super().__init__(keypoints, settings, name)
         self._model: OnnxModel | None = None
 
-    def load(self, weights: Path) -> None:
+    def load_weights(self, weights: Path) -> None:
         """Load the model, and look at what it gives for a black image.
 
         Raises:

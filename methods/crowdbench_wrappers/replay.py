@@ -62,7 +62,7 @@ class Results(Method):
     Settings: ClassVar[type[Any]] = ResultsSettings
     settings: ResultsSettings
     takes_weights = True
-    writes_boxes = True
+    include_boxes = True
     reads_images = False
 
     def __init__(self, keypoints: KeypointSet, settings: ResultsSettings, name: str | None = None) -> None:
@@ -71,7 +71,7 @@ class Results(Method):
         self.found: Predictions | None = None
         self.poses: dict[int | str, list[Pose]] = {}
 
-    def known_protocol(self) -> dict[str, Any]:
+    def protocol_overrides(self) -> dict[str, Any]:
         """What the user said of the file.
 
         Raises:
@@ -89,7 +89,7 @@ class Results(Method):
         # The settings describe the system; none of them changes it.
         return {"boxes": boxes, "training_data": own.training_data, "changed_settings": {}}
 
-    def load(self, weights: Path) -> None:
+    def load_weights(self, weights: Path) -> None:
         """Read the results file.
 
         Raises:
@@ -98,7 +98,7 @@ class Results(Method):
         self.file, self.found = weights, read_predictions(weights, self.keypoints)
         self.poses = _by_image(self.found, self.found.image_ids)
 
-    def begin(self, samples: Sequence[Sample], complete: bool) -> None:
+    def on_start(self, samples: Sequence[Sample], complete: bool) -> None:
         """See that the file is of this split.
 
         Raises:

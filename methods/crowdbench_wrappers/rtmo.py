@@ -5,13 +5,13 @@ placed in the upper left corner, grey elsewhere; blue, green, red from 0 to 255.
 divided by the ratio, without half pixels. MMPose itself warps the image into the middle of the input.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.api.types import FloatArray, KeypointSet, Pose
+from crowdbench.api.types import FloatArray, Pose
 from crowdbench.errors import WeightsError
 from crowdbench_wrappers.box_nms import box_nms
 from crowdbench_wrappers.keypoint_layout import other_layout
@@ -43,7 +43,7 @@ class RTMOSettings:
     input_size: tuple[int, int] = (640, 640)
     score_threshold: float = 0.1
     nms_threshold: float = 0.65
-    provider: Provider = "cpu"
+    provider: Provider = field(default_factory=usual_provider)
 
     def __post_init__(self) -> None:
         require_size(self.input_size)
@@ -57,11 +57,6 @@ class RTMO(OnnxMethod):
     paradigm = "one-stage"
     Settings: ClassVar[type[RTMOSettings]] = RTMOSettings
     settings: RTMOSettings
-
-    @classmethod
-    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> RTMOSettings:
-        """The same on every dataset."""
-        return RTMOSettings(provider=usual_provider())
 
     def check(self, model: OnnxModel, outputs: dict[str, Float32Array]) -> None:
         """Refuse what does not give boxes and these keypoints."""

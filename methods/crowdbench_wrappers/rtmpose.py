@@ -6,13 +6,13 @@ Colours go in as RGB; rtmlib, which has the same numbers otherwise, leaves them 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
+from crowdbench.api.types import FloatArray, Pose, Sample
 from crowdbench.errors import WeightsError
 from crowdbench.vision.geometry import as_boxes
 from crowdbench_wrappers.keypoint_layout import other_layout
@@ -50,7 +50,7 @@ class RTMPoseSettings(RankingSettings):
     split_ratio: float = 2.0
     confidence: Literal["min", "mean"] = "min"
     flip_test: bool = False
-    provider: Provider = "cpu"
+    provider: Provider = field(default_factory=usual_provider)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,11 +66,6 @@ class RTMPose(OnnxMethod):
     paradigm = "top-down"
     Settings: ClassVar[type[RTMPoseSettings]] = RTMPoseSettings
     settings: RTMPoseSettings
-
-    @classmethod
-    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> RTMPoseSettings:
-        """The same on every dataset."""
-        return RTMPoseSettings(provider=usual_provider())
 
     def check(self, model: OnnxModel, outputs: dict[str, Float32Array]) -> None:
         """Refuse what does not give the two classifications of these keypoints."""

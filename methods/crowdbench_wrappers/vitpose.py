@@ -104,14 +104,14 @@ class ViTPose(NetworkMethod):
 
     paradigm = "top-down"
     Settings: ClassVar[type[ViTPoseSettings]] = ViTPoseSettings
-    computed_with = ("transformers",)
+    tracked_packages = ("transformers",)
     settings: ViTPoseSettings
 
     def __init__(self, keypoints: KeypointSet, settings: ViTPoseSettings, name: str | None = None) -> None:
         super().__init__(keypoints, settings, name)
         self.portion = PORTION
 
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         """The network with random weights.
 
         Raises:
@@ -142,7 +142,7 @@ class ViTPose(NetworkMethod):
         network: nn.Module = transformers.VitPoseForPoseEstimation(config)
         return network
 
-    def released_weights(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def convert_state_dict(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """The weights as they are, for these keypoints.
 
         Raises:
@@ -153,7 +153,7 @@ class ViTPose(NetworkMethod):
             raise other_layout("head.conv.weight", len(last), self.keypoints)
         return state
 
-    def at_once(self, size: int) -> None:
+    def set_batch_limit(self, size: int) -> None:
         """An image with more persons than this is computed in portions."""
         self.portion = size
 

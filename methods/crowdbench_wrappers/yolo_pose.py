@@ -7,13 +7,13 @@ Coordinates come back shifted by the whole pixels of the padding and divided by 
 without half pixels, and are clipped to the image.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.api.types import FloatArray, KeypointSet, Pose
+from crowdbench.api.types import FloatArray, Pose
 from crowdbench.errors import WeightsError
 from crowdbench_wrappers.box_nms import box_nms
 from crowdbench_wrappers.keypoint_layout import other_layout
@@ -49,7 +49,7 @@ class YoloPoseSettings:
     score_threshold: float = 0.001
     nms_threshold: float = 0.7
     max_persons: int = 300
-    provider: Provider = "cpu"
+    provider: Provider = field(default_factory=usual_provider)
 
     def __post_init__(self) -> None:
         require_size(self.input_size)
@@ -65,11 +65,6 @@ class YoloPose(OnnxMethod):
     paradigm = "one-stage"
     Settings: ClassVar[type[YoloPoseSettings]] = YoloPoseSettings
     settings: YoloPoseSettings
-
-    @classmethod
-    def published_settings(cls, dataset: str, keypoints: KeypointSet) -> YoloPoseSettings:
-        """The same on every dataset."""
-        return YoloPoseSettings(provider=usual_provider())
 
     def check(self, model: OnnxModel, outputs: dict[str, Float32Array]) -> None:
         """Refuse what does not give boxes, scores and these keypoints."""

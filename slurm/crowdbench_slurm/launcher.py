@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crowdbench.errors import LaunchError
-from crowdbench.jobs.job import Job, Resources, Ticket, now, whoever
-from crowdbench.jobs.launcher import Queue, Seen
+from crowdbench.jobs.job import Job, Resources, Submission, now, whoever
+from crowdbench.jobs.launcher import Queue, QueueStatus
 from crowdbench.system.job_environment import outside_any_job
 from crowdbench.system.text import plain
 from crowdbench_slurm import messages as explanations
@@ -45,29 +45,31 @@ class SlurmQueue(Queue):
         """As the profile says."""
         return self.options.device
 
-    def completed(self, resources: Resources) -> Resources:
+    def resolve_resources(self, resources: Resources) -> Resources:
         """As the profile says where nothing was asked.
 
         Raises:
             SettingsError: GPUs and nodes do not go together.
         """
-        return self.options.completed(resources)
+        return self.options.resolved(resources)
 
-    def submit(self, jobs: Sequence[Job], resources: Resources, at_once: int | None) -> list[Ticket]:
+    def submit(self, jobs: Sequence[Job], resources: Resources, max_parallel: int | None) -> list[Submission]:
         """Hand over jobs: one alone, several as an array.
 
         Raises:
             LaunchError: Slurm is not here, does not take them, or would never start them.
         """
         commands.require()
-        tickets: list[Ticket] = []
+        tickets: list[Submission] = []
         for first in range(0, len(jobs), LONGEST_ARRAY):
             piece = jobs[first : first + LONGEST_ARRAY]
-            tickets += self._submit(piece, resources, at_once)
-        self._refuse_the_hopeless(tickets)
+            tickets += self._submit(piece, resources, max_parallel)
+        self._refuse_jobs_that_never_start(tickets)
         return tickets
 
-    def _submit(self, jobs: Sequence[Job], resources: Resources, at_once: int | None) -> list[Ticket]:
+    def _submit(
+        self, jobs: Sequence[Job], resources: Resources, max_parallel: int | None
+    ) -> list[Submission]:
         from crowdbench_slurm.worker import Task
 
         folder = self._new_folder(jobs[0])
@@ -75,7 +77,7 @@ class SlurmQueue(Queue):
         parameters = self.options.parameters(resources)
         name = jobs[0].name if len(jobs) == 1 else f"crowdbench-{len(jobs)}"
         executor.update_parameters(
-            job_name=name, array_parallelism=min(at_once or len(jobs), len(jobs)), **parameters
+            job_name=name, array_parallelism=min(max_parallel or len(jobs), len(jobs)), **parameters
         )
         paths = [str(job.folder) for job in jobs]
         task = Task()
@@ -92,7 +94,7 @@ class SlurmQueue(Queue):
             if type(error).__name__ not in ("FailedJobError", "FailedSubmissionError", "CalledProcessError"):
                 raise
             raise LaunchError(explanations.refusal(str(error), self.profile)) from error
-        return [Ticket(job.job_id, str(folder), now(), whoever()) for job in handed]
+        return [Submission(job.job_id, str(folder), now(), whoever()) for job in handed]
 
     @staticmethod
     def _new_folder(job: Job) -> Path:
@@ -111,31 +113,31 @@ class SlurmQueue(Queue):
             folder=folder, max_num_timeout=_FOREVER, python=self.options.interpreter
         )
 
-    def _refuse_the_hopeless(self, tickets: Sequence[Ticket]) -> None:
+    def _refuse_jobs_that_never_start(self, tickets: Sequence[Submission]) -> None:
         """Take back what Slurm has accepted and would keep in the queue for ever.
 
         Raises:
             LaunchError: there is such a job.
         """
-        hopeless = self._first_opinion(tickets[0])
-        if hopeless is None or not hopeless.hopeless:
+        found = self._first_opinion(tickets[0])
+        if found is None or not found.never_starts:
             return
         self.cancel(tickets)
         raise LaunchError(
-            f"Slurm would keep the job in the queue for ever ({hopeless.words}).\n"
+            f"Slurm would keep the job in the queue for ever ({found.reason}).\n"
             f"It was taken back. Change the profile {self.profile}, or what you asked for."
         )
 
-    def _first_opinion(self, ticket: Ticket) -> Seen | None:
+    def _first_opinion(self, ticket: Submission) -> QueueStatus | None:
         """What Slurm thinks of a job that has just arrived; it takes a moment to look at it."""
         deadline = time.monotonic() + _MOMENT_S
         while True:
-            seen = self.look([ticket]).get(ticket.number)
-            if seen is None or not seen.is_new or time.monotonic() > deadline:
+            seen = self.query([ticket]).get(ticket.job_id)
+            if seen is None or not seen.is_pending_decision or time.monotonic() > deadline:
                 return seen
             time.sleep(0.1)
 
-    def look(self, tickets: Sequence[Ticket]) -> dict[str, Seen]:
+    def query(self, tickets: Sequence[Submission]) -> dict[str, QueueStatus]:
         """One question to `squeue` for all.
 
         Raises:
@@ -143,29 +145,29 @@ class SlurmQueue(Queue):
         """
         if not tickets:
             return {}
-        lines = commands.queue(ticket.number for ticket in tickets)
+        lines = commands.queue(ticket.job_id for ticket in tickets)
         return {number: explanations.seen(line) for number, line in lines.items()}
 
-    def cancel(self, tickets: Sequence[Ticket]) -> None:
+    def cancel(self, tickets: Sequence[Submission]) -> None:
         """Call jobs off.
 
         Raises:
             LaunchError: Slurm does not answer, or refuses.
         """
         if tickets:
-            commands.cancel(ticket.number for ticket in tickets)
+            commands.cancel(ticket.job_id for ticket in tickets)
 
-    def logs(self, ticket: Ticket) -> list[Path]:
+    def logs(self, ticket: Submission) -> list[Path]:
         """A file for each task, the first one's first; it has the batch script's words too."""
-        pattern = re.compile(rf"{re.escape(ticket.number)}_(\d+)_log\.out")
+        pattern = re.compile(rf"{re.escape(ticket.job_id)}_(\d+)_log\.out")
         found = [
             (int(match.group(1)), path)
-            for path in Path(ticket.folder).glob(f"{ticket.number}_*_log.out")
+            for path in Path(ticket.folder).glob(f"{ticket.job_id}_*_log.out")
             if (match := pattern.fullmatch(path.name))
         ]
         return [path for _, path in sorted(found)]
 
-    def last_words(self, ticket: Ticket, seen: Seen) -> str:
+    def explain_exit(self, ticket: Submission, seen: QueueStatus) -> str:
         """Why a job has ended without a word of its own: what its status and its logs say of it."""
         logs = self.logs(ticket)
         if seen.status == DISK_FULL:
@@ -181,7 +183,7 @@ class SlurmQueue(Queue):
                 f"it left nothing in {ticket.folder}: the node{node} does not see this folder, or cannot "
                 "write to it. Put --out on a file system that all nodes share"
             )
-        return f"{seen.words or 'killed'}{node}"
+        return f"{seen.reason or 'killed'}{node}"
 
 
 _END_BYTES = 65536

@@ -1,6 +1,6 @@
 """What Slurm's words mean, and what to do about them."""
 
-from crowdbench.jobs.launcher import Seen
+from crowdbench.jobs.launcher import QueueStatus
 from crowdbench_slurm.slurm_cli import Line, partitions
 
 _WAITING = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "SUSPENDED", "STOPPED"}
@@ -60,18 +60,18 @@ _ENDED = {
 }
 
 
-def seen(line: Line) -> Seen:
+def seen(line: Line) -> QueueStatus:
     """What a line of `squeue` says, in the harness's terms."""
     reason = line.reason.strip("()")
     name = reason.split(",", maxsplit=1)[0].strip()
     if line.state in _WAITING:
         meaning = HOPELESS.get(name) or _PATIENT.get(name)
         words = name if meaning is None else f"{name}: {meaning}"
-        return Seen("waiting", "", words, name in HOPELESS, is_new=name in _UNCLEAR)
+        return QueueStatus("waiting", "", words, name in HOPELESS, is_pending_decision=name in _UNCLEAR)
     if line.state in _RUNNING:
-        return Seen("running", line.nodes)
+        return QueueStatus("running", line.nodes)
     meaning = _ENDED.get(line.state.split(" ", maxsplit=1)[0], line.state.lower())
-    return Seen("ended", line.nodes, meaning, status=line.status)
+    return QueueStatus("ended", line.nodes, meaning, status=line.status)
 
 
 def refusal(message: str, profile: str) -> str:

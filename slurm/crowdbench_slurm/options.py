@@ -87,7 +87,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             arguments += [f"--container-image={self.container}", *self.container_options]
         return arguments
 
-    def completed(self, asked: Resources) -> Resources:
+    def resolved(self, asked: Resources) -> Resources:
         """GPUs and nodes of a job, both known.
 
         Raises:

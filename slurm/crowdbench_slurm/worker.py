@@ -19,7 +19,7 @@ from submitit.helpers import Checkpointable
 from crowdbench.errors import CrowdbenchError, LaunchError
 from crowdbench.jobs.job import Job
 from crowdbench.system.distributed import TORCHRUN, place_in
-from crowdbench.system.job_context import CurrentJob, enter
+from crowdbench.system.job_context import CurrentJob, export
 from crowdbench.system.job_environment import count_in
 from crowdbench.system.log_file import LINES, PlainFormatter
 from crowdbench.system.stop_signal import STATUS, Stop
@@ -46,7 +46,7 @@ class Task(Checkpointable):
         _forget_torchrun()
         _use_own_processors()
         job = Job(Path(folder))
-        enter(_this_job(job))
+        export(_this_job(job))
         return _carry_out(job)
 
 
@@ -83,7 +83,7 @@ def _this_job(job: Job) -> CurrentJob:
     return CurrentJob(
         launcher="slurm",
         job=described.job_id,
-        start=count_in(environment, "SLURM_RESTART_COUNT", 0),
+        restart_count=count_in(environment, "SLURM_RESTART_COUNT", 0),
         # Several nodes may have one host name.
         node=environment.get("SLURMD_NODENAME", described.hostname),
         nodes=tuple(described.hostnames),

@@ -68,27 +68,29 @@ HOOKS = {
     "no-paradigm": "paradigm = None",
     "an-unknown-paradigm": "paradigm = 'topdown'",
     "settings-that-are-no-dataclass": "class Settings:\n    scale = 1.0",
-    "settings-of-a-dict": "@classmethod\ndef published_settings(cls, dataset, keypoints):\n    return {'scale': 1.0}",
+    "settings-of-a-dict": "published = {'*': {'scale': 1.0}}",
     "settings-that-cannot-be-recorded": (
-        "@classmethod\ndef published_settings(cls, dataset, keypoints):\n    from dataclasses import make_dataclass\n"
-        "    return make_dataclass('S', ['scale'])(object())"
+        "from dataclasses import make_dataclass\npublished = {'*': make_dataclass('S', ['scale'])(object())}"
     ),
-    "published-settings-that-exit": "@classmethod\ndef published_settings(cls, dataset, keypoints):\n    raise SystemExit",
+    "settings-that-exit": (
+        "from dataclasses import dataclass\n"
+        "@dataclass\nclass Settings:\n    def __post_init__(self):\n        raise SystemExit"
+    ),
+    "a-hook-of-an-old-name": "def begin(self, samples, complete):\n    pass",
     "an-input-size-of-one-number": (
-        "@classmethod\ndef published_settings(cls, dataset, keypoints):\n    from dataclasses import make_dataclass\n"
-        "    return make_dataclass('S', ['input_size'])(256)"
+        "from dataclasses import make_dataclass\npublished = {'*': make_dataclass('S', ['input_size'])(256)}"
     ),
-    "a-protocol-that-claims-more-images": "def known_protocol(self):\n    return {'images': 5000, 'complete': True}",
-    "a-protocol-of-another-kind": "def known_protocol(self):\n    return {'flip_test': 'often'}",
-    "a-protocol-that-is-none": "def known_protocol(self):\n    pass",
+    "a-protocol-that-claims-more-images": "def protocol_overrides(self):\n    return {'images': 5000, 'complete': True}",
+    "a-protocol-of-another-kind": "def protocol_overrides(self):\n    return {'flip_test': 'often'}",
+    "a-protocol-that-is-none": "def protocol_overrides(self):\n    pass",
     "an-init-that-forgets-its-base": "def __init__(self, keypoints, settings, name=None):\n    pass",
     "an-init-that-fails": "def __init__(self, keypoints, settings, name=None):\n    1 / 0",
-    "begin-that-exits": "def begin(self, samples, complete):\n    raise SystemExit(0)",
+    "on-start-that-exits": "def on_start(self, samples, complete):\n    raise SystemExit(0)",
 }
 # Functions of a method with a network.
 NETWORK_HOOKS = {
-    "no-network": "def network(self):\n    return None",
-    "a-network-that-fails": "def network(self):\n    raise SystemExit('no GPU')",
+    "no-network": "def build_network(self):\n    return None",
+    "a-network-that-fails": "def build_network(self):\n    raise SystemExit('no GPU')",
     "prepare-that-exits": "def prepare(self, sample, rng=None):\n    raise SystemExit(0)",
     "prepare-that-fails-in-a-worker": "def prepare(self, sample, rng=None):\n    return {}['box']",
     "collate-that-fails": "def collate(self, examples):\n    return examples[99]",
@@ -124,7 +126,7 @@ for name, hook in NETWORK_HOOKS.items():
 
 @case("prints-and-changes-folders")
 def _(folder: Path) -> list[str]:
-    hook = "def begin(self, samples, complete):\n    import os\n    print('loading')\n    os.chdir('/')"
+    hook = "def on_start(self, samples, complete):\n    import os\n    print('loading')\n    os.chdir('/')"
     return run_of(folder, "odd_wandering", with_hook(METHOD, hook), "--json")
 
 
@@ -219,13 +221,13 @@ from crowdbench.jobs.launcher import Queue
 class Odd(Queue):
     name = "odd"
 
-    def completed(self, resources):
+    def resolve_resources(self, resources):
         return resources
 
-    def submit(self, jobs, resources, at_once):
+    def submit(self, jobs, resources, max_parallel):
         return []
 
-    def look(self, tickets):
+    def query(self, tickets):
         return {}
 
     def cancel(self, tickets):
@@ -234,7 +236,7 @@ class Odd(Queue):
     def logs(self, ticket):
         return []
 
-    def last_words(self, ticket, seen):
+    def explain_exit(self, ticket, seen):
         return ""
 """
 # A launcher, and what is wrong with it.
@@ -245,13 +247,16 @@ LAUNCHERS = {
         "def launch(self, request, on_progress=None):\n    raise SystemExit(0)",
     ),
     "a-queue-that-does-not-start": (QUEUE, "def __init__(self, profile, options):\n    raise SystemExit(0)"),
-    "a-queue-that-completes-nothing": (QUEUE, "def completed(self, resources):\n    pass"),
+    "a-queue-that-completes-nothing": (QUEUE, "def resolve_resources(self, resources):\n    pass"),
     "a-queue-without-tickets": (QUEUE, ""),
     "a-queue-with-numbers-for-tickets": (
         QUEUE,
-        "def submit(self, jobs, resources, at_once):\n    return [1]",
+        "def submit(self, jobs, resources, max_parallel):\n    return [1]",
     ),
-    "a-queue-that-exits": (QUEUE, "def submit(self, jobs, resources, at_once):\n    raise SystemExit(0)"),
+    "a-queue-that-exits": (
+        QUEUE,
+        "def submit(self, jobs, resources, max_parallel):\n    raise SystemExit(0)",
+    ),
     "a-queue-with-a-bug": (QUEUE, "@property\ndef device(self):\n    return self.cluster.device"),
 }
 for name, (code, hook) in LAUNCHERS.items():

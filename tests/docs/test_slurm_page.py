@@ -119,7 +119,7 @@ def test_the_profiles_of_the_page_are_ones_that_slurm_takes() -> None:
             profiles[name] = read_options(name, options)
     assert set(profiles) == {"slurm", "a100", "container"}
     for options in profiles.values():
-        sixteen = options.completed(Resources(16, None))
+        sixteen = options.resolved(Resources(16, None))
         assert sixteen.gpus == 16
         assert options.parameters(sixteen)["nodes"] * options.gpus_per_node == 16
     assert profiles["container"].interpreter.startswith("apptainer exec --nv --bind")

@@ -114,7 +114,7 @@ def test_what_will_run_or_go_on_waits(state: str) -> None:
 @pytest.mark.parametrize("state", ["RUNNING", "CONFIGURING", "COMPLETING"])
 def test_what_has_a_node_runs_on_it(state: str) -> None:
     found = seen(Line("1", state, 0, "None", "node[1-2]"))
-    assert (found.state, found.node, found.words) == ("running", "node[1-2]", "")
+    assert (found.state, found.node, found.reason) == ("running", "node[1-2]", "")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_what_has_a_node_runs_on_it(state: str) -> None:
 def test_what_has_ended_says_how(state: str, words: str) -> None:
     found = seen(Line("1", state, 0, "None", "node1"))
     assert (found.state, found.node) == ("ended", "node1")
-    assert words in found.words
+    assert words in found.reason
 
 
 @pytest.mark.parametrize(
@@ -155,6 +155,6 @@ def test_what_has_ended_says_how(state: str, words: str) -> None:
 )
 def test_what_waits_says_why_and_whether_there_is_hope(reason: str, words: str, hopeless: bool) -> None:
     found = seen(Line("1", "PENDING", 0, reason, ""))
-    assert words in found.words
-    assert found.words.startswith(reason.strip("()").split(",")[0])
-    assert found.hopeless == hopeless
+    assert words in found.reason
+    assert found.reason.startswith(reason.strip("()").split(",")[0])
+    assert found.never_starts == hopeless

@@ -70,7 +70,7 @@ def test_what_is_no_time_limit_is_refused(text: str) -> None:
 def test_gpus_and_nodes_complete_each_other(
     options: dict[str, Any], asked: Resources, found: Resources
 ) -> None:
-    assert Options(**options).completed(asked) == found
+    assert Options(**options).resolved(asked) == found
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_gpus_that_nodes_cannot_share_are_refused_with_what_would_do(
     options: dict[str, Any], asked: Resources, complaint: str
 ) -> None:
     with pytest.raises(SettingsError, match=complaint):
-        Options(**options).completed(asked)
+        Options(**options).resolved(asked)
 
 
 @given(st.none() | st.integers(0, 64), st.none() | st.integers(1, 9), st.integers(0, 16), st.integers(1, 8))
@@ -103,7 +103,7 @@ def test_a_complete_allocation_is_even_fits_on_its_nodes_and_stays_as_it_is(
 ) -> None:
     options = Options(gpus=usual, gpus_per_node=a_node)
     try:
-        found = options.completed(Resources(gpus, nodes))
+        found = options.resolved(Resources(gpus, nodes))
     except SettingsError:
         asked = usual if gpus is None else gpus
         assert asked % (nodes or -(-asked // a_node)) or asked // (nodes or 1) > a_node
@@ -114,7 +114,7 @@ def test_a_complete_allocation_is_even_fits_on_its_nodes_and_stays_as_it_is(
     assert found.nodes == (nodes or found.nodes)
     assert found.gpus % found.nodes == 0
     assert found.gpus // found.nodes <= a_node
-    assert options.completed(found) == found
+    assert options.resolved(found) == found
     assert options.parameters(found)["nodes"] * options.parameters(found)["ntasks_per_node"] == max(
         found.gpus, found.nodes
     )

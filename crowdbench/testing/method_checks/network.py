@@ -58,7 +58,7 @@ def check_moves(subject: MethodSubject) -> Outcome:
     method = subject.require_network()
     subject.require_answers()
     with own_randomness(0):
-        network = method.network().eval()
+        network = method.build_network().eval()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     network.to(torch.float64).to(torch.float32)
     after = network.state_dict()
@@ -120,7 +120,7 @@ def check_weights_round_trip(subject: MethodSubject) -> Outcome:
     try:
         again = subject.built_network(subject.fresh_method(), seed=1, weights=path)
     except Exception as error:
-        return Failed("released_weights to accept the network's own names", described(error), _WHY_WEIGHTS)
+        return Failed("convert_state_dict to accept the network's own names", described(error), _WHY_WEIGHTS)
     sample = subject.sample(subject.small[0])
     wanted, got = subject.answer(sample), subject.run([[sample]], network=again)[0][0]
     if not equal(wanted, got):
@@ -136,9 +136,9 @@ def check_weights_round_trip(subject: MethodSubject) -> Outcome:
 def _unchanged(subject: MethodSubject, method: NetworkMethod) -> "nn.Module":
     """The network as `crowdbench.engine.network.build_network` has it before it makes it fast."""
     with own_randomness(0):
-        network = method.network()
+        network = method.build_network()
     if subject.weights is not None:
-        put_weights(network, subject.weights, method.released_weights)
+        put_weights(network, subject.weights, method.convert_state_dict)
     return network
 
 

@@ -34,7 +34,7 @@ def _in_training(subject: MethodSubject) -> NetworkMethod:
         recipe = type(method).published_recipe(subject.dataset, method.keypoints)
     except SettingsError as error:
         raise Unanswerable(f"the method cannot be trained: {error}") from None
-    method.train_with(recipe)
+    method.configure_training(recipe)
     return method
 
 
@@ -68,7 +68,7 @@ def check_training(subject: MethodSubject) -> Outcome:
     method = _in_training(subject)
     rng = np.random.default_rng(8)
     batch = method.collate([method.prepare(subject.sample(scene), rng) for scene in subject.small[:2]])
-    counted = method.counted(batch)
+    counted = method.count_targets(batch)
     if counted < 1:
         return Failed("a batch of at least one person or image", f"counted says {counted}", _WHY_LOSS)
     losses = _losses(method, batch)
@@ -88,7 +88,7 @@ def _losses(method: NetworkMethod, batch: Batch) -> list[float]:
     import torch
 
     with own_randomness(0):
-        network = method.network().train()
+        network = method.build_network().train()
     weights = [p for p in network.parameters() if p.requires_grad]
 
     def loss() -> "Tensor":

@@ -57,7 +57,7 @@ class TopDownMethod(NetworkMethod):
         self.augmentation, self.target_sigma = AUGMENTATION, TopDownRecipe.target_sigma
         self.portion = PORTION
 
-    def train_with(self, recipe: Recipe) -> None:
+    def configure_training(self, recipe: Recipe) -> None:
         """Augment, and make targets, as it says.
 
         Raises:
@@ -89,13 +89,13 @@ class TopDownMethod(NetworkMethod):
         """Join the crops of several images."""
         return join(examples)
 
-    def for_inference(
+    def optimize_for_inference(
         self, network: nn.Module, *, precision: Precision = "fp32", compiled: bool = False
     ) -> nn.Module:
         """Fold batch norms into convolutions, lay kernels out for crops whose colours are together."""
         return accelerated(network, precision=precision, compiled=compiled)
 
-    def at_once(self, size: int) -> None:
+    def set_batch_limit(self, size: int) -> None:
         """An image with more persons than this is computed in portions."""
         self.portion = size
 
@@ -128,7 +128,7 @@ class TopDownMethod(NetworkMethod):
         """All heatmaps that are trained, ``(S, K, h, w)`` each, by what they are called; as `heatmaps`."""
         return {"heatmap": network(batch.images(dtype))}
 
-    def counted(self, batch: SupervisedBatch[Any]) -> int:
+    def count_targets(self, batch: SupervisedBatch[Any]) -> int:
         """The persons of a batch."""
         return len(batch.visible)
 

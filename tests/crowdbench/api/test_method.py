@@ -75,4 +75,4 @@ def test_a_method_that_is_built_by_hand_is_called_by_its_class() -> None:
 def test_a_method_without_a_loss_says_that_it_cannot_be_trained() -> None:
     method = ToyNetwork(KEYPOINTS, ToySettings())
     with pytest.raises(SettingsError, match="cannot be trained"):
-        method.loss(method.network(), None)
+        method.loss(method.build_network(), None)

@@ -388,7 +388,7 @@ def test_a_sweep_is_handed_over_in_one_piece_and_once(
     assert out.endswith("5 runs: 1 missing something, 4 handed over.\n")
     jobs = toys.handed_over()
     assert len(jobs) == len({(folder / "job").read_text() for folder in jobs}) == 4
-    assert {(folder / "at_once").read_text() for folder in jobs} == {"3"}
+    assert {(folder / "max_parallel").read_text() for folder in jobs} == {"3"}
     assert len(list(toys.queue.glob("runner-*"))) == 1
     status, out, _ = crowdbench(*sweep, "--on", "toys", "--json")
     rows = json.loads(out)

@@ -38,7 +38,7 @@ class OneCall(NetworkMethod):
 
 
 class FusedAttention(OneCall):
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         class Attention(nn.Module):
             def forward(self, x: torch.Tensor) -> torch.Tensor:
                 x = x.unflatten(-1, (HEADS, WIDTH // HEADS)).transpose(1, 2)
@@ -48,7 +48,7 @@ class FusedAttention(OneCall):
 
 
 class MultiheadAttention(OneCall):
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         class SelfAttention(nn.MultiheadAttention):
             def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
                 out, _ = super().forward(x, x, x, need_weights=False)
@@ -58,14 +58,14 @@ class MultiheadAttention(OneCall):
 
 
 class TransformerLayer(OneCall):
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         return nn.TransformerEncoderLayer(WIDTH, HEADS, dim_feedforward=20, batch_first=True)
 
 
 class Convolution(OneCall):
     shape = (1, 3, 10, 10)
 
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.ConvTranspose2d(4, 2, 2, stride=2))
         network[0].requires_grad_(False)
         return network

@@ -137,7 +137,7 @@ def test_whatever_may_change_a_prediction_makes_another_run(
 
 def test_weights_are_loaded_and_named_by_their_content(dataset: Dataset, tmp_path: Path) -> None:
     method = toy(dataset)
-    state = {name: torch.zeros_like(tensor) for name, tensor in method.network().state_dict().items()}
+    state = {name: torch.zeros_like(tensor) for name, tensor in method.build_network().state_dict().items()}
     torch.save(state, tmp_path / "one.pth")
     shutil.copy(tmp_path / "one.pth", tmp_path / "copy.pth")
     runs = [
@@ -291,19 +291,21 @@ def test_an_optimised_and_a_compiled_network_are_asked_of_the_method(
     asked = []
 
     class Asked(ToyNetwork):
-        def for_inference(self, network: Any, *, precision: Any = "fp32", compiled: bool = False) -> Any:
+        def optimize_for_inference(
+            self, network: Any, *, precision: Any = "fp32", compiled: bool = False
+        ) -> Any:
             assert not network.training
             asked.append((precision, compiled))
             return network
 
-        def at_once(self, size: int) -> None:
+        def set_batch_limit(self, size: int) -> None:
             asked.append(size)
 
-        def released_weights(self, state: Any) -> Any:
+        def convert_state_dict(self, state: Any) -> Any:
             return {name.removeprefix("old."): tensor for name, tensor in state.items()}
 
     method = Asked(dataset.keypoints, ToySettings(), "asked")
-    state = {f"old.{name}": tensor for name, tensor in method.network().state_dict().items()}
+    state = {f"old.{name}": tensor for name, tensor in method.build_network().state_dict().items()}
     torch.save(state, tmp_path / "old.pth")
     evaluate(
         method,

@@ -56,12 +56,12 @@ class Asked:
     count: int = 2
     execution: Execution = field(default_factory=lambda: Execution(2, 0, "fp32", False, torch.device("cpu")))
     name: str = "toy"
-    computed_with: tuple[str, ...] = ("toy-arithmetic",)
+    tracked_packages: tuple[str, ...] = ("toy-arithmetic",)
 
     def method(self) -> Method:
         method = load("toy_of_mine").Toy(self.dataset().keypoints, self.settings, self.name)
         assert isinstance(method, Method)
-        method.computed_with = self.computed_with  # type: ignore[misc]
+        method.tracked_packages = self.tracked_packages  # type: ignore[misc]
         return method
 
     def dataset(self) -> Dataset:
@@ -164,7 +164,7 @@ OTHER_IDS: dict[str, Callable[[Asked], object]] = {
     "split": setting("split", "val"),
     "limit": setting("count", 3),
     "images": _another_picture,
-    "code of the method": edited("path/toy_of_mine.py", "pass", "writes_boxes = False"),
+    "code of the method": edited("path/toy_of_mine.py", "pass", "include_boxes = False"),
     "code that the method imports": edited("path/helper_of_mine.py", "0", "1"),
     "code of the dataset": edited("path/set_of_mine.py", "pass", "more = 1"),
     "versions": _another_version,

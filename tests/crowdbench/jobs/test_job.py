@@ -5,7 +5,17 @@ from pathlib import Path
 import pytest
 
 from crowdbench.errors import LaunchError
-from crowdbench.jobs.job import Job, Resources, Start, State, Ticket, find_jobs, job_for, new_order, whoever
+from crowdbench.jobs.job import (
+    Job,
+    Resources,
+    Start,
+    State,
+    Submission,
+    find_jobs,
+    job_for,
+    new_order,
+    whoever,
+)
 from crowdbench.jobs.request import AnyRequest, Request, TrainingRequest, absolute
 
 ALONE = Resources(1, 1)
@@ -57,7 +67,7 @@ def test_an_order_leads_back_to_the_request(tmp_path: Path) -> None:
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     job = Job(tmp_path / "j")
     assert (job.ticket(), job.state()) == (None, None)
-    ticket = Ticket("12_3", "/queue", "now", "me@here", cancelled="later")
+    ticket = Submission("12_3", "/queue", "now", "me@here", cancelled="later")
     state = State("failed", ["/a", "/b"], "why", "bug", [Start("12", 1, "n", "now", 7, "failed")], 2, "then")
     job.write(ticket)
     job.write(state)

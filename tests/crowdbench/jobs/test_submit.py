@@ -13,7 +13,7 @@ from queue_plugin import QueueMachine
 
 from crowdbench.errors import LaunchError, SettingsError
 from crowdbench.jobs import submit as submission
-from crowdbench.jobs.job import Job, Resources, State, Ticket, job_for
+from crowdbench.jobs.job import Job, Resources, State, Submission, job_for
 from crowdbench.jobs.request import Request, TrainingRequest
 from crowdbench.jobs.submit import Submitted, submit
 
@@ -39,7 +39,7 @@ def ended(toys: QueueMachine, job: Job, state: State | None, status: int = 1) ->
     """The queue is through with a job, which came to this."""
     ticket = job.ticket()
     assert ticket is not None
-    (toys.queue / ticket.number / "status").write_text(str(status))
+    (toys.queue / ticket.job_id / "status").write_text(str(status))
     if state is not None:
         job.write(state)
 
@@ -56,7 +56,7 @@ def test_what_is_handed_over_has_a_ticket_and_an_order(toys: QueueMachine) -> No
     assert (found.how, found.number, found.reason) == ("submitted", "1", None)
     ticket = found.job.ticket()
     assert ticket is not None
-    assert (ticket.number, ticket.cancelled) == ("1", None)
+    assert (ticket.job_id, ticket.cancelled) == ("1", None)
     order = found.job.order()
     assert (order.launcher, order.profile, order.resources) == ("toy-queue", "toys", Resources(1, 1))
     assert (toys.queue / "1" / "job").read_text() == str(found.job.folder)
@@ -79,9 +79,9 @@ def test_the_same_request_twice_in_one_command_is_one_job(toys: QueueMachine) ->
 
 
 def test_several_are_handed_over_in_one_piece_and_told_how_many_may_run(toys: QueueMachine) -> None:
-    found = hand_over(toys, [request(seed) for seed in range(5)], at_once=2)
+    found = hand_over(toys, [request(seed) for seed in range(5)], max_parallel=2)
     assert [it.number for it in found] == ["1", "2", "3", "4", "5"]
-    assert {(folder / "at_once").read_text() for folder in toys.handed_over()} == {"2"}
+    assert {(folder / "max_parallel").read_text() for folder in toys.handed_over()} == {"2"}
     assert [Job(Path((folder / "job").read_text())) for folder in toys.handed_over()] == [
         it.job for it in found
     ]
@@ -189,7 +189,7 @@ def test_what_was_cancelled_is_handed_over_again_and_is_wanted_again(toys: Queue
     (first,) = hand_over(toys, [request()])
     ticket = first.job.ticket()
     assert ticket is not None
-    first.job.write(Ticket(ticket.number, ticket.folder, ticket.at, ticket.by, cancelled="noon"))
+    first.job.write(Submission(ticket.job_id, ticket.folder, ticket.at, ticket.by, cancelled="noon"))
     ended(toys, first.job, State("stopped"))
     (second,) = hand_over(toys, [request()])
     assert second.how == "submitted"
@@ -254,7 +254,7 @@ def test_while_a_queue_does_not_answer_nothing_is_handed_over_twice(toys: QueueM
     (toys.queue / "closed").unlink()
     ticket = first.job.ticket()
     assert ticket is not None
-    assert ticket.number == "1"
+    assert ticket.job_id == "1"
     assert [it.how for it in hand_over(toys, [request(), request(1)])] == ["waiting", "submitted"]
 
 

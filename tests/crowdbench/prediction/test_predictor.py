@@ -53,7 +53,7 @@ def pictures(persons: Sequence[int]) -> list[Picture]:
 
 def ready(method: Watched, batch_size: int) -> Estimator:
     weights = ResolvedWeights("none", None, None, "none")
-    return Estimator(method, method.network().eval(), batch_size, torch.device("cpu"), "fp32", weights)
+    return Estimator(method, method.build_network().eval(), batch_size, torch.device("cpu"), "fp32", weights)
 
 
 PERSONS = [2, 1, 0, 3, 0, 0, 1, 9, 1, 1, 1, 0]

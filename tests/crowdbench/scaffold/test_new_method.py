@@ -273,7 +273,9 @@ def well_inside(heatmaps: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 def test_top_down_the_way_to_heatmaps_and_back_is_exact(crowds: Dataset) -> None:
     method = top_down.MyMethod(crowds.keypoints, top_down.MyMethod.Settings(flip_test=False))
-    method.train_with(override(method.published_recipe("any", crowds.keypoints), {"rotation": 0.0}, of="it"))
+    method.configure_training(
+        override(method.published_recipe("any", crowds.keypoints), {"rotation": 0.0}, of="it")
+    )
     seen = set()
     for seed, sample in product(range(4), (crowds[index] for index in range(len(crowds)))):
         lesson = method.prepare(sample, np.random.default_rng(seed))

@@ -120,10 +120,10 @@ def test_without_gpus_every_process_computes_on_the_processor() -> None:
 
 def test_a_job_that_was_given_gpus_and_sees_none_does_not_compute_on_processors() -> None:
     code = (
-        "from crowdbench.system.job_context import CurrentJob, enter\n"
+        "from crowdbench.system.job_context import CurrentJob, export\n"
         "from crowdbench.system.devices import device_of\n"
         "from crowdbench.system.distributed import Place\n"
-        "enter(CurrentJob('queue', '7', node='node3', gpus=2))\n"
+        "export(CurrentJob('queue', '7', node='node3', gpus=2))\n"
         "print(device_of('cpu', Place()))\n"
         "device_of('auto', Place())\n"
     )

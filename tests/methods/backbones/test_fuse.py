@@ -29,7 +29,7 @@ SIZE = (64, 64)
 def network(name: str) -> nn.Module:
     method = load_method(name, "ochuman", input_size=SIZE)
     assert isinstance(method, NetworkMethod)
-    return with_drawn_weights(method.network())
+    return with_drawn_weights(method.build_network())
 
 
 def heatmaps(built: nn.Module, kind: torch.dtype) -> Tensor:

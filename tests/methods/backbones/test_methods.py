@@ -42,8 +42,8 @@ def loaded(method: str, dataset: str, weights: dict[str, Tensor]) -> nn.Module:
     """As a run loads a file: what the method takes of it, strictly."""
     configured = load_method(method, dataset)
     assert isinstance(configured, NetworkMethod)
-    network = configured.network().eval()
-    load_weights(network, configured.released_weights(weights), "a test")
+    network = configured.build_network().eval()
+    load_weights(network, configured.convert_state_dict(weights), "a test")
     return network
 
 
@@ -169,7 +169,7 @@ def test_of_a_released_transpose_just_what_it_never_uses_is_left_out(fill: Filli
     if file == "TransPose":
         state = {name: value for name, value in state.items() if name not in lower}
         state |= {name: torch.ones(96) for name in UPSTREAM_EXTRA}
-    taken = method.released_weights(state)
+    taken = method.convert_state_dict(state)
     assert set(state) - set(taken) == (set(UPSTREAM_EXTRA) if file == "TransPose" else lower)
     network = loaded("transpose-h", "crowdpose", state)
     for name, value in network.state_dict().items():
@@ -208,7 +208,7 @@ def small(request: pytest.FixtureRequest, fill: Filling) -> tuple[TopDownMethod,
     """In float64: what is equal there is equal to the last bits."""
     method = load_method(request.param, "crowdpose", input_size=SMALL)
     assert isinstance(method, TopDownMethod)
-    return method, fill.into(method.network().eval()).double()
+    return method, fill.into(method.build_network().eval()).double()
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

@@ -304,7 +304,7 @@ def test_each_switch_of_hrformer_makes_other_heatmaps_of_the_same_weights(name: 
     found = []
     for switch in ({}, {"relative_position_bias": True}, {"mask_window_padding": True}):
         torch.manual_seed(0)
-        network = method_of("coco", name, input_size=(64, 64), **switch).network().eval()
+        network = method_of("coco", name, input_size=(64, 64), **switch).build_network().eval()
         if not weights:
             weights = network.state_dict()
             for key in weights:

@@ -91,7 +91,7 @@ def loaded(
     """One at a time: a checkpoint of HRFormer is 170 MB."""
     method = load_method(request.param, dataset)
     assert isinstance(method, NetworkMethod)
-    network = filling(reference).into(method.network().eval())
+    network = filling(reference).into(method.build_network().eval())
     checkpoint = tmp_path_factory.mktemp("weights") / f"{method.name}.pth"
     torch.save(as_released(method.name, network), checkpoint)
     yield Loaded(method, network, checkpoint)

@@ -86,7 +86,7 @@ def test_doubles_are_suppressed_within_an_image_and_not_across(tmp_path: Path) -
 def small() -> tuple[I2RNetVanilla, nn.Module]:
     torch.manual_seed(0)
     method = I2RNetVanilla(FOUR, SMALL)
-    network = method.network().eval()
+    network = method.build_network().eval()
     for (
         parameter
     ) in network.parameters():  # the release's tiny initial weights would leave nothing to compare
@@ -135,10 +135,10 @@ def test_a_batch_without_any_person_has_no_poses(
 
 
 def test_published_settings_follow_the_dataset() -> None:
-    assert I2RNetVanilla.published_settings("crowdpose", FOUR).nms_sigmas == CROWDPOSE_NMS_SIGMAS
-    assert not I2RNetVanilla.published_settings("ochuman", FOUR).use_position_mask
-    assert not I2RNetVanilla.published_settings("coco", FOUR).group_detections
-    assert I2RNetVanilla.published_settings("never heard of", FOUR) == Settings()
+    assert I2RNetVanilla.settings_for("crowdpose").nms_sigmas == CROWDPOSE_NMS_SIGMAS
+    assert not I2RNetVanilla.settings_for("ochuman").use_position_mask
+    assert not I2RNetVanilla.settings_for("coco").group_detections
+    assert I2RNetVanilla.settings_for("never heard of") == Settings()
 
 
 @pytest.mark.parametrize(

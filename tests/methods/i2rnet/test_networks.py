@@ -300,7 +300,7 @@ def test_a_training_step_equals_the_released_one(reference: Path, fill: Filling,
     variant, dataset, _ = name.split("_")
     method = load_method(f"i2rnet-{variant}", dataset)
     assert isinstance(method, TopDownMethod)
-    network = without_chance(fill.into(method.network()).double())
+    network = without_chance(fill.into(method.build_network()).double())
     count = sum(golden["length"])
     shape = (count, 14 if dataset == "crowdpose" else 17, 64, 48)
     batch = GivenBatch(

@@ -38,7 +38,7 @@ def configured(name: str, dataset: str = "crowdpose", size: tuple[int, int] = SM
 
 def new(method: NetworkMethod) -> nn.Module:
     torch.manual_seed(0)
-    return method.network()
+    return method.build_network()
 
 
 def drawn(state: Mapping[str, Tensor], seed: int = 1) -> State:
@@ -78,7 +78,7 @@ def started(name: str, state: State, dataset: str = "crowdpose") -> tuple[list[s
     method = configured(name, dataset)
     network = new(method)
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    names = method.start_from(network, state, "start.pth")
+    names = method.initialize_from(network, state, "start.pth")
     return names, before, network.state_dict()
 
 

@@ -136,14 +136,14 @@ def test_examples_and_targets_are_made_by_the_recipe(name: str) -> None:
     recipe = replace(
         recipe_of(name, "crowdpose"), augmentation=Augmentation(flip_probability=1.0), target_sigma=1.25
     )
-    method.train_with(recipe)
+    method.configure_training(recipe)
     assert method.augmentation.flip_probability == 1
     assert method.target_sigma == 1.25
 
 
 def test_a_recipe_without_augmentation_is_refused() -> None:
     with pytest.raises(SettingsError, match="TopDownRecipe"):
-        configured("hrnet-tiny", "crowdpose").train_with(Recipe())
+        configured("hrnet-tiny", "crowdpose").configure_training(Recipe())
 
 
 @pytest.mark.parametrize("sigma", [0.0, -1.0, np.nan])

@@ -33,7 +33,7 @@ def fill(reference: Path) -> Filling:
 
 def filled(method: NetworkMethod, fill: Filling) -> nn.Module:
     """In float64: what is equal there is equal to the last bits."""
-    return fill.into(method.network().eval()).double()
+    return fill.into(method.build_network().eval()).double()
 
 
 BOXES = [[10, 10, 60, 90], [40, 20, 70, 80], [90, 5, 50, 100]]

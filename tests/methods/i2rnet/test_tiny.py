@@ -37,7 +37,7 @@ def heatmaps(found: Any) -> list[Tensor]:
 def test_a_tiny_network_is_small_and_has_a_heatmap_for_every_keypoint(
     name: str, dataset: str, keypoints: int
 ) -> None:
-    network = configured(name, dataset).network().eval()
+    network = configured(name, dataset).build_network().eval()
     assert len(save(network.state_dict())) < LARGEST_BYTES
     with torch.inference_mode():
         for maps in heatmaps(network(*given(name, 3))):
@@ -45,8 +45,8 @@ def test_a_tiny_network_is_small_and_has_a_heatmap_for_every_keypoint(
 
 
 def test_the_first_stage_of_the_one_is_the_other() -> None:
-    alone = configured("hrnet-tiny", "crowdpose").network().eval()
-    related = configured("i2rnet-tiny", "crowdpose").network().eval()
+    alone = configured("hrnet-tiny", "crowdpose").build_network().eval()
+    related = configured("i2rnet-tiny", "crowdpose").build_network().eval()
     prefix = "singleformer."
     first = {
         name.removeprefix(prefix): value
@@ -61,7 +61,7 @@ def test_the_first_stage_of_the_one_is_the_other() -> None:
 
 @pytest.mark.parametrize("name", ["hrnet-tiny", "i2rnet-tiny"])
 def test_every_parameter_of_a_tiny_network_learns(name: str) -> None:
-    network = configured(name, "crowdpose").network().train()
+    network = configured(name, "crowdpose").build_network().train()
     torch.stack([maps.square().mean() for maps in heatmaps(network(*given(name, 3)))]).sum().backward()
     assert [n for n, p in network.named_parameters() if p.grad is None] == []
 
@@ -69,8 +69,8 @@ def test_every_parameter_of_a_tiny_network_learns(name: str) -> None:
 @pytest.mark.parametrize("name", ["hrnet-tiny", "i2rnet-tiny"])
 def test_a_tiny_network_made_faster_has_the_same_heatmaps(name: str) -> None:
     method = configured(name, "crowdpose")
-    network = with_drawn_weights(method.network())
-    fast = method.for_inference(copy.deepcopy(network))
+    network = with_drawn_weights(method.build_network())
+    fast = method.optimize_for_inference(copy.deepcopy(network))
     with torch.inference_mode():
         pairs = zip(heatmaps(network(*given(name, 3))), heatmaps(fast(*given(name, 3))), strict=True)
         for plain, found in pairs:

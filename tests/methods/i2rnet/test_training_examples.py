@@ -189,7 +189,7 @@ def test_batches_of_examples_survive_the_way_between_processes(picture: Path, na
     examples = [method.prepare(s, np.random.default_rng(1)) for s in (nobody, sample, nobody, sample)]
     batch = pickle.loads(pickle.dumps(method.collate(pickle.loads(pickle.dumps(examples)))))  # noqa: S301
     assert batch.crops.lengths == [0, 2, 0, 2]
-    assert method.counted(batch) == 4
+    assert method.count_targets(batch) == 4
     targets, weights = batch.to("cpu").targets(2.0)
     assert tuple(targets.shape) == (4, 14, 32, 24)
     torch.testing.assert_close(targets[:2], targets[2:], rtol=0, atol=0)

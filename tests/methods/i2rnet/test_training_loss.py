@@ -126,17 +126,17 @@ def test_losses_of_released_heatmaps_are_the_released_losses(
 def test_images_without_persons_teach_nothing_and_break_nothing(pictures: list[Sample], name: str) -> None:
     method = configured(name, input_size=(64, 64))
     torch.manual_seed(0)
-    network = method.network().train()
+    network = method.build_network().train()
 
     def learnt(samples: list[Sample]) -> dict[str, Tensor | None]:
         batch = batch_of(method, samples)
-        assert method.counted(batch) == sum(len(sample.instances) for sample in samples)
+        assert method.count_targets(batch) == sum(len(sample.instances) for sample in samples)
         network.zero_grad(set_to_none=True)
         losses = method.loss(network, batch)
         total = torch.stack(list(losses.values())).sum()
         total.backward()
         assert torch.isfinite(total)
-        assert (total.item() == 0) == (method.counted(batch) == 0)
+        assert (total.item() == 0) == (method.count_targets(batch) == 0)
         return {parameter: p.grad for parameter, p in network.named_parameters()}
 
     some = learnt(without_persons(pictures[:3], 0, 2))
@@ -156,7 +156,7 @@ def test_images_without_persons_teach_nothing_and_break_nothing(pictures: list[S
 def test_an_image_without_persons_changes_no_loss_of_others(pictures: list[Sample], name: str) -> None:
     method = configured(name)
     torch.manual_seed(0)
-    network = method.network().eval()
+    network = method.build_network().eval()
     with torch.no_grad():
         together = method.loss(network, batch_of(method, pictures[:2]))
         with_empty = [*pictures[:2], *without_persons(pictures[2:], 0, 1)]
@@ -177,7 +177,7 @@ class Wrapped(nn.Module):
 @pytest.mark.parametrize("name", TINY)
 def test_a_wrapped_network_has_the_losses_of_the_network(pictures: list[Sample], name: str) -> None:
     method = configured(name)
-    network, batch = method.network().eval(), batch_of(method, pictures)
+    network, batch = method.build_network().eval(), batch_of(method, pictures)
     with torch.no_grad():
         torch.testing.assert_close(method.loss(Wrapped(network), batch), method.loss(network, batch))
 
@@ -186,7 +186,7 @@ def test_a_wrapped_network_has_the_losses_of_the_network(pictures: list[Sample],
 def test_in_half_precision_losses_are_computed_in_full(pictures: list[Sample], name: str) -> None:
     method = configured(name)
     torch.manual_seed(0)
-    network, batch = method.network().train(), batch_of(method, pictures)
+    network, batch = method.build_network().train(), batch_of(method, pictures)
     nn.init.normal_(network.get_submodule("final_layer").weight, std=0.1)  # type: ignore[arg-type]
     for module in network.modules():
         if isinstance(module, nn.Dropout):
@@ -206,7 +206,7 @@ def test_in_half_precision_losses_are_computed_in_full(pictures: list[Sample], n
 def test_four_images_are_learnt_by_heart(pictures: list[Sample], name: str) -> None:
     method = configured(name, input_size=(64, 64))
     torch.manual_seed(0)
-    network, batch = method.network().train(), batch_of(method, pictures)
+    network, batch = method.build_network().train(), batch_of(method, pictures)
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     losses = []
     for _ in range(25):

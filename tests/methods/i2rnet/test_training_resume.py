@@ -89,6 +89,6 @@ def test_two_processes_with_half_the_batch_each_take_the_step_of_one(tmp_path: P
     torch.manual_seed(0)
     method = load_method("hrnet-tiny", "synthcrowd")
     assert isinstance(method, NetworkMethod)
-    began = method.network().state_dict()
+    began = method.build_network().state_dict()
     moved = max((tensor - began[name]).abs().max().item() for name, tensor in one.items())
     assert moved > 1e-3

@@ -30,7 +30,7 @@ TOLERANCE = {"rtol": 1e-5, "atol": 1e-4}
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_names_shapes_and_counts_are_the_released_ones(reference: Path, dataset: str) -> None:
     manifest = golden(reference, "manifest.json")[dataset]
-    network = pinet(dataset).network()
+    network = pinet(dataset).build_network()
     listed = [[name, list(v.shape), str(v.dtype)[6:]] for name, v in network.state_dict().items()]
     assert listed == manifest["state_dict"]
     assert sum(p.numel() for p in network.parameters()) == manifest["parameters"]
@@ -50,12 +50,12 @@ def test_parts_bones_and_the_first_adjacency_are_the_released_ones(reference: Pa
     method = pinet(dataset)
     assert [list(part) for part in part_keypoints(method.keypoints)] == manifest["part_joints"]
     assert {frozenset(b) for b in bones(method.keypoints)} == {frozenset(b) for b in manifest["skeleton"]}
-    network = method.network()
+    network = method.build_network()
     np.testing.assert_allclose(network.pr.adj.detach(), manifest["initial_adj"], atol=1e-7)
 
 
 def test_heads_begin_near_zero_as_released() -> None:
-    network = pinet("crowdpose").network()
+    network = pinet("crowdpose").build_network()
     for head in (network.ppg.heatmap_head, network.ppg.detkptmap_head, network.ppg.offset_head):
         assert head.weight.std().item() == pytest.approx(0.001, rel=0.1)
         assert not head.bias.any()
@@ -182,7 +182,7 @@ def test_the_forms_of_released_files_are_accepted(tmp_path: Path, form: str) -> 
     torch.manual_seed(1)
     method = load_method("pinet", "coco")
     assert isinstance(method, PINet)
-    saved = method.network().state_dict()
+    saved = method.build_network().state_dict()
     prefixed = {f"module.{name}": value for name, value in saved.items()}
     content = {
         "flat": saved,
@@ -199,12 +199,12 @@ def test_the_forms_of_released_files_are_accepted(tmp_path: Path, form: str) -> 
     file = tmp_path / "checkpoint.pth.tar"
     torch.save(content, file)
     torch.manual_seed(2)
-    network = method.network()
-    load_weights(network, method.released_weights(read_state_dict(file)), str(file))
+    network = method.build_network()
+    load_weights(network, method.convert_state_dict(read_state_dict(file)), str(file))
     assert all(torch.equal(value, saved[name]) for name, value in network.state_dict().items())
 
 
 def test_weights_of_another_dataset_are_refused() -> None:
-    coco, ochuman = pinet("coco").network(), pinet("ochuman").network()
+    coco, ochuman = pinet("coco").build_network(), pinet("ochuman").build_network()
     with pytest.raises(WeightsError, match=r"14 missing: pr\.gconv_layers\.2"):
         load_weights(ochuman, coco.state_dict(), "pinet_coco.pth.tar")

@@ -123,7 +123,7 @@ def compare(
 @pytest.mark.slow
 def test_images_do_not_see_each_other_in_a_batch(reference: Path, real_data: Path) -> None:
     method = pinet("coco", short_side=128)
-    method.at_once(default_batch_size(method.paradigm, "cpu"))
+    method.set_batch_limit(default_batch_size(method.paradigm, "cpu"))
     network = released_network(reference, "coco")
     samples = [sample_of(reference, real_data, image) for image in (*IMAGES[5:], IMAGES[5])]
     examples = [method.prepare(sample) for sample in samples]

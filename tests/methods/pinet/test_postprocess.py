@@ -48,7 +48,7 @@ def test_peaks_and_their_poses_equal_the_released_ones(reference: Path, case: in
     maps = maps_of(parts, offsets, draw(stem + "heat", (2, keypoints, height, width)))
     heatmaps, averaged = averaged_flipped(maps, method.keypoints.flip_order)
     peaks = find_peaks(averaged, 30, 0.01)
-    network = method.network()
+    network = method.build_network()
     assert isinstance(network, PINetNetwork)
     (found,) = propose(network, maps, peaks, method.keypoints.flip_order, refine=False)
 
@@ -167,7 +167,7 @@ def compare_groups(
 
 def test_without_mirror_image_poses_are_the_images_own() -> None:
     method = pinet("coco")
-    network = method.network()
+    network = method.build_network()
     assert isinstance(network, PINetNetwork)
     parts = torch.zeros(1, 3, 32, 40)
     parts[0, 1, 20, 13] = 0.8

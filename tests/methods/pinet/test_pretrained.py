@@ -22,11 +22,11 @@ def classifier_of(network: nn.Module) -> dict[str, Tensor]:
 
 def test_imagenets_weights_are_put_into_the_trunk_and_nowhere_else() -> None:
     method = pinet("crowdpose")
-    network = method.network()
+    network = method.build_network()
     assert isinstance(network, PINetNetwork)
     heads = {name: value.clone() for name, value in network.state_dict().items() if "backbone" not in name}
     state = classifier_of(network)
-    names = method.start_from(network, state, "hrnet_w32-36af842e.pth")
+    names = method.initialize_from(network, state, "hrnet_w32-36af842e.pth")
     after = network.state_dict()
     assert set(names) == {
         f"backbone.{name}" for name in state if not name.startswith(("incre", "classifier"))
@@ -37,25 +37,27 @@ def test_imagenets_weights_are_put_into_the_trunk_and_nowhere_else() -> None:
 
 def test_a_trunk_that_lacks_something_is_refused() -> None:
     method = pinet("crowdpose")
-    network = method.network()
+    network = method.build_network()
     state = classifier_of(network)
     lacking = {name: value for name, value in state.items() if not name.startswith("stage4.2")}
     with pytest.raises(
         WeightsError, match=r"lacks \d+ of the \d+ tensors of this network's trunk: stage4\.2"
     ):
-        method.start_from(network, lacking, "w32.pth")
+        method.initialize_from(network, lacking, "w32.pth")
     narrow = {**state, "conv1.weight": torch.zeros(32, 3, 3, 3)}
     with pytest.raises(WeightsError, match="another shape.*conv1.weight"):
-        method.start_from(network, narrow, "w32.pth")
+        method.initialize_from(network, narrow, "w32.pth")
 
 
 def test_a_whole_network_is_put_in_whole() -> None:
     method = pinet("coco")
     torch.manual_seed(1)
-    trained = method.network().state_dict()
+    trained = method.build_network().state_dict()
     torch.manual_seed(2)
-    network = method.network()
-    assert set(method.start_from(network, trained, "pinet_coco.pth.tar")) == set(trained)
+    network = method.build_network()
+    assert set(method.initialize_from(network, trained, "pinet_coco.pth.tar")) == set(trained)
     assert all(torch.equal(value, trained[name]) for name, value in network.state_dict().items())
     with pytest.raises(WeightsError, match="missing"):
-        method.start_from(network, {k: v for k, v in trained.items() if not k.startswith("pr.")}, "w.pth")
+        method.initialize_from(
+            network, {k: v for k, v in trained.items() if not k.startswith("pr.")}, "w.pth"
+        )

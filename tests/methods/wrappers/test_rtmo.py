@@ -22,7 +22,7 @@ NOBODY = np.empty((0, 4))
 
 def loaded(path: Path, keypoints: KeypointSet = PAIR, **changes: object) -> RTMO:
     method = RTMO(keypoints, override(RTMOSettings(input_size=SIZE), changes, of="rtmo"))
-    method.load(path)
+    method.load_weights(path)
     return method
 
 

@@ -21,7 +21,7 @@ SIZE = (64, 48)
 
 def loaded(path: Path, keypoints: KeypointSet = PAIR, **changes: object) -> RTMPose:
     method = RTMPose(keypoints, override(RTMPoseSettings(input_size=SIZE), changes, of="rtmpose"))
-    method.load(path)
+    method.load_weights(path)
     return method
 
 

@@ -191,7 +191,7 @@ def test_heatmaps_are_the_mean_of_both_of_transformers(tmp_path: Path, variant: 
         plain = network(images, dataset_index=dataset).heatmaps
         pairs = torch.tensor(COCO_17.flip_pairs)
         mirrored = network(images.flip(-1), dataset_index=dataset, flip_pairs=pairs).heatmaps
-        asked.at_once(2)  # of five persons
+        asked.set_batch_limit(2)  # of five persons
         found = asked._heatmaps(network, batch)
     np.testing.assert_allclose(found, (plain + mirrored) / 2, atol=1e-6)
     assert np.abs(found - plain.numpy()).max() > 1e-4  # the mirrored crop does count
@@ -236,7 +236,7 @@ def test_images_without_persons_have_no_poses(tmp_path: Path) -> None:
 def test_a_model_that_transformers_saved_is_loaded_whole(tmp_path: Path, variant: str) -> None:
     asked = method(variant=variant)
     torch.manual_seed(5)
-    saved: Any = asked.network()
+    saved: Any = asked.build_network()
     saved.save_pretrained(tmp_path)
     network = build_network(asked, tmp_path / "model.safetensors", device=CPU)
     for name, tensor in saved.state_dict().items():
@@ -244,13 +244,13 @@ def test_a_model_that_transformers_saved_is_loaded_whole(tmp_path: Path, variant
 
 
 def test_weights_of_another_variant_or_layout_are_refused(tmp_path: Path) -> None:
-    save_file(method().network().state_dict(), tmp_path / "m.safetensors")
+    save_file(method().build_network().state_dict(), tmp_path / "m.safetensors")
     state = read_state_dict(tmp_path / "m.safetensors")
     other = method(variant="small")
     with pytest.raises(WeightsError, match=r"missing: head\.batchnorm1"):
-        load_weights(other.network(), other.released_weights(state), "m.safetensors")
+        load_weights(other.build_network(), other.convert_state_dict(state), "m.safetensors")
     with pytest.raises(WeightsError, match="17 keypoints a person; crowdpose-14 has 14: left_shoulder"):
-        method(CROWDPOSE_14).released_weights(state)
+        method(CROWDPOSE_14).convert_state_dict(state)
 
 
 def test_the_published_sizes_have_the_published_numbers_of_parameters(
@@ -260,7 +260,7 @@ def test_the_published_sizes_have_the_published_numbers_of_parameters(
     with torch.device("meta"):
         # Millions, as the paper's table 2 of ViTPose prints them, with the classic decoder.
         for variant, millions in (("base", 86), ("large", 307), ("huge", 632)):
-            network = method(variant=variant).network()
+            network = method(variant=variant).build_network()
             assert sum(p.numel() for p in network.backbone.parameters()) / 1e6 == pytest.approx(
                 millions, rel=0.02
             )
@@ -285,4 +285,4 @@ def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], says: 
 def test_without_transformers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(InputError, match=r'pip install "crowdbench\[vitpose\]"'):
-        load_method("vitpose", "coco").network()  # type: ignore[attr-defined]
+        load_method("vitpose", "coco").build_network()  # type: ignore[attr-defined]

@@ -57,7 +57,7 @@ def test_a_model_is_the_same_wherever_it_comes_from(
     method = load_method(name, "synthcrowd", input_size=size)
     assert found.path is not None
     assert found.sha256 == hashlib.sha256(body).hexdigest()
-    method.load(found.path)
+    method.load_weights(found.path)
     height, width = map(int, size.split("x"))
     # It computes: how well is another test's question.
     method.estimate(np.zeros((height, width, 3), np.uint8), np.array([[0.0, 0.0, width, height]]))

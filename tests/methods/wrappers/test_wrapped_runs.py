@@ -72,7 +72,7 @@ def model(name: str, folder: Path, keypoints: int = 14) -> Path:
     dataset = "synthcrowd" if keypoints == 14 else "coco"
     torch.manual_seed(0)
     method: Any = load_method("vitpose", dataset, variant="small-simple", input_size="64x48")
-    save_file(method.network().state_dict(), folder / "model.safetensors")
+    save_file(method.build_network().state_dict(), folder / "model.safetensors")
     return folder / "model.safetensors"
 
 

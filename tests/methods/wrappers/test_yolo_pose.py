@@ -22,7 +22,7 @@ NOBODY = np.empty((0, 4))
 
 def loaded(path: Path, keypoints: KeypointSet = PAIR, **changes: object) -> YoloPose:
     method = YoloPose(keypoints, override(YoloPoseSettings(input_size=SIZE), changes, of="yolo-pose"))
-    method.load(path)
+    method.load_weights(path)
     return method
 
 

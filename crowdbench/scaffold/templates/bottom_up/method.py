@@ -34,7 +34,7 @@ class MyMethod(NetworkMethod):
     settings: ImageSettings
     recipe = TrainingRecipe()
 
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         """A new network, with random weights."""
         return Network(self.keypoints.count)
 
@@ -106,7 +106,7 @@ class MyMethod(NetworkMethod):
         """What your paper trains with on a dataset."""
         return TrainingRecipe()
 
-    def train_with(self, recipe: Recipe) -> None:
+    def configure_training(self, recipe: Recipe) -> None:
         """Be told the recipe, with what users have changed in it."""
         if not isinstance(recipe, TrainingRecipe):
             raise SettingsError(f"{self.name} is trained by a TrainingRecipe, got {type(recipe).__name__}.")
@@ -149,6 +149,6 @@ class MyMethod(NetworkMethod):
             "offset": self.recipe.offset_weight * distances.sum() / weights.sum().clamp(min=1),
         }
 
-    def counted(self, batch: Lesson) -> int:
+    def count_targets(self, batch: Lesson) -> int:
         """The images of a batch."""
         return len(batch.centers)

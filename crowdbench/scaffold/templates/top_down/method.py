@@ -30,7 +30,7 @@ class MyMethod(NetworkMethod):
     settings: CropSettings
     recipe = TrainingRecipe()
 
-    def network(self) -> nn.Module:
+    def build_network(self) -> nn.Module:
         """A new network, with random weights."""
         return Network(self.keypoints.count)
 
@@ -95,7 +95,7 @@ class MyMethod(NetworkMethod):
         """What your paper trains with on a dataset."""
         return TrainingRecipe()
 
-    def train_with(self, recipe: Recipe) -> None:
+    def configure_training(self, recipe: Recipe) -> None:
         """Be told the recipe, with what users have changed in it."""
         if not isinstance(recipe, TrainingRecipe):
             raise SettingsError(f"{self.name} is trained by a TrainingRecipe, got {type(recipe).__name__}.")
@@ -140,6 +140,6 @@ class MyMethod(NetworkMethod):
         distances = (heatmaps - targets).square().sum(dim=(2, 3)) * weights  # (S, K)
         return {"heatmap": distances.sum() / max(1, len(distances))}
 
-    def counted(self, batch: Lesson) -> int:
+    def count_targets(self, batch: Lesson) -> int:
         """The persons that the loss is a mean over."""
         return len(batch.weights)
