@@ -44,8 +44,8 @@ class Method(ABC):
         paradigm: ``"top-down"`` methods get boxes; the others must not look at them.
         Settings: a frozen dataclass of everything that can change the method's numbers. Fields called
             ``flip_test`` and ``input_size`` (height, width) become part of a run's protocol.
-        published: the settings that the method's paper uses, by dataset. ``"*"`` is every other dataset; where
-            it is missing, those get ``Settings()``.
+        published: the settings that the method's paper uses, by dataset. ``"*"`` is every other dataset;
+            where it is missing, those get ``Settings()``.
         takes_weights: `load_weights` gets the file that ``--weights`` names.
         tracked_packages: installed packages, beside the bench's own, whose version can change a prediction; a
             run with another version is another run.
@@ -77,9 +77,10 @@ class Method(ABC):
     @classmethod
     def settings_for(cls, dataset: str) -> Any:
         """The settings for a dataset, before any override: those of `published`, or the defaults."""
-        return (
-            cls.published[dataset] if dataset in cls.published else cls.published.get("*") or cls.Settings()
-        )
+        for name in (dataset, "*"):
+            if name in cls.published:
+                return cls.published[name]
+        return cls.Settings()
 
     @abstractmethod
     def estimate(self, image: NDArray[np.uint8], boxes: FloatArray) -> list[Pose]:
@@ -294,9 +295,12 @@ def require_contract(cls: type[Method], name: str) -> None:
             f"method {name!r}: {cls.__name__}.Settings must be a dataclass, as in @dataclass(frozen=True), "
             f"and is {cls.Settings!r}."
         )
-    refuse_renamed_hooks(
-        f"method {name!r}", cls, _RENAMED if issubclass(cls, NetworkMethod) else _RENAMED_OF_ALL
-    )
+    if not isinstance(cls.published, Mapping):
+        raise PluginError(
+            f"method {name!r}: {cls.__name__}.published must map datasets to settings, and is {cls.published!r}."
+        )
+    renamed = _RENAMED if issubclass(cls, NetworkMethod) else _RENAMED_OF_ALL
+    refuse_renamed_hooks(f"method {name!r}", cls, renamed)
     missing = sorted(getattr(cls, "__abstractmethods__", ()))
     if missing:
         raise PluginError(f"method {name!r}: {cls.__name__} does not define {', '.join(missing)}.")

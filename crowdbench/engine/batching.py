@@ -32,7 +32,8 @@ def in_batches(samples: Sequence[Sample], size: int, paradigm: Paradigm) -> list
     Args:
         samples: in order.
         size: at most so many persons (top-down) or images in a batch. An image is never cut: one with more
-            persons is a batch of its own, which the method computes in portions (`NetworkMethod.set_batch_limit`).
+            persons is a batch of its own, which the method computes in chunks
+            (`NetworkMethod.set_batch_limit`).
         paradigm: of the method.
 
     Returns:

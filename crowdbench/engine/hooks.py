@@ -212,8 +212,8 @@ def count_targets(method: NetworkMethod, batch: Batch) -> int:
         count = -1
     if count < 0 or count != found:
         raise PluginError(
-            f"{method.name}: count_targets must return how many persons or images are in a batch; it returned "
-            f"{_what(found)}."
+            f"{method.name}: count_targets must return how many persons or images are in a batch; it "
+            f"returned {_what(found)}."
         )
     return count
 

@@ -73,12 +73,15 @@ def _as_plugin_error(error: BaseException, plugin: str, hook: str, where: str) -
 
 
 def _place_of(error: BaseException) -> str:
-    """The last line of the plugin's own code: neither the bench's nor that of libraries which it calls."""
-    bench = str(Path(__file__).parents[1]) + os.sep
+    """The last line of the plugin's own code: not crowdbench's, not that of libraries which it calls."""
+    own = str(Path(__file__).parents[1]) + os.sep
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(bench) and not frame.filename.endswith("contextlib.py")
+        # Generated code, as a dataclass's __init__, has no file.
+        if os.path.isabs(frame.filename)  # noqa: PTH117
+        and not frame.filename.startswith(own)
+        and not frame.filename.endswith("contextlib.py")
     ]
     if not frames:
         return ""
