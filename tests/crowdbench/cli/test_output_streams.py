@@ -43,7 +43,7 @@ def test_what_an_encoding_lacks_is_escaped() -> None:
     done = subprocess.run(command, capture_output=True, env=environment, timeout=60, check=False)
     assert done.returncode == 2
     assert b"no method is called 'm\\udcff-" in done.stderr
-    code = "from crowdbench.cli import streams; streams.prepare(); print(chr(178) + chr(0xDCFF), flush=True)"
+    code = "from crowdbench.cli import output_streams; output_streams.prepare(); print(chr(178) + chr(0xDCFF), flush=True)"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, env=environment, timeout=60, check=False)
     assert done.stdout == b"\\xb2\\udcff\n"

@@ -93,11 +93,11 @@ def test_fetch_all_takes_what_can_be_taken_and_names_the_rest(server: Server, tm
     """Against a table of its own: ours would go to the network."""
     script = (
         "import sys, crowdbench.plugins as s\n"
-        "ours = s._found\n"
+        "ours = s._data_files\n"
         "def without_ours(pattern):\n"
         "    files, faults = ours(pattern)\n"
         "    return [f for f in files if f.origin.startswith('stranger')], faults\n"
-        "s._found = without_ours\n"
+        "s._data_files = without_ours\n"
         "from crowdbench.cli import main\n"
         "main(['weights', 'fetch', '--all'])\n"
     )

@@ -18,7 +18,7 @@ import pytest
 from queue_plugin import QueueMachine
 
 from crowdbench.errors import MachineError
-from crowdbench.evaluation.evaluate import evaluate as evaluation
+from crowdbench.evaluation import evaluate as evaluation
 from crowdbench.jobs import worker as working
 from crowdbench.jobs.job import Job, Resources, Start, State, job_for, new_order
 from crowdbench.jobs.request import Request

@@ -33,7 +33,7 @@ from crowdbench.system.job_context import VARIABLE, CurrentJob
 WORKER = """\
 import sys
 from pathlib import Path
-from crowdbench import writer
+from crowdbench.run_store import lease as writer
 from crowdbench.errors import CrowdbenchError
 
 writer.BEAT_S, writer.SILENT_S = 0.05, float(sys.argv[2])

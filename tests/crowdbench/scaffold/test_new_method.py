@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import nn
 
-from crowdbench import Dataset, evaluate, load_dataset, scaffold
+from crowdbench import Dataset, evaluate, load_dataset
 from crowdbench.api.dataset import dataset_class
 from crowdbench.api.settings import override
 from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
@@ -180,7 +180,7 @@ def test_where_the_disk_is_full_nothing_is_left(tmp_path: Path, monkeypatch: pyt
         written.append(path)
         write_whole(path, data)
 
-    monkeypatch.setattr(scaffold, "write_whole", until_full)
+    monkeypatch.setattr("crowdbench.scaffold.new_method.write_whole", until_full)
     with pytest.raises(MachineError, match="my-pose: cannot be written .No space left"):
         new_method("my-pose", into=tmp_path)
     assert len(written) == 3
