@@ -1,4 +1,4 @@
-"""Run directories to be analysed, made of the reference predictions."""
+"""Run directories to be analysed, made of predictions with golden numbers."""
 
 import dataclasses
 import gzip
@@ -10,11 +10,11 @@ from crowdbench.run_store.run import Run
 from crowdbench.system.files.digests import file_digest
 
 
-def crowdpose_root(folder: Path, reference: Path, truth: str = "crowdpose_val_small_gt.json") -> Path:
+def crowdpose_root(folder: Path, goldens: Path, truth: str = "crowdpose_val_small_gt.json") -> Path:
     """A dataset folder with a small CrowdPose validation split."""
     place = folder / "data" / "crowdpose" / "json" / "crowdpose_val.json"
     place.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(reference / "metrics" / truth, place)
+    shutil.copy(goldens / "metrics" / truth, place)
     return folder / "data" / "crowdpose"
 
 

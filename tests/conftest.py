@@ -1,5 +1,6 @@
-"""Shared fixtures: where the reference numbers and the real samples lie."""
+"""Shared fixtures: where golden numbers and real samples are."""
 
+import gzip
 import os
 import shutil
 import signal
@@ -10,8 +11,10 @@ import hypothesis
 import pytest
 from requirements_rule import everything_is_required
 from slurm_cluster import cluster, slurm_programs
+from support.goldens import DATA
+from support.skips import mark_by_fixtures, pytest_terminal_summary
 
-__all__ = ["cluster", "slurm_programs"]
+__all__ = ["cluster", "pytest_terminal_summary", "slurm_programs"]
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis.settings.register_profile("no-deadline", deadline=None)
@@ -32,6 +35,7 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the checks of a method or a dataset in one process: they share what the first one computes."""
+    mark_by_fixtures(items)
     from crowdbench.testing import DatasetContract, MethodContract
 
     for item in items:
@@ -56,6 +60,24 @@ def _shared(name: str) -> Path:
 def reference() -> Path:
     """The folder of golden numbers measured on the original implementations."""
     return _shared("reference")
+
+
+@pytest.fixture(scope="session")
+def compact_goldens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The golden numbers of tests/data, laid out like the whole ones; compressed files also decompressed."""
+    folder = tmp_path_factory.mktemp("goldens") / "data"
+    shutil.copytree(DATA, folder)
+    for path in folder.rglob("*.gz"):
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+    return folder
+
+
+@pytest.fixture(scope="session", params=["compact", pytest.param("whole", marks=pytest.mark.reference)])
+def goldens(request: pytest.FixtureRequest) -> Path:
+    """The golden numbers of this repository, and the whole ones where they are."""
+    whole = request.param == "whole"
+    found: Path = request.getfixturevalue("reference" if whole else "compact_goldens")
+    return found
 
 
 @pytest.fixture(scope="session")

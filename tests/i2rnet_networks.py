@@ -1,17 +1,11 @@
-"""The networks of the release, filled with deterministic weights, and their inputs; for tests.
+"""The networks of the release, filled with deterministic weights, and their inputs; for tests."""
 
-The generators of weights and inputs lie beside the golden numbers.
-"""
-
-import importlib.util
-import sys
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
+from support.fills import fill_input, fill_state_dict, fill_state_dict_centered
 from torch import Tensor, nn
 
 from crowdbench.api.method import NetworkMethod, load_method
@@ -36,17 +30,12 @@ def build_config(config: str) -> nn.Module:
 class Filling:
     """Deterministic weights (`plain`, and better conditioned `centred`) and inputs."""
 
-    def __init__(self, reference: Path) -> None:
-        sys.path.insert(0, str(reference))  # one of the two imports the other by its bare name
-        try:
-            plain, centred = _module(reference / "fill.py"), _module(reference / "i2rnet/fill_centered.py")
-        finally:
-            sys.path.remove(str(reference))
+    def __init__(self) -> None:
         self.weights: dict[str, Callable[[dict[str, Tensor]], dict[str, Tensor]]] = {
-            "plain": cache_by_names(plain.fill_state_dict),
-            "centred": cache_by_names(centred.fill_state_dict_centered),
+            "plain": cache_by_names(fill_state_dict),
+            "centred": cache_by_names(fill_state_dict_centered),
         }
-        self.input: Callable[[str, tuple[int, ...]], Tensor] = plain.fill_input
+        self.input = fill_input
 
     def into(self, network: nn.Module, kind: str = "centred") -> nn.Module:
         """Fill a network in place; in float32."""
@@ -67,19 +56,9 @@ def cache_by_names(fill: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @cache
-def filling(reference: Path) -> Filling:
-    """The generators beside the golden numbers."""
-    return Filling(reference)
-
-
-def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
+def filling() -> Filling:
+    """The generators that the golden numbers were measured with."""
+    return Filling()
 
 
 def masks_of(rectangles: Sequence[Any], size: tuple[int, int]) -> Tensor:

@@ -5,9 +5,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from i2rnet_networks import filling
+from support.goldens import DATA, load_arrays
 from torch import Tensor
 
 from crowdbench.api.method import load_method
@@ -18,10 +18,10 @@ DATASETS = ("crowdpose", "ochuman", "coco")
 
 
 @cache
-def golden(reference: Path, name: str) -> Any:
+def golden(goldens: Path, name: str) -> Any:
     """A file of PINet's golden numbers."""
-    path = reference / "pinet" / name
-    return json.loads(path.read_text()) if path.suffix == ".json" else np.load(path)
+    path = goldens / "pinet" / name
+    return json.loads(path.read_text()) if path.suffix == ".json" else load_arrays(path)
 
 
 def pinet(dataset: str, **settings: Any) -> PINet:
@@ -32,17 +32,17 @@ def pinet(dataset: str, **settings: Any) -> PINet:
 
 
 @cache
-def released_network(reference: Path, dataset: str) -> PINetNetwork:
+def released_network(dataset: str) -> PINetNetwork:
     """In eval mode; not to be changed."""
-    return filled_network(reference, dataset).eval()
+    return filled_network(dataset).eval()
 
 
-def filled_network(reference: Path, dataset: str) -> PINetNetwork:
+def filled_network(dataset: str) -> PINetNetwork:
     """With the weights that the golden numbers were measured with."""
     network = pinet(dataset).build_network()
     assert isinstance(network, PINetNetwork)
-    filled = dict(filling(reference).weights["plain"](network.state_dict()))
-    for name, factor in golden(reference, "forward_meta.json")["tweak"].items():
+    filled = dict(filling().weights["plain"](network.state_dict()))
+    for name, factor in golden(DATA, "forward_meta.json")["tweak"].items():
         filled[name] = filled[name] * factor
     network.load_state_dict(filled)
     return network

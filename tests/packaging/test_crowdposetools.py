@@ -96,7 +96,7 @@ def test_the_page_has_the_line_that_the_engine_prints() -> None:
 
 
 @pytest.mark.slow
-def test_what_the_printed_line_builds_agrees_with_the_default_engine(tmp_path: Path, reference: Path) -> None:
+def test_what_the_printed_line_builds_agrees_with_the_default_engine(tmp_path: Path, goldens: Path) -> None:
     repository = tmp_path / "repository"
     for name, content in FILES.items():
         path = repository / "crowdpose-api" / name
@@ -128,7 +128,7 @@ def test_what_the_printed_line_builds_agrees_with_the_default_engine(tmp_path: P
     for name in ("crowdposetools", "crowdposetools-2.0.dist-info"):
         (tmp_path / "site").mkdir(exist_ok=True)
         (site / name).rename(tmp_path / "site" / name)
-    folder = reference / "metrics"
+    folder = goldens / "metrics"
     scored = subprocess.run(
         [
             *(

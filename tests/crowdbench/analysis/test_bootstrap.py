@@ -230,12 +230,12 @@ def test_too_few_draws_and_impossible_levels_are_refused(
 
 
 @pytest.fixture
-def run(tmp_path: Path, reference: Path) -> Run:
+def run(tmp_path: Path, goldens: Path) -> Run:
     """A run on 100 images of CrowdPose val whose predictions came from a results file."""
     root = tmp_path / "crowdpose"
     place = root / "json" / "crowdpose_val.json"
     place.parent.mkdir(parents=True)
-    place.write_bytes((reference / "metrics" / "crowdpose_val_small_gt.json").read_bytes())
+    place.write_bytes((goldens / "metrics" / "crowdpose_val_small_gt.json").read_bytes())
     file = tmp_path / "found.json"
     file.write_text(json.dumps(jittered(place, 0.05)))
     dataset = load_dataset("crowdpose", split="val", root=root)

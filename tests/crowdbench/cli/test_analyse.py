@@ -15,19 +15,19 @@ from crowdbench.run_store.run import Run
 
 
 @pytest.fixture
-def root(tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(tmp_path: Path, goldens: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CROWDBENCH_DATA", str(tmp_path / "data"))
-    return crowdpose_root(tmp_path, reference)
+    return crowdpose_root(tmp_path, goldens)
 
 
 @pytest.fixture
-def run(tmp_path: Path, root: Path, reference: Path) -> Run:
-    return made_run(tmp_path, root, reference / "metrics" / "crowd_small_preds.json")
+def run(tmp_path: Path, root: Path, goldens: Path) -> Run:
+    return made_run(tmp_path, root, goldens / "metrics" / "crowd_small_preds.json")
 
 
 @pytest.fixture
-def other(tmp_path: Path, root: Path, reference: Path) -> Run:
-    predictions = reference / "metrics" / "crowd_small_perfect_preds.json"
+def other(tmp_path: Path, root: Path, goldens: Path) -> Run:
+    predictions = goldens / "metrics" / "crowd_small_perfect_preds.json"
     return made_run(tmp_path, root, predictions, method="perfect", number=2)
 
 
@@ -79,12 +79,12 @@ def test_json_is_one_object_of_all_but_the_single_predictions(
 
 
 def test_anybodys_file_is_analysed_by_a_datasets_rules(
-    root: Path, tmp_path: Path, reference: Path, run: Run, crowdbench: Callable[..., Any]
+    root: Path, tmp_path: Path, goldens: Path, run: Run, crowdbench: Callable[..., Any]
 ) -> None:
-    predictions = reference / "metrics" / "crowd_small_preds.json"
+    predictions = goldens / "metrics" / "crowd_small_preds.json"
     options = ["--dataset", "crowdpose", "--json"]
     of_split = crowdbench("analyse", predictions, *options, "--split", "val")
-    truth = reference / "metrics" / "crowdpose_val_small_gt.json"
+    truth = goldens / "metrics" / "crowdpose_val_small_gt.json"
     of_file = crowdbench("analyse", predictions, *options, "--annotations", truth)
     of_root = crowdbench("analyse", predictions, *options, "--root", root, "--split", "val")
     of_run = crowdbench("analyse", run.directory, "--json")
@@ -113,26 +113,26 @@ def test_several_runs_stand_side_by_side(
 
 
 def test_runs_of_one_method_are_told_apart_by_their_ids(
-    run: Run, tmp_path: Path, root: Path, reference: Path, crowdbench: Callable[..., Any]
+    run: Run, tmp_path: Path, root: Path, goldens: Path, crowdbench: Callable[..., Any]
 ) -> None:
-    again = made_run(tmp_path, root, reference / "metrics" / "crowd_small_ties_preds.json", number=3)
+    again = made_run(tmp_path, root, goldens / "metrics" / "crowd_small_ties_preds.json", number=3)
     both = json.loads(crowdbench("analyse", run.directory, again.directory, "--json").out)
     assert set(both) == {f"somebody {run.record.id}", f"somebody {again.record.id}"}
 
 
-def test_a_run_and_a_file_can_be_compared(run: Run, reference: Path, crowdbench: Callable[..., Any]) -> None:
-    predictions = reference / "metrics" / "crowd_small_preds.json"
+def test_a_run_and_a_file_can_be_compared(run: Run, goldens: Path, crowdbench: Callable[..., Any]) -> None:
+    predictions = goldens / "metrics" / "crowd_small_preds.json"
     said = crowdbench("analyse", run.directory, predictions, "--dataset", "crowdpose", "--split", "val")
     assert said.status == 0
     assert len(set(row(said.out, "miss"))) == 1
 
 
 def test_of_runs_on_other_images_it_is_said(
-    run: Run, other: Run, tmp_path: Path, reference: Path, crowdbench: Callable[..., Any]
+    run: Run, other: Run, tmp_path: Path, goldens: Path, crowdbench: Callable[..., Any]
 ) -> None:
     assert "Not all of these" not in crowdbench("analyse", run.directory, other.directory).out
-    root = crowdpose_root(tmp_path, reference, "crowdpose_edges_gt.json")
-    edges = made_run(tmp_path, root, reference / "metrics" / "crowd_edges_preds.json", method="edges")
+    root = crowdpose_root(tmp_path, goldens, "crowdpose_edges_gt.json")
+    edges = made_run(tmp_path, root, goldens / "metrics" / "crowd_edges_preds.json", method="edges")
     said = crowdbench("analyse", run.directory, edges.directory)
     assert "Not all of these were measured on the same images" in said.out
 
@@ -157,10 +157,10 @@ def test_what_cannot_be_analysed_ends_with_exit_status_2(
     says: str,
     run: Run,
     tmp_path: Path,
-    reference: Path,
+    goldens: Path,
     crowdbench: Callable[..., Any],
 ) -> None:
-    metrics = reference / "metrics"
+    metrics = goldens / "metrics"
     (tmp_path / "broken.json").write_bytes((metrics / "crowd_small_preds.json").read_bytes()[:999])
     places = {
         "folder": tmp_path,

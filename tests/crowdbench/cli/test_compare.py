@@ -44,10 +44,10 @@ class Bench(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def made(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def made(goldens: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     bench = Bench(tmp_path_factory.mktemp("bench"))
     bench.annotations.parent.mkdir(parents=True)
-    shutil.copy(reference / "metrics" / "crowdpose_val_small_gt.json", bench.annotations)
+    shutil.copy(goldens / "metrics" / "crowdpose_val_small_gt.json", bench.annotations)
     bench.run("sharp", 0.03, seed=1)
     bench.run("blunt", 0.09, seed=2)
     bench.run("keen", 0.031, seed=3)
@@ -249,9 +249,9 @@ def test_what_is_not_there_is_named(bench: Bench, crowdbench: Command, tmp_path:
 
 
 def test_datasets_without_crowding_levels_are_compared_over_all_images(
-    reference: Path, crowdbench: Command
+    goldens: Path, crowdbench: Command
 ) -> None:
-    folder = reference / "metrics"
+    folder = goldens / "metrics"
     arguments = ("--dataset", "coco", "--annotations", folder / "coco_small_gt.json", "--json")
     files = (folder / "coco_small_preds.json", folder / "coco_small_ties_preds.json")
     found = json.loads(crowdbench("compare", *files, *arguments).out)

@@ -29,8 +29,8 @@ def score(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, 
 
 
 @pytest.fixture
-def arguments(reference: Path) -> list[object]:
-    folder = reference / "metrics"
+def arguments(goldens: Path) -> list[object]:
+    folder = goldens / "metrics"
     return [
         folder / "crowd_50_preds.json",
         "crowdpose",
@@ -48,9 +48,9 @@ def outcome(case: Case, rules: str) -> str:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize("rules", BASES)
 def test_a_fault_ends_with_scores_or_with_exit_status_2(
-    rules: str, case: Case, reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    rules: str, case: Case, goldens: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    contents = [json.loads((reference / "metrics" / name).read_text()) for name in BASES[rules]]
+    contents = [json.loads((goldens / "metrics" / name).read_text()) for name in BASES[rules]]
     files = Files(*contents, keypoints=0)
     case.inject(files)
     truth, predictions = write(files, tmp_path)
@@ -89,10 +89,8 @@ def test_the_table_shows_percent_and_the_cross_check(
     assert re.search(r"cross-check: pycocotools \S+ agrees", out)
 
 
-def test_a_statistic_without_persons_is_no_number(
-    reference: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = reference / "metrics"
+def test_a_statistic_without_persons_is_no_number(goldens: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = goldens / "metrics"
     status, out, _ = score(
         capsys,
         folder / "crowd_nohard_preds.json",
@@ -128,8 +126,8 @@ def test_an_unknown_dataset_suggests_the_nearest(
     assert "Did you mean 'crowdpose'" in err
 
 
-def test_the_installed_command_scores_a_gzipped_file(reference: Path) -> None:
-    folder = reference / "metrics"
+def test_the_installed_command_scores_a_gzipped_file(goldens: Path) -> None:
+    folder = goldens / "metrics"
     done = subprocess.run(
         [
             *(sys.executable, "-m", "crowdbench", "score", folder / "crowd_full_preds.json.gz", "crowdpose"),

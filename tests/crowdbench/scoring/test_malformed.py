@@ -33,9 +33,9 @@ def table() -> dict[str, dict[str, str]]:
 TABLE = table()
 
 
-def sound(rules: str, reference: Path) -> Files:
+def sound(rules: str, goldens: Path) -> Files:
     truth, predictions, _ = BASES[rules]
-    folder = reference / "metrics"
+    folder = goldens / "metrics"
     count = OF_NAME[rules].keypoints.count
     return Files(*(json.loads((folder / name).read_text()) for name in (truth, predictions)), keypoints=count)
 
@@ -49,8 +49,8 @@ def expected(rules: str, case: Case, measured: dict[str, Any]) -> list[float]:
 
 
 @pytest.fixture(scope="session")
-def measured(reference: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((reference / "metrics/robustness.json").read_text())["cases"]
+def measured(goldens: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((goldens / "metrics/robustness.json").read_text())["cases"]
     return found
 
 
@@ -71,9 +71,9 @@ def outcome_of(rules: str, case: Case, truth: Path, predictions: Path, engine: s
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize("rules", BASES)
 def test_a_fault_ends_in_the_right_number_or_in_a_clear_error(
-    rules: str, case: Case, reference: Path, measured: dict[str, Any], tmp_path: Path
+    rules: str, case: Case, goldens: Path, measured: dict[str, Any], tmp_path: Path
 ) -> None:
-    files = sound(rules, reference)
+    files = sound(rules, goldens)
     case.inject(files)
     scores = outcome_of(rules, case, *write(files, tmp_path), engine="hotcoco")
     if scores:
@@ -86,9 +86,9 @@ def test_a_fault_ends_in_the_right_number_or_in_a_clear_error(
 )
 @pytest.mark.parametrize("rules", BASES)
 def test_another_engine_gives_the_same_number(
-    rules: str, case: Case, reference: Path, measured: dict[str, Any], tmp_path: Path
+    rules: str, case: Case, goldens: Path, measured: dict[str, Any], tmp_path: Path
 ) -> None:
-    files = sound(rules, reference)
+    files = sound(rules, goldens)
     case.inject(files)
     scores = outcome_of(rules, case, *write(files, tmp_path), engine="pycocotools")
     if scores:
@@ -112,11 +112,11 @@ def test_all_reference_faults_are_tested(measured: dict[str, Any]) -> None:
     ids=lambda case: case.name,
 )
 def test_entries_from_memory_are_checked_like_a_file(
-    rules: str, case: Case, reference: Path, measured: dict[str, Any]
+    rules: str, case: Case, goldens: Path, measured: dict[str, Any]
 ) -> None:
-    files = sound(rules, reference)
+    files = sound(rules, goldens)
     case.inject(files)
-    truth = reference / "metrics" / BASES[rules][0]
+    truth = goldens / "metrics" / BASES[rules][0]
     if TABLE[case.name][rules] == "refused":
         with pytest.raises(DataError, match=re.compile(case.says, re.DOTALL)):
             score_files(files.predictions, truth, OF_NAME[rules])

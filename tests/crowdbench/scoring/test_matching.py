@@ -76,8 +76,8 @@ def agree(found: Matches, expected: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_ap_from_matches_is_that_of_the_official_tool(name: str, reference: Path) -> None:
-    folder = reference / "metrics"
+def test_ap_from_matches_is_that_of_the_official_tool(name: str, goldens: Path) -> None:
+    folder = goldens / "metrics"
     told = json.loads((folder / "expected.json").read_text())[name]
     protocol = OF_NAME[told["protocol"]]
     expected = dict(zip(protocol.statistics, told["authority_stats"], strict=True))
@@ -96,10 +96,10 @@ def test_ap_from_matches_is_that_of_the_official_tool(name: str, reference: Path
     st.floats(0, 0.3),
 )
 def test_ap_from_matches_is_that_of_the_engines_on_disturbed_files(
-    reference: Path, seed: int, name: str, noise: float, step: float | None, share: float
+    goldens: Path, seed: int, name: str, noise: float, step: float | None, share: float
 ) -> None:
     """People become groups, lose their labels or are ignored; predictions move, repeat and tie."""
-    folder = reference / "metrics"
+    folder = goldens / "metrics"
     told = json.loads((folder / "expected.json").read_text())[name]
     protocol = OF_NAME[told["protocol"]]
     problem = read_problem(folder / told["preds"], folder / told["gt"], protocol)
@@ -188,9 +188,9 @@ def test_without_predictions_ap_is_0_and_without_people_it_is_minus_1(protocol: 
     assert match(of_nobody).false.all()
 
 
-def test_weights_stand_for_images_that_are_there_so_often(reference: Path) -> None:
+def test_weights_stand_for_images_that_are_there_so_often(goldens: Path) -> None:
     """The engine gets every image as often as it is drawn, under numbers of its own."""
-    folder = reference / "metrics"
+    folder = goldens / "metrics"
     problem = read_problem(folder / "crowd_small_preds.json", folder / "crowdpose_val_small_gt.json", CROWD)
     # Distinct scores: of equal ones a copied image would stand elsewhere in the list than a weighted one.
     distinct = np.random.default_rng(0).permutation(len(problem.scores)) / len(problem.scores)
@@ -231,8 +231,8 @@ def repeated(problem: Problem, drawn: np.ndarray) -> Problem:
     )
 
 
-def test_a_level_holds_the_images_of_its_crowd_index_and_all_that_is_on_them(reference: Path) -> None:
-    folder = reference / "metrics"
+def test_a_level_holds_the_images_of_its_crowd_index_and_all_that_is_on_them(goldens: Path) -> None:
+    folder = goldens / "metrics"
     found = match(read_problem(folder / "crowd_edges_preds.json", folder / "crowdpose_edges_gt.json", CROWD))
     hard = found.of_level("hard")
     assert found.crowd_index is not None

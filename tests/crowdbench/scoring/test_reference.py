@@ -33,9 +33,9 @@ def needs(engine: str) -> None:
 
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("engine", ["hotcoco", "pycocotools", "xtcocotools"])
-def test_statistics_equal_those_of_the_official_tool(engine: str, name: str, reference: Path) -> None:
+def test_statistics_equal_those_of_the_official_tool(engine: str, name: str, goldens: Path) -> None:
     needs(engine)
-    folder = reference / "metrics"
+    folder = goldens / "metrics"
     expected = json.loads((folder / "expected.json").read_text())[name]
     scores = score_files(
         folder / expected["preds"], folder / expected["gt"], OF_NAME[expected["protocol"]], engine=engine
@@ -46,11 +46,11 @@ def test_statistics_equal_those_of_the_official_tool(engine: str, name: str, ref
         assert list(scores.unrounded.values()) == pytest.approx(unrounded, abs=1e-9, rel=0)
 
 
-def test_all_reference_sets_are_tested(reference: Path) -> None:
-    assert sorted(SETS) == sorted(json.loads((reference / "metrics/expected.json").read_text()))
+def test_all_reference_sets_are_tested(goldens: Path) -> None:
+    assert sorted(SETS) == sorted(json.loads((goldens / "metrics/expected.json").read_text()))
 
 
-def test_statistics_are_named_as_by_the_adapters(reference: Path) -> None:
+def test_statistics_are_named_as_by_the_adapters() -> None:
     from crowdbench.api.dataset import dataset_class
 
     for name in ("crowdpose", "coco", "ochuman"):

@@ -34,13 +34,13 @@ from crowdbench.scoring.score import score_files
 
 
 @pytest.fixture
-def truth(reference: Path) -> Path:
-    return reference / "metrics/crowdpose_val_50_gt.json"
+def truth(goldens: Path) -> Path:
+    return goldens / "metrics/crowdpose_val_50_gt.json"
 
 
 @pytest.fixture
-def predictions(reference: Path) -> Path:
-    return reference / "metrics/crowd_50_preds.json"
+def predictions(goldens: Path) -> Path:
+    return goldens / "metrics/crowd_50_preds.json"
 
 
 def needs_xtcocotools() -> None:
@@ -243,8 +243,8 @@ def test_crowdposetools_gives_zero_without_predictions(truth: Path) -> None:
 
 
 @pytest.mark.usefixtures("like_crowdposetools")
-def test_crowdposetools_refuses_other_protocols(reference: Path) -> None:
-    folder = reference / "metrics"
+def test_crowdposetools_refuses_other_protocols(goldens: Path) -> None:
+    folder = goldens / "metrics"
     with pytest.raises(InputError, match="scores one protocol only, and coco is another"):
         score_files(
             folder / "coco_small_preds.json", folder / "coco_small_gt.json", COCO, engine="crowdposetools"

@@ -73,7 +73,7 @@ def test_boxes_of_the_wrong_shape_are_refused() -> None:
 
 @pytest.mark.parametrize(("name", "size"), PIPELINES)
 def test_centres_scales_and_affines_equal_the_released_ones_bit_for_bit(
-    reference: Path, name: str, size: tuple[int, int]
+    reference: Path, real_data: Path, name: str, size: tuple[int, int]
 ) -> None:
     golden = np.load(reference / f"i2rnet/pipeline_{name}.npz")
     centers, scales = centers_and_scales(golden["box_xywh"], size)
@@ -84,7 +84,7 @@ def test_centres_scales_and_affines_equal_the_released_ones_bit_for_bit(
     np.testing.assert_array_equal(crop_affines(centers, scales, heatmap), golden["affine_heatmap"])
 
 
-def test_labelled_keypoints_land_where_the_released_code_puts_them(reference: Path) -> None:
+def test_labelled_keypoints_land_where_the_released_code_puts_them(reference: Path, real_data: Path) -> None:
     golden = np.load(reference / "i2rnet/pipeline_crowdpose_256x192.npz")
     back = crop_affines(golden["center"], golden["scale"], (256, 192), inverse=True)
     there = crop_affines(golden["center"], golden["scale"], (256, 192))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.goldens import load_arrays
 
 from crowdbench.errors import ShapeError
 from crowdbench.vision.geometry import centers_and_scales, crop_affines, transform_points
@@ -24,8 +25,8 @@ def flip_order(count: int) -> list[int]:
 
 
 @pytest.mark.parametrize("name", DECODED)
-def test_keypoints_are_found_where_the_released_decoder_finds_them(reference: Path, name: str) -> None:
-    golden = np.load(reference / f"i2rnet/decode_{name}.npz")
+def test_keypoints_are_found_where_the_released_decoder_finds_them(goldens: Path, name: str) -> None:
+    golden = load_arrays(goldens / f"i2rnet/decode_{name}.npz")
     positions, confidences = decode_dark(golden["heatmaps"])
     np.testing.assert_allclose(positions, golden["coords_heatmap"], atol=2e-5)
     np.testing.assert_array_equal(confidences, golden["maxvals"][:, :, 0])
@@ -34,12 +35,12 @@ def test_keypoints_are_found_where_the_released_decoder_finds_them(reference: Pa
 
 
 @pytest.mark.parametrize("name", DECODED)
-def test_the_flip_test_averages_and_decodes_as_released(reference: Path, name: str) -> None:
-    golden = np.load(reference / f"i2rnet/decode_{name}.npz")
+def test_the_flip_test_averages_and_decodes_as_released(goldens: Path, name: str) -> None:
+    golden = load_arrays(goldens / f"i2rnet/decode_{name}.npz")
     heatmaps = torch.from_numpy(golden["heatmaps"])
     mirrored = torch.from_numpy(golden["heatmaps_of_flipped_input"])
     averaged = average_flipped(heatmaps, mirrored, flip_order(heatmaps.shape[1])).numpy()
-    np.testing.assert_allclose(averaged[:, :, ::4, ::4], golden["averaged_sub"], atol=1e-7)
+    golden.assert_close("averaged_sub", averaged[:, :, ::4, ::4], rtol=1e-7, atol=1e-7)
     positions, confidences = decode_dark(averaged)
     back = crop_affines(golden["center"], golden["scale"], averaged.shape[2:], inverse=True)
     np.testing.assert_allclose(transform_points(positions, back), golden["flip_preds"], atol=1e-4)
@@ -47,13 +48,13 @@ def test_the_flip_test_averages_and_decodes_as_released(reference: Path, name: s
 
 
 @pytest.mark.parametrize("name", DECODED)
-def test_whole_maps_are_smoothed_as_released(reference: Path, name: str) -> None:
-    golden = np.load(reference / f"i2rnet/decode_{name}.npz")
-    heatmaps, expected = golden["heatmaps"], golden["blurred_sub"]
+def test_whole_maps_are_smoothed_as_released(goldens: Path, name: str) -> None:
+    golden = load_arrays(goldens / f"i2rnet/decode_{name}.npz")
+    heatmaps = golden["heatmaps"]
     smooth = blur(heatmaps).astype(np.float32)
     with np.errstate(invalid="ignore"):  # one map is zero everywhere
         smooth *= (heatmaps.max(axis=(2, 3)) / smooth.max(axis=(2, 3)))[:, :, None, None]
-    np.testing.assert_allclose(smooth[:, :, ::4, ::4], expected, atol=1e-6)
+    golden.assert_close("blurred_sub", smooth[:, :, ::4, ::4], rtol=1e-7, atol=1e-6)
 
 
 def test_decoding_finds_the_middle_of_a_gaussian_between_pixels() -> None:
@@ -140,7 +141,7 @@ def test_heatmaps_of_the_wrong_rank_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["crowdpose_256x192", "ochuman_256x192", "coco_256x192", "coco_384x288"])
-def test_targets_equal_the_released_ones(reference: Path, name: str) -> None:
+def test_targets_equal_the_released_ones(reference: Path, real_data: Path, name: str) -> None:
     golden = np.load(reference / f"i2rnet/pipeline_{name}.npz")
     size = (96, 72) if "384" in name else (64, 48)
     input_size = (size[0] * 4, size[1] * 4)

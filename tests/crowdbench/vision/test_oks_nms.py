@@ -17,9 +17,9 @@ POSE = np.array([[10.0, 10.0], [50.0, 20.0], [30.0, 90.0]])
 
 
 @pytest.mark.parametrize("name", ["crowdpose_gtbox", "crowdpose_det", "coco_gtbox", "coco_det"])
-def test_scores_and_kept_poses_equal_the_released_ones(reference: Path, name: str) -> None:
-    golden = json.loads((reference / f"i2rnet/postprocess_{name}.json").read_text())
-    ties = json.loads((reference / "i2rnet/postprocess_ties.json").read_text())
+def test_scores_and_kept_poses_equal_the_released_ones(goldens: Path, name: str) -> None:
+    golden = json.loads((goldens / f"i2rnet/postprocess_{name}.json").read_text())
+    ties = json.loads((goldens / "i2rnet/postprocess_ties.json").read_text())
     tied = ties[f"postprocess_{name}.json"]["oks_nms"]
     keypoints = np.array(golden["inputs"]["keypoints"], dtype=np.float32)
     areas = np.array(golden["inputs"]["area"])

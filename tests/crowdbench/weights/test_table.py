@@ -32,8 +32,8 @@ def ours() -> dict[str, WeightsEntry]:
     return {name: e for name, e in weights_table().items() if e.origin.startswith("crowdbench ")}
 
 
-def test_all_ten_released_models_are_in_the_table(reference: Path) -> None:
-    configurations = json.loads((reference / "i2rnet" / "manifest.json").read_text())["configs"]
+def test_all_ten_released_models_are_in_the_table(goldens: Path) -> None:
+    configurations = json.loads((goldens / "i2rnet" / "manifest.json").read_text())["configs"]
     entries = {e.url: e for e in ours().values() if e.url}
     assert len(entries) == len(configurations) == 10
     for name, configuration in configurations.items():
@@ -48,8 +48,8 @@ def test_all_ten_released_models_are_in_the_table(reference: Path) -> None:
         assert found.role == "trained"
 
 
-def test_first_stages_and_trunks_are_called_what_the_configurations_expect(reference: Path) -> None:
-    configurations = json.loads((reference / "i2rnet" / "manifest.json").read_text())["configs"].values()
+def test_first_stages_and_trunks_are_called_what_the_configurations_expect(goldens: Path) -> None:
+    configurations = json.loads((goldens / "i2rnet" / "manifest.json").read_text())["configs"].values()
     files = {(e.role, e.file) for e in ours().values()}
     for configuration in configurations:
         if configuration["model"]["single_checkpoint"]:

@@ -1,6 +1,5 @@
 """The loss of heatmap networks, against the released losses and gradients."""
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.fills import fill_input
+from support.goldens import load_arrays
 from torch import Tensor
 
 from crowdbench.errors import ShapeError
@@ -16,20 +17,14 @@ from crowdbench_backbones.top_down.losses import keypoint_loss
 
 
 @pytest.fixture(scope="module")
-def golden(reference: Path) -> Any:
-    return np.load(reference / "i2rnet/loss_14_64x48.npz")
+def golden(goldens: Path) -> Any:
+    return load_arrays(goldens / "i2rnet/loss_14_64x48.npz")
 
 
 @pytest.fixture(scope="module")
-def predicted(reference: Path, golden: Any) -> Callable[[str], Tensor]:
-    specification = importlib.util.spec_from_file_location("fill", reference / "fill.py")
-    assert specification is not None
-    assert specification.loader is not None
-    fill = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(fill)
-
+def predicted(golden: Any) -> Callable[[str], Tensor]:
     def make(which: str) -> Tensor:
-        heatmaps: Tensor = fill.fill_input(str(golden[f"{which}_name"]), (4, 14, 64, 48))
+        heatmaps = fill_input(str(golden[f"{which}_name"]), (4, 14, 64, 48))
         return (heatmaps * float(golden["output_scale"])).requires_grad_()
 
     return make
@@ -53,11 +48,9 @@ def test_losses_and_gradients_equal_the_released_ones(
     # Gradients are divided by 172,032 pixels: relative to the largest they agree to float32's last bits.
     for gradient, which in ((single.grad, "single"), (multi.grad, "multi")):
         assert gradient is not None
-        expected = golden[f"grad_{which}_sub"]
-        assert np.abs(expected).max() > 1e-7
-        np.testing.assert_allclose(
-            gradient[..., ::4, ::4], expected, rtol=0, atol=1e-6 * np.abs(expected).max()
-        )
+        largest = np.abs(golden.values(f"grad_{which}_sub")).max()
+        assert largest > 1e-7
+        golden.assert_close(f"grad_{which}_sub", gradient[..., ::4, ::4], atol=1e-6 * largest)
 
 
 def test_the_released_targets_and_weights_are_made_from_their_keypoints(golden: Any) -> None:

@@ -75,9 +75,9 @@ def row_of(pose: Pose) -> int:
 )
 @pytest.mark.parametrize(("flip_test", "prefix"), [(True, "flip_"), (False, "")])
 def test_heatmaps_become_the_released_keypoints_with_and_without_flip_test(
-    reference: Path, file: str, dataset: str, size: tuple[int, int], flip_test: bool, prefix: str
+    goldens: Path, file: str, dataset: str, size: tuple[int, int], flip_test: bool, prefix: str
 ) -> None:
-    golden = np.load(reference / f"i2rnet/decode_{file}.npz")
+    golden = np.load(goldens / f"i2rnet/decode_{file}.npz")
     changes: dict[str, Any] = {} if flip_test else {"flip_test": False}
     poses = located(
         method_of(dataset, input_size=size, nms_threshold=1, **changes),
@@ -109,10 +109,10 @@ def images_of(golden: dict[str, Any]) -> list[tuple[int, NDArray[np.float32], Pe
 
 @pytest.mark.parametrize("name", ["crowdpose_gtbox", "crowdpose_det", "coco_gtbox", "coco_det"])
 def test_with_default_settings_the_poses_that_stay_and_their_scores_are_the_released_ones(
-    reference: Path, name: str
+    goldens: Path, name: str
 ) -> None:
-    golden = json.loads((reference / f"i2rnet/postprocess_{name}.json").read_text())
-    tied = json.loads((reference / "i2rnet/postprocess_ties.json").read_text())
+    golden = json.loads((goldens / f"i2rnet/postprocess_{name}.json").read_text())
+    tied = json.loads((goldens / "i2rnet/postprocess_ties.json").read_text())
     method = method_of(name.split("_", maxsplit=1)[0])
     compared = 0
     for image, keypoints, persons in images_of(golden):

@@ -35,8 +35,8 @@ def test_maps_and_weights_are_those_of_whole_gaussians(
     assert not targets[weights == 0].any()
 
 
-def test_they_are_the_released_targets(reference: Path) -> None:
-    golden = np.load(reference / "i2rnet/loss_14_64x48.npz")
+def test_they_are_the_released_targets(goldens: Path) -> None:
+    golden = np.load(goldens / "i2rnet/loss_14_64x48.npz")
     positions = torch.from_numpy(golden["joints_heatmap"][..., :2].astype(np.float64))
     targets, weights = separable_targets(
         positions, torch.from_numpy(golden["joints_vis"][..., 0] > 0), (64, 48), 2.0

@@ -86,12 +86,12 @@ def dataset(request: pytest.FixtureRequest) -> str:
     scope="module", params=[*CHEAP, *(pytest.param(method, marks=pytest.mark.slow) for method in DEAR)]
 )
 def loaded(
-    request: pytest.FixtureRequest, dataset: str, reference: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, dataset: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Loaded]:
     """One at a time: a checkpoint of HRFormer is 170 MB."""
     method = load_method(request.param, dataset)
     assert isinstance(method, NetworkMethod)
-    network = filling(reference).into(method.build_network().eval())
+    network = filling().into(method.build_network().eval())
     checkpoint = tmp_path_factory.mktemp("weights") / f"{method.name}.pth"
     torch.save(as_released(method.name, network), checkpoint)
     yield Loaded(method, network, checkpoint)

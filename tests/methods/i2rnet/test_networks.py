@@ -1,7 +1,7 @@
 """The networks of I2R-Net against the released ones.
 
 Expected values: the release's forward passes and training steps on deterministic weights
-(../shared/reference/i2rnet), in float32 and float64.
+(tests/data, and whole in ../shared/reference), in float32 and float64.
 """
 
 import copy
@@ -15,6 +15,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from i2rnet_networks import Filling, build, build_config, filling, masks_of
+from support.goldens import load_arrays
 from torch import Tensor, nn
 
 from crowdbench.api.method import load_method
@@ -58,13 +59,13 @@ METHODS = ["i2rnet-vanilla", "i2rnet-transpose", "i2rnet-hrformer"]
 
 
 @pytest.fixture(scope="module")
-def fill(reference: Path) -> Filling:
-    return filling(reference)
+def fill() -> Filling:
+    return filling()
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_names_shapes_and_kinds_of_all_weights_are_the_released_ones(reference: Path, config: str) -> None:
-    expected = json.loads((reference / "i2rnet/manifest.json").read_text())["configs"][config]
+def test_names_shapes_and_kinds_of_all_weights_are_the_released_ones(goldens: Path, config: str) -> None:
+    expected = json.loads((goldens / "i2rnet/manifest.json").read_text())["configs"][config]
     network = build_config(config)
     entries = {
         name: (list(value.shape), str(value.dtype).removeprefix("torch."))
@@ -76,8 +77,8 @@ def test_names_shapes_and_kinds_of_all_weights_are_the_released_ones(reference: 
     assert sum(p.numel() for p in network.parameters()) == expected["parameters_total"]
 
 
-def test_the_settings_are_those_of_the_released_configurations(reference: Path) -> None:
-    manifest = json.loads((reference / "i2rnet/manifest.json").read_text())["configs"]
+def test_the_settings_are_those_of_the_released_configurations(goldens: Path) -> None:
+    manifest = json.loads((goldens / "i2rnet/manifest.json").read_text())["configs"]
     assert sorted(manifest) == sorted(CONFIGS)
     for config, facts in manifest.items():
         own = load_method(facts["variant"], facts["dataset"]).settings
@@ -96,9 +97,9 @@ def test_the_settings_are_those_of_the_released_configurations(reference: Path) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FORWARDS)
-def test_heatmaps_equal_the_released_ones(reference: Path, fill: Filling, name: str) -> None:
-    golden = np.load(reference / f"i2rnet/forward_{name}.npz")
-    stats = json.loads((reference / "i2rnet/forward_stats.json").read_text())
+def test_heatmaps_equal_the_released_ones(goldens: Path, fill: Filling, name: str) -> None:
+    golden = load_arrays(goldens / f"i2rnet/forward_{name}.npz")
+    stats = json.loads((goldens / "i2rnet/forward_stats.json").read_text())
     network = build_config(stats[f"forward_{name}.npz"]["config"])
     images = fill.input(str(golden["images_name"]), tuple(golden["images_shape"]))
     masks = masks_of(golden["rectangles"], images.shape[-2:])
@@ -116,19 +117,18 @@ def test_heatmaps_equal_the_released_ones(reference: Path, fill: Filling, name: 
                     assert ours == "intra"
                     assert name.startswith("vanilla")
                     continue
-                expected = golden[theirs + suffix]
-                np.testing.assert_allclose(double[ours][:, :, ::2, ::2], expected, rtol=0, atol=1e-5)
+                golden.assert_close(theirs + suffix, double[ours][:, :, ::2, ::2], atol=1e-5)
                 compared += 1
                 if kind == "centred":
-                    np.testing.assert_allclose(single[ours][:, :, ::2, ::2], expected, rtol=0, atol=1e-4)
-                    np.testing.assert_allclose(fast[ours][:, :, ::2, ::2], expected, rtol=0, atol=1e-4)
+                    golden.assert_close(theirs + suffix, single[ours][:, :, ::2, ::2], atol=1e-4)
+                    golden.assert_close(theirs + suffix, fast[ours][:, :, ::2, ::2], atol=1e-4)
                 elif theirs in golden.files:
-                    np.testing.assert_allclose(single[ours], golden[theirs], rtol=0, atol=FORWARDS[name])
+                    golden.assert_close(theirs, single[ours], atol=FORWARDS[name])
     assert compared == (2 if name.startswith("vanilla") else 4)
 
 
-def test_the_sine_table_is_the_released_one(reference: Path) -> None:
-    golden = np.load(reference / "i2rnet/sine_table_64x48_96.npz")
+def test_the_sine_table_is_the_released_one(goldens: Path) -> None:
+    golden = np.load(goldens / "i2rnet/sine_table_64x48_96.npz")
     network = build("i2rnet-vanilla", "coco")
     assert isinstance(network.pos_embedding, Tensor)
     table = network.pos_embedding.detach().numpy().reshape(64, 48, 96)
@@ -294,9 +294,9 @@ class GivenBatch:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STEPS)
-def test_a_training_step_equals_the_released_one(reference: Path, fill: Filling, name: str) -> None:
+def test_a_training_step_equals_the_released_one(goldens: Path, fill: Filling, name: str) -> None:
     """Loss, gradients and batch-norm statistics, padding persons included; float64, without dropout."""
-    golden = json.loads((reference / f"i2rnet/trainstep_{name}.json").read_text())
+    golden = json.loads((goldens / f"i2rnet/trainstep_{name}.json").read_text())
     variant, dataset, _ = name.split("_")
     method = load_method(f"i2rnet-{variant}", dataset)
     assert isinstance(method, TopDownMethod)

@@ -16,8 +16,8 @@ corners = st.tuples(st.floats(0, 1000), st.floats(0, 1000))
 a_crowd = st.lists(corners, min_size=1, max_size=12).map(lambda xy: np.array([[*c, 50.0, 90.0] for c in xy]))
 
 
-def test_the_persons_kept_are_the_released_ones(reference: Path) -> None:
-    cases = json.loads((reference / "i2rnet/collate_nearest.json").read_text())
+def test_the_persons_kept_are_the_released_ones(goldens: Path) -> None:
+    cases = json.loads((goldens / "i2rnet/collate_nearest.json").read_text())
     assert cases
     for case in cases:
         everyone = nearest_persons(case["boxes"], case["target"], len(case["boxes"]))

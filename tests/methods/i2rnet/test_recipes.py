@@ -1,4 +1,4 @@
-"""How the methods are trained, against the release's configurations (../shared/reference/i2rnet/manifest.json)."""
+"""How the methods are trained, against the release's configurations (i2rnet/manifest.json)."""
 
 import json
 import re
@@ -42,8 +42,8 @@ def recipe_of(name: str, dataset: str) -> TopDownRecipe:
 
 
 @pytest.fixture(scope="module")
-def manifest(reference: Path) -> dict[str, Any]:
-    configs: dict[str, Any] = json.loads((reference / "i2rnet/manifest.json").read_text())["configs"]
+def manifest(goldens: Path) -> dict[str, Any]:
+    configs: dict[str, Any] = json.loads((goldens / "i2rnet/manifest.json").read_text())["configs"]
     return configs
 
 

@@ -27,8 +27,8 @@ def method_of(name: str, dataset: str = "ochuman", **settings: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def fill(reference: Path) -> Filling:
-    return filling(reference)
+def fill() -> Filling:
+    return filling()
 
 
 def filled(method: NetworkMethod, fill: Filling) -> nn.Module:

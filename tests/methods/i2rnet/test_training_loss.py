@@ -31,8 +31,8 @@ TINY = ["hrnet-tiny", "i2rnet-tiny"]
 
 
 @pytest.fixture(scope="module")
-def fill(reference: Path) -> Filling:
-    return filling(reference)
+def fill() -> Filling:
+    return filling()
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +97,9 @@ class Given(nn.Module):
     ],
 )
 def test_losses_of_released_heatmaps_are_the_released_losses(
-    reference: Path, fill: Filling, pictures: list[Sample], name: str, shares: dict[str, float]
+    goldens: Path, fill: Filling, pictures: list[Sample], name: str, shares: dict[str, float]
 ) -> None:
-    golden = np.load(reference / "i2rnet/loss_14_64x48.npz")
+    golden = np.load(goldens / "i2rnet/loss_14_64x48.npz")
     method = configured(name, input_size=(256, 192))
     batch = replace(
         batch_of(method, pictures[:2]),

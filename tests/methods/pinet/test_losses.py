@@ -1,4 +1,4 @@
-"""The losses, against the release's (../shared/reference/pinet/targets_loss.json) and PyTorch's own."""
+"""The losses, against the release's (pinet/targets_loss.json) and PyTorch's own."""
 
 import json
 from pathlib import Path
@@ -21,13 +21,13 @@ BETA = 1 / 9
 
 
 @pytest.fixture(scope="module")
-def golden(reference: Path) -> Any:
-    return np.load(reference / "pinet/targets_loss.npz")
+def golden(goldens: Path) -> Any:
+    return np.load(goldens / "pinet/targets_loss.npz")
 
 
 @pytest.fixture(scope="module")
-def facts(reference: Path) -> Any:
-    return json.loads((reference / "pinet/targets_loss.json").read_text())["synthetic"]
+def facts(goldens: Path) -> Any:
+    return json.loads((goldens / "pinet/targets_loss.json").read_text())["synthetic"]
 
 
 def stacked(golden: Any, dataset: str, *names: str) -> Tensor:
@@ -46,8 +46,8 @@ def by_pairs(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_the_heatmap_loss_is_the_released_one(reference: Path, golden: Any, facts: Any, dataset: str) -> None:
-    fill, targets = filling(reference).input, stacked(golden, dataset, "heatmap", "partmap")
+def test_the_heatmap_loss_is_the_released_one(golden: Any, facts: Any, dataset: str) -> None:
+    fill, targets = filling().input, stacked(golden, dataset, "heatmap", "partmap")
     keypoints = len(targets[0]) - 3
     heatmaps = 0.3 * torch.cat(
         [
@@ -62,9 +62,9 @@ def test_the_heatmap_loss_is_the_released_one(reference: Path, golden: Any, fact
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_the_offset_loss_is_the_released_one(reference: Path, golden: Any, facts: Any, dataset: str) -> None:
+def test_the_offset_loss_is_the_released_one(golden: Any, facts: Any, dataset: str) -> None:
     maps = stacked(golden, dataset, "offset")
-    noise, _ = by_pairs(filling(reference).input(f"pinet/loss/{dataset}/offset", tuple(maps.shape)))
+    noise, _ = by_pairs(filling().input(f"pinet/loss/{dataset}/offset", tuple(maps.shape)))
     targets, _ = by_pairs(maps)
     _, weights = by_pairs(stacked(golden, dataset, "weight"))
     released = facts[dataset]["unweighted"]["offset"]
@@ -76,12 +76,10 @@ def test_the_offset_loss_is_the_released_one(reference: Path, golden: Any, facts
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_the_loss_of_the_refinement_is_the_released_one(
-    reference: Path, golden: Any, facts: Any, dataset: str
-) -> None:
+def test_the_loss_of_the_refinement_is_the_released_one(golden: Any, facts: Any, dataset: str) -> None:
     case = f"synthetic/{dataset}/batch/proposals."
     flat = torch.from_numpy(golden[f"{case}gt_offset"])
-    noise = 0.2 * filling(reference).input(f"pinet/loss/{dataset}/refined", tuple(flat.shape))
+    noise = 0.2 * filling().input(f"pinet/loss/{dataset}/refined", tuple(flat.shape))
     targets, weights = flat.unflatten(2, (-1, 2)), torch.from_numpy(golden[f"{case}weight"])[..., ::2]
     released = facts[dataset]["unweighted"]["refine"]
     found = offset_loss(targets + noise.view_as(targets), targets, weights, BETA)

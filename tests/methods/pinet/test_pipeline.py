@@ -83,7 +83,7 @@ def compare(
     reference: Path, real_data: Path, image: str, stem: str, method: PINet, counts: list[int] | None
 ) -> None:
     expected = golden(reference, "pipeline.npz")
-    network = released_network(reference, image.partition("/")[0])
+    network = released_network(image.partition("/")[0])
     example = method.prepare(sample_of(reference, real_data, image))
     batch = method.collate([example])
     assert isinstance(batch, InputBatch)
@@ -124,7 +124,7 @@ def compare(
 def test_images_do_not_see_each_other_in_a_batch(reference: Path, real_data: Path) -> None:
     method = pinet("coco", short_side=128)
     method.set_batch_limit(default_batch_size(method.paradigm, "cpu"))
-    network = released_network(reference, "coco")
+    network = released_network("coco")
     samples = [sample_of(reference, real_data, image) for image in (*IMAGES[5:], IMAGES[5])]
     examples = [method.prepare(sample) for sample in samples]
     with torch.inference_mode():

@@ -24,21 +24,21 @@ from crowdbench_pinet.rescoring import ScaleResult, heatmap_values, rescore
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-4}
 
 
-def random_input(reference: Path, rule: str) -> torch.Tensor:
+def random_input(rule: str) -> torch.Tensor:
     """What a golden file calls ``fill_input('name', (shape))``."""
     name, shape = rule.removeprefix("fill_input(").removesuffix(")").split(", ", 1)
     size = tuple(int(side) for side in shape.strip("()").split(","))
-    return filling(reference).input(name.strip("'"), size)
+    return filling().input(name.strip("'"), size)
 
 
 @pytest.mark.parametrize("case", range(8))
-def test_peaks_and_their_poses_equal_the_released_ones(reference: Path, case: int) -> None:
-    expected = golden(reference, "postprocess.json")["decode"][case]
+def test_peaks_and_their_poses_equal_the_released_ones(goldens: Path, case: int) -> None:
+    expected = golden(goldens, "postprocess.json")["decode"][case]
     dataset, (height, width) = expected["dataset"], expected["hw"]
     method = pinet(dataset)
     keypoints = method.keypoints.count
     stem = f"pinet/decode/{case}/"
-    draw = filling(reference).input
+    draw = filling().input
     kernel, constant = re.fullmatch(
         r"fill_input.*avg_pool2d\(kernel (\d+), stride 1, padding \d+\) \+ (\S+)", expected["det"]
     ).groups()
@@ -76,9 +76,9 @@ def stats(x: torch.Tensor) -> list[float]:
 
 
 @pytest.mark.parametrize("case", [0, 1])
-def test_rescored_poses_equal_the_released_ones(reference: Path, case: int) -> None:
-    expected = golden(reference, "postprocess.json")["rescoring"][case]
-    drawn = random_input(reference, expected["heat"].removeprefix("0.5 + 0.25 * "))
+def test_rescored_poses_equal_the_released_ones(goldens: Path, case: int) -> None:
+    expected = golden(goldens, "postprocess.json")["rescoring"][case]
+    drawn = random_input(expected["heat"].removeprefix("0.5 + 0.25 * "))
     heatmaps = (0.5 + 0.25 * drawn)[0].numpy()
     poses = np.array(expected["poses_heatmap_px"], dtype=np.float32)
     result = ScaleResult(1.0, heatmaps, poses, np.array(expected["scores"], dtype=np.float32))
@@ -97,8 +97,8 @@ def test_rescored_poses_equal_the_released_ones(reference: Path, case: int) -> N
     compare_groups(located, confidences, expected, expected["dataset"], 0.7)
 
 
-def test_values_between_pixels_are_those_of_upsampled_heatmaps(reference: Path) -> None:
-    heatmaps = filling(reference).input("some heatmaps", (1, 5, 12, 17))
+def test_values_between_pixels_are_those_of_upsampled_heatmaps() -> None:
+    heatmaps = filling().input("some heatmaps", (1, 5, 12, 17))
     upsampled = functional.interpolate(
         heatmaps, (4 * 12 - 3, 4 * 17 - 3), mode="bilinear", align_corners=True
     )
@@ -110,14 +110,14 @@ def test_values_between_pixels_are_those_of_upsampled_heatmaps(reference: Path) 
 
 
 @pytest.mark.parametrize("case", range(6))
-def test_scales_are_joined_as_released(reference: Path, case: int) -> None:
-    expected = golden(reference, "postprocess.json")["multiscale"][case]
+def test_scales_are_joined_as_released(goldens: Path, case: int) -> None:
+    expected = golden(goldens, "postprocess.json")["multiscale"][case]
     method = pinet(expected["dataset"], short_side=64, scales=(2.0, 1.0, 0.5))
     keypoints = method.keypoints.count
     results = [
         ScaleResult(
             given["scale"],
-            random_input(reference, given["heat"])[0].numpy(),
+            random_input(given["heat"])[0].numpy(),
             np.array(given["poses"], dtype=np.float32).reshape(-1, keypoints, 2),
             np.array(given["scores"], dtype=np.float32),
         )
@@ -135,8 +135,8 @@ def test_scales_are_joined_as_released(reference: Path, case: int) -> None:
 
 
 @pytest.mark.parametrize("case", range(8))
-def test_suppression_and_fusion_equal_the_released_ones(reference: Path, case: int) -> None:
-    document = golden(reference, "postprocess.json")
+def test_suppression_and_fusion_equal_the_released_ones(goldens: Path, case: int) -> None:
+    document = golden(goldens, "postprocess.json")
     expected = document["nms"][case]
     sigmas = np.array(document["sigmas_times_10"][expected["sigmas"]]) / 10
     poses = np.array(expected["poses"]).reshape(-1, len(sigmas), 3)
@@ -199,8 +199,8 @@ def test_inputs_suit_the_trunk_and_hold_the_whole_image(height: int, width: int,
     assert (last <= np.array([size[1], size[0]]) + slack).all()
 
 
-def test_released_sizes(reference: Path) -> None:
-    for image in golden(reference, "pipeline.json")["sizes"]:
+def test_released_sizes(goldens: Path) -> None:
+    for image in golden(goldens, "pipeline.json")["sizes"]:
         # The others are of a smallest scale below 1, which the release never asks for.
         for result in (r for r in image["results"] if r["min_scale"] == 1):
             found = input_size(*image["hw"], 512, longest=8192, scale=result["scale_factor"])

@@ -1,4 +1,4 @@
-"""How PINet is trained, against the release's configurations (../shared/reference/pinet/manifest.json)."""
+"""How PINet is trained, against the release's configurations (pinet/manifest.json)."""
 
 import json
 import math
@@ -21,8 +21,8 @@ def recipe_of(dataset: str) -> PINetRecipe:
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_recipes_are_those_of_the_released_configurations(reference: Path, dataset: str) -> None:
-    facts: dict[str, Any] = json.loads((reference / "pinet/manifest.json").read_text())[dataset]
+def test_recipes_are_those_of_the_released_configurations(goldens: Path, dataset: str) -> None:
+    facts: dict[str, Any] = json.loads((goldens / "pinet/manifest.json").read_text())[dataset]
     recipe, train, targets = recipe_of(dataset), facts["train"], facts["targets"]
     assert recipe.optimizer == train["optimizer"]
     assert (recipe.learning_rate, recipe.weight_decay) == (train["lr"], train["weight_decay_used"])

@@ -1,5 +1,5 @@
-"""Part centres, heatmaps and offsets: against the release's (../shared/reference/pinet/targets_loss.npz), and
-against plain loops.
+"""Part centres, heatmaps and offsets: against the release's (pinet/targets_loss.npz), and against plain
+loops.
 """
 
 import time
@@ -25,8 +25,8 @@ BACKGROUND = np.float32(0.1)
 
 
 @pytest.fixture(scope="module")
-def golden(reference: Path) -> Any:
-    return np.load(reference / "pinet/targets_loss.npz")
+def golden(goldens: Path) -> Any:
+    return np.load(goldens / "pinet/targets_loss.npz")
 
 
 def cases(golden: Any) -> Iterator[tuple[str, str, int]]:
@@ -244,7 +244,7 @@ def test_someone_without_an_area_has_no_centres() -> None:
 
 
 def test_targets_of_a_crowd_take_a_fifth_of_the_plain_loops_time(golden: Any) -> None:
-    case = "real/coco/6/"
+    case = "synthetic/coco/full128/"
     keypoints, areas = golden[f"{case}joints"], golden[f"{case}area"].ravel()
     centers = golden[f"{case}part_joints"]
 

@@ -44,8 +44,8 @@ RECIPE = PINetRecipe()
 
 
 @pytest.fixture(scope="module")
-def golden(reference: Path) -> Any:
-    return np.load(reference / "pinet/targets_loss.npz")
+def golden(goldens: Path) -> Any:
+    return np.load(goldens / "pinet/targets_loss.npz")
 
 
 def samples(real_data: Path, dataset: str) -> list[Sample]:
@@ -137,8 +137,8 @@ def synthetic(golden: Any, dataset: str) -> SupervisedBatch:
 
 
 @pytest.mark.parametrize("dataset", ["crowdpose", "coco"])
-def test_losses_of_a_batch_are_the_released_ones(reference: Path, golden: Any, dataset: str) -> None:
-    fill, batch, count = filling(reference).input, synthetic(golden, dataset), SETS[dataset].count
+def test_losses_of_a_batch_are_the_released_ones(goldens: Path, golden: Any, dataset: str) -> None:
+    fill, batch, count = filling().input, synthetic(golden, dataset), SETS[dataset].count
     offsets, _ = dense_offsets(batch)
     maps = Maps(
         torch.empty(2, 0, 32, 32),
@@ -150,7 +150,7 @@ def test_losses_of_a_batch_are_the_released_ones(reference: Path, golden: Any, d
     predicted = torch.randn_like(corrected)
     poses = Poses(predicted, corrected - predicted, corrected)
     losses = training_losses(maps, poses, batch, Targets(), Losses())
-    facts = json.loads((reference / "pinet/targets_loss.json").read_text())["synthetic"][dataset]
+    facts = json.loads((goldens / "pinet/targets_loss.json").read_text())["synthetic"][dataset]
     for name, factor in zip(("heatmap", "offset", "refine"), facts["weights"], strict=True):
         assert losses[name].item() == pytest.approx(factor * facts["unweighted"][name], rel=1e-5)
     assert sum(losses.values()).item() == pytest.approx(facts["total"], rel=1e-5)  # type: ignore[union-attr]

@@ -19,8 +19,8 @@ DATASETS = ["crowdpose", "coco"]
 
 
 @pytest.fixture(scope="module")
-def golden(reference: Path) -> Any:
-    return np.load(reference / "pinet/targets_loss.npz")
+def golden(goldens: Path) -> Any:
+    return np.load(goldens / "pinet/targets_loss.npz")
 
 
 def released_candidates(golden: Any, case: str, part_maps: Array) -> Candidates:
@@ -56,7 +56,8 @@ def test_a_batch_is_asked_for_the_released_pixels(golden: Any, dataset: str) -> 
     shown(golden, f"synthetic/{dataset}/batch/", choose(found, 3, Proposing()))
 
 
-def test_real_images_are_asked_for_the_released_pixels(golden: Any) -> None:
+def test_real_images_are_asked_for_the_released_pixels(reference: Path, real_data: Path) -> None:
+    golden = np.load(reference / "pinet/targets_loss.npz")
     cases = sorted({"/".join([*name.split("/")[:3], ""]) for name in golden.files if name[:4] == "real"})
     assert len(cases) == 18
     for case in cases:

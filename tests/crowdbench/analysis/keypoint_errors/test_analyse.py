@@ -42,22 +42,22 @@ BASES = {
 
 
 @pytest.fixture(params=SETS)
-def files(request: pytest.FixtureRequest, reference: Path) -> tuple[Path, Path, Any]:
+def files(request: pytest.FixtureRequest, goldens: Path) -> tuple[Path, Path, Any]:
     truth, predictions, protocol = SETS[request.param]
-    return reference / "metrics" / truth, reference / "metrics" / predictions, protocol
+    return goldens / "metrics" / truth, goldens / "metrics" / predictions, protocol
 
 
 @pytest.fixture
-def small(reference: Path) -> Analysis:
+def small(goldens: Path) -> Analysis:
     truth, predictions, protocol = SETS["crowd_small"]
-    return analyse_files(reference / "metrics" / predictions, reference / "metrics" / truth, protocol)
+    return analyse_files(goldens / "metrics" / predictions, goldens / "metrics" / truth, protocol)
 
 
 @pytest.fixture
-def run(tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tmp_path: Path, goldens: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("CROWDBENCH_DATA", str(tmp_path / "data"))
-    root = crowdpose_root(tmp_path, reference)
-    return made_run(tmp_path, root, reference / "metrics" / "crowd_small_preds.json")
+    root = crowdpose_root(tmp_path, goldens)
+    return made_run(tmp_path, root, goldens / "metrics" / "crowd_small_preds.json")
 
 
 def official_pairs(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
@@ -120,10 +120,10 @@ def test_parts_make_the_whole_and_corrections_do_what_they_are_named_for(
     assert whole.predictions == len(matched) + whole.background + whole.ignored
 
 
-def test_instances_tell_of_every_prediction_in_file_order(small: Analysis, reference: Path) -> None:
-    predictions = read_json(reference / "metrics" / "crowd_small_preds.json")
+def test_instances_tell_of_every_prediction_in_file_order(small: Analysis, goldens: Path) -> None:
+    predictions = read_json(goldens / "metrics" / "crowd_small_preds.json")
     truth = {
-        a["id"]: a for a in read_json(reference / "metrics" / "crowdpose_val_small_gt.json")["annotations"]
+        a["id"]: a for a in read_json(goldens / "metrics" / "crowdpose_val_small_gt.json")["annotations"]
     }
     assert [(i.image_id, i.score) for i in small.instances] == [
         (p["image_id"], p["score"]) for p in predictions
@@ -145,9 +145,9 @@ def test_instances_tell_of_every_prediction_in_file_order(small: Analysis, refer
             assert sum(instance.count(kind) for kind in KINDS) == sum(labelled)
 
 
-def test_surplus_predictions_are_told_from_background(reference: Path) -> None:
+def test_surplus_predictions_are_told_from_background(goldens: Path) -> None:
     truth, predictions, protocol = SETS["crowd_flood"]
-    found = analyse_files(reference / "metrics" / predictions, reference / "metrics" / truth, protocol)
+    found = analyse_files(goldens / "metrics" / predictions, goldens / "metrics" / truth, protocol)
     per_image: dict[object, int] = {}
     for instance in found.instances:
         if instance.outcome != "surplus":
@@ -156,8 +156,8 @@ def test_surplus_predictions_are_told_from_background(reference: Path) -> None:
     assert len(found.instances) > found.whole.predictions
 
 
-def test_best_scores_rank_a_good_pose_before_a_bad_one(reference: Path, tmp_path: Path) -> None:
-    truth = read_json(reference / "metrics" / "crowdpose_val_50_gt.json")
+def test_best_scores_rank_a_good_pose_before_a_bad_one(goldens: Path, tmp_path: Path) -> None:
+    truth = read_json(goldens / "metrics" / "crowdpose_val_50_gt.json")
     results = []
     for number, person in enumerate(a for a in truth["annotations"] if a["num_keypoints"] > 0):
         keypoints = [float(value) for value in person["keypoints"]]
@@ -167,37 +167,37 @@ def test_best_scores_rank_a_good_pose_before_a_bad_one(reference: Path, tmp_path
         results[-1]["score"] = 0.9 if number % 2 else 0.1
     (tmp_path / "p.json").write_text(json.dumps(results))
     whole = analyse_files(
-        tmp_path / "p.json", reference / "metrics" / "crowdpose_val_50_gt.json", CROWDPOSE_PROTOCOL
+        tmp_path / "p.json", goldens / "metrics" / "crowdpose_val_50_gt.json", CROWDPOSE_PROTOCOL
     ).whole
     assert whole.alone["score"] > whole.ap + 0.05
     assert whole.alone["background"] == whole.ap
 
 
 @pytest.mark.parametrize("name", ["crowd_small", "ochuman"])
-def test_without_predictions_all_persons_are_not_found(name: str, reference: Path, tmp_path: Path) -> None:
+def test_without_predictions_all_persons_are_not_found(name: str, goldens: Path, tmp_path: Path) -> None:
     truth, _, protocol = SETS[name]
     (tmp_path / "none.json").write_text("[]")
-    found = analyse_files(tmp_path / "none.json", reference / "metrics" / truth, protocol)
+    found = analyse_files(tmp_path / "none.json", goldens / "metrics" / truth, protocol)
     assert found.whole.ap == 0
     assert found.whole.not_found == found.whole.persons == len(found.not_found)
     assert found.whole.labelled == 0
     assert found.whole.share("miss") is None
 
 
-def test_without_persons_there_is_nothing_to_gain(reference: Path, tmp_path: Path) -> None:
-    truth = read_json(reference / "metrics" / "crowdpose_val_50_gt.json")
+def test_without_persons_there_is_nothing_to_gain(goldens: Path, tmp_path: Path) -> None:
+    truth = read_json(goldens / "metrics" / "crowdpose_val_50_gt.json")
     truth["annotations"] = []
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     found = analyse_files(
-        reference / "metrics" / "crowd_50_preds.json", tmp_path / "truth.json", CROWDPOSE_PROTOCOL
+        goldens / "metrics" / "crowd_50_preds.json", tmp_path / "truth.json", CROWDPOSE_PROTOCOL
     )
     assert found.whole.ap == -1
     assert found.whole.background == found.whole.predictions > 0
     assert found.advice == "There is no person to find, so there is nothing to gain."
 
 
-def test_perfect_predictions_have_nothing_to_gain(reference: Path, tmp_path: Path) -> None:
-    truth = reference / "metrics" / "crowdpose_val_small_gt.json"
+def test_perfect_predictions_have_nothing_to_gain(goldens: Path, tmp_path: Path) -> None:
+    truth = goldens / "metrics" / "crowdpose_val_small_gt.json"
     results = [
         {"image_id": a["image_id"], "category_id": 1, "keypoints": a["keypoints"], "score": 1.0}
         for a in read_json(truth)["annotations"]
@@ -209,9 +209,9 @@ def test_perfect_predictions_have_nothing_to_gain(reference: Path, tmp_path: Pat
     assert found.advice == "Nothing that is corrected alone would raise AP above 100.0."
 
 
-def test_ids_that_are_strings_stay_what_they_are(reference: Path, tmp_path: Path) -> None:
-    truth = read_json(reference / "metrics" / "crowdpose_val_50_gt.json")
-    predictions = read_json(reference / "metrics" / "crowd_50_preds.json")
+def test_ids_that_are_strings_stay_what_they_are(goldens: Path, tmp_path: Path) -> None:
+    truth = read_json(goldens / "metrics" / "crowdpose_val_50_gt.json")
+    predictions = read_json(goldens / "metrics" / "crowd_50_preds.json")
     for record in (*truth["annotations"], *predictions):
         record["image_id"] = f"image {record['image_id']}"
     for image in truth["images"]:
@@ -222,8 +222,8 @@ def test_ids_that_are_strings_stay_what_they_are(reference: Path, tmp_path: Path
     (tmp_path / "predictions.json").write_text(json.dumps(predictions))
     found = analyse_files(tmp_path / "predictions.json", tmp_path / "truth.json", CROWDPOSE_PROTOCOL)
     plain = analyse_files(
-        reference / "metrics" / "crowd_50_preds.json",
-        reference / "metrics" / "crowdpose_val_50_gt.json",
+        goldens / "metrics" / "crowd_50_preds.json",
+        goldens / "metrics" / "crowdpose_val_50_gt.json",
         CROWDPOSE_PROTOCOL,
     )
     assert found.whole.kinds == plain.whole.kinds
@@ -234,9 +234,9 @@ def test_ids_that_are_strings_stay_what_they_are(reference: Path, tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rules", BASES)
-def test_whatever_can_be_scored_can_be_analysed(rules: str, reference: Path, tmp_path: Path) -> None:
+def test_whatever_can_be_scored_can_be_analysed(rules: str, goldens: Path, tmp_path: Path) -> None:
     truth, predictions, protocol = BASES[rules]
-    contents = [(reference / "metrics" / name).read_text() for name in (truth, predictions)]
+    contents = [(goldens / "metrics" / name).read_text() for name in (truth, predictions)]
     for number, case in enumerate(CASES):
         files = Files(*map(json.loads, contents), keypoints=0)
         case.inject(files)
@@ -253,20 +253,20 @@ def test_whatever_can_be_scored_can_be_analysed(rules: str, reference: Path, tmp
 
 
 @pytest.mark.parametrize("x", [1e200, -1.7e308])
-def test_absurd_coordinates_are_analysed_and_corrected(x: float, reference: Path, tmp_path: Path) -> None:
-    predictions = read_json(reference / "metrics" / "crowd_50_preds.json")
+def test_absurd_coordinates_are_analysed_and_corrected(x: float, goldens: Path, tmp_path: Path) -> None:
+    predictions = read_json(goldens / "metrics" / "crowd_50_preds.json")
     for prediction in predictions:
         prediction["keypoints"][0] = prediction["keypoints"][1] = x
     (tmp_path / "p.json").write_text(json.dumps(predictions))
     whole = analyse_files(
-        tmp_path / "p.json", reference / "metrics" / "crowdpose_val_50_gt.json", CROWDPOSE_PROTOCOL
+        tmp_path / "p.json", goldens / "metrics" / "crowdpose_val_50_gt.json", CROWDPOSE_PROTOCOL
     ).whole
     assert whole.kinds["miss"][0] == sum(counts[0] for counts in whole.kinds.values()) > 0
     assert whole.alone["miss"] > whole.ap
 
 
-def test_max_iou_is_the_greatest_overlap_of_two_boxes_of_an_image(reference: Path, tmp_path: Path) -> None:
-    truth = read_json(reference / "metrics" / "coco_small_gt.json")
+def test_max_iou_is_the_greatest_overlap_of_two_boxes_of_an_image(goldens: Path, tmp_path: Path) -> None:
+    truth = read_json(goldens / "metrics" / "coco_small_gt.json")
     boxes = {
         0: [[0, 0, 10, 10], [5, 0, 10, 10], [100, 0, 10, 10]],
         1: [[0, 0, 10, 10]],
@@ -323,14 +323,14 @@ def test_a_stale_analysis_is_not_believed(run: Run, spoil: dict[str, Any] | None
 
 
 def test_a_partial_run_is_analysed_on_its_images(
-    tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, goldens: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CROWDBENCH_DATA", str(tmp_path / "data"))
-    root = crowdpose_root(tmp_path, reference)
+    root = crowdpose_root(tmp_path, goldens)
     dataset = load_dataset("crowdpose", split="val", root=root)
     first = {dataset[index].image_id for index in range(10)}
     predictions = [
-        p for p in read_json(reference / "metrics" / "crowd_small_preds.json") if p["image_id"] in first
+        p for p in read_json(goldens / "metrics" / "crowd_small_preds.json") if p["image_id"] in first
     ]
     (tmp_path / "p.json").write_text(json.dumps(predictions))
     found = analyse(made_run(tmp_path, root, tmp_path / "p.json", images=10))
@@ -344,8 +344,8 @@ def test_a_run_without_predictions_is_refused(run: Run) -> None:
         analyse(run)
 
 
-def test_other_annotations_than_the_runs_are_refused(run: Run, tmp_path: Path, reference: Path) -> None:
-    crowdpose_root(tmp_path, reference, "crowdpose_edges_gt.json")
+def test_other_annotations_than_the_runs_are_refused(run: Run, tmp_path: Path, goldens: Path) -> None:
+    crowdpose_root(tmp_path, goldens, "crowdpose_edges_gt.json")
     with pytest.raises(InputError, match="annotations"):
         analyse(run)
 

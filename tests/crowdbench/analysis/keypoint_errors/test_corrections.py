@@ -21,8 +21,8 @@ from crowdbench_datasets.scoring_protocols import CROWDPOSE_PROTOCOL
 
 
 @pytest.fixture(scope="module")
-def diagnosis(reference: Path) -> Diagnosis:
-    folder = reference / "metrics"
+def diagnosis(goldens: Path) -> Diagnosis:
+    folder = goldens / "metrics"
     return diagnosed(
         read_problem(
             folder / "crowd_small_bbox_preds.json", folder / "crowdpose_val_small_gt.json", CROWDPOSE_PROTOCOL

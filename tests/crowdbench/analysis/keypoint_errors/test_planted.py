@@ -19,8 +19,8 @@ LEFT_OUT, BACKGROUND = 300, 200
 
 
 @pytest.fixture(scope="module")
-def truth_file(reference: Path) -> Path:
-    return reference / "metrics" / "crowdpose_val.json.gz"
+def truth_file(goldens: Path) -> Path:
+    return goldens / "metrics" / "crowdpose_val.json.gz"
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +107,8 @@ def test_correcting_what_was_planted_gives_the_ap_back(truth_file: Path, tmp_pat
         )
 
 
-def test_cocos_keypoints_are_sorted_too(reference: Path, tmp_path: Path) -> None:
-    truth = read_json(reference / "metrics" / "coco_full_gt.json.gz")
+def test_cocos_keypoints_are_sorted_too(goldens: Path, tmp_path: Path) -> None:
+    truth = read_json(goldens / "metrics" / "coco_full_gt.json.gz")
     for person in truth["annotations"]:
         person["area"] = 0.6 * person["bbox"][2] * person["bbox"][3]
     errors = planted(truth, COCO_17, 0.6, {"swap": 100, "inversion": 500, "jitter": 1000, "miss": 1000})

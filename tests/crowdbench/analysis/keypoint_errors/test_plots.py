@@ -17,19 +17,19 @@ NAMES = ["gains.png", "gains.svg", "kinds.png", "kinds.svg"]
 
 
 @pytest.fixture(scope="module")
-def crowdpose(reference: Path) -> Analysis:
+def crowdpose(goldens: Path) -> Analysis:
     return analyse_files(
-        reference / "metrics" / "crowd_small_preds.json",
-        reference / "metrics" / "crowdpose_val_small_gt.json",
+        goldens / "metrics" / "crowd_small_preds.json",
+        goldens / "metrics" / "crowdpose_val_small_gt.json",
         CROWDPOSE_PROTOCOL,
     )
 
 
 @pytest.fixture(scope="module")
-def ochuman(reference: Path) -> Analysis:
+def ochuman(goldens: Path) -> Analysis:
     return analyse_files(
-        reference / "metrics" / "ochuman_small_preds.json",
-        reference / "metrics" / "ochuman_small_gt.json",
+        goldens / "metrics" / "ochuman_small_preds.json",
+        goldens / "metrics" / "ochuman_small_gt.json",
         coco_protocol("ochuman", COCO_17),
     )
 

@@ -243,14 +243,14 @@ def test_no_finite_predictions_stop_the_checks(
     assert all(warning.isprintable() for warning in problem.warnings)
 
 
-def sets(reference: Path) -> list[tuple[Path, Path, str]]:
+def sets(goldens: Path) -> list[tuple[Path, Path, str]]:
     """All sets of the reference data that are scored by these rules."""
-    known = json.loads((reference / "metrics/README.json").read_text())["sets"]
+    known = json.loads((goldens / "metrics/README.json").read_text())["sets"]
     found = [
-        (reference / "metrics" / s["gt"], reference / "metrics" / s["preds"], name.split("_")[0])
+        (goldens / "metrics" / s["gt"], goldens / "metrics" / s["preds"], name.split("_")[0])
         for name, s in known.items()
     ]
-    extended = reference / "metrics_extended"
+    extended = goldens / "metrics_extended"
     for rules in ("coco", "crowd"):
         found += [
             (extended / f"{rules}_gt.json", path, rules)
@@ -259,8 +259,8 @@ def sets(reference: Path) -> list[tuple[Path, Path, str]]:
     return found
 
 
-def test_all_reference_sets_are_silent(reference: Path) -> None:
-    given = sets(reference)
+def test_all_reference_sets_are_silent(goldens: Path) -> None:
+    given = sets(goldens)
     assert len(given) > 25
     spoken = {}
     for truth, path, rules in given:
