@@ -1,7 +1,7 @@
 """Ways in which ground truth or predictions can be wrong: one fault each, put into sound files.
 
-The first 47 are those whose outcomes on every engine are in the reference data
-(``reference/metrics/robustness.json``, same names); the others are our own. What must come of each stands in
+The first 47 are those whose outcomes on the official tools were measured
+(``metrics/robustness.json`` of the golden numbers, same names); the others are our own. What must come of each stands in
 the table of docs/metrics.md, which the tests read.
 """
 

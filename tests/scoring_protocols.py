@@ -1,5 +1,7 @@
 """The two scoring protocols of the reference sets, written out by hand from their published rules."""
 
+import pytest
+
 from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.api.types import KeypointSet
 
@@ -40,4 +42,17 @@ COCO = ScoringProtocol(
     ),
     area_ranges=(("medium", 32**2, 96**2), ("large", 96**2, 1e10)),
 )
+# The sets with golden numbers; of the largest, only the whole numbers are there.
+SETS = (
+    *("crowd_50", "crowd_small", "crowd_small_ties", "crowd_small_flood", "crowd_small_perfect"),
+    *("crowd_small_conf0", "crowd_small_bbox", "crowd_small_sparse", "crowd_small_allfp", "crowd_nohard"),
+    *("crowd_edges", "coco_small", "coco_small_ties", "coco_small_conf0", "coco_small_numkp"),
+    *("ochuman_small", "crowd_gtid0", "coco_gtid0", "coco_oddgt", "crowd_oddgt"),
+)
+WHOLE_SETS = (*SETS, "crowd_full", "coco_full")
+# For tests with the parameters `goldens`, which is indirect, and `name`.
+GOLDEN_SETS = [
+    *(("compact", name) for name in SETS),
+    *(pytest.param("whole", name, marks=pytest.mark.reference) for name in WHOLE_SETS),
+]
 OF_NAME = {"crowdpose": CROWD, "coco": COCO, "ochuman": COCO}

@@ -1,10 +1,12 @@
 """``crowdbench score`` as a user meets it."""
 
+import gzip
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scoring_cases import CASES, Case, Files, write
@@ -26,6 +28,13 @@ def score(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, 
     status = stopped.value.code
     assert isinstance(status, int)
     return status, captured.out, captured.err
+
+
+@pytest.fixture
+def measured(goldens: Path) -> dict[str, Any]:
+    """The official tool's numbers for `arguments`."""
+    found: dict[str, Any] = json.loads((goldens / "metrics" / "expected.json").read_text())["crowd_50"]
+    return found
 
 
 @pytest.fixture
@@ -67,25 +76,29 @@ def test_a_fault_ends_with_scores_or_with_exit_status_2(
 
 
 def test_json_is_one_object_in_full_precision(
-    arguments: list[object], capsys: pytest.CaptureFixture[str]
+    arguments: list[object], measured: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, out, err = score(capsys, *arguments, "--json", "--cross-check", "pycocotools")
     found = json.loads(out)
     assert (status, err) == (0, "")
-    assert found["scores"]["AP"] == 0.30295083916390236
-    assert found["scores"]["AP_hard"] == 0.3884
-    assert found["unrounded"]["AP_hard"] == 0.3883880920719628
+    assert found["scores"]["AP"] == pytest.approx(measured["authority_stats"][0], abs=1e-12)
+    hard = measured["authority_split_ap_unrounded"][2]
+    assert found["unrounded"]["AP_hard"] == pytest.approx(hard, abs=1e-12)
+    assert found["scores"]["AP_hard"] == round(hard, 4)
     assert (found["engine"], found["cross_check"]["engine"]) == ("hotcoco", "pycocotools")
     assert found["cross_check"]["max_difference"] <= 1e-9
 
 
 def test_the_table_shows_percent_and_the_cross_check(
-    arguments: list[object], capsys: pytest.CaptureFixture[str]
+    arguments: list[object], goldens: Path, measured: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, out, _ = score(capsys, *arguments, "--cross-check", "pycocotools")
     assert status == 0
-    assert re.search(r"^AP +30\.30$", out, re.MULTILINE)
-    assert "50 images, 170 persons, 225 predictions; scored by hotcoco" in out
+    assert re.search(rf"^AP +{100 * measured['authority_stats'][0]:.2f}$", out, re.MULTILINE)
+    truth, predictions = (json.loads((goldens / "metrics" / n).read_text()) for n in BASES["crowdpose"])
+    persons = sum(a["num_keypoints"] > 0 for a in truth["annotations"])
+    counts = f"50 images, {persons} persons, {len(predictions)} predictions"
+    assert f"{counts}; scored by hotcoco" in out
     assert re.search(r"cross-check: pycocotools \S+ agrees", out)
 
 
@@ -126,18 +139,23 @@ def test_an_unknown_dataset_suggests_the_nearest(
     assert "Did you mean 'crowdpose'" in err
 
 
-def test_the_installed_command_scores_a_gzipped_file(goldens: Path) -> None:
-    folder = goldens / "metrics"
+def test_the_installed_command_scores_a_gzipped_file(
+    goldens: Path, measured: dict[str, Any], tmp_path: Path
+) -> None:
+    for name in BASES["crowdpose"]:
+        packed = gzip.compress((goldens / "metrics" / name).read_bytes())
+        (tmp_path / f"{name}.gz").write_bytes(packed)
+    truth, predictions = (tmp_path / f"{name}.gz" for name in BASES["crowdpose"])
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "crowdbench", "score", folder / "crowd_full_preds.json.gz", "crowdpose"),
-            *("--annotations", folder / "crowdpose_val.json.gz", "--json"),
+            *(sys.executable, "-m", "crowdbench", "score", predictions, "crowdpose"),
+            *("--annotations", truth, "--json"),
         ],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert json.loads(done.stdout)["scores"]["AP"] == pytest.approx(0.2925287126668389, abs=1e-9)
+    assert json.loads(done.stdout)["scores"]["AP"] == pytest.approx(measured["authority_stats"][0], abs=1e-9)
     assert done.stderr == ""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scoring_protocols import COCO, CROWD, OF_NAME
+from scoring_protocols import COCO, CROWD, GOLDEN_SETS, OF_NAME
 
 from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.errors import UnknownNameError
@@ -17,8 +17,6 @@ from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.matching import Matches, match
 from crowdbench.scoring.problem import Problem, read_problem
 
-EXPECTED = Path(__file__).resolve().parents[4] / "shared/reference/metrics/expected.json"
-SETS = sorted(json.loads(EXPECTED.read_text())) if EXPECTED.is_file() else ["crowd_50"]
 AREA = 10000.0
 
 
@@ -75,7 +73,7 @@ def agree(found: Matches, expected: dict[str, float]) -> None:
         assert ap == pytest.approx(expected[f"AP_{level}"], abs=1e-9)
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize(("goldens", "name"), GOLDEN_SETS, indirect=["goldens"])
 def test_ap_from_matches_is_that_of_the_official_tool(name: str, goldens: Path) -> None:
     folder = goldens / "metrics"
     told = json.loads((folder / "expected.json").read_text())[name]

@@ -1,7 +1,6 @@
-"""Agreement with the official tools on 22 sets.
+"""Agreement with the official tools on sets that each stress a rule.
 
-The expected numbers were measured with crowdposetools, pycocotools and xtcocotools (``reference/metrics``,
-README.json names the versions and what each set stresses).
+The expected numbers were measured with crowdposetools, pycocotools and xtcocotools (tests/data/README.md).
 """
 
 import importlib
@@ -10,16 +9,9 @@ from pathlib import Path
 
 import pytest
 from requirements_rule import everything_is_required
-from scoring_protocols import OF_NAME
+from scoring_protocols import GOLDEN_SETS, OF_NAME, SETS, WHOLE_SETS
 
 from crowdbench.scoring.score import score_files
-
-SETS = [
-    *("crowd_50", "crowd_small", "crowd_small_ties", "crowd_small_flood", "crowd_small_perfect"),
-    *("crowd_small_conf0", "crowd_small_bbox", "crowd_small_sparse", "crowd_small_allfp", "crowd_nohard"),
-    *("crowd_edges", "crowd_full", "coco_small", "coco_small_ties", "coco_small_conf0", "coco_small_numkp"),
-    *("coco_full", "ochuman_small", "crowd_gtid0", "coco_gtid0", "coco_oddgt", "crowd_oddgt"),
-]
 
 
 def needs(engine: str) -> None:
@@ -31,7 +23,7 @@ def needs(engine: str) -> None:
             pytest.skip(f"xtcocotools is not installed: {error}")
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize(("goldens", "name"), GOLDEN_SETS, indirect=["goldens"])
 @pytest.mark.parametrize("engine", ["hotcoco", "pycocotools", "xtcocotools"])
 def test_statistics_equal_those_of_the_official_tool(engine: str, name: str, goldens: Path) -> None:
     needs(engine)
@@ -46,8 +38,13 @@ def test_statistics_equal_those_of_the_official_tool(engine: str, name: str, gol
         assert list(scores.unrounded.values()) == pytest.approx(unrounded, abs=1e-9, rel=0)
 
 
-def test_all_reference_sets_are_tested(goldens: Path) -> None:
-    assert sorted(SETS) == sorted(json.loads((goldens / "metrics/expected.json").read_text()))
+@pytest.mark.parametrize(
+    ("goldens", "names"),
+    [("compact", SETS), pytest.param("whole", WHOLE_SETS, marks=pytest.mark.reference)],
+    indirect=["goldens"],
+)
+def test_all_golden_sets_are_tested(goldens: Path, names: tuple[str, ...]) -> None:
+    assert sorted(names) == sorted(json.loads((goldens / "metrics/expected.json").read_text()))
 
 
 def test_statistics_are_named_as_by_the_adapters() -> None:
