@@ -66,6 +66,7 @@ def drawn(problem: Problem, weights: np.ndarray) -> Problem:
     )
 
 
+@pytest.mark.reference
 @pytest.mark.skipif(not REFERENCE.is_dir() and not everything_is_required(), reason=f"needs {REFERENCE}")
 def test_a_thousand_paired_draws_are_thirty_times_faster_than_evaluating_each(benchmark: Any) -> None:
     truth = REFERENCE / "crowdpose_val.json.gz"

@@ -55,6 +55,7 @@ def timed(function: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
+@pytest.mark.reference
 @pytest.mark.skipif(not REFERENCE.is_dir() and not everything_is_required(), reason=f"needs {REFERENCE}")
 def test_scoring_is_fifteen_times_faster_than_pycocotools(benchmark: Any, tmp_path: Path) -> None:
     packed = [REFERENCE / f"{n}.json.gz" for n in ("crowdpose_val", "crowd_full_preds")]

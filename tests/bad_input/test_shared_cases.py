@@ -1,13 +1,15 @@
 """Small inputs that went wrong for people of the field, and those that broke the bench once, by the command line.
 
-They stand outside the repository, in ``shared/cases``; each case has siblings of our own in the tables of
-docs/bad-input.md. Cases that need a cluster, another environment or a plugin are tried where those are:
+Most are made of photographs and outside the repository, in ``shared/cases``; each case has siblings of our own in
+the tables of docs/bad-input.md. Cases that need a cluster, another environment or a plugin are tried where those are:
 tests/slurm, tests/crowdbench/test_lower_bounds.py, test_loading.py, test_identity.py, test_sharing.py.
 """
 
 import os
 import shutil
 import stat
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -66,9 +68,33 @@ CASES: tuple[tuple[str, str, int, tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 
+# Those whose inputs are drawn or written by hand are in tests/data too.
+OWN = (
+    "05-corner-boxes",
+    "bad-input-14",
+    "bad-input-16: sweep",
+    "bad-input-17",
+    "bad-input-18",
+    "bad-input-23",
+)
+
+
+def parameters() -> list[object]:
+    """Every case, and where its folder is; in this repository if it may be."""
+    found: list[object] = []
+    for case in CASES:
+        name = f"{case[0]}: {case[1]}"
+        if name.startswith(OWN):
+            found.append(pytest.param("compact_goldens", *case, id=f"compact-{name}"))
+        found.append(pytest.param("cases", *case, id=f"whole-{name}", marks=pytest.mark.reference))
+    return found
+
+
 @pytest.fixture(scope="session")
-def writable_cases(cases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy that commands may write beside; the folder itself may be read-only."""
+def writable(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Copies that commands may write beside; the folders themselves may be read-only."""
 
     def ordinary(folder: str, names: list[str]) -> set[str]:
         return {
@@ -77,34 +103,40 @@ def writable_cases(cases: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
             if not stat.S_ISREG((Path(folder) / n).lstat().st_mode) and not (Path(folder) / n).is_dir()
         }
 
-    target = tmp_path_factory.mktemp("cases") / "cases"
-    shutil.copytree(cases, target, ignore=ordinary)
-    for folder, _, files in os.walk(target):
-        Path(folder).chmod(0o755)
-        for name in files:
-            (Path(folder) / name).chmod(0o644)
-    return target
+    @cache
+    def copied(fixture: str) -> Path:
+        source = request.getfixturevalue(fixture)
+        target = tmp_path_factory.mktemp("cases") / "cases"
+        shutil.copytree(source if fixture == "cases" else source / "cases", target, ignore=ordinary)
+        for folder, _, files in os.walk(target):
+            Path(folder).chmod(0o755)
+            for name in files:
+                (Path(folder) / name).chmod(0o644)
+        return target
+
+    return copied
 
 
-@pytest.mark.parametrize(
-    ("folder", "command", "status", "words"),
-    [pytest.param(*case, id=f"{case[0]}: {case[1]}") for case in CASES],
-)
+@pytest.mark.parametrize(("source", "folder", "command", "status", "words"), parameters())
 def test_a_case_ends_as_it_should(
+    source: str,
     folder: str,
     command: str,
     status: int,
     words: tuple[str, ...],
-    writable_cases: Path,
-    real_data: Path,
+    writable: Callable[[str], Path],
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(writable_cases / folder)
+    copied = writable(source)
+    monkeypatch.chdir(copied / folder)
     monkeypatch.setenv("COLUMNS", "250")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    places = {"DATA": real_data, "OUT": tmp_path / "out", "SC": writable_cases / "05-corner-boxes/sc"}
+    places = {"OUT": tmp_path / "out", "SC": copied / "05-corner-boxes/sc"}
+    if "DATA" in command:
+        places["DATA"] = request.getfixturevalue("real_data")
     arguments = [word for part in command.split() for word in (RUN if part == "RUN" else (part,))]
     for name, place in places.items():
         arguments = [

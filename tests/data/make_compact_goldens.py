@@ -1,6 +1,7 @@
 """Make the compact golden numbers of this folder from the whole ones: README.md says what is kept, and why.
 
-python tests/data/make_compact_goldens.py REFERENCE [TARGET], where REFERENCE is the folder of the whole files.
+python tests/data/make_compact_goldens.py REFERENCE [TARGET], where REFERENCE is the folder of the whole files
+(`cases` is beside it).
 """
 
 import gzip
@@ -24,6 +25,15 @@ import scoring_sets  # noqa: E402  (beside this file)
 KEPT = 160  # values of a large array
 ONE_SIZE = ("forward_coco", "forward_ochuman")  # of these, PINet at the smaller input size only
 COPIED = ("i2rnet/sine_table_64x48_96.npz", "i2rnet/collate_nearest.json")
+CASES = (
+    *(f"05-corner-boxes/{name}" for name in ("sc/json/synthcrowd_test.json", "xyxy.json", "norm.json")),
+    *(
+        "bad-input-14/H-deep-array/s.toml",
+        "bad-input-16/H-name-escape/s.toml",
+        "bad-input-17/F-meta-tensors/w.pth",
+    ),
+    *("bad-input-18/H-grid-product/s.toml", "bad-input-23/README"),
+)
 
 
 def sampled(name: str, array: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -143,6 +153,15 @@ def pinet(source: Path, target: Path) -> None:
         write_json({key: content[key] for key in only or content}, target / name)
 
 
+def cases(source: Path, target: Path) -> None:
+    """Inputs that went wrong once, of those that are drawn or written by hand."""
+    for name in CASES:
+        content = (source / name).read_bytes()
+        path = target / f"{name}.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(content, mtime=0))
+
+
 def make(reference: Path, target: Path) -> None:
     """Write all compact files."""
     for folder in ("i2rnet", "pinet", "metrics"):
@@ -153,6 +172,7 @@ def make(reference: Path, target: Path) -> None:
     write_json(rows, target / "published.yaml.gz")  # JSON is YAML
     i2rnet(reference / "i2rnet", target / "i2rnet")
     pinet(reference / "pinet", target / "pinet")
+    cases(reference.parent / "cases", target / "cases")
     scoring_sets.make(reference, target / "metrics", write_json)
 
 

@@ -204,7 +204,7 @@ def crowd_sets(draw: Any, extended: Path) -> dict[str, tuple[str, Content, str, 
             "crowd_nohard_preds.json",
             of_fifty,
         ),
-        "crowd_edges": ("crowdpose_edges_gt.json", at_the_bounds(small), "crowd_edges_preds.json", plain),
+        "crowd_edges": ("crowdpose_edges_gt.json", at_the_bounds(fifty), "crowd_edges_preds.json", of_fifty),
         "crowd_oddgt": ("crowdpose_oddgt_gt.json", odd(fifty), "crowd_50_preds.json", of_fifty),
         "crowd_gtid0": ("crowdpose_gtid0_gt.json", gone, "crowd_50_preds.json", of_fifty),
     }

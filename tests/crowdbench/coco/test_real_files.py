@@ -1,4 +1,4 @@
-"""No warning on any annotation file and detector's file of the real data and the reference sets."""
+"""No warning on any annotation file and detector's file of the real data and the drawn sets."""
 
 from pathlib import Path
 
@@ -37,7 +37,14 @@ def annotation_files(folder: Path) -> list[tuple[Path, ScoringProtocol]]:
     return found
 
 
-@pytest.mark.parametrize(("of", "least"), [("real_data", 4), ("reference", 15)])
+@pytest.mark.parametrize(
+    ("of", "least"),
+    [
+        ("compact_goldens", 12),
+        pytest.param("real_data", 4, marks=pytest.mark.reference),
+        pytest.param("reference", 15, marks=pytest.mark.reference),
+    ],
+)
 def test_annotation_files_are_silent(request: pytest.FixtureRequest, of: str, least: int) -> None:
     files = annotation_files(request.getfixturevalue(of))
     assert len(files) >= least
