@@ -75,8 +75,12 @@ def compact_goldens(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session", params=["compact", pytest.param("whole", marks=pytest.mark.reference)])
 def goldens(request: pytest.FixtureRequest) -> Path:
     """The golden numbers of this repository, and the whole ones where they are."""
-    whole = request.param == "whole"
-    found: Path = request.getfixturevalue("reference" if whole else "compact_goldens")
+    try:
+        found: Path = request.getfixturevalue(
+            "compact_goldens" if request.param == "compact" else "reference"
+        )
+    except pytest.skip.Exception:
+        pytest.skip("compared with the compact golden numbers only")
     return found
 
 

@@ -16,6 +16,10 @@ from support.goldens import DATA, Arrays, load_arrays
 
 LIMIT = 4_000_000  # bytes
 
+of_the_whole = pytest.mark.parametrize(
+    "goldens", [pytest.param("whole", marks=pytest.mark.reference)], indirect=True
+)
+
 
 def content(path: Path) -> Any:
     """What a file says, however it is compressed."""
@@ -34,10 +38,11 @@ def test_they_are_small() -> None:
     assert sum(path.stat().st_size for path in files) <= LIMIT
 
 
+@of_the_whole
 @pytest.mark.slow
-def test_the_script_makes_these_files_of_the_whole_ones(reference: Path, tmp_path: Path) -> None:
+def test_the_script_makes_these_files_of_the_whole_ones(goldens: Path, tmp_path: Path) -> None:
     script = DATA / "make_compact_goldens.py"
-    subprocess.run([sys.executable, script, reference, tmp_path], check=True, capture_output=True)
+    subprocess.run([sys.executable, script, goldens, tmp_path], check=True, capture_output=True)
     made = [p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file()]
     assert sorted(made) == sorted(committed())
     for name in made:
@@ -51,22 +56,24 @@ def test_the_script_makes_these_files_of_the_whole_ones(reference: Path, tmp_pat
             assert again[key].dtype == array.dtype, f"{name}: {key}"
 
 
+@of_the_whole
 def test_the_drawn_crowd_has_the_numbers_that_were_measured_of_it_before(
-    reference: Path, compact_goldens: Path
+    goldens: Path, compact_goldens: Path
 ) -> None:
     """By another program (LRP-Error's copy of the COCO API), before groups were given no keypoints."""
-    before = json.loads((reference / "metrics_extended/expected.json").read_text())["lrp"]["crowd"]["summary"]
+    before = json.loads((goldens / "metrics_extended/expected.json").read_text())["lrp"]["crowd"]["summary"]
     now = json.loads((compact_goldens / "metrics/expected.json").read_text())["crowd_50"]["authority_stats"]
     names = ("AP", "AP50", "AP75", "AR", "AR50", "AR75")
     assert now[:6] == pytest.approx([before[name] for name in names], abs=1e-9)
 
 
+@of_the_whole
 def test_weights_and_inputs_are_filled_as_for_the_measurements(
-    reference: Path, monkeypatch: pytest.MonkeyPatch
+    goldens: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(str(reference))
-    plain = runpy.run_path(str(reference / "fill.py"))
-    centred = runpy.run_path(str(reference / "i2rnet/fill_centered.py"))
+    monkeypatch.syspath_prepend(str(goldens))
+    plain = runpy.run_path(str(goldens / "fill.py"))
+    centred = runpy.run_path(str(goldens / "i2rnet/fill_centered.py"))
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.BatchNorm2d(5), torch.nn.Linear(7, 2))
     state = network.state_dict()
     for name, theirs in (

@@ -16,14 +16,14 @@ def test_skipped_tests_are_counted_by_what_they_need() -> None:
         "Skipped: needs Slurm and root: `slurm/dev-cluster install` as root fetches the packages",
         "Skipped: needs Chromium: apt-get install chromium",
         "Skipped: needs the reference data in /home/me/shared/data",
-        "Skipped: needs the reference data in /home/me/shared/reference",
+        "Skipped: compared with the compact golden numbers only",
         "Skipped: needs the reference data in /home/me/shared/data",
         "Skipped: because it is Monday",
     ]
     assert not_run(reasons) == (
         "Not run (6 of all tests): 1 need Slurm (slurm/dev-cluster install), "
-        "1 need a browser (apt-get install chromium), 2 need the photographs, "
-        "1 compare with the whole golden numbers (compact ones are in tests/data), "
+        "1 need a browser (apt-get install chromium), 2 need photographs, or what was measured on them, "
+        "1 compare again, with the whole golden numbers, "
         "1 need something else (-rs says what)."
     )
     assert not_run([]) == ""

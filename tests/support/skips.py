@@ -22,9 +22,8 @@ GROUPS = (
     ("is not installed", "need a tool that CI installs (xtcocotools)"),
     ("rtmlib", "need rtmlib"),
     ("lets this user mount", "need to mount a small disk"),
-    ("shared/data", "need the photographs"),
-    ("shared/reference", "compare with the whole golden numbers (compact ones are in tests/data)"),
-    ("shared/cases", "try inputs made of photographs"),
+    ("reference data", "need photographs, or what was measured on them"),
+    ("compact golden numbers", "compare again, with the whole golden numbers"),
     ("", "need something else (-rs says what)"),
 )
 
