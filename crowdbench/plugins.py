@@ -169,7 +169,7 @@ def load(kind: Kind, name: str) -> object:
 
 
 @dataclass(frozen=True)
-class ShippedFile:
+class PackageData:
     """A data file of an installed package.
 
     Attributes:
@@ -190,7 +190,7 @@ class Tables(Generic[T]):
         faults: why others could not, by the distribution and version that ship them.
     """
 
-    files: tuple[tuple[ShippedFile, T], ...] = ()
+    files: tuple[tuple[PackageData, T], ...] = ()
     faults: dict[str, PluginError] = field(default_factory=dict)
 
     def require_readable(self, method: str) -> None:
@@ -204,7 +204,7 @@ class Tables(Generic[T]):
             raise self.faults[plugin.origin]
 
 
-def read_shipped(pattern: str, read: Callable[[ShippedFile], T]) -> Tables[T]:
+def read_package_data(pattern: str, read: Callable[[PackageData], T]) -> Tables[T]:
     """Read the data files of all packages that match a pattern.
 
     Args:
@@ -223,7 +223,7 @@ def read_shipped(pattern: str, read: Callable[[ShippedFile], T]) -> Tables[T]:
     return Tables(tuple(contents), faults)
 
 
-def shipped_files(pattern: str) -> list[ShippedFile]:
+def package_data_files(pattern: str) -> list[PackageData]:
     """The data files of all packages that match a pattern, sorted by path.
 
     Args:
@@ -240,15 +240,15 @@ def _data_fault(origin: str, error: CrowdbenchError) -> PluginError:
     return PluginError(text if origin in text else f"{origin}: {text}")
 
 
-def _data_files(pattern: str) -> tuple[list[ShippedFile], dict[str, PluginError]]:
-    found: dict[Path, ShippedFile] = {}
+def _data_files(pattern: str) -> tuple[list[PackageData], dict[str, PluginError]]:
+    found: dict[Path, PackageData] = {}
     faults: dict[str, PluginError] = {}
     for entry_point in declared(DATA_GROUP):
         origin = origin_of(entry_point)
         try:
             for folder in _data_folders(entry_point.value, origin):
                 for path in folder.glob(pattern):
-                    found[path] = ShippedFile(path, origin)
+                    found[path] = PackageData(path, origin)
         except PluginError as error:
             faults[origin] = error
     return [found[path] for path in sorted(found)], faults

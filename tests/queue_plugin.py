@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crowdbench.jobs.job import Job, Resources, State, Submission, job_for, new_order
+from crowdbench.jobs.job import Job, JobState, Resources, Submission, job_for, new_order
 from crowdbench.jobs.launcher import Queue, load_launcher
-from crowdbench.jobs.request import Request
+from crowdbench.jobs.request import EvaluationRequest
 
 MakeJob = Callable[..., Job]
 ALONE = Resources(1, 1)
@@ -76,7 +76,7 @@ class Bookkeeper:
     def make(
         self,
         *,
-        state: State | None = None,
+        state: JobState | None = None,
         known: Mapping[str, str] | None = None,
         cancelled: bool = False,
         handed_over: bool = True,
@@ -95,7 +95,7 @@ class Bookkeeper:
         """
         self.last += 1
         number = str(self.last)
-        asked = Request(
+        asked = EvaluationRequest(
             **{"method": "m", "dataset": "d", "seed": self.last, "out": self.toys.runs, **request}
         )
         job = job_for(asked, ALONE)

@@ -11,10 +11,10 @@ from crowdbench.report.data import (
     Chart,
     DrawnPose,
     Errors,
+    GalleryImage,
     Line,
     PageData,
     Panel,
-    Picture,
     RunPart,
     Section,
 )
@@ -62,8 +62,8 @@ def page_data(runs: int = 2, pictures: int = 2, persons: int = 3) -> PageData:
         x, y = rng.uniform(80, 560), rng.uniform(120, 360)
         return np.c_[rng.uniform(x - 50, x + 50, 14), rng.uniform(y - 100, y + 100, 14), np.full(14, 2.0)]
 
-    def picture(number: int) -> Picture:
-        return Picture(
+    def picture(number: int) -> GalleryImage:
+        return GalleryImage(
             image_id=number,
             name=f"{number:06}.jpg",
             width=640,

@@ -26,12 +26,13 @@ from typing import Any
 import torch  # noqa: F401  (once, before all forks)
 from toy_method import BoxCentre
 
-from crowdbench import load_dataset, scoring
+from crowdbench import load_dataset
 from crowdbench.errors import CrowdbenchError
-from crowdbench.evaluation.evaluate import evaluate as evaluation
-from crowdbench.evaluation.evaluate import shards as parts
+from crowdbench.evaluation import evaluate as evaluation
+from crowdbench.evaluation import shards
 from crowdbench.run_store import lease as writer
 from crowdbench.run_store import recomputation
+from crowdbench.scoring import score as scoring
 from crowdbench.system.files import writing as files
 
 LIMIT = 6
@@ -70,7 +71,7 @@ def prepare_to_die(spec: dict[str, Any]) -> None:
     elif point == "predictions":
         scoring.score_files = lambda *_, **__: die()  # type: ignore[assignment]
     elif point == "record":
-        parts.Parts.remove = lambda _: die()  # type: ignore[method-assign]
+        shards.PredictionShards.remove = lambda _: die()  # type: ignore[method-assign]
     elif point == "promotion":
         recomputation.write_whole = lambda *_: die()  # type: ignore[assignment]
 
@@ -79,7 +80,7 @@ def work(spec: dict[str, Any]) -> None:
     """One process's evaluation."""
     os.environ.update(spec.get("environment", {}))
     if "silent_s" in spec:
-        writer.SILENT_S, writer.BEAT_S = spec["silent_s"], spec["silent_s"] / 10
+        writer.LEASE_TIMEOUT_S, writer.HEARTBEAT_S = spec["silent_s"], spec["silent_s"] / 10
     prepare_to_die(spec)
     if "largest_file" in spec:  # as on a disk that is full
         resource.setrlimit(resource.RLIMIT_FSIZE, (spec["largest_file"], resource.RLIM_INFINITY))

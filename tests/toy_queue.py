@@ -28,9 +28,9 @@ from typing import Any
 import msgspec
 
 from crowdbench.errors import LaunchError, SettingsError
-from crowdbench.jobs.job import Job, Resources, Submission, now, whoever
+from crowdbench.jobs.job import Job, Resources, Submission, user_at_host, utc_now
 from crowdbench.jobs.launcher import Queue, QueueStatus
-from crowdbench.jobs.request import Request
+from crowdbench.jobs.request import EvaluationRequest
 from crowdbench.system.job_context import CurrentJob, export
 
 NODE = "toy-node"
@@ -86,7 +86,7 @@ class ToyQueue(Queue):
         shell = ["sh", "-c", script, str(folder / RUNNER)]
         command = [*shell, sys.executable, "-m", "toy_queue", "runner", *arguments]
         subprocess.run(command, check=True, start_new_session=True)
-        return [Submission(number, str(folder / number), now(), whoever()) for number in numbers]
+        return [Submission(number, str(folder / number), utc_now(), user_at_host()) for number in numbers]
 
     def query(self, tickets: Sequence[Submission]) -> dict[str, QueueStatus]:
         found = {}
@@ -180,7 +180,7 @@ class _Running:
         if self.tasks > 1:
             place = {"RANK": task, "LOCAL_RANK": task, "WORLD_SIZE": self.tasks}
             environment |= {name: str(value) for name, value in place.items()}
-            # As a cluster names a job's start; `crowdbench.system.distributed.start_name` reads it.
+            # As a cluster names a job's start; `crowdbench.system.distributed.launch_id` reads it.
             environment |= {"SLURM_JOB_ID": self.folder.name, "SLURM_RESTART_COUNT": str(self.start)}
         job = (self.folder / "job").read_text()
         command = [sys.executable, "-m", "toy_queue", "task", job, self.folder.name, str(self.start)]
@@ -219,20 +219,25 @@ def _run_all(folder: Path, max_parallel: int, tasks: int, numbers: Sequence[str]
 
 def _carry_out(job: Job, number: str, start: int) -> int:
     """What a job's process does."""
-    from crowdbench.jobs.worker import Outcome, work
-    from crowdbench.system.stop_signal import STATUS, Stop
+    from crowdbench.jobs.worker import JobOutcome, run_job
+    from crowdbench.system.stop_signal import EXIT_STOPPED, StopSignal
 
     handler = logging.StreamHandler(sys.stdout)
     logging.getLogger("crowdbench").addHandler(handler)
     logging.getLogger("crowdbench").setLevel(logging.INFO)
     export(CurrentJob(ToyQueue.name, number, start, NODE, (NODE,)))
     try:
-        stop = Stop(at_once=isinstance(job.request(), Request))
+        stop = StopSignal(at_once=isinstance(job.request(), EvaluationRequest))
         with stop.listening([signal.SIGTERM]):
-            outcome = work(job, stop)
+            outcome = run_job(job, stop)
     except KeyboardInterrupt:
-        outcome = Outcome.STOPPED  # before anything had begun
-    statuses = {Outcome.DONE: 0, Outcome.FAILED: 1, Outcome.RETRY: RETRY, Outcome.STOPPED: STATUS}
+        outcome = JobOutcome.STOPPED  # before anything had begun
+    statuses = {
+        JobOutcome.DONE: 0,
+        JobOutcome.FAILED: 1,
+        JobOutcome.RETRY: RETRY,
+        JobOutcome.STOPPED: EXIT_STOPPED,
+    }
     return statuses.get(outcome, 76)
 
 

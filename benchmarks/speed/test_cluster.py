@@ -25,9 +25,18 @@ import msgspec
 import pytest
 
 from crowdbench import evaluate, load_dataset, load_method
-from crowdbench.jobs.job import Job, Resources, Start, State, Submission, new_order, now, whoever
-from crowdbench.jobs.request import Request
-from crowdbench.run_store.lease import Progress
+from crowdbench.jobs.job import (
+    Attempt,
+    Job,
+    JobState,
+    Resources,
+    Submission,
+    new_order,
+    user_at_host,
+    utc_now,
+)
+from crowdbench.jobs.request import EvaluationRequest
+from crowdbench.run_store.lease import ProgressReport
 from crowdbench.run_store.record import Record
 from crowdbench.run_store.run import Run
 
@@ -225,18 +234,20 @@ def _put_run(root: Path, word: str, record: Record, serial: int) -> Path:
     directory = Run.place(root, changed)
     _put(directory / "run.json", changed)
     if word == "running":
-        _put(directory / "progress.json", Progress("token", 60, 200, "images", 90.0, "350 persons"))
+        _put(directory / "progress.json", ProgressReport("token", 60, 200, "images", 90.0, "350 persons"))
     return directory
 
 
 def _put_job(root: Path, word: str, number: str, run: Path | None, serial: int) -> None:
     """A job's folder, and what its queue wrote."""
-    request = Request("hrnet-tiny", "synthcrowd", out=root, seed=serial, command=("crowdbench", "run"))
+    request = EvaluationRequest(
+        "hrnet-tiny", "synthcrowd", out=root, seed=serial, command=("crowdbench", "run")
+    )
     job = Job(root / "jobs" / f"hrnet-tiny-synthcrowd-{serial:08x}")
     _put(job.folder / "job.json", new_order(job, request, "slurm", "later", Resources(1, 1)))
     folder = root / "jobs" / ".submissions" / f"{serial // (3 * SUBMISSION)}"
-    cancelled = now() if word == "cancelled" else None
-    _put(job.folder / "ticket.json", Submission(number, str(folder), now(), whoever(), cancelled))
+    cancelled = utc_now() if word == "cancelled" else None
+    _put(job.folder / "ticket.json", Submission(number, str(folder), utc_now(), user_at_host(), cancelled))
     folder.mkdir(parents=True, exist_ok=True)
     for name in (f"{number}_submitted.pkl", f"{number}_0_result.pkl"):
         (folder / name).touch()
@@ -245,7 +256,7 @@ def _put_job(root: Path, word: str, number: str, run: Path | None, serial: int) 
     (folder / f"{number}_0_log.out").write_text("submitit INFO - Starting with JobEnvironment\n" * 20)
     state = {"cancelled": "stopped", "lost": "running"}.get(word, word)
     ended = None if state == "running" else state
-    start = Start(number, 0, "node1", now(), ended=ended)  # type: ignore[arg-type]
+    start = Attempt(number, 0, "node1", utc_now(), ended=ended)  # type: ignore[arg-type]
     reason = "images/100.jpg: cannot be read." if state == "failed" else None
-    content = State(state, [str(run)], reason, "input" if reason else None, [start])  # type: ignore[arg-type]
+    content = JobState(state, [str(run)], reason, "input" if reason else None, [start])  # type: ignore[arg-type]
     _put(job.folder / "state.json", content)

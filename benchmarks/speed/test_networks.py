@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from crowdbench.api.method import NetworkMethod, load_method
 from crowdbench.api.types import Precision
 from crowdbench.engine.batching import ON_PROCESSOR
-from crowdbench.system.malloc import keep_freed_memory
+from crowdbench.system.malloc import retain_freed_memory
 
 # method: how many times faster at least
 PROMISED = {"i2rnet-vanilla": 2.0, "i2rnet-transpose": 3.0, "i2rnet-hrformer": 1.5}
@@ -75,7 +75,7 @@ def plainest(name: str, folder: Path) -> Plainest:
 
 def as_run(plain: Plainest, precision: Precision = "fp32", *, compiled: bool = False) -> Forward:
     """As `crowdbench run` computes, in batches of its default size."""
-    keep_freed_memory()
+    retain_freed_memory()
     network = copy.deepcopy(plain.network)
     fast = method_of(plain.name).optimize_for_inference(network, precision=precision, compiled=compiled)
     crops, masks, lengths = inputs()

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from crowdbench.api.method import load_method
 from crowdbench.api.types import FloatArray, Pose
-from crowdbench.system.malloc import keep_freed_memory
+from crowdbench.system.malloc import retain_freed_memory
 from crowdbench.vision.geometry import transform_points
 from crowdbench_pinet.fusion import group_poses
 from crowdbench_pinet.method import InputBatch, PINet, Stack
@@ -127,7 +127,7 @@ def test_an_image_is_faster_than_in_the_specified_order(benchmark: Any, tmp_path
     torch.save(network.state_dict(), tmp_path / "drawn.pth")
     slow = timed_alone(tmp_path / "drawn.pth")
     expected = plain_poses(network)
-    keep_freed_memory()
+    retain_freed_memory()
     method = pinet()
     fast_network = method.optimize_for_inference(copy.deepcopy(network))
     batch = InputBatch([Stack(1.0, [0], image())], [SIZE], [input_affine(*SIZE, SIZE, inverse=True)])

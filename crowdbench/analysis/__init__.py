@@ -6,18 +6,18 @@ scoring engine.
 """
 
 from crowdbench.analysis.keypoint_errors.analyse import analyse, analyse_files
-from crowdbench.analysis.keypoint_errors.corrections import AFTERWARDS, CUMULATIVE
+from crowdbench.analysis.keypoint_errors.corrections import CORRECTIONS, CUMULATIVE
 from crowdbench.analysis.keypoint_errors.error_types import ERRORS, KINDS, LETTERS
-from crowdbench.analysis.keypoint_errors.result import Analysis, Part, PredictedPerson
+from crowdbench.analysis.keypoint_errors.result import Analysis, ErrorSummary, PredictedPerson
 
 __all__ = [
-    "AFTERWARDS",
+    "CORRECTIONS",
     "CUMULATIVE",
     "ERRORS",
     "KINDS",
     "LETTERS",
     "Analysis",
-    "Part",
+    "ErrorSummary",
     "PredictedPerson",
     "analyse",
     "analyse_files",

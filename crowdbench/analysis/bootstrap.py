@@ -16,7 +16,7 @@ from crowdbench.api.types import FloatArray
 from crowdbench.errors import DataError, MachineError, MissingDataError, SettingsError
 from crowdbench.run_store.run import Run
 from crowdbench.scoring.averaging import average_precisions
-from crowdbench.scoring.matching import Matches, matches_of
+from crowdbench.scoring.matching import Matches, match_run
 from crowdbench.system.files.digests import file_digest
 from crowdbench.system.files.reading import read_json
 from crowdbench.system.files.writing import write_whole
@@ -261,7 +261,7 @@ def stored_interval(run: Run, compute: bool = True) -> Interval | None:
     digest = file_digest(run.own_predictions())
     if stored is not None and stored.predictions == digest:
         return _as_interval(stored)
-    found = interval(matches_of(run))
+    found = interval(match_run(run))
     stored = _Stored(found.point, found.low, found.high, found.level, RESAMPLES, 0, digest)
     try:
         write_whole(run.directory / FILE, msgspec.json.format(msgspec.json.encode(stored)) + b"\n")

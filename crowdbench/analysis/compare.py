@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crowdbench.analysis.bootstrap import LEVEL, RESAMPLES, Difference, differences
-from crowdbench.analysis.operands import Side, named_apart, require_comparable
-from crowdbench.analysis.verdict import conclusion
+from crowdbench.analysis.operands import Operand, disambiguate, require_comparable
+from crowdbench.analysis.verdict import verdict
 from crowdbench.api.boxes import NoBoxes
 from crowdbench.api.dataset import load_dataset
 from crowdbench.api.extent import Extent
@@ -18,7 +18,7 @@ from crowdbench.errors import InputError
 from crowdbench.run_store.record import Protocol, extent_of_run
 from crowdbench.scoring.matching import Matches, match
 from crowdbench.scoring.problem import Problem, read_problem
-from crowdbench.scoring.run_inputs import problem_of, reopened
+from crowdbench.scoring.run_inputs import load_run_problem, reopen_dataset
 from crowdbench.system.files.digests import file_digest
 from crowdbench.system.text import sentence
 
@@ -30,7 +30,7 @@ FEW_IMAGES = 50
 
 
 @dataclass(frozen=True)
-class Part:
+class ComparisonRow:
     """What is found on all images, or on those of a crowding level.
 
     Attributes:
@@ -65,8 +65,8 @@ class Comparison:
     dataset: str
     split: str
     boxes: str | None
-    overall: Part
-    levels: dict[str, Part]
+    overall: ComparisonRow
+    levels: dict[str, ComparisonRow]
     conclusion: str
     notes: tuple[str, ...]
     resamples: int
@@ -76,8 +76,8 @@ class Comparison:
 
 
 def compare(
-    first: Side,
-    second: Side,
+    first: Operand,
+    second: Operand,
     *,
     dataset: str | None = None,
     split: str | None = None,
@@ -89,7 +89,7 @@ def compare(
     """Compare two results on the same images.
 
     Args:
-        first, second: runs, or results files (`crowdbench.analysis.operands.side` finds them).
+        first, second: runs, or results files (`crowdbench.analysis.operands.resolve_operand` finds them).
         dataset: by name; needed if both are files.
         split: likewise; None takes the dataset's default.
         root, annotations: the dataset's folder, and an annotation file to use instead of the split's own.
@@ -100,14 +100,14 @@ def compare(
         MissingDataError: predictions or the dataset are not there.
         AnnotationError, PredictionError: a file cannot be scored.
     """
-    first, second = named_apart(first, second)
+    first, second = disambiguate(first, second)
     require_comparable(first, second)
     runs = [one.run for one in (first, second) if one.run is not None]
     protocols = [run.record.protocol for run in runs]
     protocol = protocols[0] if protocols else None
     if protocol is not None:
         _require_same(protocol, dataset, split)
-        opened = reopened(protocol, root, annotations)
+        opened = reopen_dataset(protocol, root, annotations)
     elif dataset is not None:
         opened = _opened(dataset, split, root, annotations)
     else:
@@ -133,7 +133,7 @@ def compare(
         extent=extent,
         overall=overall,
         levels=levels,
-        conclusion=conclusion(first.name, second.name, len(one.image_ids), found),
+        conclusion=verdict(first.name, second.name, len(one.image_ids), found),
         notes=tuple(notes),
         resamples=resamples,
         seed=seed,
@@ -159,27 +159,27 @@ def _opened(dataset: str, split: str | None, root: Path | None, annotations: Pat
     return opened
 
 
-def _problem(given: Side, opened: "Dataset", protocol: Protocol | None) -> Problem:
+def _problem(given: Operand, opened: "Dataset", protocol: Protocol | None) -> Problem:
     if given.run is not None:
-        return problem_of(given.run, opened)
+        return load_run_problem(given.run, opened)
     images = None
     if protocol is not None and not protocol.complete:  # of the run beside it
         images = [opened[index].image_id for index in range(protocol.images)]
     return read_problem(given.path, opened.annotation_file, opened.protocol, images)
 
 
-def _part(matches: Matches, result: Difference) -> Part:
-    return Part(len(matches.image_ids), int(matches.counted.sum()), result)
+def _part(matches: Matches, result: Difference) -> ComparisonRow:
+    return ComparisonRow(len(matches.image_ids), int(matches.counted.sum()), result)
 
 
-def _few(parts: dict[str, Part]) -> list[str]:
+def _few(parts: dict[str, ComparisonRow]) -> list[str]:
     few = [f"{part.images} ({name})" for name, part in parts.items() if 0 < part.images < FEW_IMAGES]
     if not few:
         return []
     return [f"{', '.join(few)} images are few: intervals from so few are too narrow, and p is too small."]
 
 
-def _notes(first: Side, second: Side) -> list[str]:
+def _notes(first: Operand, second: Operand) -> list[str]:
     notes = []
     silent = [given.name for given in (first, second) if given.run is None]
     if silent:

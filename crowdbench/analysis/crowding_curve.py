@@ -1,7 +1,7 @@
 """AP over crowding: one method at several levels of a dataset that draws its own scenes.
 
-Every level is a run of its own (`crowdbench.jobs.request.Request.crowding`), on a split of its own, so that
-it is resumed, recorded and ranked like any other. Here they are put side by side.
+Every level is a run of its own (`crowdbench.jobs.request.EvaluationRequest.crowding`), on a split of its own,
+so that it is resumed, recorded and ranked like any other. Here they are put side by side.
 """
 
 import io

@@ -10,7 +10,7 @@ from crowdbench.run_store.run import Run
 
 
 @dataclass(frozen=True)
-class Side:
+class Operand:
     """One of the two: a run, or anybody's results file.
 
     Attributes:
@@ -29,7 +29,7 @@ class Side:
         return self.path if self.run is None else self.run.own_predictions()
 
 
-def side(given: str | Path, out: Path = Path("runs")) -> Side:
+def resolve_operand(given: str | Path, out: Path = Path("runs")) -> Operand:
     """What somebody means by a word on the command line.
 
     Args:
@@ -42,15 +42,15 @@ def side(given: str | Path, out: Path = Path("runs")) -> Side:
     """
     path = Path(given)
     if path.is_file() and not is_run(path):
-        return Side(path, None, path.name)
+        return Operand(path, None, path.name)
     return _side_of_run(run_of(given, out))
 
 
-def _side_of_run(run: Run) -> Side:
-    return Side(run.directory, run, run.record.method)
+def _side_of_run(run: Run) -> Operand:
+    return Operand(run.directory, run, run.record.method)
 
 
-def require_comparable(first: Side, second: Side) -> None:
+def require_comparable(first: Operand, second: Operand) -> None:
     """See that two runs may be compared; a results file says nothing that speaks against it.
 
     Raises:
@@ -93,7 +93,7 @@ def _told(record: Record) -> tuple[str, ...]:
     )
 
 
-def named_apart(first: Side, second: Side) -> tuple[Side, Side]:
+def disambiguate(first: Operand, second: Operand) -> tuple[Operand, Operand]:
     """Give them names that tell them apart: with a run's id, or a file's folder, where it takes that."""
     if first.name != second.name:
         return first, second

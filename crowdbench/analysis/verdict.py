@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from crowdbench.analysis.bootstrap import LEVEL, Difference, Differences
 
 
-def conclusion(first: str, second: str, images: int, found: Differences) -> str:
+def verdict(first: str, second: str, images: int, found: Differences) -> str:
     """What may be concluded, in a sentence or a few.
 
     Args:
@@ -20,17 +20,17 @@ def conclusion(first: str, second: str, images: int, found: Differences) -> str:
         return f"Nothing may be concluded: {images} images are too few to say anything about others."
     words = [_sentence(first, second, images, found.overall)]
     told = {name: one for name, one in found.levels.items() if one.p is not None}
-    shown = {name: one.difference or 0.0 for name, one in told.items() if is_shown(one, len(told))}
+    shown = {name: one.difference or 0.0 for name, one in told.items() if is_significant(one, len(told))}
     for better, worse, sign in ((first, second, 1), (second, first, -1)):
         ahead = [name for name, by in shown.items() if sign * by > 0]
         if ahead:
             words.append(f"By crowding, {better} is shown to be ahead of {worse} on {_listed(ahead)}.")
-    if told and not shown and is_shown(found.overall):
+    if told and not shown and is_significant(found.overall):
         words.append("No crowding level by itself shows a difference.")
     return " ".join(words)
 
 
-def is_shown(result: Difference, looked_at: int = 1) -> bool:
+def is_significant(result: Difference, looked_at: int = 1) -> bool:
     """Whether a difference is more than the choice of images explains.
 
     Args:
@@ -57,7 +57,7 @@ def _sentence(first: str, second: str, images: int, found: Difference) -> str:
     if by < 0:
         better, worse, by, low, high = second, first, -by, -high, -low
     evidence = f"{100 * LEVEL:g} % interval {low:.1f} to {high:.1f}, {_equation(found.p)}"
-    if is_shown(found):
+    if is_significant(found):
         return (
             f"{better} is better than {worse} by {by:.1f} AP ({evidence}): more than the choice of these "
             f"{images} images explains."

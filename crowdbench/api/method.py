@@ -297,7 +297,7 @@ def require_contract(cls: type[Method], name: str) -> None:
         )
     if not isinstance(cls.published, Mapping):
         raise PluginError(
-            f"method {name!r}: {cls.__name__}.published must map datasets to settings; it is {cls.published!r}."
+            f"method {name!r}: {cls.__name__}.published must map datasets to settings, not {cls.published!r}."
         )
     renamed = _RENAMED if issubclass(cls, NetworkMethod) else _RENAMED_OF_ALL
     refuse_renamed_hooks(f"method {name!r}", cls, renamed)

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 
 from crowdbench.errors import PluginError
-from crowdbench.plugins import ShippedFile, Tables, read_shipped, say_broken
+from crowdbench.plugins import PackageData, Tables, read_package_data, say_broken
 from crowdbench.system.files.reading import read_toml_as
 
 FILE = "cards.toml"
@@ -78,8 +78,8 @@ class _Found:
 
 @cache
 def _tables() -> _Found:
-    tables = read_shipped(FILE, _read)
-    owners: dict[str, list[ShippedFile]] = {}
+    tables = read_package_data(FILE, _read)
+    owners: dict[str, list[PackageData]] = {}
     for file, cards in tables.files:
         for name in cards:
             owners.setdefault(name, []).append(file)
@@ -97,7 +97,7 @@ def _tables() -> _Found:
     return _Found(tables, cards, clashes)
 
 
-def _read(file: ShippedFile) -> dict[str, Card]:
+def _read(file: PackageData) -> dict[str, Card]:
     content = read_toml_as(file.path, _File, f"the cards of {file.origin}", error=PluginError)
     for name, entry in content.method.items():
         if entry.work not in content.work:

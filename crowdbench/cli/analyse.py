@@ -117,7 +117,7 @@ def _analysed(
     from crowdbench.api.extent import extent_of
     from crowdbench.errors import InputError
     from crowdbench.run_store.record import extent_of_run
-    from crowdbench.scoring.run_inputs import reopened
+    from crowdbench.scoring.run_inputs import reopen_dataset
 
     if not isinstance(given, Path):
         measured = given.record.protocol
@@ -127,7 +127,7 @@ def _analysed(
                 "are for results files."
             )
         elsewhere = annotations is not None or root is not None
-        found = analyse_run(given, reopened(measured, root, annotations) if elsewhere else None)
+        found = analyse_run(given, reopen_dataset(measured, root, annotations) if elsewhere else None)
         return found, extent_of_run(given.record).words
     if dataset is None:
         raise click.UsageError(f"{given} is a file: say whose rules it follows with --dataset NAME.")

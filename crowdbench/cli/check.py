@@ -11,7 +11,7 @@ from crowdbench.cli.echo import say, say_json
 from crowdbench.cli.run import _settings
 
 if TYPE_CHECKING:
-    from crowdbench.testing import Finding
+    from crowdbench.testing import CheckResult
 
 _MARKS = {"Passed": "passed", "Failed": "FAILED", "Inapplicable": "does not apply"}
 
@@ -84,7 +84,7 @@ def _of_method(
     limit: int | None,
     weights: str | None,
     settings: dict[str, str],
-) -> "Iterator[Finding]":
+) -> "Iterator[CheckResult]":
     from crowdbench.api.dataset import load_dataset
     from crowdbench.api.method import load_method
     from crowdbench.testing import check_method
@@ -121,7 +121,7 @@ def _of_dataset(
     limit: int | None,
     weights: str | None,
     settings: dict[str, str],
-) -> "Iterator[Finding]":
+) -> "Iterator[CheckResult]":
     from crowdbench.api.dataset import load_dataset
     from crowdbench.testing import check_dataset
     from crowdbench.testing.dataset_checks import DATASET_CHECKS
@@ -148,11 +148,11 @@ def _require_check(name: str | None, known: Sequence[str]) -> None:
         raise UnknownNameError("check", name, known)
 
 
-def _kind(finding: "Finding") -> str:
+def _kind(finding: "CheckResult") -> str:
     return type(finding.outcome).__name__
 
 
-def _remark(finding: "Finding") -> str:
+def _remark(finding: "CheckResult") -> str:
     from crowdbench.testing import Inapplicable, Passed
 
     outcome = finding.outcome
@@ -161,7 +161,7 @@ def _remark(finding: "Finding") -> str:
     return outcome.reason if isinstance(outcome, Inapplicable) else finding.question
 
 
-def _shown_as_made(findings: "Iterator[Finding]") -> "Iterator[Finding]":
+def _shown_as_made(findings: "Iterator[CheckResult]") -> "Iterator[CheckResult]":
     for finding in findings:
         mark = _MARKS[_kind(finding)]
         remark = _remark(finding)
@@ -169,7 +169,7 @@ def _shown_as_made(findings: "Iterator[Finding]") -> "Iterator[Finding]":
         yield finding
 
 
-def _print_summary(made: "list[Finding]") -> None:
+def _print_summary(made: "list[CheckResult]") -> None:
     from crowdbench.testing import Failed
 
     failed = [finding for finding in made if isinstance(finding.outcome, Failed)]
@@ -181,7 +181,7 @@ def _print_summary(made: "list[Finding]") -> None:
     say(f"\n{passed} passed, {len(failed)} failed, {rest} did not apply.")
 
 
-def _print_json(made: "list[Finding]") -> None:
+def _print_json(made: "list[CheckResult]") -> None:
     import msgspec
 
     content = [

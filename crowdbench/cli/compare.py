@@ -8,7 +8,7 @@ import click
 from crowdbench.cli.echo import say, say_json
 
 if TYPE_CHECKING:
-    from crowdbench.analysis.compare import Comparison, Part
+    from crowdbench.analysis.compare import Comparison, ComparisonRow
 
 
 @click.command()
@@ -54,11 +54,11 @@ def compare(
     alike are refused: other images, other annotations, other boxes.
     """
     from crowdbench.analysis.compare import compare as compared
-    from crowdbench.analysis.operands import side
+    from crowdbench.analysis.operands import resolve_operand
 
     found = compared(
-        side(first, out),
-        side(second, out),
+        resolve_operand(first, out),
+        resolve_operand(second, out),
         dataset=dataset,
         split=split,
         root=root,
@@ -98,7 +98,7 @@ def _print(found: "Comparison") -> None:
     say(f"\nPaired bootstrap: {found.resamples} draws of all images, seed {found.seed}.")
 
 
-def _row(name: str, part: "Part") -> list[str]:
+def _row(name: str, part: "ComparisonRow") -> list[str]:
     from crowdbench.analysis.verdict import p_value
 
     found = part.result

@@ -13,7 +13,7 @@ from crowdbench.cli.groups import PluginGroup
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
-    from crowdbench.datacheck import Finding, SplitOnDisk
+    from crowdbench.datacheck import DataIssue, SplitOnDisk
 
 SHOWN_PER_KIND = 20
 
@@ -58,7 +58,7 @@ def check(
         raise click.UsageError("--against compares images, which --no-images leaves out.")
     places = splits_on_disk(dataset, root, split)
     known = _digests(against, against_root) if against is not None else {}
-    findings: list[Finding] = []
+    findings: list[DataIssue] = []
     for place in places:
         shared = {
             digest: file for other, files in known.items() if other != place for digest, file in files.items()
@@ -86,7 +86,7 @@ def _digests(against: str, root: Path | None) -> "dict[SplitOnDisk, dict[str, st
     return found
 
 
-def _print(findings: "Sequence[Finding]", show_all: bool) -> None:
+def _print(findings: "Sequence[DataIssue]", show_all: bool) -> None:
     kinds: Counter[tuple[str, str]] = Counter()
     for finding in findings:
         kinds[finding.severity, finding.kind] += 1

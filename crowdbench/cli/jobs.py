@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from crowdbench.jobs.job import Job
     from crowdbench.jobs.launcher import Queue
-    from crowdbench.jobs.status import Standing
+    from crowdbench.jobs.status import JobStatus
 
 _out = click.option(
     "--out",
@@ -60,16 +60,16 @@ def status(names: tuple[str, ...], out: Path, everything: bool, watch: bool, as_
             time.sleep(3)
 
 
-def _rows(out: Path, names: Sequence[str]) -> "tuple[list[Standing], list[str]]":
-    from crowdbench.jobs.status import standings
+def _rows(out: Path, names: Sequence[str]) -> "tuple[list[JobStatus], list[str]]":
+    from crowdbench.jobs.status import list_statuses
 
-    rows, problems = standings(out)
+    rows, problems = list_statuses(out)
     if names:
         rows = [row for row in rows if any(row in _named(name, rows) for name in names)]
     return rows, problems
 
 
-def _named(name: str, rows: "Sequence[Standing]") -> "list[Standing]":
+def _named(name: str, rows: "Sequence[JobStatus]") -> "list[JobStatus]":
     """The rows that a name means, by the rules that hold for every command."""
     from fnmatch import fnmatchcase
 
@@ -87,7 +87,7 @@ def _named(name: str, rows: "Sequence[Standing]") -> "list[Standing]":
         if inside:
             return inside
 
-    def called(row: "Standing") -> Called:
+    def called(row: "JobStatus") -> Called:
         directory = row.directory
         split = "" if directory is None else directory.parent.parent.name.removeprefix(f"{row.dataset}-")
         return Called("" if directory is None else directory.name, row.name, row.method, row.dataset, split)
@@ -95,14 +95,14 @@ def _named(name: str, rows: "Sequence[Standing]") -> "list[Standing]":
     return [row for row in rows if fnmatchcase(row.name, name)] or named(name, rows, called)
 
 
-def _recent(rows: "Sequence[Standing]", everything: bool) -> "tuple[list[Standing], int]":
+def _recent(rows: "Sequence[JobStatus]", everything: bool) -> "tuple[list[JobStatus], int]":
     """What is shown, and how many are left out."""
     day_s = 24 * 3600
     shown = [row for row in rows if everything or not row.is_ended or time.time() - row.changed < day_s]
     return shown, len(rows) - len(shown)
 
 
-def _print_table(rows: "Sequence[Standing]", everything: bool) -> None:
+def _print_table(rows: "Sequence[JobStatus]", everything: bool) -> None:
     if not rows:
         say("No runs here, and no jobs.")
         return
@@ -120,7 +120,7 @@ def _print_table(rows: "Sequence[Standing]", everything: bool) -> None:
     say(f"{len(rows)}: {', '.join(f'{count} {word}' for word, count in counts.items())}{more}.")
 
 
-def _cells(row: "Standing") -> list[str]:
+def _cells(row: "JobStatus") -> list[str]:
     from crowdbench.cli.launch_options import left
 
     progress = ", ".join(filter(None, (f"{row.done}/{row.of} {row.unit}" if row.of else "", row.words)))
@@ -133,7 +133,7 @@ def _cells(row: "Standing") -> list[str]:
 _HEADERS = ["name", "state", "AP", "left", "where", ""]
 
 
-def _rich_table(rows: "Sequence[Standing]") -> "Table":
+def _rich_table(rows: "Sequence[JobStatus]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -146,7 +146,7 @@ def _rich_table(rows: "Sequence[Standing]") -> "Table":
     return table
 
 
-def _print_plainly(rows: "Sequence[Standing]") -> None:
+def _print_plainly(rows: "Sequence[JobStatus]") -> None:
     from tabulate import tabulate
 
     cells = []
@@ -159,7 +159,7 @@ def _print_plainly(rows: "Sequence[Standing]") -> None:
         say(tabulate(cells, headers=_HEADERS, disable_numparse=True) + "\n")
 
 
-def _log_of(row: "Standing") -> Path | None:
+def _log_of(row: "JobStatus") -> Path | None:
     """What says most about a job; None if nothing does."""
     from crowdbench.jobs.job import Job
 
@@ -170,7 +170,7 @@ def _log_of(row: "Standing") -> Path | None:
     return files[0] if files else job.log if job.log.is_file() else None
 
 
-def _print_json(rows: "Sequence[Standing]") -> None:
+def _print_json(rows: "Sequence[JobStatus]") -> None:
     import msgspec
 
     say_json(
@@ -190,18 +190,18 @@ def _print_json(rows: "Sequence[Standing]") -> None:
 def logs(name: str, out: Path, follow: bool, task: int, lines: int | None) -> None:
     """Print what a job says. RUN is its name, the beginning of it, its number, or its run's directory."""
     from crowdbench.errors import LaunchError
-    from crowdbench.jobs.status import Queues, find_job, standings_of
+    from crowdbench.jobs.status import QueueClients, find_job, query_statuses
 
     folder = Path(name)
     if (folder / "log.txt").is_file() and not (folder / "job.json").is_file():
         _print_file(folder / "log.txt", lines)  # a run that was not handed over
         return
     job = find_job(out, name)
-    queues = Queues()
+    queues = QueueClients()
     reader: BinaryIO | None = None
     path: Path | None = None
     while True:
-        standing = standings_of([job], queues)[0][0][0]
+        standing = query_statuses([job], queues)[0][0][0]
         files = _log_files(job)
         if path is None and task < len(files):
             path = files[task]
@@ -279,12 +279,12 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
     import msgspec
 
     from crowdbench.errors import CrowdbenchError, LaunchError
-    from crowdbench.jobs.job import now
+    from crowdbench.jobs.job import utc_now
     from crowdbench.jobs.launcher import load_queue
-    from crowdbench.jobs.status import ENDED, Queues, find_job, standings_of
+    from crowdbench.jobs.status import ENDED, QueueClients, find_job, query_statuses
 
     jobs = dict.fromkeys(find_job(out, name) for name in names)
-    standing = {row.name: row for row, _ in standings_of(list(jobs), Queues())[0]}
+    standing = {row.name: row for row, _ in query_statuses(list(jobs), QueueClients())[0]}
     queues: dict[str, tuple[Queue, list[Job]]] = {}
     for job in jobs:
         row = standing[job.name]
@@ -305,7 +305,7 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
             assert ticket is not None
             # First: a job that is told to stop looks whether it is still wanted.
             tickets.append(ticket)
-            job.write(msgspec.structs.replace(ticket, cancelled=now()))
+            job.write(msgspec.structs.replace(ticket, cancelled=utc_now()))
         try:
             queue.cancel(tickets)
         except CrowdbenchError:
@@ -324,12 +324,12 @@ def wait(names: tuple[str, ...], out: Path) -> None:
     from crowdbench.cli.launch_options import in_words, wait_for_jobs
     from crowdbench.errors import RunError
     from crowdbench.jobs.job import find_jobs
-    from crowdbench.jobs.status import Queues, find_job, standings_of
+    from crowdbench.jobs.status import QueueClients, find_job, query_statuses
 
     if names:
         jobs = list(dict.fromkeys(find_job(out, name) for name in names))
     else:
-        rows = standings_of(list(find_jobs(out)), Queues())[0]
+        rows = query_statuses(list(find_jobs(out)), QueueClients())[0]
         jobs = [find_job(out, row.name) for row, _ in rows if not row.is_ended]
     if not jobs:
         say("Nothing to wait for.")

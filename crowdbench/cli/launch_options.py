@@ -12,9 +12,9 @@ from crowdbench.system.text import plain
 if TYPE_CHECKING:
     from crowdbench.jobs.job import Job, Resources
     from crowdbench.jobs.launcher import Queue
-    from crowdbench.jobs.request import AnyRequest
-    from crowdbench.jobs.status import Standing
-    from crowdbench.jobs.submit import Submitted
+    from crowdbench.jobs.request import Request
+    from crowdbench.jobs.status import JobStatus
+    from crowdbench.jobs.submit import SubmissionResult
 
 _OPTIONS = (
     click.option(
@@ -60,12 +60,12 @@ def refuse_queue_options(gpus: int | None, nodes: int | None, wait: bool) -> Non
 
 def hand_over(
     queue: "Queue",
-    requests: "Sequence[AnyRequest]",
+    requests: "Sequence[Request]",
     resources: "Resources",
     *,
     as_json: bool,
     quiet: bool = False,
-) -> "list[Submitted]":
+) -> "list[SubmissionResult]":
     """Hand requests over, and say what became of each."""
     from crowdbench.jobs.submit import submit
 
@@ -92,7 +92,7 @@ def hand_over(
     return found
 
 
-def wait_for_jobs(jobs: "Sequence[Job]") -> "list[Standing]":
+def wait_for_jobs(jobs: "Sequence[Job]") -> "list[JobStatus]":
     """Show on stderr how jobs go, until all have ended: a bar each, or a line at every change."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
@@ -105,7 +105,7 @@ def wait_for_jobs(jobs: "Sequence[Job]") -> "list[Standing]":
         BarColumn(),
         TextColumn("{task.fields[words]}", markup=False),
     )
-    rows: list[Standing] = []
+    rows: list[JobStatus] = []
     told: dict[str, str] = {}
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         tasks: dict[str, Any] = {}
@@ -122,7 +122,7 @@ def wait_for_jobs(jobs: "Sequence[Job]") -> "list[Standing]":
     return rows
 
 
-def in_words(row: "Standing") -> str:
+def in_words(row: "JobStatus") -> str:
     """State, progress and reason, in a line."""
     if row.state == "running" and row.of:
         return ", ".join(filter(None, (f"{row.done}/{row.of} {row.unit}", row.words, left(row.eta_s))))

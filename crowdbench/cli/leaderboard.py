@@ -10,9 +10,9 @@ from crowdbench.cli.echo import say
 from crowdbench.cli.runs_option import runs_option
 
 if TYPE_CHECKING:
-    from crowdbench.leaderboard.table import Table
+    from crowdbench.leaderboard.table import LeaderboardTable
     from crowdbench.run_store.run import Run
-    from crowdbench.run_store.scan import Oddity
+    from crowdbench.run_store.scan import UnreadableRun
 
 STYLES = ("text", "markdown", "csv", "json", "latex", "html")
 
@@ -67,22 +67,22 @@ def leaderboard(
     take them may be given several times. Directories that are no runs are named on standard error.
     """
     from crowdbench.leaderboard import by_crowding as crowd_levels
-    from crowdbench.leaderboard.board import board
-    from crowdbench.leaderboard.filters import Selection
+    from crowdbench.leaderboard.board import build_leaderboard
+    from crowdbench.leaderboard.filters import RunFilter
     from crowdbench.leaderboard.published import all_published
-    from crowdbench.leaderboard.published_match import Claims
+    from crowdbench.leaderboard.published_match import DetectorAliases
     from crowdbench.run_store.integrity import believed
     from crowdbench.system.text import plain
 
     style = "json" if as_json else style
     found = _found(names, runs, needed=not published)
-    selection = Selection(method, dataset, split, boxes, complete)
-    chosen, doubts = believed(run for run in found if selection.takes(run))
+    selection = RunFilter(method, dataset, split, boxes, complete)
+    chosen, doubts = believed(run for run in found if selection.matches(run))
     for doubt in doubts:
         say(plain(doubt), err=True)
-    claims = Claims.read(detectors, all_published()) if detectors else Claims()
-    figures = [row for row in all_published() if selection.takes_figure(row)] if published else []
-    tables = board(chosen, figures, claims=claims, intervals=intervals, complexity=complexity)
+    claims = DetectorAliases.read(detectors, all_published()) if detectors else DetectorAliases()
+    figures = [row for row in all_published() if selection.matches_published(row)] if published else []
+    tables = build_leaderboard(chosen, figures, claims=claims, intervals=intervals, complexity=complexity)
     if by_crowding:
         tables = crowd_levels.by_crowding(tables, chosen)
     tables = _sorted(tables, sort)
@@ -121,14 +121,14 @@ def _found(names: tuple[str, ...], root: Path, *, needed: bool) -> "list[Run]":
     return list({run.directory.resolve(): run for run in found}.values())
 
 
-def _report(oddities: "Sequence[Oddity]") -> None:
+def _report(oddities: "Sequence[UnreadableRun]") -> None:
     from crowdbench.system.text import plain
 
     for oddity in oddities:
         say(plain(f"{oddity.path}: {oddity.reason}"), err=True)
 
 
-def _sorted(tables: "list[Table]", name: str | None) -> "list[Table]":
+def _sorted(tables: "list[LeaderboardTable]", name: str | None) -> "list[LeaderboardTable]":
     """Each table by a column, which at least one of them must have."""
     from crowdbench.errors import UnknownNameError
     from crowdbench.leaderboard.table import sorted_by
@@ -147,7 +147,7 @@ def _nothing(root: str, found: int, chosen: int) -> str:
     return f"No finished run under {root} ({found} unfinished)."
 
 
-def _formatted(tables: "Sequence[Table]", style: str) -> str:
+def _formatted(tables: "Sequence[LeaderboardTable]", style: str) -> str:
     import shutil
     import sys
 

@@ -11,7 +11,7 @@ from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
     from crowdbench.api.types import Precision
-    from crowdbench.prediction import Predicted
+    from crowdbench.prediction import PredictionResult
 
 DEFAULT_FOLDER = Path("poses")
 
@@ -99,7 +99,7 @@ def predict(
     from crowdbench.prediction import (
         Estimator,
         ImageIds,
-        NoBoxesNeeded,
+        NoBoxProvider,
         Output,
         boxes_for,
         dataset_for,
@@ -143,7 +143,7 @@ def predict(
                 on_progress=show,
             ),
             sources,
-            NoBoxesNeeded() if boxes is None else boxes_for(boxes, paths, chosen, ids, box_score),
+            NoBoxProvider() if boxes is None else boxes_for(boxes, paths, chosen, ids, box_score),
             ids,
             output,
             every=every,
@@ -161,7 +161,7 @@ def predict(
         click.get_current_context().exit(1)
 
 
-def _print(found: "Predicted", folder: Path | None, as_json: bool) -> None:
+def _print(found: "PredictionResult", folder: Path | None, as_json: bool) -> None:
     if as_json:
         say_json(found.whole())
         return

@@ -52,12 +52,12 @@ def report(
 
     from crowdbench.report import is_page, report_data, report_html
     from crowdbench.run_store.find import runs_of
-    from crowdbench.scoring.run_inputs import reopened
+    from crowdbench.scoring.run_inputs import reopen_dataset
     from crowdbench.system.files.outputs import output_file
 
     target = output_file(out, is_own=is_page, force=force)
     found = runs_of(names, runs)
-    dataset = reopened(found[0].record.protocol, root, annotations)
+    dataset = reopen_dataset(found[0].record.protocol, root, annotations)
     data = report_data(
         found,
         dataset,

@@ -20,14 +20,14 @@ from crowdbench.cli.launch_options import (
     where_options,
 )
 from crowdbench.jobs.job import Resources
-from crowdbench.system.distributed import place_in
+from crowdbench.system.distributed import from_environment
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
-    from crowdbench.engine.progress import Progress
+    from crowdbench.engine.progress import EvaluationProgress
     from crowdbench.jobs.execute import OnProgress
     from crowdbench.jobs.launcher import Launcher, Queue
-    from crowdbench.jobs.request import Request
+    from crowdbench.jobs.request import EvaluationRequest
     from crowdbench.run_store.run import Run
     from crowdbench.training import TrainingProgress
     from crowdbench.weights import Transfer
@@ -127,9 +127,9 @@ def run(
     it goes.
     """
     from crowdbench.jobs.launcher import Queue, load_launcher
-    from crowdbench.jobs.request import Request
+    from crowdbench.jobs.request import EvaluationRequest
 
-    request = Request(settings=settings, command=tuple(sys.argv), **options)
+    request = EvaluationRequest(settings=settings, command=tuple(sys.argv), **options)
     launcher = load_launcher(where)
     if isinstance(launcher, Queue):
         requests = _levels(request, crowding) if crowding is not None else [request]
@@ -145,7 +145,7 @@ def run(
         return
     with _stopping_cleanly(), _progress_shown(f"{request.method} on {request.dataset}") as show:
         done = launcher.launch(request, show)
-    if place_in(os.environ).is_first:
+    if from_environment(os.environ).is_main:
         _print(done, as_json)
 
 
@@ -157,15 +157,15 @@ def _print(done: "Run", as_json: bool) -> None:
 
 
 def _hand_over(
-    queue: "Queue", requests: "list[Request]", resources: "Resources", wait: bool, as_json: bool
+    queue: "Queue", requests: "list[EvaluationRequest]", resources: "Resources", wait: bool, as_json: bool
 ) -> "list[Run]":
     """To a queue, and wait for what becomes of it if that is asked for."""
     from crowdbench.errors import RunError
-    from crowdbench.jobs.execute import prepare
+    from crowdbench.jobs.execute import preflight
     from crowdbench.run_store.run import Run
 
     with _progress_shown(requests[0].method) as show:
-        prepare(requests[0], show)
+        preflight(requests[0], show)
     found = hand_over(queue, requests, resources, as_json=as_json and not wait, quiet=wait)
     if not wait:
         return []
@@ -176,7 +176,7 @@ def _hand_over(
     return [Run.read(row.directory) for row in rows if row.directory is not None]
 
 
-def _levels(request: "Request", crowding: str) -> "list[Request]":
+def _levels(request: "EvaluationRequest", crowding: str) -> "list[EvaluationRequest]":
     from dataclasses import replace
 
     from crowdbench.analysis.crowding_curve import parse_levels
@@ -184,7 +184,7 @@ def _levels(request: "Request", crowding: str) -> "list[Request]":
     return [replace(request, crowding=level) for level in parse_levels(crowding)]
 
 
-def _run_levels(request: "Request", launcher: "Launcher", crowding: str, as_json: bool) -> None:
+def _run_levels(request: "EvaluationRequest", launcher: "Launcher", crowding: str, as_json: bool) -> None:
     """A run at each level, then the curve."""
     requests = _levels(request, crowding)
     runs = []
@@ -192,11 +192,11 @@ def _run_levels(request: "Request", launcher: "Launcher", crowding: str, as_json
         title = f"{request.method} on {request.dataset}, crowding {asked.crowding:g}"
         with _stopping_cleanly(), _progress_shown(title) as show:
             runs.append(launcher.launch(asked, show))
-    if place_in(os.environ).is_first:
+    if from_environment(os.environ).is_main:
         _print_curve(requests, runs, as_json)
 
 
-def _print_curve(requests: "list[Request]", runs: "list[Run]", as_json: bool) -> None:
+def _print_curve(requests: "list[EvaluationRequest]", runs: "list[Run]", as_json: bool) -> None:
     from crowdbench.analysis.crowding_curve import STATISTICS, write_curve
     from crowdbench.api.dataset import dataset_class
 
@@ -269,7 +269,7 @@ def _progress_shown(title: str) -> "Iterator[OnProgress]":
         with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
             tasks: dict[str, TaskID] = {}
 
-            def show(progress: "Progress | TrainingProgress | Transfer") -> None:
+            def show(progress: "EvaluationProgress | TrainingProgress | Transfer") -> None:
                 name, done, of, amount = _shown(progress)
                 if name not in tasks:
                     tasks[name] = bar.add_task(plain(name or title), amount="")
@@ -280,12 +280,12 @@ def _progress_shown(title: str) -> "Iterator[OnProgress]":
         logger.removeHandler(handler)
 
 
-def _shown(progress: "Progress | TrainingProgress | Transfer") -> tuple[str, int, int | None, str]:
+def _shown(progress: "EvaluationProgress | TrainingProgress | Transfer") -> tuple[str, int, int | None, str]:
     """What a bar shows: its name (empty for the run's own), how much of how much, and that in words."""
-    from crowdbench.engine.progress import Progress
+    from crowdbench.engine.progress import EvaluationProgress
     from crowdbench.weights import Transfer
 
-    if isinstance(progress, Progress):
+    if isinstance(progress, EvaluationProgress):
         done, of = progress.images, progress.of
         return "", done, of, f"{done}/{of} images, {progress.persons} persons"
     assert isinstance(progress, Transfer)  # evaluations report nothing else
@@ -306,7 +306,7 @@ def _print_json(done: "Run") -> None:
 
 def _print_summary(done: "Run") -> None:
     from crowdbench.evaluation.provenance import said_of_finished
-    from crowdbench.leaderboard.board import board, to_text
+    from crowdbench.leaderboard.board import build_leaderboard, to_text
     from crowdbench.run_store.record import extent_of_run
 
     record = done.record
@@ -318,7 +318,7 @@ def _print_summary(done: "Run") -> None:
         words = extent_of_run(record).words
         say(f"{record.counts['predictions']} predictions{f' on {words}' if words else ''}, not scored.")
     else:
-        say(to_text(board([done])))
+        say(to_text(build_leaderboard([done])))
     # A method that finds people itself proposes many that are none: its speed is in images.
     unit = "persons" if record.paradigm == "top-down" else "images"
     if f"{unit}_per_s" in record.timings:

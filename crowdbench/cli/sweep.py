@@ -14,10 +14,10 @@ from crowdbench.jobs.job import Resources
 
 if TYPE_CHECKING:
     from crowdbench.jobs.launcher import Launcher, Queue
-    from crowdbench.jobs.request import AnyRequest
+    from crowdbench.jobs.request import Request
     from crowdbench.run_store.run import Run
-    from crowdbench.suites.plan import Cell
-    from crowdbench.suites.run import Outcome
+    from crowdbench.suites.plan import PlannedRun
+    from crowdbench.suites.run import RunOutcome
 
 
 def _files(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Path]:
@@ -98,7 +98,7 @@ def sweep(
     from crowdbench.errors import RunError
     from crowdbench.jobs.launcher import Queue, load_launcher
     from crowdbench.suites.plan import plan
-    from crowdbench.suites.run import Outcome, carry_out
+    from crowdbench.suites.run import RunOutcome, run_all
     from crowdbench.suites.suite import load_suite
 
     launcher = load_launcher(where)
@@ -109,12 +109,12 @@ def sweep(
     opened = load_suite(suite)
     cells = plan(opened, command=tuple(sys.argv), **options)
     if dry_run:
-        outcomes = [Outcome(cell, cell.run) for cell in cells]
+        outcomes = [RunOutcome(cell, cell.run) for cell in cells]
     elif isinstance(launcher, Queue):
         outcomes = _handed_over(cells, launcher, Resources(gpus, nodes), parallel, retry, wait)
     else:
         with _stopping_cleanly():
-            outcomes = list(carry_out(cells, lambda request: _launched(launcher, request)))
+            outcomes = list(run_all(cells, lambda request: _launched(launcher, request)))
     if as_json:
         _print_json(outcomes)
     else:
@@ -130,45 +130,45 @@ def sweep(
 
 
 def _handed_over(
-    cells: "Sequence[Cell]",
+    cells: "Sequence[PlannedRun]",
     queue: "Queue",
     resources: Resources,
     parallel: int | None,
     retry: bool,
     wait: bool,
-) -> "list[Outcome]":
-    from crowdbench.jobs.execute import prepare
-    from crowdbench.suites.run import hand_over, settled
+) -> "list[RunOutcome]":
+    from crowdbench.jobs.execute import preflight
+    from crowdbench.suites.run import refresh, submit_all
 
     for cell in cells:
         if cell.state == "fetch":
             with _progress_shown(cell.request.method) as show:
-                prepare(cell.request, show)
-    outcomes = hand_over(cells, queue, resources, max_parallel=parallel, retry=retry)
+                preflight(cell.request, show)
+    outcomes = submit_all(cells, queue, resources, max_parallel=parallel, retry=retry)
     jobs = [outcome.job for outcome in outcomes if outcome.job is not None and outcome.how is not None]
     if not wait or not jobs:
         return outcomes
     words = {row.job: in_words(row) for row in wait_for_jobs(list(dict.fromkeys(jobs)))}
     return [
-        settled(outcome, words.get(outcome.job.folder, "")) if outcome.job is not None else outcome
+        refresh(outcome, words.get(outcome.job.folder, "")) if outcome.job is not None else outcome
         for outcome in outcomes
     ]
 
 
-def _launched(launcher: "Launcher", request: "AnyRequest") -> "Run | None":
-    from crowdbench.jobs.execute import train_as_asked
-    from crowdbench.jobs.request import Request
+def _launched(launcher: "Launcher", request: "Request") -> "Run | None":
+    from crowdbench.jobs.execute import run_training
+    from crowdbench.jobs.request import EvaluationRequest
 
     with _progress_shown(f"{request.method} on {request.dataset}") as show:
-        if isinstance(request, Request):
+        if isinstance(request, EvaluationRequest):
             return launcher.launch(request, show)
-        return train_as_asked(request, show).run
+        return run_training(request, show).run
 
 
 _HOW = {"submitted": "handed over", "waiting": "waiting", "running": "running"}
 
 
-def _print_json(outcomes: "Sequence[Outcome]") -> None:
+def _print_json(outcomes: "Sequence[RunOutcome]") -> None:
     import msgspec
 
     from crowdbench.run_store.record import extent_of_run
@@ -195,7 +195,7 @@ def _print_json(outcomes: "Sequence[Outcome]") -> None:
     say_json(rows)
 
 
-def _print_table(outcomes: "Sequence[Outcome]", limit: int | None) -> None:
+def _print_table(outcomes: "Sequence[RunOutcome]", limit: int | None) -> None:
     from tabulate import tabulate
 
     notes: dict[str, int] = {}
@@ -231,7 +231,7 @@ def _print_table(outcomes: "Sequence[Outcome]", limit: int | None) -> None:
         say("Runs that were done before were not computed again; --again computes them anew.")
 
 
-def _state(outcome: "Outcome", notes: dict[str, int]) -> str:
+def _state(outcome: "RunOutcome", notes: dict[str, int]) -> str:
     """One word or two; what there is more to say goes into the notes, once."""
     from crowdbench.run_store.record import extent_of_run
 
@@ -254,7 +254,7 @@ def _state(outcome: "Outcome", notes: dict[str, int]) -> str:
     return {"ready": "ready", "fetch": f"ready, fetches {lacking}"}.get(cell.state, f"missing {lacking}")
 
 
-def _summary(outcomes: "Sequence[Outcome]") -> str:
+def _summary(outcomes: "Sequence[RunOutcome]") -> str:
     words = {
         "done": "done",
         "sample": "done, but not on the whole split: not to be compared with published figures",
@@ -269,7 +269,7 @@ def _summary(outcomes: "Sequence[Outcome]") -> str:
     return f"{len(outcomes)} run{'' if len(outcomes) == 1 else 's'}: {', '.join(counts)}."
 
 
-def _word(outcome: "Outcome") -> str:
+def _word(outcome: "RunOutcome") -> str:
     from crowdbench.suites.plan import state_of
 
     if outcome.run is not None:
@@ -279,7 +279,7 @@ def _word(outcome: "Outcome") -> str:
     return outcome.how or outcome.cell.state
 
 
-def _published(outcome: "Outcome") -> float | None:
+def _published(outcome: "RunOutcome") -> float | None:
     """The figure beside which the run may stand: none if it is of something else than the whole split."""
     return None if _word(outcome) == "sample" else outcome.cell.row.ap
 

@@ -20,11 +20,11 @@ from crowdbench.cli.launch_options import (
     where_options,
 )
 from crowdbench.jobs.job import Resources
-from crowdbench.system.distributed import place_in
+from crowdbench.system.distributed import from_environment
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
-    from crowdbench.engine.progress import Progress as EvaluationProgress
+    from crowdbench.engine.progress import EvaluationProgress
     from crowdbench.jobs.execute import OnProgress
     from crowdbench.jobs.launcher import Queue
     from crowdbench.jobs.request import TrainingRequest
@@ -114,7 +114,7 @@ def train(
     A training that was stopped goes on where it was when the same command is given again. To train on many
     GPUs of this machine start it with torchrun; on a cluster say --on slurm --gpus N.
     """
-    from crowdbench.jobs.execute import prepare, train_as_asked
+    from crowdbench.jobs.execute import preflight, run_training
     from crowdbench.jobs.launcher import Queue, load_launcher
     from crowdbench.jobs.request import TrainingRequest
 
@@ -124,20 +124,20 @@ def train(
     launcher = load_launcher(where)
     if isinstance(launcher, Queue):
         with _shown(request.method) as show:
-            prepare(request, show)
+            preflight(request, show)
         _hand_over(launcher, request, Resources(gpus, nodes), wait, as_json)
         return
     refuse_queue_options(gpus, nodes, wait)
     if where != "local":
         raise click.UsageError(f"{where} carries out evaluations only; leave out --on to train here.")
-    first = place_in(os.environ).is_first
+    first = from_environment(os.environ).is_main
 
     def show_training(training: "TrainingRun") -> None:
         if first:
             _print_summary(training)
 
     with _stopping() as stopping, _shown(f"{request.method} on {request.dataset}") as show:
-        trained = train_as_asked(request, show, stopping=stopping, on_trained=show_training)
+        trained = run_training(request, show, stopping=stopping, on_trained=show_training)
     if trained.run is not None and first:
         _print_run(trained.run)
 
@@ -226,10 +226,10 @@ def _shown(title: str) -> "Iterator[OnProgress]":
 
 
 def _amount(progress: "EvaluationProgress | TrainingProgress | Transfer") -> tuple[str, int, int | None, str]:
-    from crowdbench.engine.progress import Progress
+    from crowdbench.engine.progress import EvaluationProgress
     from crowdbench.training import TrainingProgress
 
-    if isinstance(progress, Progress):
+    if isinstance(progress, EvaluationProgress):
         words = f"{progress.images}/{progress.of} images, {progress.persons} persons"
         return "evaluation", progress.images, progress.of, words
     if not isinstance(progress, TrainingProgress):
@@ -260,10 +260,10 @@ def _print_summary(run: "TrainingRun") -> None:
 
 
 def _print_run(done: "Run") -> None:
-    from crowdbench.leaderboard.board import board, to_text
+    from crowdbench.leaderboard.board import build_leaderboard, to_text
 
     for sentence in (*done.record.corrections, *done.record.warnings):
         say(f"note: {sentence}", err=True)
     if done.record.scores is not None:
-        say(to_text(board([done])))
+        say(to_text(build_leaderboard([done])))
     say(f"Run: {done.directory}")

@@ -12,13 +12,13 @@ from crowdbench.api.types import FloatArray
 from crowdbench.coco.opening import open_coco
 from crowdbench.coco.reading import CocoFile, ImageEntry, needed_segmentations
 from crowdbench.coco.rules.entries import Rules
-from crowdbench.system.malloc import without_collecting
+from crowdbench.system.malloc import gc_paused
 
-__all__ = ["AnnotationFile", "ImageEntry", "Persons", "read_annotation_file"]
+__all__ = ["AnnotatedPersons", "AnnotationFile", "ImageEntry", "read_annotation_file"]
 
 
 @dataclass(frozen=True, eq=False)
-class Persons:
+class AnnotatedPersons:
     """The annotated persons of the listed images, by image and within an image in file order.
 
     Attributes:
@@ -58,13 +58,13 @@ class AnnotationFile:
     """
 
     images: list[ImageEntry]
-    persons: Persons
+    persons: AnnotatedPersons
     category_id: int
     corrections: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
-@without_collecting()
+@gc_paused()
 def read_annotation_file(path: Path, protocol: ScoringProtocol, *, annotated: bool = True) -> AnnotationFile:
     """Read an annotation file, plain or gzipped.
 
@@ -93,11 +93,11 @@ def read_annotation_file(path: Path, protocol: ScoringProtocol, *, annotated: bo
     )
 
 
-def _columns(content: CocoFile, at: NDArray[np.int64]) -> Persons:
+def _columns(content: CocoFile, at: NDArray[np.int64]) -> AnnotatedPersons:
     order = np.argsort(at, kind="stable")
     order = order[at[order] >= 0]
     entries, texts = content.entries, needed_segmentations(content)
-    return Persons(
+    return AnnotatedPersons(
         ids=np.array([entry.id for entry in entries], dtype=np.int64)[order],
         boxes_xywh=content.boxes[order],
         keypoints=content.keypoints[order],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crowdbench.coco.annotations import ImageEntry, Persons
+from crowdbench.coco.annotations import AnnotatedPersons, ImageEntry
 from crowdbench.coco.sizes import extents, fit_only_swapped
 from crowdbench.system.files.image_header import size_in_header
 
@@ -24,7 +24,7 @@ class SizesByImage:
     """
 
     def __init__(
-        self, images: Sequence[ImageEntry], persons: Persons, place: Callable[[ImageEntry], Path]
+        self, images: Sequence[ImageEntry], persons: AnnotatedPersons, place: Callable[[ImageEntry], Path]
     ) -> None:
         self._images = images
         self._place = place

@@ -1,11 +1,11 @@
 """Is what is on disk what the benchmark expects?"""
 
 from crowdbench.datacheck.check import check_boxes, check_split, check_together, digests
-from crowdbench.datacheck.finding import Finding, Severity
+from crowdbench.datacheck.finding import DataIssue, Severity
 from crowdbench.datacheck.splits import SplitOnDisk, splits_on_disk
 
 __all__ = [
-    "Finding",
+    "DataIssue",
     "Severity",
     "SplitOnDisk",
     "check_boxes",

@@ -11,7 +11,7 @@ from crowdbench.coco.rules.fault import Fault
 from crowdbench.coco.rules.faults import faults
 from crowdbench.coco.rules.foreign_formats import foreign_format
 from crowdbench.coco.rules.values import is_id, is_number, number_in, shown
-from crowdbench.datacheck.finding import Finding
+from crowdbench.datacheck.finding import DataIssue
 
 Sizes = Mapping[int, tuple[Any, Any]]
 _ENTRIES = {"images": "image", "annotations": "annotation"}
@@ -19,7 +19,7 @@ _ENTRIES = {"images": "image", "annotations": "annotation"}
 
 def check_annotations(
     raw: RawFile, rules: Rules, published: PublishedCounts, sizes: Sizes | None = None
-) -> Iterator[Finding]:
+) -> Iterator[DataIssue]:
     """Everything that can be seen in the file alone.
 
     Args:
@@ -32,7 +32,7 @@ def check_annotations(
     foreign = foreign_format(raw)
     if foreign is not None:
         what, _, remedy = foreign.partition("\n")
-        yield Finding("error", "format", file, "", what, remedy)
+        yield DataIssue("error", "format", file, "", what, remedy)
         return
     yield from compare_counts(file, "images", len(raw.images), published.images, published.source)
     for fault in faults(raw, rules):
@@ -49,14 +49,14 @@ def check_annotations(
         yield from compare_counts(file, "annotated persons", persons, published.annotations, published.source)
 
 
-def compare_counts(file: str, what: str, have: int, want: int | None, source: str) -> Iterator[Finding]:
+def compare_counts(file: str, what: str, have: int, want: int | None, source: str) -> Iterator[DataIssue]:
     """One finding about a number; an error where it is not the published one."""
     if want is None:
-        yield Finding("note", "count", file, "", f"{have} {what}; the published number is not known")
+        yield DataIssue("note", "count", file, "", f"{have} {what}; the published number is not known")
     elif have == want:
-        yield Finding("note", "count", file, "", f"{have} {what}, as published ({source})")
+        yield DataIssue("note", "count", file, "", f"{have} {what}, as published ({source})")
     else:
-        yield Finding(
+        yield DataIssue(
             "error",
             "count",
             file,
@@ -66,27 +66,27 @@ def compare_counts(file: str, what: str, have: int, want: int | None, source: st
         )
 
 
-def _finding(file: str, fault: Fault) -> Finding:
+def _finding(file: str, fault: Fault) -> DataIssue:
     entry = _ENTRIES.get(fault.part)
     where = fault.place if entry is None or fault.identity is None else f"{entry} {shown(fault.identity)}"
-    return Finding("error", fault.rule, file, where, fault.what, fault.remedy)
+    return DataIssue("error", fault.rule, file, where, fault.what, fault.remedy)
 
 
-def _double_files(file: str, names: Counter[str]) -> Iterator[Finding]:
+def _double_files(file: str, names: Counter[str]) -> Iterator[DataIssue]:
     for name, count in names.items():
         if count > 1:
             what = f"{count} images have this file_name"
-            yield Finding("warning", "double file", file, name, what, "it is scored once for each")
+            yield DataIssue("warning", "double file", file, name, what, "it is scored once for each")
 
 
-def _annotation(file: str, entry: Entry, listed: set[int | str], sizes: Sizes) -> Iterator[Finding]:
+def _annotation(file: str, entry: Entry, listed: set[int | str], sizes: Sizes) -> Iterator[DataIssue]:
     where, image = f"annotation {entry.get('id')}", entry.get("image_id")
     if is_id(image) and image not in listed:
         what = f"its image {image} is not listed"
-        yield Finding("warning", "stranger", file, where, what, "it is left out")
+        yield DataIssue("warning", "stranger", file, where, what, "it is left out")
     box = entry.get("bbox")
     if isinstance(box, list) and len(box) == 4 and all(map(is_number, box)) and min(box[2:]) == 0:
-        yield Finding(
+        yield DataIssue(
             "note" if entry.get("iscrowd") else "warning",
             "box",
             file,
@@ -98,20 +98,20 @@ def _annotation(file: str, entry: Entry, listed: set[int | str], sizes: Sizes) -
     if not isinstance(keypoints, list) or len(keypoints) % 3:
         return
     if any(isinstance(value, str) for value in keypoints):
-        yield Finding("warning", "string", file, where, "keypoints are strings", "they are read as numbers")
+        yield DataIssue("warning", "string", file, where, "keypoints are strings", "they are read as numbers")
     values = [number for value in keypoints if (number := number_in(value)) is not None]
     size = sizes.get(image) if is_id(image) else None  # type: ignore[arg-type]  # it is a number
     if size is not None and all(map(is_number, (*size, *values))) and len(values) == len(keypoints):
         yield from _outside(file, where, values, size)
 
 
-def _outside(file: str, where: str, values: list[float], size: tuple[float, float]) -> Iterator[Finding]:
+def _outside(file: str, where: str, values: list[float], size: tuple[float, float]) -> Iterator[DataIssue]:
     width, height = size
     labelled = [(values[i], values[i + 1]) for i in range(0, len(values), 3) if values[i + 2] > 0]
     outside = [(x, y) for x, y in labelled if not (0 <= x <= width and 0 <= y <= height)]
     if outside:
         x, y = outside[0]
-        yield Finding(
+        yield DataIssue(
             "warning",
             "outside",
             file,

@@ -6,12 +6,12 @@ from pathlib import Path
 from crowdbench.api.boxes import NoBoxes
 from crowdbench.coco.detections import Detections
 from crowdbench.coco.raw import read_raw
-from crowdbench.datacheck.finding import Finding
+from crowdbench.datacheck.finding import DataIssue
 from crowdbench.datacheck.splits import SplitOnDisk
 from crowdbench.errors import DataError, MissingDataError
 
 
-def check_boxes(boxes: Path, places: Sequence[SplitOnDisk]) -> Iterator[Finding]:
+def check_boxes(boxes: Path, places: Sequence[SplitOnDisk]) -> Iterator[DataIssue]:
     """Whether a file of boxes can be read and fits one of the splits.
 
     Raises:
@@ -29,13 +29,13 @@ def check_boxes(boxes: Path, places: Sequence[SplitOnDisk]) -> Iterator[Finding]
             continue
         images = sum(bool(found.of(identity, 1)) for identity in ids if not isinstance(identity, str))
         what = f"{found.count} boxes of persons on {images} of the {len(ids)} images of {place.split}"
-        yield Finding("note", "detections", file, "", what)
+        yield DataIssue("note", "detections", file, "", what)
         for sentence in found.warnings:
-            yield Finding("warning", "detections", file, "", sentence.removeprefix(f"{boxes.name}: "))
+            yield DataIssue("warning", "detections", file, "", sentence.removeprefix(f"{boxes.name}: "))
     if len(problems) == len(places):
         for problem in dict.fromkeys(problems):
             what, _, remedy = problem.partition("\n")
-            yield Finding("error", "detections", file, "", what, remedy.replace("\n", " "))
+            yield DataIssue("error", "detections", file, "", what, remedy.replace("\n", " "))
 
 
 def _read(boxes: Path, place: SplitOnDisk, ids: set[int | str]) -> Detections:

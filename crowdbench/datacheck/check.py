@@ -9,14 +9,14 @@ from crowdbench.coco.raw import read_raw
 from crowdbench.coco.rules.entries import Rules
 from crowdbench.datacheck.annotations import check_annotations, compare_counts
 from crowdbench.datacheck.boxes import check_boxes
-from crowdbench.datacheck.finding import Finding, Severity
+from crowdbench.datacheck.finding import DataIssue, Severity
 from crowdbench.datacheck.images import check_images, digests_of, image_files, look_at_all
 from crowdbench.datacheck.splits import SplitOnDisk, splits_on_disk
 from crowdbench.errors import AnnotationError, DataError, MissingDataError
 from crowdbench.system.files.digests import file_digest
 
 __all__ = [
-    "Finding",
+    "DataIssue",
     "Severity",
     "SplitOnDisk",
     "check_boxes",
@@ -36,7 +36,7 @@ def check_split(
     shared: Mapping[str, str] | None = None,
     with_images: bool = True,
     progress: Progress = lambda _: None,
-) -> Iterator[Finding]:
+) -> Iterator[DataIssue]:
     """Compare a split on disk with what the benchmark expects.
 
     Args:
@@ -53,13 +53,13 @@ def check_split(
     """
     file = str(place.annotations)
     what = f"sha256 {file_digest(place.annotations)} (no hash is published to compare with)"
-    yield Finding("note", "hash", file, "", what)
+    yield DataIssue("note", "hash", file, "", what)
     try:
         raw = read_raw(place.annotations)
     except MissingDataError:
         raise
     except AnnotationError as error:
-        yield Finding("error", "json", file, "", *_without_place(error, file))
+        yield DataIssue("error", "json", file, "", *_without_place(error, file))
         return
     loaded, refusal = _open(place)
     protocol = (loaded or place.dataset).protocol
@@ -72,13 +72,13 @@ def check_split(
         yield finding
     # The check names every fault; what cannot be meant although nothing is wrong, the loader refuses.
     if refusal is not None and not explained:
-        yield Finding("error", "unusable", file, "", *_without_place(refusal, file))
+        yield DataIssue("error", "unusable", file, "", *_without_place(refusal, file))
     if loaded is not None:
         name = f"{place.annotations.name}: "
         for sentence in loaded.corrections:
-            yield Finding("warning", "corrected", file, "", sentence.removeprefix(name))
+            yield DataIssue("warning", "corrected", file, "", sentence.removeprefix(name))
         for sentence in loaded.warnings:
-            yield Finding("warning", "implausible", file, "", sentence.removeprefix(name))
+            yield DataIssue("warning", "implausible", file, "", sentence.removeprefix(name))
     if with_images:
         files = image_files(raw, place)
         yield from check_images(look_at_all(files, progress), sizes or {}, shared or {})
@@ -90,7 +90,7 @@ def _without_place(error: DataError, file: str) -> tuple[str, str]:
     return what, remedy.replace("\n", " ")
 
 
-def check_together(places: Sequence[SplitOnDisk]) -> Iterator[Finding]:
+def check_together(places: Sequence[SplitOnDisk]) -> Iterator[DataIssue]:
     """Compare what is published of all splits together, if all are there.
 
     Raises:

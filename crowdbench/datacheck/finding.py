@@ -7,7 +7,7 @@ Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class DataIssue:
     """What is wrong, where, and what to do.
 
     Attributes:

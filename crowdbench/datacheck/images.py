@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from crowdbench.coco.raw import RawFile
 from crowdbench.coco.rules.entries import leads_out
 from crowdbench.coco.rules.values import is_number
-from crowdbench.datacheck.finding import Finding
+from crowdbench.datacheck.finding import DataIssue
 from crowdbench.datacheck.splits import SplitOnDisk
 from crowdbench.errors import ImageError
 from crowdbench.system.files.opening import open_regular
@@ -139,7 +139,7 @@ def check_images(
     looks: Iterable[tuple[ImageFile, Look]],
     loaded_sizes: Mapping[int, tuple[int, int]],
     shared: Mapping[str, str],
-) -> Iterator[Finding]:
+) -> Iterator[DataIssue]:
     """Findings about image files.
 
     Args:
@@ -150,21 +150,21 @@ def check_images(
     for image, seen in looks:
         file, where = str(image.path), f"image {image.image_id}"
         if seen.fault is not None:
-            yield Finding("error", "image", file, where, seen.fault, AGAIN)
+            yield DataIssue("error", "image", file, where, seen.fault, AGAIN)
         elif seen.size is not None:
             yield from _size(image, seen.size, loaded_sizes)
         if seen.complaint is not None:
-            yield Finding("warning", "image", file, where, f"damaged; {seen.complaint}", AGAIN)
+            yield DataIssue("warning", "image", file, where, f"damaged; {seen.complaint}", AGAIN)
         if seen.digest is not None and seen.digest in shared:
             what = f"the same image as {shared[seen.digest]}"
-            yield Finding(
+            yield DataIssue(
                 "warning", "shared", file, where, what, "do not train on the one and test on the other"
             )
 
 
 def _size(
     image: ImageFile, size: tuple[int, int], loaded_sizes: Mapping[int, tuple[int, int]]
-) -> Iterator[Finding]:
+) -> Iterator[DataIssue]:
     loaded = loaded_sizes.get(image.image_id, image.size) if loaded_sizes else image.size
     if size == image.size == loaded or not all(map(is_number, image.size)):
         return
@@ -172,7 +172,7 @@ def _size(
     what = f"is {size[0]}x{size[1]}, annotated as {image.size[0]}x{image.size[1]}"
     if swapped:
         what += " (width and height swapped)"
-    yield Finding(
+    yield DataIssue(
         "warning" if mended else "error",
         "swapped size" if swapped else "size",
         str(image.path),

@@ -35,7 +35,7 @@ def _log_warning(text: str) -> None:
     log.warning("%s", plain(text))
 
 
-class _Prepared:
+class InferenceExamples:
     """A map-style dataset for PyTorch's loader: preparation happens where ``__getitem__`` is called.
 
     Errors of the product's own travel as values: PyTorch would send them wrapped in a traceback.
@@ -72,7 +72,7 @@ class _Prepared:
             return error, warnings
 
 
-class _Augmented(_Prepared):
+class TrainingExamples(InferenceExamples):
     """The same for training: asked for an epoch and a position."""
 
     def __init__(self, method: NetworkMethod, samples: Sequence[Sample], seed: int) -> None:
@@ -112,7 +112,7 @@ def load_batches(
     ends = accumulate((len(batch) for batch in batches), initial=0)
     positions = [list(range(start, end)) for start, end in pairwise(ends)]
     processes = min(workers, len(batches))
-    yield from _loaded(_Prepared(method, samples), positions, processes, pin_memory, on_warning)
+    yield from _loaded(InferenceExamples(method, samples), positions, processes, pin_memory, on_warning)
 
 
 def load_training_batches(
@@ -138,11 +138,11 @@ def load_training_batches(
         CrowdbenchError: what `method.prepare` raised.
         MachineError: a worker died.
     """
-    yield from _loaded(_Augmented(method, samples, seed), order, workers, pin_memory, on_warning)
+    yield from _loaded(TrainingExamples(method, samples, seed), order, workers, pin_memory, on_warning)
 
 
 def _loaded(
-    prepared: _Prepared,
+    prepared: InferenceExamples,
     asked: Iterable[Any],
     processes: int,
     pin_memory: bool,
@@ -242,7 +242,7 @@ def _children_do_not_hear(number: signal.Signals) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def refuse_unguarded_scripts() -> None:
+def require_main_guard() -> None:
     """Stop a worker that imports the script which started it from running the script again.
 
     Raises:

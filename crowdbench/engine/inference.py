@@ -60,8 +60,8 @@ def predict_batches(
     if isinstance(method, NetworkMethod):
         if network is None:
             raise ValueError("a NetworkMethod needs its network")
-        predicting = _Predicting(method, network, device, precision, workers, on_warning)
-        found = predicting.within_memory(batches, batch_size, on_halved)
+        predicting = BatchPredictor(method, network, device, precision, workers, on_warning)
+        found = predicting.run_with_oom_retry(batches, batch_size, on_halved)
     else:
         found = (_estimated(method, batch, on_warning) for batch in batches)
     yield from found
@@ -78,7 +78,7 @@ def _estimated(
     return found
 
 
-class _Predicting:
+class BatchPredictor:
     """A network at work, wherever it is."""
 
     def __init__(
@@ -97,14 +97,14 @@ class _Predicting:
         self.workers = workers
         self.on_warning = on_warning
 
-    def within_memory(
+    def run_with_oom_retry(
         self, batches: Sequence[Sequence[Sample]], size: int, on_halved: Callable[[int], None]
     ) -> Iterator[list[list[Pose]]]:
         """The poses of each batch; from where memory runs out on, batches are cut to half their size."""
         hooks.set_batch_limit(self.method, size)
         done = 0
         try:
-            for poses in self.all_of(batches):
+            for poses in self.run(batches):
                 yield poses
                 done += 1
             return
@@ -120,7 +120,7 @@ class _Predicting:
         hooks.set_batch_limit(self.method, half)
         remaining = [in_batches(batch, half, self.method.paradigm) for batch in batches[done:]]
         try:
-            found = self.all_of([part for parts in remaining for part in parts])
+            found = self.run([part for parts in remaining for part in parts])
             for parts in remaining:
                 yield [poses for _ in parts for poses in next(found)]
         except Exception as error:
@@ -133,7 +133,7 @@ class _Predicting:
                 f"--batch-size {max(1, half // 2)}."
             ) from error
 
-    def all_of(self, batches: Sequence[Sequence[Sample]]) -> Iterator[list[list[Pose]]]:
+    def run(self, batches: Sequence[Sequence[Sample]]) -> Iterator[list[list[Pose]]]:
         """The poses of each batch."""
         import torch
 
@@ -157,7 +157,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def as_results(
+def to_coco_results(
     sample: Sample,
     poses: Sequence[Pose],
     *,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from crowdbench.api.method import Method, NetworkMethod
 from crowdbench.api.types import Precision
 from crowdbench.engine import hooks
-from crowdbench.engine.progress import Progress
+from crowdbench.engine.progress import EvaluationProgress
 from crowdbench.errors import SettingsError
-from crowdbench.system.malloc import keep_freed_memory
+from crowdbench.system.malloc import retain_freed_memory
 from crowdbench.weights import ResolvedWeights, Transfer, resolve_weights
 from crowdbench.weights.checkpoint_file.state_dict import put_weights
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def weights_of(
+def resolve_method_weights(
     method: Method,
     dataset: str,
     weights: str | Path,
-    on_progress: Callable[[Progress | Transfer], None] | None,
+    on_progress: Callable[[EvaluationProgress | Transfer], None] | None,
 ) -> ResolvedWeights:
     """The weights that an evaluation takes, on this machine; fetched if they are not.
 
@@ -88,6 +88,6 @@ def build_network(
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
     if device.type == "cpu":
-        keep_freed_memory()
+        retain_freed_memory()
     network = network.to(device).eval()
     return hooks.optimize_for_inference(method, network, precision=precision, compiled=compiled)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Progress:
+class EvaluationProgress:
     """How far a run is; given to the caller after every batch. With several processes an estimate."""
 
     images: int

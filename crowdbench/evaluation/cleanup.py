@@ -6,15 +6,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from crowdbench.errors import MachineError, SupersededError
-from crowdbench.evaluation.shard_sync import forget
+from crowdbench.evaluation.shard_sync import remove_markers
 from crowdbench.run_store import recomputation
-from crowdbench.run_store.lease import CLAIM, has_ended, only_writer, read_claim
+from crowdbench.run_store.lease import CLAIM, has_ended, hold_lease, read_claim
 from crowdbench.system.files.leftovers import is_leftover, remove_leftovers
 
 
 def tidy(directory: Path) -> None:
     """Remove left-overs from a run's directory; for the one that keeps it."""
-    forget(directory)
+    remove_markers(directory)
     for folder in (directory, directory / "parts", *_of_a_recomputation(directory)):
         remove_leftovers(folder)
     if not recomputation.is_unfinished(directory):
@@ -28,7 +28,7 @@ def tidy_finished(directory: Path) -> None:
     claim = read_claim(directory)
     if claim is not None and not has_ended(claim):
         return
-    with suppress(MachineError, SupersededError), only_writer(directory):
+    with suppress(MachineError, SupersededError), hold_lease(directory):
         tidy(directory)
         shutil.rmtree(directory / "parts", ignore_errors=True)
 

@@ -21,10 +21,10 @@ from crowdbench.api.types import Precision, Sample
 from crowdbench.engine import hooks
 from crowdbench.engine.batching import default_batch_size, in_batches
 from crowdbench.engine.box_use import require_boxes_fit
-from crowdbench.engine.data_loader import refuse_unguarded_scripts
-from crowdbench.engine.inference import as_results, predict_batches
-from crowdbench.engine.network import build_network, weights_of
-from crowdbench.engine.progress import Progress
+from crowdbench.engine.data_loader import require_main_guard
+from crowdbench.engine.inference import predict_batches, to_coco_results
+from crowdbench.engine.network import build_network, resolve_method_weights
+from crowdbench.engine.progress import EvaluationProgress
 from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.errors import (
     CrowdbenchError,
@@ -47,24 +47,24 @@ from crowdbench.evaluation.provenance import (
 from crowdbench.evaluation.rescoring import scored_anew
 from crowdbench.evaluation.shard_sync import (
     Others,
-    begin,
+    announce_start,
+    check_start,
     present,
-    require_first,
-    wait_for_others,
-    wait_until_begun,
+    wait_for_all,
+    wait_for_start,
 )
-from crowdbench.evaluation.shards import Parts
+from crowdbench.evaluation.shards import PredictionShards
 from crowdbench.run_store import recomputation
 from crowdbench.run_store.earlier_runs import said_of_earlier
 from crowdbench.run_store.integrity import doubt_about_scores
-from crowdbench.run_store.lease import Progress as WritersProgress
-from crowdbench.run_store.lease import Waiting, Writer, in_turn
+from crowdbench.run_store.lease import Lease, Waiting, in_turn
+from crowdbench.run_store.lease import ProgressReport as WritersProgress
 from crowdbench.run_store.run import Run
 from crowdbench.run_store.wait_notice import Telling
 from crowdbench.scoring.common_keypoints import scored_columns
 from crowdbench.system import environment as machine
 from crowdbench.system.devices import device_of, emulates, require_compiler
-from crowdbench.system.distributed import Place, place_in, processors
+from crowdbench.system.distributed import ProcessInfo, available_cpus, from_environment
 from crowdbench.system.images import condensed
 from crowdbench.system.job_context import current_job
 from crowdbench.system.limits import require_options
@@ -96,7 +96,7 @@ def evaluate(
     save_every_s: float = 5.0,
     made_for: str | None = None,
     command: Sequence[str] | None = None,
-    on_progress: Callable[[Progress | Transfer], None] | None = None,
+    on_progress: Callable[[EvaluationProgress | Transfer], None] | None = None,
     on_start: Callable[[Path], None] | None = None,
 ) -> Run:
     """Run a method on a dataset and score it.
@@ -137,12 +137,12 @@ def evaluate(
         InputError: something given is wrong: weights, settings, data.
         RunError: the run could not go on; its parts are kept.
     """
-    refuse_unguarded_scripts()
+    require_main_guard()
     require_whole(method)
     require_boxes_fit(method.name, method.paradigm, dataset.boxes)
     require_options(seed=seed, limit=limit, batch_size=batch_size, workers=workers, save_every_s=save_every_s)
     refuse_network_options(type(method), method.name, precision, compiled)
-    place = place_in(os.environ)
+    place = from_environment(os.environ)
     target = device_of(device, place)
     kind = target.type if method.reads_images else "cpu"  # a file is as long wherever it is read
     size = default_batch_size(method.paradigm, kind) if batch_size is None else batch_size
@@ -154,7 +154,7 @@ def evaluate(
     if images == 0:
         raise DataError(f"{dataset.name} {dataset.split}: there is no image, so nothing can be measured.")
     count = images if limit is None else min(limit, images)
-    found = weights_of(method, made_for or dataset.name, weights, on_progress)
+    found = resolve_method_weights(method, made_for or dataset.name, weights, on_progress)
     scored_columns(dataset, method.keypoints)  # what cannot be scored is refused before it is computed
     execution = Execution(size, seed, precision, compiled, target)
     code = code_used(method, type(dataset))
@@ -168,25 +168,25 @@ def evaluate(
         return None if result is None or (old is not None and result.record == old.record) else result
 
     def current(result: Run) -> Run:
-        return scored_anew(result, record, dataset) if place.is_first else result
+        return scored_anew(result, record, dataset) if place.is_main else result
 
     if not recomputation.is_whole(run.directory) and (result := settled()) is not None:
         return _shown(current(result), place, on_start)
     if workers is None:
-        workers = min(8, max(1, processors(os.environ, place) // 2))
+        workers = min(8, max(1, available_cpus(os.environ, place) // 2))
     work = Run(recomputation.place_of(run.directory) if again else run.directory, with_commits(record, code))
     asked = (method, dataset, found.path, count, execution, place, workers, save_every_s)
-    if place.is_first:
+    if place.is_main:
         return _in_turn(run, work, asked, place, settled, current, on_progress, on_start)
     return _share(run, work, asked, place, settled, on_progress)
 
 
 # Method, data, weights, number of images, how a network is run, which process this is, loader processes, and
 # the seconds between writes.
-_Asked = tuple[Method, Dataset, Path | None, int, Execution, Place, int, float]
+_Asked = tuple[Method, Dataset, Path | None, int, Execution, ProcessInfo, int, float]
 
 
-def _shown(result: Run, place: Place, on_start: Callable[[Path], None] | None) -> Run:
+def _shown(result: Run, place: ProcessInfo, on_start: Callable[[Path], None] | None) -> Run:
     """A run that was done before; the first process says so.
 
     Raises:
@@ -196,7 +196,7 @@ def _shown(result: Run, place: Place, on_start: Callable[[Path], None] | None) -
     if (doubt := doubt_about_scores(result)) is not None:
         raise PredictionError(f"{doubt}\nThe same command with --again computes it anew.")
     shown = dataclasses.replace(result, was_done_before=True)
-    if not place.is_first:
+    if not place.is_main:
         return shown
     if on_start is not None:
         on_start(result.directory)
@@ -214,10 +214,10 @@ def _in_turn(
     run: Run,
     work: Run,
     asked: _Asked,
-    place: Place,
+    place: ProcessInfo,
     settled: Callable[[], Run | None],
     current: Callable[[Run], Run],
-    on_progress: Callable[[Progress | Transfer], None] | None,
+    on_progress: Callable[[EvaluationProgress | Transfer], None] | None,
     on_start: Callable[[Path], None] | None,
 ) -> Run:
     """What the first process does: all of it, unless another process is at this very run already."""
@@ -227,7 +227,7 @@ def _in_turn(
 
     def waiting(told: WritersProgress) -> None:
         if on_progress is not None:
-            on_progress(Progress(told.done, told.of, 0))
+            on_progress(EvaluationProgress(told.done, told.of, 0))
 
     while True:
         with in_turn(run.directory, Waiting(needless, Telling("run", waiting))) as writer:
@@ -243,8 +243,8 @@ def _in_turn(
             work.write_record()
             if on_start is not None:
                 on_start(run.directory)
-            if place.count > 1:
-                begin(run.directory, writer)
+            if place.world_size > 1:
+                announce_start(run.directory, writer)
             with log_file(run.directory / "log.txt"):
                 earlier = said_of_earlier(run) if is_new else None
                 if earlier is not None:
@@ -265,14 +265,14 @@ def _in_turn(
                     raise
 
 
-def _was_taken_over(writer: Writer) -> bool:
+def _was_taken_over(writer: Lease) -> bool:
     """Whether another process has taken over the run; logged if so.
 
     Raises:
         SupersededError: it is a later start of this job.
     """
     try:
-        writer.require()
+        writer.check_held()
     except SupersededError as error:
         if writer.has_successor:
             raise
@@ -285,11 +285,11 @@ def _carried_out(
     run: Run,
     work: Run,
     asked: _Asked,
-    writer: Writer,
-    on_progress: Callable[[Progress | Transfer], None] | None,
+    writer: Lease,
+    on_progress: Callable[[EvaluationProgress | Transfer], None] | None,
 ) -> Run:
-    done = _carry_out(work, *asked, writer.require, _told(on_progress, writer.report))
-    writer.require()
+    done = _carry_out(work, *asked, writer.check_held, _told(on_progress, writer.report))
+    writer.check_held()
     recomputation.put_in_place(run.directory)
     tidy(run.directory)
     return done if work.directory == run.directory else Run.read(run.directory)
@@ -299,17 +299,17 @@ def _share(
     run: Run,
     work: Run,
     asked: _Asked,
-    place: Place,
+    place: ProcessInfo,
     settled: Callable[[], Run | None],
-    on_progress: Callable[[Progress | Transfer], None] | None,
+    on_progress: Callable[[EvaluationProgress | Transfer], None] | None,
 ) -> Run:
     """What a process does that is not the first: its share, when the first one says so."""
     token: str | None = None
     while True:
-        token = wait_until_begun(run.directory, lambda: settled() is not None, token)
+        token = wait_for_start(run.directory, lambda: settled() is not None, token)
         if token is None:
             return settled() or run
-        require = functools.partial(require_first, run.directory, token)
+        require = functools.partial(check_start, run.directory, token)
         try:
             with present(run.directory, place):
                 _compute(work, *asked, require, on_progress)
@@ -321,16 +321,16 @@ def _share(
 
 
 def _told(
-    on_progress: Callable[[Progress | Transfer], None] | None, tell: Callable[..., None]
-) -> Callable[[Progress | Transfer], None]:
+    on_progress: Callable[[EvaluationProgress | Transfer], None] | None, tell: Callable[..., None]
+) -> Callable[[EvaluationProgress | Transfer], None]:
     """Whoever asked, and those who look at the folder."""
     clock = time.monotonic()
     first: list[int] = []
 
-    def report(progress: Progress | Transfer) -> None:
+    def report(progress: EvaluationProgress | Transfer) -> None:
         if on_progress is not None:
             on_progress(progress)
-        if not isinstance(progress, Progress):
+        if not isinstance(progress, EvaluationProgress):
             return
         if not first:
             first.append(progress.images)
@@ -366,7 +366,7 @@ class _Computed:
     samples: list[Sample]
     images: int
     batches: int
-    parts: Parts
+    parts: PredictionShards
     fresh_images: int
     fresh_persons: int
     seconds: float
@@ -379,11 +379,11 @@ def _compute(
     weights: Path | None,
     count: int,
     execution: Execution,
-    place: Place,
+    place: ProcessInfo,
     workers: int,
     save_every_s: float,
     require: Callable[[], None],
-    on_progress: Callable[[Progress | Transfer], None] | None,
+    on_progress: Callable[[EvaluationProgress | Transfer], None] | None,
 ) -> _Computed:
     """Predict what is not done and is this process's share; the first process waits for the others.
 
@@ -413,7 +413,7 @@ def _compute(
     hooks.on_start(method, samples, run.record.protocol.complete)
     columns = scored_columns(dataset, method.keypoints)
     batches = in_batches(asked, execution.batch_size, method.paradigm)
-    parts = Parts(
+    parts = PredictionShards(
         run.directory / "parts",
         run.record.id,
         save_every_s,
@@ -423,10 +423,10 @@ def _compute(
     others = Others(_home(run), place)
     for note in notes:
         if note not in parts.warnings:
-            parts.warn(note)
+            parts.add_warning(note)
     before = dict(parts.done)
     # Whose a batch is does not depend on what is done: processes may look at different moments.
-    share = range(place.rank, len(batches), place.count)
+    share = range(place.rank, len(batches), place.world_size)
     todo = [index for index in share if index not in before]
     if before:
         log.info("continued: %d of %d batches were done before", len(before), len(batches))
@@ -434,11 +434,11 @@ def _compute(
     images = sum(len(batches[i]) for i in before if i < len(batches))
     persons = sum(before.values())
     report = on_progress or (lambda _: None)
-    report(Progress(images, len(asked), persons))
+    report(EvaluationProgress(images, len(asked), persons))
     clock = time.perf_counter()
 
     def note_halving(size: int) -> None:
-        parts.warn(
+        parts.add_warning(
             f"memory ran out with batches of {execution.batch_size}; the rest came in batches of {size}"
         )
 
@@ -451,14 +451,14 @@ def _compute(
         precision=execution.precision,
         workers=workers,
         on_halved=note_halving,
-        on_warning=parts.warn,
+        on_warning=parts.add_warning,
     )
     try:
         for index, poses in zip(todo, found, strict=True):
             results = [
                 r
                 for sample, ps in zip(batches[index], poses, strict=True)
-                for r in as_results(
+                for r in to_coco_results(
                     sample,
                     ps,
                     category_id=dataset.category_id,
@@ -468,13 +468,13 @@ def _compute(
             ]
             parts.add(index, results)
             # Shares are equally large and go equally fast, as far as this process can tell.
-            images = min(len(asked), images + place.count * len(batches[index]))
-            persons += place.count * len(results)
-            report(Progress(images, len(asked), persons))
+            images = min(len(asked), images + place.world_size * len(batches[index]))
+            persons += place.world_size * len(results)
+            report(EvaluationProgress(images, len(asked), persons))
     finally:
         parts.flush()
-    if place.is_first and place.count > 1:
-        wait_for_others(parts, len(batches), lambda: _finished(run) is not None, others)
+    if place.is_main and place.world_size > 1:
+        wait_for_all(parts, len(batches), lambda: _finished(run) is not None, others)
     fresh = [index for index in range(len(batches)) if index not in before and index in parts.done]
     return _Computed(
         samples,
@@ -500,11 +500,11 @@ def _carry_out(
     weights: Path | None,
     count: int,
     execution: Execution,
-    place: Place,
+    place: ProcessInfo,
     workers: int,
     save_every_s: float,
     require: Callable[[], None],
-    on_progress: Callable[[Progress | Transfer], None],
+    on_progress: Callable[[EvaluationProgress | Transfer], None],
 ) -> Run:
     computed = _compute(
         run, method, dataset, weights, count, execution, place, workers, save_every_s, require, on_progress
@@ -513,7 +513,7 @@ def _carry_out(
     require()
     written = run.write_predictions(parts.merged(range(computed.batches)))
     scores = _score(run, dataset, computed.samples) if dataset.has_annotations else None
-    timings = {"predict_s": seconds, "processes": float(place.count)}
+    timings = {"predict_s": seconds, "processes": float(place.world_size)}
     if not method.reads_images:
         timings = {}
     elif computed.fresh_images:

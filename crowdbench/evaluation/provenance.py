@@ -26,7 +26,7 @@ from crowdbench.run_store.record import Code, Protocol, Record, Weights, identit
 from crowdbench.run_store.run import Run
 from crowdbench.system import environment as machine
 from crowdbench.system.files.digests import FileDigests, file_digest
-from crowdbench.system.source_code.digest import Code as CodeOnDisk
+from crowdbench.system.source_code.digest import SourceCode as CodeOnDisk
 from crowdbench.system.source_code.digest import code_of, combined
 from crowdbench.system.source_code.git import revisions_of
 from crowdbench.weights import ResolvedWeights

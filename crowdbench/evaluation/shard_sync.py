@@ -13,9 +13,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from crowdbench.errors import MachineError, SupersededError
-from crowdbench.evaluation.shards import Parts
-from crowdbench.run_store.lease import SILENT_S, Silence, Writer, has_ended, is_alive, new_claim, read_claim
-from crowdbench.system.distributed import Place, start_name
+from crowdbench.evaluation.shards import PredictionShards
+from crowdbench.run_store.lease import (
+    LEASE_TIMEOUT_S,
+    Lease,
+    Silence,
+    has_ended,
+    is_alive,
+    new_claim,
+    read_claim,
+)
+from crowdbench.system.distributed import ProcessInfo, launch_id
 from crowdbench.system.files.writing import write_whole
 
 log = logging.getLogger("crowdbench")
@@ -26,7 +34,7 @@ _BEGUN = ".begun-*"
 _RANKS = "ranks"
 
 
-def begin(directory: Path, writer: Writer) -> None:
+def announce_start(directory: Path, writer: Lease) -> None:
     """Tell the other processes of this start that they may compute, and forget those of earlier ones."""
     forget_earlier_starts(directory)
     write_whole(_mark(directory), writer.claim.token.encode())
@@ -34,10 +42,10 @@ def begin(directory: Path, writer: Writer) -> None:
 
 def forget_earlier_starts(directory: Path) -> None:
     """Remove what the processes of other starts than this one have told each other."""
-    forget(directory, but=f"{start_name(os.environ)}.")
+    remove_markers(directory, but=f"{launch_id(os.environ)}.")
 
 
-def forget(directory: Path, but: str | None = None) -> None:
+def remove_markers(directory: Path, but: str | None = None) -> None:
     """Remove what the processes of a start, or of all but one, have told each other."""
     for mark in directory.glob(_BEGUN):
         mark.unlink(missing_ok=True)
@@ -48,7 +56,7 @@ def forget(directory: Path, but: str | None = None) -> None:
         (directory / _RANKS).rmdir()
 
 
-def wait_until_begun(directory: Path, needless: Callable[[], bool], lost: str | None = None) -> str | None:
+def wait_for_start(directory: Path, needless: Callable[[], bool], lost: str | None = None) -> str | None:
     """Wait for the first process: it may have to wait for others that are at this very run.
 
     Args:
@@ -76,7 +84,7 @@ def wait_until_begun(directory: Path, needless: Callable[[], bool], lost: str | 
         time.sleep(_POLL_S)
 
 
-def require_first(directory: Path, token: str) -> None:
+def check_start(directory: Path, token: str) -> None:
     """Make sure that the first process is still at it; for the others, before they write.
 
     Raises:
@@ -94,10 +102,10 @@ def require_first(directory: Path, token: str) -> None:
 
 
 @contextmanager
-def present(directory: Path, place: Place) -> Iterator[None]:
+def present(directory: Path, place: ProcessInfo) -> Iterator[None]:
     """Show signs of life to the first process, in another one."""
     folder = _rank_folder(directory, place.rank)
-    writer = Writer(folder, new_claim())
+    writer = Lease(folder, new_claim())
     writer.begin()
     try:
         yield
@@ -114,11 +122,11 @@ class Others:
         place: of this process.
     """
 
-    def __init__(self, directory: Path, place: Place) -> None:
-        self._folders = {rank: _rank_folder(directory, rank) for rank in range(1, place.count)}
+    def __init__(self, directory: Path, place: ProcessInfo) -> None:
+        self._folders = {rank: _rank_folder(directory, rank) for rank in range(1, place.world_size)}
         self._silences = {rank: Silence(folder) for rank, folder in self._folders.items()}
 
-    def dead(self, silent_s: float = SILENT_S) -> str | None:
+    def dead(self, silent_s: float = LEASE_TIMEOUT_S) -> str | None:
         """Which one has died, in words; None if all live, have ended in order, or have not come yet.
 
         Args:
@@ -135,7 +143,9 @@ class Others:
         return any(read_claim(folder) is not None for folder in self._folders.values())
 
 
-def wait_for_others(parts: Parts, batches: int, is_finished: Callable[[], bool], others: Others) -> None:
+def wait_for_all(
+    parts: PredictionShards, batches: int, is_finished: Callable[[], bool], others: Others
+) -> None:
     """Until all batches are done.
 
     Args:
@@ -152,7 +162,7 @@ def wait_for_others(parts: Parts, batches: int, is_finished: Callable[[], bool],
         before = len(parts.done)
         # Asked first: what it wrote before it died is seen below.
         dead = others.dead()
-        parts.look()
+        parts.refresh()
         if len(parts.done) > before:
             deadline = time.monotonic() + PATIENCE_S
         elif is_finished():
@@ -173,7 +183,7 @@ def wait_for_others(parts: Parts, batches: int, is_finished: Callable[[], bool],
 
 
 def _mark(directory: Path) -> Path:
-    return directory / _BEGUN.replace("*", start_name(os.environ))
+    return directory / _BEGUN.replace("*", launch_id(os.environ))
 
 
 def _told(directory: Path) -> str | None:
@@ -184,4 +194,4 @@ def _told(directory: Path) -> str | None:
 
 
 def _rank_folder(directory: Path, rank: int) -> Path:
-    return directory / _RANKS / f"{start_name(os.environ)}.{rank}"
+    return directory / _RANKS / f"{launch_id(os.environ)}.{rank}"

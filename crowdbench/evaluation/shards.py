@@ -32,7 +32,7 @@ class _PartFile(msgspec.Struct):
     machine: str = ""
 
 
-class Parts:
+class PredictionShards:
     """The part files of one run.
 
     Args:
@@ -68,9 +68,9 @@ class Parts:
         self._pending: dict[int, Predictions] = {}
         self._new_warnings: list[str] = []
         self._last_write = time.monotonic()
-        self.look()
+        self.refresh()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Take note of the parts that have appeared since the last look, whoever wrote them."""
         new = [path for path in sorted(self.folder.glob("*.json")) if path not in self._seen]
         for part in self._read(new):
@@ -96,7 +96,7 @@ class Parts:
         if time.monotonic() - self._last_write >= self.every_s:
             self.flush()
 
-    def warn(self, text: str) -> None:
+    def add_warning(self, text: str) -> None:
         """Something worth knowing of the predictions to come."""
         self.warnings.append(text)
         self._new_warnings.append(text)

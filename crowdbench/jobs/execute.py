@@ -9,12 +9,12 @@ from crowdbench.api.boxes import box_source
 from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.api.method import NetworkMethod, load_method, refuse_network_options
 from crowdbench.engine.box_use import require_boxes_fit
-from crowdbench.engine.network import weights_of
-from crowdbench.engine.progress import Progress
+from crowdbench.engine.network import resolve_method_weights
+from crowdbench.engine.progress import EvaluationProgress
 from crowdbench.errors import SettingsError, UnknownNameError
 from crowdbench.evaluation.evaluate import evaluate
 from crowdbench.jobs.preflight import find_annotations, find_split
-from crowdbench.jobs.request import AnyRequest, Request, TrainingRequest
+from crowdbench.jobs.request import EvaluationRequest, Request, TrainingRequest
 from crowdbench.run_store.run import Run
 from crowdbench.scoring.common_keypoints import common_keypoints
 from crowdbench.system.limits import require_options
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from crowdbench.api.recipe import Recipe
     from crowdbench.training import TrainingProgress, TrainingRun
 
-OnProgress = Callable[["Progress | TrainingProgress | Transfer"], None]
+OnProgress = Callable[["EvaluationProgress | TrainingProgress | Transfer"], None]
 OnStart = Callable[[Path], None]
 
 
-def evaluate_as_asked(
-    request: Request, on_progress: OnProgress | None = None, on_start: OnStart | None = None
+def run_evaluation(
+    request: EvaluationRequest, on_progress: OnProgress | None = None, on_start: OnStart | None = None
 ) -> Run:
     """Carry out an evaluation; the arguments are those of `crowdbench.evaluate`."""
     dataset = _opened(request)
@@ -57,7 +57,7 @@ def evaluate_as_asked(
     )
 
 
-def _opened(request: Request) -> Dataset:
+def _opened(request: EvaluationRequest) -> Dataset:
     if request.crowding is None:
         return load_dataset(
             request.dataset,
@@ -85,7 +85,7 @@ class Trained:
     run: Run | None
 
 
-def train_as_asked(
+def run_training(
     request: TrainingRequest,
     on_progress: OnProgress | None = None,
     on_start: OnStart | None = None,
@@ -105,7 +105,7 @@ def train_as_asked(
     """
     from crowdbench.training import train
 
-    _, recipe = checked_training(request)
+    _, recipe = resolve_training(request)
     reported = dataset_class(request.dataset).default_split
     validation = _validation_split(request, recipe, reported)
     data = load_dataset(request.dataset, split=request.split or recipe.split, root=request.root)
@@ -152,7 +152,7 @@ def train_as_asked(
     return Trained(training, run)
 
 
-def checked_training(request: TrainingRequest) -> "tuple[NetworkMethod, Recipe]":
+def resolve_training(request: TrainingRequest) -> "tuple[NetworkMethod, Recipe]":
     """The method, and its recipe with the changes that were asked for; reads no data.
 
     Raises:
@@ -169,13 +169,13 @@ def checked_training(request: TrainingRequest) -> "tuple[NetworkMethod, Recipe]"
     return method, recipe
 
 
-def prepare(request: AnyRequest, on_progress: OnProgress | None = None) -> None:
+def preflight(request: Request, on_progress: OnProgress | None = None) -> None:
     """Find out here what would go wrong elsewhere, and fetch the weights: other machines may not reach them.
 
     Raises:
         InputError: what was asked for cannot be done.
     """
-    batch_size = request.batch_size if isinstance(request, Request) else None
+    batch_size = request.batch_size if isinstance(request, EvaluationRequest) else None
     require_options(
         seed=request.seed,
         limit=request.limit,
@@ -184,15 +184,15 @@ def prepare(request: AnyRequest, on_progress: OnProgress | None = None) -> None:
         save_every_s=request.save_every_s,
     )
     find_annotations(request.dataset, find_split(request.dataset, request.split), request.root)
-    if isinstance(request, Request):
+    if isinstance(request, EvaluationRequest):
         common = common_keypoints(request.keypoints, request.dataset)
         made_for = request.dataset if common is None else common.other
         method = load_method(request.method, made_for, **request.settings)
         refuse_network_options(type(method), method.name, request.precision, request.compiled)
         require_boxes_fit(method.name, method.paradigm, box_source(request.boxes, request.box_score))
-        weights_of(method, made_for, request.weights, on_progress)
+        resolve_method_weights(method, made_for, request.weights, on_progress)
         return
-    method, recipe = checked_training(request)
+    method, recipe = resolve_training(request)
     resolve_weights(
         request.start if request.start is not None else recipe.start or "none",
         method=method.name,

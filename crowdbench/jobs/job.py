@@ -19,7 +19,14 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from crowdbench.errors import DataError, LaunchError
-from crowdbench.jobs.request import AnyRequest, Request, absolute, decode, encode, key
+from crowdbench.jobs.request import (
+    EvaluationRequest,
+    Request,
+    decode,
+    encode,
+    fingerprint,
+    with_absolute_paths,
+)
 from crowdbench.run_store.scan import JOBS
 from crowdbench.system.files.json_text import encoded_json
 from crowdbench.system.files.reading import read_json
@@ -36,7 +43,7 @@ class Resources(msgspec.Struct, frozen=True):
     nodes: int | None = None
 
 
-class Order(msgspec.Struct, frozen=True):
+class JobSpec(msgspec.Struct, frozen=True):
     """``job.json``: what was asked.
 
     Attributes:
@@ -73,7 +80,7 @@ class Submission(msgspec.Struct, frozen=True, rename={"job_id": "number"}):
     cancelled: str | None = None
 
 
-class Start(msgspec.Struct, frozen=True):
+class Attempt(msgspec.Struct, frozen=True):
     """A time that a job was started.
 
     Attributes:
@@ -92,7 +99,7 @@ class Start(msgspec.Struct, frozen=True):
     ended: Literal["done", "stopped", "failed"] | None = None
 
 
-class State(msgspec.Struct, frozen=True):
+class JobState(msgspec.Struct, frozen=True):
     """``state.json``: what has become of a job.
 
     Attributes:
@@ -106,7 +113,7 @@ class State(msgspec.Struct, frozen=True):
     runs: list[str] = []
     reason: str | None = None
     cause: Cause | None = None
-    starts: list[Start] = []
+    starts: list[Attempt] = []
     completed: int = 0
     finished: str | None = None
 
@@ -125,7 +132,7 @@ class Failure(msgspec.Struct, frozen=True):
     cause: Cause
 
 
-T = TypeVar("T", Order, Submission, State, Failure)
+T = TypeVar("T", JobSpec, Submission, JobState, Failure)
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,7 @@ class Job:
         """Of the job."""
         return self.folder.name
 
-    def order(self) -> Order:
+    def order(self) -> JobSpec:
         """What was asked.
 
         Raises:
@@ -148,12 +155,12 @@ class Job:
         path = self.folder / "job.json"
         if not path.exists():
             raise LaunchError(f"{path}: no job here. Check the name and the folder of runs.")
-        found = read_json(path, Order, "a job of this version of crowdbench", error=LaunchError)
+        found = read_json(path, JobSpec, "a job of this version of crowdbench", error=LaunchError)
         if found.schema > SCHEMA:
             raise LaunchError(f"{path}: a newer version of crowdbench wrote this job; use that one.")
         return found
 
-    def request(self) -> AnyRequest:
+    def request(self) -> Request:
         """What was asked, to be carried out."""
         return decode(self.order().request)
 
@@ -161,17 +168,17 @@ class Job:
         """What the queue gave; None before it has."""
         return _read(self.folder / "ticket.json", Submission)
 
-    def state(self) -> State | None:
+    def state(self) -> JobState | None:
         """What has become of it; None before its first start."""
-        return _read(self.folder / "state.json", State)
+        return _read(self.folder / "state.json", JobState)
 
     def failure(self) -> Failure | None:
         """Why another process than the first has failed, the last time that one did."""
         return _read(self.folder / "failure.json", Failure)
 
-    def write(self, content: Order | Submission | State | Failure) -> None:
+    def write(self, content: JobSpec | Submission | JobState | Failure) -> None:
         """Replace ``job.json``, ``ticket.json``, ``state.json`` or ``failure.json``."""
-        name = {Order: "job", Submission: "ticket", State: "state", Failure: "failure"}[type(content)]
+        name = {JobSpec: "job", Submission: "ticket", JobState: "state", Failure: "failure"}[type(content)]
         encoded = msgspec.json.format(encoded_json(content), indent=2)
         write_whole(self.folder / f"{name}.json", encoded + b"\n")
 
@@ -193,20 +200,28 @@ def jobs_folder(root: Path) -> Path:
     return root / JOBS
 
 
-def job_for(request: AnyRequest, resources: Resources) -> Job:
+def job_for(request: Request, resources: Resources) -> Job:
     """The job of a request; asked for a second time it is the same."""
-    asked = absolute(request)
-    if isinstance(asked, Request):
-        kind, digits = "", key(asked)
+    asked = with_absolute_paths(request)
+    if isinstance(asked, EvaluationRequest):
+        kind, digits = "", fingerprint(asked)
     else:
         # In other processes a training is another training.
-        kind, digits = "train-", key(asked, processes=resources.gpus or 1)
+        kind, digits = "train-", fingerprint(asked, processes=resources.gpus or 1)
     return Job(jobs_folder(asked.out) / f"{kind}{asked.method}-{asked.dataset}-{digits}")
 
 
-def new_order(job: Job, request: AnyRequest, launcher: str, profile: str, resources: Resources) -> Order:
+def new_order(job: Job, request: Request, launcher: str, profile: str, resources: Resources) -> JobSpec:
     """What is written down when a job is handed over."""
-    return Order(job.name, encode(absolute(request)), launcher, profile, resources, by=whoever(), at=now())
+    return JobSpec(
+        job.name,
+        encode(with_absolute_paths(request)),
+        launcher,
+        profile,
+        resources,
+        by=user_at_host(),
+        at=utc_now(),
+    )
 
 
 def find_jobs(root: Path) -> Iterator[Job]:
@@ -215,7 +230,7 @@ def find_jobs(root: Path) -> Iterator[Job]:
         yield Job(path.parent)
 
 
-def whoever() -> str:
+def user_at_host() -> str:
     """This user and host."""
     try:
         user = getpass.getuser()
@@ -224,6 +239,6 @@ def whoever() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def now() -> str:
+def utc_now() -> str:
     """The time, for records."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -15,7 +15,7 @@ from crowdbench import plugins
 from crowdbench.errors import PluginError, SettingsError
 from crowdbench.jobs.job import Job, Resources, Submission
 from crowdbench.jobs.profiles import LOCAL, find_profile
-from crowdbench.jobs.request import Request
+from crowdbench.jobs.request import EvaluationRequest
 from crowdbench.system.plugin_calls import calling, refuse_renamed_hooks
 
 if TYPE_CHECKING:
@@ -39,18 +39,18 @@ class Launcher(ABC):
             raise SettingsError(f"profile {profile}: {type(self).__name__} has no options.")
 
     @abstractmethod
-    def launch(self, request: Request, on_progress: "OnProgress | None" = None) -> "Run":
+    def launch(self, request: EvaluationRequest, on_progress: "OnProgress | None" = None) -> "Run":
         """Carry out a request; returns when it is done."""
 
 
 class LocalLauncher(Launcher):
     """Carries out requests in this process."""
 
-    def launch(self, request: Request, on_progress: "OnProgress | None" = None) -> "Run":
+    def launch(self, request: EvaluationRequest, on_progress: "OnProgress | None" = None) -> "Run":
         """Carry out a request here and now."""
-        from crowdbench.jobs.execute import evaluate_as_asked
+        from crowdbench.jobs.execute import run_evaluation
 
-        return evaluate_as_asked(request, on_progress)
+        return run_evaluation(request, on_progress)
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class _GuardedLauncher(Launcher):
         super().__init__(profile)
         self.guarded = guarded
 
-    def launch(self, request: Request, on_progress: "OnProgress | None" = None) -> "Run":
+    def launch(self, request: EvaluationRequest, on_progress: "OnProgress | None" = None) -> "Run":
         """As the plugin does."""
         from crowdbench.run_store.run import Run
 

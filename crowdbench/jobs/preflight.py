@@ -102,7 +102,7 @@ def _listing(lines: Sequence[object]) -> str:
 
 
 @dataclass(frozen=True)
-class KnownWeights:
+class WeightsStatus:
     """What is known of weights before they are read.
 
     Attributes:
@@ -133,7 +133,7 @@ class KnownWeights:
 
 def find_weights(
     asked: str, *, method: str, dataset: str, settings: Mapping[str, Any] | None = None
-) -> KnownWeights:
+) -> WeightsStatus:
     """What a run's ``--weights`` means, without fetching or reading anything.
 
     Args:
@@ -145,19 +145,19 @@ def find_weights(
         WeightsError: nothing, or more than one file, is published for this.
     """
     if asked == "none":
-        return KnownWeights("none")
+        return WeightsStatus("none")
     try:
         found = _published(method, dataset, settings or {}) if asked == "published" else find_wanted(asked)
     except WeightsError:
         if asked == "published" and _takes_none(method):
-            return KnownWeights("none needed")
+            return WeightsStatus("none needed")
         raise
     if found is None:
-        return KnownWeights(asked, Path(asked))
+        return WeightsStatus(asked, Path(asked))
     wanted = found if isinstance(found, Wanted) else Wanted.of_entry(found)
     lock = read_lock(wanted)
     digest = wanted.sha256 or (lock.sha256 if lock else None)
-    return KnownWeights(wanted.name, wanted.path, digest, wanted.url, wanted.by_hand)
+    return WeightsStatus(wanted.name, wanted.path, digest, wanted.url, wanted.by_hand)
 
 
 def _takes_none(method: str) -> bool:

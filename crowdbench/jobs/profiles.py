@@ -19,7 +19,7 @@ import msgspec
 
 from crowdbench import plugins
 from crowdbench.errors import InputError, PluginError, UnknownNameError
-from crowdbench.plugins import read_shipped
+from crowdbench.plugins import read_package_data
 from crowdbench.system.files.reading import read_toml_as
 
 PROJECT_FILE = "crowdbench.toml"
@@ -72,7 +72,7 @@ def _tables() -> tuple[dict[str, tuple[Mapping[str, Any], Path | None]], list[Pl
     """
     found: dict[str, tuple[Mapping[str, Any], Path | None]] = {}
     own = [(path, _read(path)) for path in _files()]
-    shipped = read_shipped("profiles/*.toml", lambda file: _read(file.path))
+    shipped = read_package_data("profiles/*.toml", lambda file: _read(file.path))
     for path, profiles in [*own, *((file.path, profiles) for file, profiles in shipped.files)]:
         for name, table in profiles.items():
             found.setdefault(name, (table, path))

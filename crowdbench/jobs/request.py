@@ -17,13 +17,13 @@ from crowdbench.api.types import Precision
 from crowdbench.errors import DataError
 
 # How something is done, not what: asked in another way it is still the same.
-_MANNER = frozenset({"command", "workers", "save_every_s", "again", "trackers", "out"})
+_NOT_FINGERPRINTED = frozenset({"command", "workers", "save_every_s", "again", "trackers", "out"})
 
 _WORDS = frozenset({"gt", "none", "published"})
 
 
 @dataclass(frozen=True)
-class Request:
+class EvaluationRequest:
     """An evaluation that somebody asked for; the fields are those of `crowdbench.evaluate`.
 
     `crowding` is a level at which the dataset draws its scenes (`Dataset.at_crowding`), or None. `box_score`
@@ -92,19 +92,19 @@ class TrainingRequest:
     command: tuple[str, ...] = ()
 
 
-AnyRequest = Request | TrainingRequest
-_CLASSES: dict[str, type[Request] | type[TrainingRequest]] = {
-    cls.kind: cls for cls in (Request, TrainingRequest)
+Request = EvaluationRequest | TrainingRequest
+_CLASSES: dict[str, type[EvaluationRequest] | type[TrainingRequest]] = {
+    cls.kind: cls for cls in (EvaluationRequest, TrainingRequest)
 }
 
 
-def encode(request: AnyRequest) -> dict[str, Any]:
+def encode(request: Request) -> dict[str, Any]:
     """A request as JSON values."""
     encoded = msgspec.to_builtins(request, enc_hook=_encode_path)
     return {"kind": request.kind, **encoded}
 
 
-def decode(encoded: Mapping[str, Any]) -> AnyRequest:
+def decode(encoded: Mapping[str, Any]) -> Request:
     """A request of `encode`.
 
     Raises:
@@ -120,7 +120,7 @@ def decode(encoded: Mapping[str, Any]) -> AnyRequest:
         raise DataError(f"not a request: {error}.") from error
 
 
-def absolute(request: AnyRequest) -> AnyRequest:
+def with_absolute_paths(request: Request) -> Request:
     """The same request, with paths that mean the same wherever it is carried out."""
     changes: dict[str, Any] = {"out": request.out.absolute()}
     for name in ("root", "annotations"):
@@ -135,14 +135,14 @@ def absolute(request: AnyRequest) -> AnyRequest:
     return dataclasses.replace(request, **changes)
 
 
-def key(request: AnyRequest, **more: object) -> str:
+def fingerprint(request: Request, **more: object) -> str:
     """Eight hexadecimal digits: equal if the same thing is asked for.
 
     Args:
-        request: paths should be absolute (`absolute`).
+        request: paths should be absolute (`with_absolute_paths`).
         more: what else makes a difference.
     """
-    asked = {name: value for name, value in encode(request).items() if name not in _MANNER}
+    asked = {name: value for name, value in encode(request).items() if name not in _NOT_FINGERPRINTED}
     encoded = msgspec.json.encode({**asked, **more}, order="deterministic")
     return hashlib.sha256(encoded).hexdigest()[:8]
 

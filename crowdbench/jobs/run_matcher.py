@@ -12,8 +12,8 @@ from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.api.method import load_method
 from crowdbench.errors import CrowdbenchError, DataError
 from crowdbench.evaluation.provenance import code_used, digest_of_images
-from crowdbench.jobs.preflight import KnownWeights
-from crowdbench.jobs.request import Request
+from crowdbench.jobs.preflight import WeightsStatus
+from crowdbench.jobs.request import EvaluationRequest
 from crowdbench.run_store.record import Protocol, Record
 from crowdbench.run_store.run import Run
 from crowdbench.system import environment as machine
@@ -23,14 +23,14 @@ log = logging.getLogger("crowdbench")
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunMatcher:
     """What a finished run must agree with. What is not on this machine (None) is not compared."""
 
-    request: Request
+    request: EvaluationRequest
     boxes: str
     annotations: Path | None
     detections: Path | None
-    weights: KnownWeights | None
+    weights: WeightsStatus | None
 
     def is_done_by(self, run: Run) -> bool:
         """Whether a run is the one that is asked for; the dearest questions come last."""
@@ -106,7 +106,7 @@ class Asked:
             return False
 
 
-def is_made_of_what_is_here(run: Run, request: Request) -> bool:
+def is_made_of_what_is_here(run: Run, request: EvaluationRequest) -> bool:
     """Whether a finished run was made by the code, and from the images, that a request would be now.
 
     Where that cannot be known (no data on this machine, a run of a version that kept no digests) it is.

@@ -15,19 +15,19 @@ from typing import Any, Literal
 import msgspec
 
 from crowdbench.errors import CrowdbenchError, DataError, LaunchError
-from crowdbench.jobs.job import Failure, Job, Order, State, Submission, find_jobs
+from crowdbench.jobs.job import Failure, Job, JobSpec, JobState, Submission, find_jobs
 from crowdbench.jobs.launcher import Queue, QueueStatus, load_queue
 from crowdbench.run_store.lease import is_alive, read_progress
 from crowdbench.system.files.reading import read_json
 
 log = logging.getLogger("crowdbench")
 
-Word = Literal["waiting", "running", "done", "failed", "stopped", "cancelled", "lost"]
-ENDED: frozenset[Word] = frozenset({"done", "failed", "stopped", "cancelled", "lost"})
+StatusName = Literal["waiting", "running", "done", "failed", "stopped", "cancelled", "lost"]
+ENDED: frozenset[StatusName] = frozenset({"done", "failed", "stopped", "cancelled", "lost"})
 
 
 @dataclass(frozen=True)
-class Standing:
+class JobStatus:
     """How a run or a job stands.
 
     Attributes:
@@ -49,7 +49,7 @@ class Standing:
     what: Literal["run", "train"]
     method: str
     dataset: str
-    state: Word
+    state: StatusName
     done: int = 0
     of: int = 0
     unit: str = ""
@@ -90,7 +90,7 @@ class _Best(msgspec.Struct):
     score: float
 
 
-class Queues:
+class QueueClients:
     """Asks each queue once, for all jobs that were handed over to it."""
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class Queues:
         return found
 
     def query(
-        self, asked: Sequence[tuple[Order, Submission]]
+        self, asked: Sequence[tuple[JobSpec, Submission]]
     ) -> tuple[dict[tuple[str, str], QueueStatus], list[str]]:
         """What queues say, by launcher and number; and what keeps others from saying it."""
         seen: dict[tuple[str, str], QueueStatus] = {}
@@ -142,7 +142,7 @@ class Queues:
             return "killed"
 
 
-def standings(root: Path, queues: Queues | None = None) -> tuple[list[Standing], list[str]]:
+def list_statuses(root: Path, queues: QueueClients | None = None) -> tuple[list[JobStatus], list[str]]:
     """All jobs and runs of a folder of runs, the latest last.
 
     Returns:
@@ -150,7 +150,7 @@ def standings(root: Path, queues: Queues | None = None) -> tuple[list[Standing],
     """
     root = root.absolute()
     jobs = list(find_jobs(root))
-    found, problems = standings_of(jobs, queues or Queues())
+    found, problems = query_statuses(jobs, queues or QueueClients())
     taken = {directory for job in found for directory in job[1]}
     rows = [row for row, _ in found]
     taken |= {os.path.realpath(directory) for directory in taken}
@@ -173,12 +173,14 @@ def _each_once(root: Path) -> list[tuple[Path, str]]:
     return [(path, real) for real, path in found.items()]
 
 
-def standings_of(jobs: Sequence[Job], queues: Queues) -> tuple[list[tuple[Standing, list[str]]], list[str]]:
+def query_statuses(
+    jobs: Sequence[Job], queues: QueueClients
+) -> tuple[list[tuple[JobStatus, list[str]]], list[str]]:
     """How jobs stand, each with the directories of its runs.
 
     Jobs that cannot be read are left out, and said among the problems.
     """
-    read: list[tuple[Job, Order, Submission | None, State | None]] = []
+    read: list[tuple[Job, JobSpec, Submission | None, JobState | None]] = []
     problems = []
     for job in jobs:
         try:
@@ -202,21 +204,21 @@ def standings_of(jobs: Sequence[Job], queues: Queues) -> tuple[list[tuple[Standi
 
 def _of_a_job(
     job: Job,
-    order: Order,
+    order: JobSpec,
     ticket: Submission | None,
-    state: State | None,
+    state: JobState | None,
     seen: QueueStatus | None,
-    queues: Queues,
-) -> Standing:
+    queues: QueueClients,
+) -> JobStatus:
     request = order.request
-    word, reason = _word(job, order, ticket, state, seen, queues)
+    word, reason = _resolve_status(job, order, ticket, state, seen, queues)
     where = " ".join(filter(None, (ticket.job_id if ticket else "", _node(state, seen))))
     facts: dict[str, Any] = {}
     directory = state.run if state is not None else None
     if directory is not None and word == "running":
         facts = _progress(directory)
     ap = _ap(directory) if directory is not None and word == "done" else None
-    return Standing(
+    return JobStatus(
         name=job.name,
         what=request.get("kind", "run"),
         method=str(request.get("method", "")),
@@ -233,16 +235,16 @@ def _of_a_job(
     )
 
 
-def _word(
+def _resolve_status(
     job: Job,
-    order: Order,
+    order: JobSpec,
     ticket: Submission | None,
-    state: State | None,
+    state: JobState | None,
     seen: QueueStatus | None,
-    queues: Queues,
-) -> tuple[Word, str]:
+    queues: QueueClients,
+) -> tuple[StatusName, str]:
     """The state in a word, and the reason in a line."""
-    own: Word = state.state if state is not None else "waiting"
+    own: StatusName = state.state if state is not None else "waiting"
     word, told = own, (state.reason if state is not None else None) or ""
     if seen is not None and own != "done":
         if seen.state != "ended":
@@ -262,7 +264,7 @@ def _word(
     return word, told
 
 
-def _failure(job: Job, state: State | None) -> Failure | None:
+def _failure(job: Job, state: JobState | None) -> Failure | None:
     """Why another process than the first has failed, in the last start."""
     failure = job.failure()
     if failure is None or state is None or not state.starts:
@@ -271,7 +273,7 @@ def _failure(job: Job, state: State | None) -> Failure | None:
     return failure if (failure.number, failure.start) == (last.number, last.start) else None
 
 
-def _node(state: State | None, seen: QueueStatus | None) -> str:
+def _node(state: JobState | None, seen: QueueStatus | None) -> str:
     if seen is not None and seen.node:
         return seen.node
     return state.starts[-1].node if state is not None and state.starts else ""
@@ -298,12 +300,12 @@ def _score(record: _Record) -> float | None:
     return None if score is None or score < 0 else score
 
 
-def _of_a_run(path: Path) -> Standing | None:
+def _of_a_run(path: Path) -> JobStatus | None:
     record = _read(path)
     if record is None:
         return None
     directory = path.parent
-    word: Word = {"interrupted": "stopped"}.get(record.state, record.state)  # type: ignore[assignment]
+    word: StatusName = {"interrupted": "stopped"}.get(record.state, record.state)  # type: ignore[assignment]
     reason, facts = record.reason or "", {}
     if word == "running":
         if is_alive(directory):
@@ -311,7 +313,7 @@ def _of_a_run(path: Path) -> Standing | None:
         else:
             word, reason = "lost", "killed; the same command goes on where it was"
     dataset = record.protocol.dataset if record.protocol is not None else record.dataset
-    return Standing(
+    return JobStatus(
         name="/".join(directory.parts[-3:]),
         what="run" if path.name == "run.json" else "train",
         method=record.method,
@@ -340,7 +342,9 @@ def _changed(path: Path) -> float:
         return 0.0
 
 
-def wait_for(jobs: Sequence[Job], poll_s: float = 2.0, patience_s: float = 600.0) -> Iterator[list[Standing]]:
+def wait_for(
+    jobs: Sequence[Job], poll_s: float = 2.0, patience_s: float = 600.0
+) -> Iterator[list[JobStatus]]:
     """Look at jobs until all of them have ended.
 
     Args:
@@ -354,12 +358,12 @@ def wait_for(jobs: Sequence[Job], poll_s: float = 2.0, patience_s: float = 600.0
     Raises:
         LaunchError: the queue has not answered for too long, or a job is not there.
     """
-    queues = Queues()
+    queues = QueueClients()
     answered = time.monotonic()
     pause = poll_s
-    before: list[Standing] = []
+    before: list[JobStatus] = []
     while True:
-        found, problems = standings_of(jobs, queues)
+        found, problems = query_statuses(jobs, queues)
         rows = [row for row, _ in found]
         if not problems:
             answered = time.monotonic()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from crowdbench.errors import DataError, LaunchError, MachineError
-from crowdbench.jobs.job import Job, Order, Resources, job_for, jobs_folder, new_order
+from crowdbench.jobs.job import Job, JobSpec, Resources, job_for, jobs_folder, new_order
 from crowdbench.jobs.launcher import Queue, QueueStatus
-from crowdbench.jobs.request import AnyRequest, Request
+from crowdbench.jobs.request import EvaluationRequest, Request
 from crowdbench.run_store.run import Run
 from crowdbench.system.files.os_errors import writing
 
@@ -19,7 +19,7 @@ _ALIVE = ("waiting", "running")
 
 
 @dataclass(frozen=True)
-class Submitted:
+class SubmissionResult:
     """What became of a request that was to be handed over.
 
     Attributes:
@@ -37,12 +37,12 @@ class Submitted:
 
 def submit(
     queue: Queue,
-    requests: Sequence[AnyRequest],
+    requests: Sequence[Request],
     asked: Resources,
     *,
     max_parallel: int | None = None,
     retry: bool = True,
-) -> list[Submitted]:
+) -> list[SubmissionResult]:
     """Hand over what is neither done nor under way.
 
     Args:
@@ -61,36 +61,36 @@ def submit(
     resources = queue.resolve_resources(asked)
     requests = [_prescribed(request, queue) for request in requests]
     jobs = [job_for(request, resources) for request in requests]
-    with _alone(request.out for request in requests):
+    with _submission_lock(request.out for request in requests):
         asked_for = dict(zip((job.folder for job in jobs), requests, strict=True))
         known = {
             job.folder: _known(job, seen, retry, asked_for[job.folder]) for job, seen in look(queue, jobs)
         }
-        fresh: dict[Path, tuple[Job, AnyRequest]] = {}
+        fresh: dict[Path, tuple[Job, Request]] = {}
         for job, request in zip(jobs, requests, strict=True):
             found = known[job.folder]
-            again = isinstance(request, Request) and request.again
+            again = isinstance(request, EvaluationRequest) and request.again
             if found is None or (again and found.how not in _ALIVE):
                 fresh[job.folder] = (job, request)
         for job, request in fresh.values():
-            _write_anew(job, new_order(job, request, queue.name, queue.profile, resources))
+            _rewrite_job(job, new_order(job, request, queue.name, queue.profile, resources))
         handed_over = [job for job, _ in fresh.values()]
         tickets = queue.submit(handed_over, resources, max_parallel) if handed_over else []
         for job, ticket in zip(handed_over, tickets, strict=True):
             job.write(ticket)
-            known[job.folder] = Submitted(job, "submitted", ticket.job_id)
+            known[job.folder] = SubmissionResult(job, "submitted", ticket.job_id)
     found_all = [known[job.folder] for job in jobs]
     return [found for found in found_all if found is not None]
 
 
-def _prescribed(request: AnyRequest, queue: Queue) -> AnyRequest:
+def _prescribed(request: Request, queue: Queue) -> Request:
     if queue.device is not None and request.device == "auto":
         return dataclasses.replace(request, device=queue.device)
     return request
 
 
 @contextmanager
-def _alone(folders: Iterable[Path]) -> Iterator[None]:
+def _submission_lock(folders: Iterable[Path]) -> Iterator[None]:
     """Nobody else looks for what is to be handed over, and hands it over, meanwhile.
 
     Raises:
@@ -128,25 +128,25 @@ def look(queue: Queue, jobs: Sequence[Job]) -> Iterator[tuple[Job, QueueStatus |
         yield job, seen.get(ticket.job_id) if ticket is not None else None
 
 
-def _known(job: Job, seen: QueueStatus | None, retry: bool, request: AnyRequest) -> Submitted | None:
+def _known(job: Job, seen: QueueStatus | None, retry: bool, request: Request) -> SubmissionResult | None:
     """What is known of a job that need not be handed over; None if it is to be."""
     ticket, state = job.ticket(), job.state()
     number = ticket.job_id if ticket else None
     # First: the queue may not know yet that it has ended.
     if state is not None and state.state == "done" and state.run is not None:
         if _is_there(state.run, request):
-            return Submitted(job, "done", number)
+            return SubmissionResult(job, "done", number)
         state = None  # of other code, or other images: to be done anew
     if seen is not None and seen.state != "ended":
-        return Submitted(job, "waiting" if seen.state == "waiting" else "running", number)
+        return SubmissionResult(job, "waiting" if seen.state == "waiting" else "running", number)
     if state is not None and state.state == "failed" and state.cause in ("input", "bug") and not retry:
-        return Submitted(job, "failed", number, state.reason)
+        return SubmissionResult(job, "failed", number, state.reason)
     return None
 
 
-def _is_there(run: Path, request: AnyRequest) -> bool:
+def _is_there(run: Path, request: Request) -> bool:
     """Whether what was made is still there, and would be made of the same code and images now."""
-    if not isinstance(request, Request) or not (run / "run.json").is_file():
+    if not isinstance(request, EvaluationRequest) or not (run / "run.json").is_file():
         return (run / "run.json").is_file() or (run / "training.json").is_file()
     from crowdbench.jobs.run_matcher import is_made_of_what_is_here
 
@@ -156,7 +156,7 @@ def _is_there(run: Path, request: AnyRequest) -> bool:
         return True  # it cannot be read now; whoever reads it says so
 
 
-def _write_anew(job: Job, order: Order) -> None:
+def _rewrite_job(job: Job, order: JobSpec) -> None:
     """Write down what is asked; what an earlier submission came to is no longer the job's state.
 
     Raises:

@@ -1,7 +1,7 @@
 """Carry out a job in its own processes, through deaths and restarts.
 
-The first of the job's processes keeps its state (`crowdbench.jobs.job.State`). Whoever started the processes
-learns how it ended and decides what follows: whether a queue has to take the job back.
+The first of the job's processes keeps its state (`crowdbench.jobs.job.JobState`). What started the processes
+learns how the job ended and decides what follows: whether the queue must requeue it.
 """
 
 import dataclasses
@@ -27,20 +27,20 @@ from crowdbench.errors import (
     SupersededError,
 )
 from crowdbench.evaluation.shard_sync import Others, forget_earlier_starts, present
-from crowdbench.jobs.execute import evaluate_as_asked, train_as_asked
-from crowdbench.jobs.job import Cause, Failure, Job, Start, State, now
-from crowdbench.jobs.request import Request
+from crowdbench.jobs.execute import run_evaluation, run_training
+from crowdbench.jobs.job import Attempt, Cause, Failure, Job, JobState, utc_now
+from crowdbench.jobs.request import EvaluationRequest
 from crowdbench.run_store import recomputation
-from crowdbench.run_store.lease import BEAT_S, only_writer
-from crowdbench.system.distributed import Place, place_in
+from crowdbench.run_store.lease import HEARTBEAT_S, hold_lease
+from crowdbench.system.distributed import ProcessInfo, from_environment
 from crowdbench.system.job_context import current_job
 from crowdbench.system.log_file import log_file
 from crowdbench.system.plugin_calls import log_trace
-from crowdbench.system.stop_signal import Stop
+from crowdbench.system.stop_signal import StopSignal
 
 log = logging.getLogger("crowdbench")
 
-SAME_PLACE = 3  # so many failures in one place are enough
+MAX_FAILURES_WITHOUT_PROGRESS = 3  # so many failures in one place are enough
 _KEPT_STARTS = 20
 # What PyTorch says, in a plain RuntimeError, when a GPU, a node or the network has failed.
 _SIGNS_OF_A_BROKEN_MACHINE = (
@@ -55,7 +55,7 @@ _SIGNS_OF_A_BROKEN_MACHINE = (
 )
 
 
-class Outcome(enum.Enum):
+class JobOutcome(enum.Enum):
     """How a job's process ended."""
 
     DONE = "done"
@@ -65,7 +65,7 @@ class Outcome(enum.Enum):
     SUPERSEDED = "superseded"  # a later start of this job, or another one, is at it
 
 
-def work(job: Job, stop: Stop) -> Outcome:
+def run_job(job: Job, stop: StopSignal) -> JobOutcome:
     """Carry out a job.
 
     Args:
@@ -76,61 +76,61 @@ def work(job: Job, stop: Stop) -> Outcome:
         KeyboardInterrupt: it was stopped before it had begun.
         MachineError: not even the job's state can be written.
     """
-    place = place_in(os.environ)
-    if not place.is_first:
+    place = from_environment(os.environ)
+    if not place.is_main:
         with present(job.folder, place):
             return _share(job, stop, place)
     with ExitStack() as stack:
         try:
-            stack.enter_context(only_writer(job.folder, stop.lose))
+            stack.enter_context(hold_lease(job.folder, stop.supersede))
         except SupersededError as error:
             log.warning("%s", error)
-            return Outcome.SUPERSEDED
+            return JobOutcome.SUPERSEDED
         stack.enter_context(log_file(job.log))
         forget_earlier_starts(job.folder)
         return _first(job, stop, Others(job.folder, place))
 
 
-def _first(job: Job, stop: Stop, others: Others) -> Outcome:
-    keeper = _StateKeeper(job)
+def _first(job: Job, stop: StopSignal, others: Others) -> JobOutcome:
+    keeper = JobStateWriter(job)
     stuck = keeper.begin()
     if stuck is not None:
         keeper.end("failed", stuck, "machine")
-        return Outcome.FAILED
+        return JobOutcome.FAILED
     try:
         _carried_out(job, stop, keeper.note_run)
     except BaseException as error:
         if stop.lost or isinstance(error, SupersededError):
-            return Outcome.SUPERSEDED
+            return JobOutcome.SUPERSEDED
         elsewhere = _failure_elsewhere(job) or _death_elsewhere(others)
         if elsewhere is not None:
             # That this one was told to stop, or misses the other, is what came of it.
             return _failed(keeper, elsewhere.reason, elsewhere.cause)
         if _is_a_stop(error, stop):
             keeper.end("stopped", "told to stop")
-            return Outcome.STOPPED
+            return JobOutcome.STOPPED
         if not isinstance(error, Exception):
             raise
         _report(error)
         return _failed(keeper, first_line(error), cause_of(error))
     keeper.end("done")
-    return Outcome.DONE
+    return JobOutcome.DONE
 
 
-def _share(job: Job, stop: Stop, place: Place) -> Outcome:
+def _share(job: Job, stop: StopSignal, place: ProcessInfo) -> JobOutcome:
     """What a process does that is not the first: its share, and say so if it fails."""
     try:
         _carried_out(job, stop, lambda _: None)
     except BaseException as error:
         if _is_a_stop(error, stop):
-            return Outcome.STOPPED
+            return JobOutcome.STOPPED
         if not isinstance(error, Exception):
             raise
         _report(error)
-        reason = f"process {place.rank} of {place.count}: {first_line(error)}"
+        reason = f"process {place.rank} of {place.world_size}: {first_line(error)}"
         _tell_the_first(job, reason, cause_of(error))
-        return Outcome.FAILED
-    return Outcome.DONE
+        return JobOutcome.FAILED
+    return JobOutcome.DONE
 
 
 def _tell_the_first(job: Job, reason: str, cause: Cause) -> None:
@@ -150,9 +150,9 @@ def _death_elsewhere(others: Others) -> Failure | None:
 
     srun then ends the other processes of the step, with the signal of a preemption.
     """
-    deadline = time.monotonic() + 3 * BEAT_S
+    deadline = time.monotonic() + 3 * HEARTBEAT_S
     while True:
-        dead = others.dead(silent_s=2.2 * BEAT_S)
+        dead = others.dead(silent_s=2.2 * HEARTBEAT_S)
         if dead is not None:
             reason = f"{dead} was killed, perhaps because memory ran out"
             return Failure(*_this_start(), reason, "machine")
@@ -166,22 +166,22 @@ def _this_start() -> tuple[str, int]:
     return (started.job, started.restart_count) if started else ("", 0)
 
 
-def _is_a_stop(error: BaseException, stop: Stop) -> bool:
+def _is_a_stop(error: BaseException, stop: StopSignal) -> bool:
     """Whether a process was told to stop; that it then misses others, who were told too, is no failure."""
     if isinstance(error, StoppedError | KeyboardInterrupt):
         return True
     return stop() and isinstance(error, Exception) and cause_of(error) == "machine"
 
 
-def _carried_out(job: Job, stop: Stop, on_start: Callable[[Path], None]) -> None:
+def _carried_out(job: Job, stop: StopSignal, on_start: Callable[[Path], None]) -> None:
     request = job.request()
     started = current_job()
-    if isinstance(request, Request):
+    if isinstance(request, EvaluationRequest):
         if started is not None and started.restart_count > 0 and _is_computed_anew(job):
             request = dataclasses.replace(request, again=False)
-        evaluate_as_asked(request, on_start=on_start)
+        run_evaluation(request, on_start=on_start)
         return
-    train_as_asked(request, on_start=on_start, stopping=stop, on_trained=lambda _: stop.unwind_from_now_on())
+    run_training(request, on_start=on_start, stopping=stop, on_trained=lambda _: stop.raise_immediately())
 
 
 def _is_computed_anew(job: Job) -> bool:
@@ -191,16 +191,16 @@ def _is_computed_anew(job: Job) -> bool:
     return bool(runs) and not recomputation.is_unfinished(Path(runs[-1]))
 
 
-def _failed(keeper: "_StateKeeper", reason: str, cause: Cause) -> Outcome:
+def _failed(keeper: "JobStateWriter", reason: str, cause: Cause) -> JobOutcome:
     if cause != "machine":
         keeper.end("failed", reason, cause)
-        return Outcome.FAILED
-    failures = keeper.failures_here(keeper.reached())
-    if failures >= SAME_PLACE:
+        return JobOutcome.FAILED
+    failures = keeper.consecutive_failures(keeper.progress())
+    if failures >= MAX_FAILURES_WITHOUT_PROGRESS:
         keeper.end("failed", f"{reason} (given up: {failures} times in a row in the same place)", cause)
-        return Outcome.FAILED
+        return JobOutcome.FAILED
     keeper.end("failed", reason, cause)
-    return Outcome.RETRY
+    return JobOutcome.RETRY
 
 
 def _report(error: Exception) -> None:
@@ -245,7 +245,7 @@ def is_full_disk(error: BaseException | None) -> bool:
     return False
 
 
-class _StateKeeper:
+class JobStateWriter:
     """Writes ``state.json``.
 
     Args:
@@ -254,7 +254,7 @@ class _StateKeeper:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.state = job.state() or State("running")
+        self.state = job.state() or JobState("running")
 
     def begin(self) -> str | None:
         """Note this start.
@@ -263,37 +263,37 @@ class _StateKeeper:
             Why there is no point in it; None if there is.
         """
         started = current_job()
-        reached = self.reached()
+        progress = self.progress()
         number, start = _this_start()
-        this = Start(
+        this = Attempt(
             number=number,
             start=start,
             node=started.node if started else "",
-            at=now(),
-            reached=reached,
+            at=utc_now(),
+            reached=progress,
         )
-        failures, reason = self.failures_here(reached), self.state.reason
+        failures, reason = self.consecutive_failures(progress), self.state.reason
         self._write(
             state="running", starts=[*self.state.starts[-_KEPT_STARTS:], this], reason=None, cause=None
         )
-        if failures < SAME_PLACE:
+        if failures < MAX_FAILURES_WITHOUT_PROGRESS:
             return None
         return f"given up: {failures} starts in a row ended in the same place" + (
             f"; the last: {reason}" if reason else ", and none could say why"
         )
 
-    def reached(self) -> int:
+    def progress(self) -> int:
         """How far the work is."""
         return sum(reached_by(Path(run)) for run in self.state.runs)
 
-    def failures_here(self, reached: int) -> int:
+    def consecutive_failures(self, progress: int) -> int:
         """How many starts in a row ended where the work is now.
 
         Failed, killed, or stopped before they had done anything.
         """
         count = 0
         for start in reversed(self.state.starts):
-            came_here = start.reached != reached
+            came_here = start.reached != progress
             if start.ended == "done" or (came_here and start.ended == "stopped"):
                 break
             count += 1
@@ -324,7 +324,7 @@ class _StateKeeper:
             reason=reason,
             cause=cause,
             starts=[*starts[:-1], ended],
-            finished=now(),
+            finished=utc_now(),
             completed=self.state.completed + (how == "done"),
         )
         (self.job.folder / "failure.json").unlink(missing_ok=True)

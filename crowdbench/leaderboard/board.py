@@ -12,18 +12,26 @@ from crowdbench.leaderboard.formats import to_markdown, to_text
 from crowdbench.leaderboard.published import PublishedResult, all_published
 from crowdbench.leaderboard.published_match import (
     NO_CLAIMS,
-    Claims,
+    DetectorAliases,
     box_source_of,
-    published_figure,
+    find_published,
 )
-from crowdbench.leaderboard.rows import COLUMNS, ONLY_WITH_PUBLISHED, entry_of_figure, entry_of_run
-from crowdbench.leaderboard.table import Column, Entry, Table, doubt_notes, marked, tie_note, used
+from crowdbench.leaderboard.rows import COLUMNS, ONLY_WITH_PUBLISHED, row_from_published, row_from_run
+from crowdbench.leaderboard.table import (
+    Column,
+    LeaderboardTable,
+    Row,
+    best_cells,
+    doubt_notes,
+    nonempty_columns,
+    overlap_note,
+)
 from crowdbench.run_store.integrity import believed
 from crowdbench.run_store.record import Protocol, comparable, extent_of_run
 from crowdbench.run_store.run import Run
 from crowdbench.system.text import plain
 
-__all__ = ["Table", "board", "comparable", "to_markdown", "to_text"]
+__all__ = ["LeaderboardTable", "build_leaderboard", "comparable", "to_markdown", "to_text"]
 
 log = logging.getLogger("crowdbench")
 # (dataset, split, source of boxes; None where it is left open, protocol as the row has it in that case)
@@ -41,14 +49,14 @@ class _Group:
     notes: list[str] = field(default_factory=list)
 
 
-def board(
+def build_leaderboard(
     runs: Sequence[Run],
     published: Sequence[PublishedResult] = (),
     *,
-    claims: Claims = NO_CLAIMS,
+    claims: DetectorAliases = NO_CLAIMS,
     intervals: bool = False,
     complexity: bool = False,
-) -> list[Table]:
+) -> list[LeaderboardTable]:
     """Group finished, scored runs and published figures by comparable protocol; sort each group by AP.
 
     A run whose files are not what it wrote is left out, with a warning.
@@ -87,9 +95,9 @@ def board(
     tables = []
     for _, group in sorted(groups.items(), key=lambda item: [str(part) for part in item[0]]):
         entries = [
-            entry_of_run(
+            row_from_run(
                 run,
-                published_figure(run.record, of_method.get(run.record.method, ()), claims),
+                find_published(run.record, of_method.get(run.record.method, ()), claims),
                 intervals=intervals,
                 complexity=complexity,
             )
@@ -114,7 +122,7 @@ def _known_figures() -> tuple[PublishedResult, ...]:
 
 
 def _placed(
-    published: Iterable[PublishedResult], measured: Sequence[_Group], claims: Claims
+    published: Iterable[PublishedResult], measured: Sequence[_Group], claims: DetectorAliases
 ) -> dict[_Place, _Group]:
     """Let published rows join the runs beside which they may stand; the others make groups of their own."""
     places: dict[_Place, list[PublishedResult]] = {}
@@ -159,8 +167,10 @@ def _placed(
     return apart
 
 
-def _measured_table(group: _Group, protocol: Protocol, entries: list[Entry], claims: Claims) -> Table:
-    notes = list(filter(None, [tie_note(entries)]))
+def _measured_table(
+    group: _Group, protocol: Protocol, entries: list[Row], claims: DetectorAliases
+) -> LeaderboardTable:
+    notes = list(filter(None, [overlap_note(entries)]))
     if group.rows:
         notes.append(
             "Published figures are marked so. Their sources do not say on which annotation file they were "
@@ -179,7 +189,7 @@ def _measured_table(group: _Group, protocol: Protocol, entries: list[Entry], cla
     )
 
 
-def _published_table(place: _Place, group: _Group) -> Table:
+def _published_table(place: _Place, group: _Group) -> LeaderboardTable:
     dataset, split, source, protocol = place
     if source is None:
         told = {
@@ -202,25 +212,25 @@ def _published_table(place: _Place, group: _Group) -> Table:
 
 def _table(
     title: str,
-    entries: list[Entry],
+    entries: list[Row],
     group: _Group,
     place: tuple[str, str, str],
     *,
     annotations: str | None = None,
     is_ranked: bool = True,
     notes: Sequence[str] = (),
-) -> Table:
+) -> LeaderboardTable:
     sources: dict[str, int] = {}
     for row in group.rows:
         said = row.source if row.note is None else f"{row.source}. {row.note}"
-        entries.append(entry_of_figure(row, sources.setdefault(said, len(sources) + 1)))
+        entries.append(row_from_published(row, sources.setdefault(said, len(sources) + 1)))
     if is_ranked:
         entries.sort(key=_by_ap)
     else:
         entries.sort(key=lambda entry: str(entry.values["method"]).casefold())
-    columns = used(_columns(entries), entries)
+    columns = nonempty_columns(_columns(entries), entries)
     notes = (*doubt_notes(entries), *notes, *group.notes, *_difference_notes(entries, is_ranked))
-    return Table(
+    return LeaderboardTable(
         title=title,
         columns=columns,
         entries=tuple(entries),
@@ -229,13 +239,13 @@ def _table(
         boxes=place[2],
         annotations=annotations,
         is_ranked=is_ranked,
-        best=marked(columns, entries, is_ranked=is_ranked),
+        best=best_cells(columns, entries, is_ranked=is_ranked),
         notes=notes,
         sources=tuple(sources),
     )
 
 
-def _difference_notes(entries: Sequence[Entry], is_ranked: bool) -> list[str]:
+def _difference_notes(entries: Sequence[Row], is_ranked: bool) -> list[str]:
     """What order does not mean, where published rows differ in more than the boxes."""
     if not is_ranked or not any(entry.is_published for entry in entries):
         return []
@@ -248,12 +258,12 @@ def _difference_notes(entries: Sequence[Entry], is_ranked: bool) -> list[str]:
     ]
 
 
-def _by_ap(entry: Entry) -> tuple[float, str, str]:
+def _by_ap(entry: Row) -> tuple[float, str, str]:
     ap = entry.number("AP")
     return (1.0 if ap is None else -ap, str(entry.values["method"]), str(entry.values.get("run", "")))
 
 
-def _columns(entries: Sequence[Entry]) -> list[Column]:
+def _columns(entries: Sequence[Row]) -> list[Column]:
     """All, but those that say the same of every run."""
     if any(entry.is_published for entry in entries):
         return list(COLUMNS)

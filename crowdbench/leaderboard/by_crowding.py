@@ -16,12 +16,12 @@ from crowdbench.leaderboard.table import (
     DOUBT,
     DOUBTED,
     Column,
-    Entry,
-    Table,
+    LeaderboardTable,
+    Row,
     Value,
+    best_cells,
     doubt_notes,
-    marked,
-    used,
+    nonempty_columns,
 )
 from crowdbench.run_store.record import Record, extent_of_run
 from crowdbench.run_store.run import Run
@@ -43,7 +43,7 @@ _KEPT = (
 _DROP_COLUMN = Column(DROP, "AP_hard less AP_easy, in points", 1, signed=True, better="highest")
 
 
-def by_crowding(tables: Sequence[Table], runs: Sequence[Run]) -> list[Table]:
+def by_crowding(tables: Sequence[LeaderboardTable], runs: Sequence[Run]) -> list[LeaderboardTable]:
     """The same rows with AP by level, without tables that know no levels; drawn scenes come last.
 
     Args:
@@ -58,13 +58,13 @@ def by_crowding(tables: Sequence[Table], runs: Sequence[Run]) -> list[Table]:
         if not entries:
             continue
         known = {column.name: column for column in (*COLUMNS, _DROP_COLUMN)}
-        columns = used((known[name] for name in (*_KEPT, "run")), entries)
-        best = marked(columns, entries, is_ranked=table.is_ranked)
+        columns = nonempty_columns((known[name] for name in (*_KEPT, "run")), entries)
+        best = best_cells(columns, entries, is_ranked=table.is_ranked)
         found.append(replace(table, columns=columns, entries=entries, best=best))
     return found + _drawn(runs)
 
 
-def _with_drop(entry: Entry) -> Entry:
+def _with_drop(entry: Row) -> Row:
     easy, hard = entry.number("AP_easy"), entry.number("AP_hard")
     drop = None if easy is None or hard is None else hard - easy
     return replace(entry, values={**entry.values, DROP: drop})
@@ -78,7 +78,7 @@ class _Curve:
     runs: dict[float, Run] = field(default_factory=dict)
 
 
-def _drawn(runs: Sequence[Run]) -> list[Table]:
+def _drawn(runs: Sequence[Run]) -> list[LeaderboardTable]:
     """A table for each split whose levels were run, and for each source of boxes and number of images."""
     places: dict[tuple[str, str, str, str], dict[tuple[str, ...], _Curve]] = {}
     for run in sorted(runs, key=lambda run: run.record.finished or ""):
@@ -121,7 +121,7 @@ def _on_the_same_scenes(curves: Sequence[_Curve]) -> list[list[_Curve]]:
     return [group for _, group in groups]
 
 
-def _curve_table(place: tuple[str, str, str, str], curves: Sequence[_Curve]) -> Table:
+def _curve_table(place: tuple[str, str, str, str], curves: Sequence[_Curve]) -> LeaderboardTable:
     dataset, split, boxes, part = place
     levels = sorted({level for curve in curves for level in curve.runs})
     names = {level: f"AP at {level:g}" for level in levels}
@@ -130,7 +130,7 @@ def _curve_table(place: tuple[str, str, str, str], curves: Sequence[_Curve]) -> 
     told = {"gt": "ground-truth boxes", "none": "no boxes"}
     known = {column.name: column for column in COLUMNS}
     kept = ("input", "not as published", "provenance", "weights")
-    columns = used(
+    columns = nonempty_columns(
         (
             known["method"],
             *(statistic(name, f"AP on scenes drawn at crowding {level:g}") for level, name in names.items()),
@@ -139,22 +139,22 @@ def _curve_table(place: tuple[str, str, str, str], curves: Sequence[_Curve]) -> 
         ),
         entries,
     )
-    return Table(
+    return LeaderboardTable(
         title=f"{dataset} {split} by crowding, {told.get(boxes, f'boxes of {boxes}')}{part}",
         columns=columns,
         entries=tuple(entries),
         dataset=dataset,
         split=split,
         boxes=boxes,
-        best=marked(columns, entries, is_ranked=True),
+        best=best_cells(columns, entries, is_ranked=True),
         notes=tuple(doubt_notes(entries)),
     )
 
 
-def _curve_entry(curve: _Curve, names: dict[float, str]) -> Entry:
-    from crowdbench.leaderboard.rows import entry_of_run
+def _curve_entry(curve: _Curve, names: dict[float, str]) -> Row:
+    from crowdbench.leaderboard.rows import row_from_run
 
-    whole = entry_of_run(next(iter(curve.runs.values())))
+    whole = row_from_run(next(iter(curve.runs.values())))
     values: dict[str, Value] = {"method": curve.first.method}
     for level, name in names.items():
         run = curve.runs.get(level)
@@ -167,9 +167,9 @@ def _curve_entry(curve: _Curve, names: dict[float, str]) -> Entry:
     if doubts:
         values |= {DOUBT: DOUBTED, "doubts": "; ".join(doubts)}
     values["runs"] = " ".join(run.record.id for _, run in sorted(curve.runs.items()))
-    return Entry(values, whole.provenance)
+    return Row(values, whole.provenance)
 
 
-def _mean(entry: Entry, names: Sequence[str]) -> float:
+def _mean(entry: Row, names: Sequence[str]) -> float:
     numbers = [number for name in names if (number := entry.number(name)) is not None]
     return sum(numbers) / len(numbers) if numbers else -1.0

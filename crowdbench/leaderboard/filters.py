@@ -11,7 +11,7 @@ from crowdbench.run_store.run import Run
 
 
 @dataclass(frozen=True)
-class Selection:
+class RunFilter:
     """Filters; one that names nothing lets everything through, one of several patterns is enough.
 
     Attributes:
@@ -27,7 +27,7 @@ class Selection:
     boxes: Sequence[str] = ()
     complete: bool | None = None
 
-    def takes(self, run: Run) -> bool:
+    def matches(self, run: Run) -> bool:
         """Whether a run is wanted."""
         protocol = run.record.protocol
         return (
@@ -38,7 +38,7 @@ class Selection:
             and (self.complete is None or self.complete is not extent_of_run(run.record).is_part)
         )
 
-    def takes_figure(self, row: PublishedResult) -> bool:
+    def matches_published(self, row: PublishedResult) -> bool:
         """Whether a published figure is wanted, by its own method's name or by that of the installed one."""
         return (
             (_matches(self.method, row.method) or (row.name is not None and _matches(self.method, row.name)))

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from crowdbench.leaderboard.table import Column, Entry, Table, Value, cell
+from crowdbench.leaderboard.table import Column, LeaderboardTable, Row, Value, cell
 from crowdbench.system.text import plain, plain_json, spreadsheet_cell
 
 BOLD, ROMAN = "\x1b[1m", "\x1b[0m"
@@ -46,7 +46,7 @@ _LATEX = {
 }
 
 
-def to_text(tables: Sequence[Table], *, styled: bool = False, width: int | None = None) -> str:
+def to_text(tables: Sequence[LeaderboardTable], *, styled: bool = False, width: int | None = None) -> str:
     """Tables for a terminal.
 
     Args:
@@ -58,7 +58,7 @@ def to_text(tables: Sequence[Table], *, styled: bool = False, width: int | None 
     return "\n\n".join(_text(table, styled, width) for table in tables)
 
 
-def _text(table: Table, styled: bool, width: int | None) -> str:
+def _text(table: LeaderboardTable, styled: bool, width: int | None) -> str:
     grid = [[plain(cell(column, entry)) for column in table.columns] for entry in table.entries]
     heads = [plain(column.name) for column in table.columns]
     widths = [max(map(_width, (head, MISSING, *column))) for head, *column in zip(heads, *grid, strict=True)]
@@ -104,19 +104,19 @@ def _fitting(columns: Sequence[Column], widths: Sequence[int], width: int | None
     return shown
 
 
-def _remarks(table: Table, has_bold: bool) -> list[str]:
+def _remarks(table: LeaderboardTable, has_bold: bool) -> list[str]:
     """What stands beneath a table."""
     first = [table.bold_note] if has_bold and table.bold_note else []
     sources = [f"[{number}] {source}" for number, source in enumerate(table.sources, 1)]
     return [*first, *table.notes, *sources]
 
 
-def to_markdown(tables: Sequence[Table]) -> str:
+def to_markdown(tables: Sequence[LeaderboardTable]) -> str:
     """Tables in GitHub's Markdown."""
     return "\n\n".join(map(_markdown, tables))
 
 
-def _markdown(table: Table) -> str:
+def _markdown(table: LeaderboardTable) -> str:
     def text(index: int, column: Column) -> str:
         content = _for_markdown(cell(column, table.entries[index]))
         if not content:
@@ -149,12 +149,12 @@ def _for_markdown(text: str) -> str:
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)
 
 
-def to_latex(tables: Sequence[Table]) -> str:
+def to_latex(tables: Sequence[LeaderboardTable]) -> str:
     """Tables for LaTeX with the package booktabs."""
     return "\n\n".join(["% Needs \\usepackage{booktabs}.", *map(_latex, tables)])
 
 
-def _latex(table: Table) -> str:
+def _latex(table: LeaderboardTable) -> str:
     def text(index: int, column: Column) -> str:
         content = _for_latex(cell(column, table.entries[index]))
         if not content:
@@ -191,7 +191,7 @@ def _for_latex(text: str) -> str:
     return re.sub(r"-(?=-)", "-{}", escaped)  # two of them would be a dash
 
 
-def to_csv(tables: Sequence[Table]) -> str:
+def to_csv(tables: Sequence[LeaderboardTable]) -> str:
     """All tables as one, with what its rows have in common in the first columns; numbers in full precision.
 
     Statistics are in percent. Text that a spreadsheet would take for a formula begins with an apostrophe.
@@ -216,15 +216,15 @@ def _for_csv(value: Value) -> str:
     return spreadsheet_cell(value)
 
 
-def to_json(tables: Sequence[Table]) -> str:
+def to_json(tables: Sequence[LeaderboardTable]) -> str:
     """A list of tables with all that is known of their rows; numbers in full precision."""
     return plain_json(msgspec.json.encode([_for_json(table) for table in tables]).decode())
 
 
-def _for_json(table: Table) -> dict[str, Any]:
+def _for_json(table: LeaderboardTable) -> dict[str, Any]:
     fields = table.fields
 
-    def row(entry: Entry) -> dict[str, Value]:
+    def row(entry: Row) -> dict[str, Value]:
         return {name: entry.values.get(name) for name in fields}
 
     return {
@@ -239,7 +239,7 @@ def _for_json(table: Table) -> dict[str, Any]:
     }
 
 
-FORMATS: dict[str, Callable[[Sequence[Table]], str]] = {
+FORMATS: dict[str, Callable[[Sequence[LeaderboardTable]], str]] = {
     "text": to_text,
     "markdown": to_markdown,
     "csv": to_csv,

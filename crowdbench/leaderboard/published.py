@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from crowdbench.errors import PluginError
-from crowdbench.plugins import read_shipped
+from crowdbench.plugins import read_package_data
 from crowdbench.system.files.reading import read_yaml
 
 FILE = "published.yaml"
@@ -85,7 +85,7 @@ def read_published(path: Path) -> tuple[PublishedResult, ...]:
 @cache
 def all_published() -> tuple[PublishedResult, ...]:
     """The rows of all installed packages whose files can be read, in the files' order."""
-    tables = read_shipped(FILE, lambda file: read_published(file.path))
+    tables = read_package_data(FILE, lambda file: read_published(file.path))
     return tuple(row for _, rows in tables.files for row in rows)
 
 

@@ -14,7 +14,7 @@ _KINDS = {"bottom-up": "bottom-up", "single-stage": "one-stage", "gt-box": "top-
 
 
 @dataclass(frozen=True)
-class Claims:
+class DetectorAliases:
     """What a user says of detectors: no source tells the hash of its file.
 
     Attributes:
@@ -24,7 +24,7 @@ class Claims:
     detectors: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, pairs: Iterable[str], published: Iterable[PublishedResult]) -> "Claims":
+    def read(cls, pairs: Iterable[str], published: Iterable[PublishedResult]) -> "DetectorAliases":
         """Claims as the command line has them.
 
         Args:
@@ -75,7 +75,7 @@ class Claims:
         return claimed is not None and source == f"{DETECTOR}{claimed}"
 
 
-NO_CLAIMS = Claims()
+NO_CLAIMS = DetectorAliases()
 
 
 def box_source_of(row: PublishedResult) -> str | None:
@@ -93,7 +93,7 @@ def box_source_of(row: PublishedResult) -> str | None:
     return f"{row.protocol}:{row.detector}"
 
 
-def kind_of(row: PublishedResult) -> str:
+def paradigm_of(row: PublishedResult) -> str:
     """The paradigm of a published row, in the words of records where they have one."""
     return _KINDS.get(row.protocol, row.protocol)
 
@@ -103,8 +103,8 @@ def covers_published_split(record: Record) -> bool:
     return extent_of_run(record).is_whole and record.protocol.keypoints is None
 
 
-def published_figure(
-    record: Record, published: Sequence[PublishedResult], claims: Claims = NO_CLAIMS
+def find_published(
+    record: Record, published: Sequence[PublishedResult], claims: DetectorAliases = NO_CLAIMS
 ) -> PublishedResult | None:
     """The published row of this very method under this very protocol.
 
@@ -126,7 +126,7 @@ def published_figure(
     return candidates[0] if len({row.ap for row in candidates}) == 1 else None
 
 
-def _same_protocol(record: Record, row: PublishedResult, claims: Claims) -> bool:
+def _same_protocol(record: Record, row: PublishedResult, claims: DetectorAliases) -> bool:
     protocol = record.protocol
     size = "x".join(map(str, protocol.input_size)) if protocol.input_size else None
     others = [
@@ -141,11 +141,11 @@ def _same_protocol(record: Record, row: PublishedResult, claims: Claims) -> bool
         and not others
         and (row.input is None or size is None or row.input == size)
         and (row.train is None or row.train == protocol.training_data)
-        and (row.tta is None or protocol.flip_test is None or row.tta == averaging(protocol))
+        and (row.tta is None or protocol.flip_test is None or row.tta == test_time_averaging(protocol))
         and protocol.training_data != "none"
     )
 
 
-def averaging(protocol: Protocol) -> str | None:
+def test_time_averaging(protocol: Protocol) -> str | None:
     """What a run averages at test time, in the words of published rows; None if the method has no say."""
     return None if protocol.flip_test is None else "flip" if protocol.flip_test else "none"

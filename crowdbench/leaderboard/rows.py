@@ -12,8 +12,8 @@ from crowdbench.errors import CrowdbenchError
 from crowdbench.leaderboard.complexity_cache import FILE as COMPLEXITY
 from crowdbench.leaderboard.complexity_cache import stored_complexity
 from crowdbench.leaderboard.published import PublishedResult
-from crowdbench.leaderboard.published_match import averaging, kind_of
-from crowdbench.leaderboard.table import CHANGED, DELTA, DOUBT, DOUBTED, INTERVAL, Column, Entry, Value
+from crowdbench.leaderboard.published_match import paradigm_of, test_time_averaging
+from crowdbench.leaderboard.table import CHANGED, DELTA, DOUBT, DOUBTED, INTERVAL, Column, Row, Value
 from crowdbench.run_store.record import Record, extent_of_run
 from crowdbench.run_store.run import Run
 from crowdbench.system.text import plain
@@ -71,13 +71,13 @@ LEVELS = ("AP_easy", "AP_medium", "AP_hard")
 ONLY_WITH_PUBLISHED = frozenset({"paradigm", "trained on", "test time"})
 
 
-def entry_of_run(
+def row_from_run(
     run: Run,
     figure: PublishedResult | None = None,
     *,
     intervals: bool = False,
     complexity: bool = False,
-) -> Entry:
+) -> Row:
     """A run's row.
 
     Args:
@@ -92,7 +92,7 @@ def entry_of_run(
     ap = percent.get("AP")
     delta = None if ap is None or figure is None or figure.ap is None else ap - figure.ap
     changed = {k: v for k, v in protocol.changed_settings.items() if k != "input_size"}
-    test_time = averaging(protocol)
+    test_time = test_time_averaging(protocol)
     extent = extent_of_run(record)
     values: dict[str, Value] = {
         "method": record.method,
@@ -118,10 +118,10 @@ def entry_of_run(
     compared = None
     if protocol.training_data is not None and test_time is not None:
         compared = (record.paradigm, protocol.training_data, test_time)
-    return Entry(values, "partial" if extent.is_part else "complete", compared)
+    return Row(values, "partial" if extent.is_part else "complete", compared)
 
 
-def entry_of_figure(row: PublishedResult, footnote: int) -> Entry:
+def row_from_published(row: PublishedResult, footnote: int) -> Row:
     """A published row's row.
 
     Args:
@@ -141,7 +141,7 @@ def entry_of_figure(row: PublishedResult, footnote: int) -> Entry:
         "AP_large_area": row.apl,
         "params (M)": row.params_m,
         "GFLOPs as printed": row.gflops,
-        "paradigm": kind_of(row),
+        "paradigm": paradigm_of(row),
         "input": row.input or "",
         "trained on": row.train,
         "test time": row.tta,
@@ -158,8 +158,8 @@ def entry_of_figure(row: PublishedResult, footnote: int) -> Entry:
     values = {name: value for name, value in values.items() if value is not None or name == "AP"}
     compared = None
     if row.train is not None and row.tta is not None:
-        compared = (kind_of(row), row.train, row.tta)
-    return Entry(values, "published", compared, footnote)
+        compared = (paradigm_of(row), row.train, row.tta)
+    return Row(values, "published", compared, footnote)
 
 
 def _called(row: PublishedResult) -> str:

@@ -52,7 +52,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Row:
     """A row: a run, or a published figure.
 
     Attributes:
@@ -88,7 +88,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Table:
+class LeaderboardTable:
     """Rows of one comparable protocol, best first.
 
     Attributes:
@@ -107,7 +107,7 @@ class Table:
 
     title: str
     columns: tuple[Column, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[Row, ...]
     dataset: str
     split: str
     boxes: str
@@ -153,7 +153,7 @@ class Table:
         )
 
 
-def cell(column: Column, entry: Entry) -> str:
+def cell(column: Column, entry: Row) -> str:
     """What stands in a cell, as plain text; empty if there is nothing."""
     value = entry.values.get(column.name)
     if value is None:
@@ -164,7 +164,7 @@ def cell(column: Column, entry: Entry) -> str:
     return text[1:] if column.signed and not text.strip("+-0.") else text
 
 
-def used(columns: Iterable[Column], entries: Sequence[Entry]) -> tuple[Column, ...]:
+def nonempty_columns(columns: Iterable[Column], entries: Sequence[Row]) -> tuple[Column, ...]:
     """The columns in which some row has something; a statistic stays where no image has persons for it."""
     return tuple(
         column
@@ -177,8 +177,8 @@ def used(columns: Iterable[Column], entries: Sequence[Entry]) -> tuple[Column, .
     )
 
 
-def marked(
-    columns: Iterable[Column], entries: Sequence[Entry], *, is_ranked: bool
+def best_cells(
+    columns: Iterable[Column], entries: Sequence[Row], *, is_ranked: bool
 ) -> frozenset[tuple[int, str]]:
     """The best values of every statistic.
 
@@ -195,7 +195,7 @@ def marked(
     return frozenset(found)
 
 
-def _best_of(name: str, entries: Sequence[Entry]) -> list[int]:
+def _best_of(name: str, entries: Sequence[Row]) -> list[int]:
     # What is printed decides: figures are published with one decimal.
     numbered = [
         (index, entry, round(number, 1))
@@ -230,7 +230,7 @@ def _best_of(name: str, entries: Sequence[Entry]) -> list[int]:
     return best
 
 
-def tie_note(entries: Sequence[Entry]) -> str | None:
+def overlap_note(entries: Sequence[Row]) -> str | None:
     """A sentence on the runs whose intervals overlap with the best run's; None if there are none."""
     measured = [s for s in entries if not s.is_published and s.number("AP") is not None]
     if not measured:
@@ -248,7 +248,7 @@ def tie_note(entries: Sequence[Entry]) -> str | None:
     )
 
 
-def doubt_notes(entries: Sequence[Entry]) -> list[str]:
+def doubt_notes(entries: Sequence[Row]) -> list[str]:
     """What puts the scores of marked rows in doubt, a sentence a row."""
     doubted = [entry for entry in entries if entry.values.get(DOUBT)]
     notes = [
@@ -267,7 +267,7 @@ def listing(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
-def sorted_by(table: Table, name: str) -> Table:
+def sorted_by(table: LeaderboardTable, name: str) -> LeaderboardTable:
     """The same rows in another order: the better end of a column first, text by the alphabet.
 
     Rows that have nothing in the column come last; rows that have the same keep their order.

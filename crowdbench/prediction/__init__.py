@@ -4,20 +4,20 @@ Pictures go the way that a dataset's images go in a run: the same preparation, b
 An image that is given with the same boxes therefore has the poses that `crowdbench run` gives it.
 """
 
-from crowdbench.prediction.box_files import GivenBoxes, NoBoxesNeeded, boxes_for
+from crowdbench.prediction.box_files import BoxProvider, NoBoxProvider, boxes_for
 from crowdbench.prediction.image_names import ImageIds
 from crowdbench.prediction.predict import Output, predict
 from crowdbench.prediction.predictor import Estimator, dataset_for
-from crowdbench.prediction.results import Predicted
+from crowdbench.prediction.results import PredictionResult
 from crowdbench.prediction.sources import Source, find_sources
 
 __all__ = [
+    "BoxProvider",
     "Estimator",
-    "GivenBoxes",
     "ImageIds",
-    "NoBoxesNeeded",
+    "NoBoxProvider",
     "Output",
-    "Predicted",
+    "PredictionResult",
     "Source",
     "boxes_for",
     "dataset_for",

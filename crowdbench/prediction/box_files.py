@@ -20,7 +20,7 @@ from crowdbench.coco.rules.foreign_formats import explained
 from crowdbench.coco.rules.plausible_boxes import implausible_boxes
 from crowdbench.coco.rules.values import LARGEST_PX
 from crowdbench.errors import AnnotationError, DataError, ImageError, MissingDataError, SettingsError
-from crowdbench.prediction.image_names import WHOLE, ImageIds, Names, _converted, _document
+from crowdbench.prediction.image_names import WHOLE, ImageIds, ImageNameIndex, _converted, _document
 from crowdbench.system.files.image_header import size_in_header
 from crowdbench.vision.geometry import clean_boxes
 
@@ -30,7 +30,7 @@ Boxes = list[tuple[float, float, float, float]]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ImageQuery:
     """A picture whose boxes are wanted.
 
     Attributes:
@@ -46,7 +46,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Given:
+class ImageBoxes:
     """What is known of a picture's persons.
 
     Attributes:
@@ -60,11 +60,11 @@ class Given:
     image_id: int | None = None
 
 
-class GivenBoxes(ABC):
+class BoxProvider(ABC):
     """Where the boxes of pictures come from."""
 
     @abstractmethod
-    def of(self, asked: Asked) -> Given:
+    def of(self, asked: ImageQuery) -> ImageBoxes:
         """The boxes of a picture.
 
         Raises:
@@ -72,38 +72,38 @@ class GivenBoxes(ABC):
         """
 
 
-class NoBoxesNeeded(GivenBoxes):
+class NoBoxProvider(BoxProvider):
     """For methods that find the persons themselves."""
 
-    def of(self, asked: Asked) -> Given:
+    def of(self, asked: ImageQuery) -> ImageBoxes:
         """Nobody."""
-        return Given()
+        return ImageBoxes()
 
 
-class WholePicture(GivenBoxes):
+class WholeImageBoxes(BoxProvider):
     """The whole picture is one person's box."""
 
     def __init__(self, keypoints: int) -> None:
         self.keypoints = keypoints
 
-    def of(self, asked: Asked) -> Given:
+    def of(self, asked: ImageQuery) -> ImageBoxes:
         """One person."""
         box = (0.0, 0.0, float(asked.width), float(asked.height))
-        return Given(_instances([box], self.keypoints), "gt")
+        return ImageBoxes(_instances([box], self.keypoints), "gt")
 
 
-class NamedBoxes(GivenBoxes):
+class NamedBoxes(BoxProvider):
     """A file of ``{"file name": [[x, y, width, height], ...]}``; taken for true, not for a detector's."""
 
     def __init__(self, path: Path, boxes: Mapping[str, Boxes], paths: Sequence[Path], keypoints: int) -> None:
         self.keypoints = keypoints
         for name, of_name in boxes.items():
             _check_boxes(of_name, f"{path}: {name!r}")
-        self.names = Names(path, boxes, paths)
+        self.names = ImageNameIndex(path, boxes, paths)
         found = self.names.found()
         _require_plausible(path, [(size_in_header(picture), of) for picture, of in found.items()])
 
-    def of(self, asked: Asked) -> Given:
+    def of(self, asked: ImageQuery) -> ImageBoxes:
         """The boxes by the picture's name; of a video, the same for all of its frames."""
         boxes = self.names.of(asked.path)
         cleaned, keep = clean_boxes(boxes, asked.width, asked.height)
@@ -112,27 +112,27 @@ class NamedBoxes(GivenBoxes):
                 f"{asked.path}: the box {list(boxes[int(keep.argmin())])} in {self.names.file} lies outside "
                 f"the picture, which is {asked.width}x{asked.height} (width x height)."
             )
-        return Given(_instances(cleaned.tolist(), self.keypoints), "gt")
+        return ImageBoxes(_instances(cleaned.tolist(), self.keypoints), "gt")
 
 
-class DatasetBoxes(GivenBoxes):
+class DatasetBoxes(BoxProvider):
     """An annotation file that the dataset reads itself: the persons that a run would predict."""
 
     def __init__(
         self, path: Path, dataset: Dataset, images: Sequence[ImageEntry], paths: Sequence[Path]
     ) -> None:
         self.dataset = dataset
-        self.names = Names(path, {image.file_name: at for at, image in enumerate(images)}, paths)
+        self.names = ImageNameIndex(path, {image.file_name: at for at, image in enumerate(images)}, paths)
 
-    def of(self, asked: Asked) -> Given:
+    def of(self, asked: ImageQuery) -> ImageBoxes:
         """The boxes of the annotated image of this name."""
         _refuse_videos(asked)
         sample = self.dataset[self.names.of(asked.path)]
         _check_size(asked, sample.width, sample.height, self.names.file)
-        return Given(sample.instances, "gt", sample.image_id)
+        return ImageBoxes(sample.instances, "gt", sample.image_id)
 
 
-class AnnotatedBoxes(GivenBoxes):
+class AnnotatedBoxes(BoxProvider):
     """An annotation file with other keypoints than the dataset's, or with none: its persons' boxes only."""
 
     def __init__(self, path: Path, content: "_Annotations", paths: Sequence[Path], keypoints: int) -> None:
@@ -147,20 +147,20 @@ class AnnotatedBoxes(GivenBoxes):
                 self.boxes[entry.image_id].append(entry.bbox)
         for image_id, boxes in self.boxes.items():
             _check_boxes(boxes, f"{path}: image {image_id}")
-        self.names = Names(path, {image.file_name: image for image in content.images}, paths)
+        self.names = ImageNameIndex(path, {image.file_name: image for image in content.images}, paths)
         sized = [((image.width, image.height), self.boxes.get(image.id, [])) for image in content.images]
         _require_plausible(path, sized)
 
-    def of(self, asked: Asked) -> Given:
+    def of(self, asked: ImageQuery) -> ImageBoxes:
         """The boxes of the annotated image of this name."""
         _refuse_videos(asked)
         image = self.names.of(asked.path)
         _check_size(asked, image.width, image.height, self.names.file)
         boxes, keep = clean_boxes(self.boxes.get(image.id, []), image.width, image.height)
-        return Given(_instances(boxes[keep].tolist(), self.keypoints), "gt", image.id)
+        return ImageBoxes(_instances(boxes[keep].tolist(), self.keypoints), "gt", image.id)
 
 
-class DetectedBoxes(GivenBoxes):
+class DetectedBoxes(BoxProvider):
     """A detector's results file. Which pictures its image ids are, `ids` tells."""
 
     def __init__(
@@ -176,13 +176,13 @@ class DetectedBoxes(GivenBoxes):
         for warning in detections.warnings:
             log.warning("%s", warning)
 
-    def of(self, asked: Asked) -> Given:
+    def of(self, asked: ImageQuery) -> ImageBoxes:
         """The persons that were detected in the image of this id."""
         _refuse_videos(asked)
         if asked.path not in self.ids:
             raise DataError(f"{asked.path}: nothing says which image of {self.path} this picture is.")
         image_id = self.ids[asked.path]
-        return Given(self.detections.of(image_id, self.keypoints), "detector", image_id)
+        return ImageBoxes(self.detections.of(image_id, self.keypoints), "detector", image_id)
 
 
 class _Category(msgspec.Struct):
@@ -215,7 +215,7 @@ def boxes_for(
     dataset: str,
     ids: "ImageIds",
     least_score: float | None = None,
-) -> GivenBoxes:
+) -> BoxProvider:
     """Read the ``--boxes`` option of a prediction.
 
     Args:
@@ -237,7 +237,7 @@ def boxes_for(
             "a least score is for a detector's boxes; these have no scores. Leave --box-score out."
         )
     if asked == WHOLE:
-        return WholePicture(cls.keypoints.count)
+        return WholeImageBoxes(cls.keypoints.count)
     file = Path(asked)
     content = _document(file)
     if isinstance(content, list):
@@ -249,7 +249,7 @@ def boxes_for(
     return NamedBoxes(file, _converted(content, dict[str, Boxes], file), paths, cls.keypoints.count)
 
 
-def _annotated(path: Path, content: Any, cls: type[Dataset], paths: Sequence[Path]) -> GivenBoxes:
+def _annotated(path: Path, content: Any, cls: type[Dataset], paths: Sequence[Path]) -> BoxProvider:
     """As the dataset reads them, so that a run's poses come out; else their boxes."""
     foreign = None if "annotations" in content else explained(content)
     if foreign is not None:
@@ -271,7 +271,7 @@ def _named_ids(path: Path, content: Any, paths: Sequence[Path]) -> dict[Path, in
     """The image id of each picture, if the detections say what their pictures are called."""
     entries = _converted(content, list[_Detection], path)
     named = {entry.file_name: entry.image_id for entry in entries if entry.file_name is not None}
-    return Names(path, named, paths).found() if named else None
+    return ImageNameIndex(path, named, paths).found() if named else None
 
 
 def _instances(boxes: Sequence[Sequence[float]], keypoints: int) -> tuple[Instance, ...]:
@@ -304,7 +304,7 @@ def _require_plausible(path: Path, boxes: Sequence[tuple[tuple[int, int] | None,
         log.warning("%s: %s", path.name, finding.sentence)
 
 
-def _check_size(asked: Asked, width: int, height: int, file: Path) -> None:
+def _check_size(asked: ImageQuery, width: int, height: int, file: Path) -> None:
     if (asked.width, asked.height) != (width, height):
         raise ImageError(
             f"{asked.path}: the picture is {asked.width}x{asked.height} (width x height), but {file} says "
@@ -312,7 +312,7 @@ def _check_size(asked: Asked, width: int, height: int, file: Path) -> None:
         )
 
 
-def _refuse_videos(asked: Asked) -> None:
+def _refuse_videos(asked: ImageQuery) -> None:
     if asked.frame is not None:
         raise DataError(
             f"{asked.path}: boxes of a video are --boxes {WHOLE}, or a file of boxes by name, for all of its "

@@ -23,7 +23,7 @@ T = TypeVar("T")
 _NUMBER = re.compile(r"[0-9]{1,15}")
 
 
-class Names(Generic[T]):
+class ImageNameIndex(Generic[T]):
     """What a file says of pictures, by their names.
 
     A picture has the name that its path ends in, as far as possible: ``crowd/1.jpg`` is ``train/crowd/1.jpg``
@@ -116,7 +116,7 @@ class ImageIds:
         self.counted = False
         if annotations is not None:
             images = _converted(_document(annotations), _Images, annotations).images
-            self._names = Names(annotations, {image.file_name: image.id for image in images}, paths)
+            self._names = ImageNameIndex(annotations, {image.file_name: image.id for image in images}, paths)
             return
         numbers = [int(path.stem) if _NUMBER.fullmatch(path.stem) else None for path in paths]
         self.counted = None in numbers or len(set(numbers)) < len(numbers)

@@ -17,7 +17,7 @@ _EXIF_MARKS = (b"Exif", b"eXIf", b"EXIF")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Picture(Sample):
+class LoadedImage(Sample):
     """A sample whose image is in memory.
 
     Attributes:

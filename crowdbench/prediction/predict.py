@@ -15,25 +15,25 @@ from numpy.typing import NDArray
 from crowdbench.api.method import Method
 from crowdbench.api.types import Pose, Sample
 from crowdbench.engine import hooks
-from crowdbench.engine.inference import as_results
-from crowdbench.engine.progress import Progress
+from crowdbench.engine.inference import to_coco_results
+from crowdbench.engine.progress import EvaluationProgress
 from crowdbench.errors import CrowdbenchError, DataError, MachineError, RunError, SettingsError
-from crowdbench.prediction.box_files import Asked, GivenBoxes
+from crowdbench.prediction.box_files import BoxProvider, ImageQuery
 from crowdbench.prediction.image_names import ImageIds
-from crowdbench.prediction.images import Picture, read_picture
+from crowdbench.prediction.images import LoadedImage, read_picture
 from crowdbench.prediction.predictor import Estimator
 from crowdbench.prediction.results import (
-    Failure,
+    FailedInput,
     FrameEntry,
     PictureEntry,
-    Predicted,
+    PredictionResult,
     VideoEntry,
     named_results,
 )
 from crowdbench.prediction.sources import Source, drawn_names
 from crowdbench.prediction.videos import Frame, Video, video_whole
 from crowdbench.system.files.os_errors import is_about_the_name, reason, writing
-from crowdbench.system.files.writing import growing, write_whole
+from crowdbench.system.files.writing import atomic_path, write_whole
 from crowdbench.system.text import encodable, name_bytes
 from crowdbench.system.version import package_version
 from crowdbench.visualization.skeletons import draw_on, person_colours
@@ -71,14 +71,14 @@ class Output:
 def predict(
     estimator: Estimator,
     sources: Sequence[Source],
-    boxes: GivenBoxes,
+    boxes: BoxProvider,
     ids: ImageIds,
     output: Output = Output(),
     *,
     every: int = 1,
     upright: bool = False,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-) -> Predicted:
+    on_progress: Callable[[EvaluationProgress], None] = lambda progress: None,
+) -> PredictionResult:
     """Find the poses in pictures and videos.
 
     What cannot be read, or has no boxes, is listed in the result; the others go on.
@@ -86,7 +86,7 @@ def predict(
     Args:
         estimator: the method.
         sources: pictures and videos.
-        boxes: of the persons; `NoBoxesNeeded` for methods that find them.
+        boxes: of the persons; `NoBoxProvider` for methods that find them.
         ids: of the pictures, where `boxes` does not give them others.
         output: what is written where.
         every: of videos, look at every so-manieth frame.
@@ -100,28 +100,28 @@ def predict(
     """
     if every < 1:
         raise SettingsError(f"every must be at least 1, got {every}.")
-    work = _Work(estimator, boxes, ids, output, every, upright, on_progress)
+    work = PredictionSession(estimator, boxes, ids, output, every, upright, on_progress)
     work.found.notes += estimator.notes
     return work.of(sources)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class _ShownFrame(Picture):
+class _ShownFrame(LoadedImage):
     frame: Frame
 
 
-class _Work:
+class PredictionSession:
     """One call of `predict`."""
 
     def __init__(
         self,
         estimator: Estimator,
-        boxes: GivenBoxes,
+        boxes: BoxProvider,
         ids: ImageIds,
         output: Output,
         every: int,
         upright: bool,
-        on_progress: Callable[[Progress], None],
+        on_progress: Callable[[EvaluationProgress], None],
     ) -> None:
         self.estimator = estimator
         self.method = estimator.method
@@ -131,11 +131,11 @@ class _Work:
         self.every = every
         self.upright = upright
         self.on_progress = on_progress
-        self.found = Predicted(self._info(), self.method.keypoints)
+        self.found = PredictionResult(self._info(), self.method.keypoints)
         self.turned: list[Path] = []
         self.done = self.expected = self.persons = 0
 
-    def of(self, sources: Sequence[Source]) -> Predicted:
+    def of(self, sources: Sequence[Source]) -> PredictionResult:
         names = dict(zip((s.path for s in sources), drawn_names(sources), strict=True))
         self._refuse_to_overwrite(sources, names)
         try:
@@ -227,7 +227,7 @@ class _Work:
         self.turned.clear()
         hooks.on_start(self.method, told, complete=False)
 
-    def _pictures(self, paths: Sequence[Path]) -> Iterator[Picture]:
+    def _pictures(self, paths: Sequence[Path]) -> Iterator[LoadedImage]:
         """Those that can be read."""
         for path in paths:
             try:
@@ -237,13 +237,13 @@ class _Work:
             else:
                 yield picture
 
-    def _picture(self, path: Path) -> Picture:
+    def _picture(self, path: Path) -> LoadedImage:
         pixels, turned = read_picture(path, upright=self.upright)
         if turned:
             self.turned.append(path)
         height, width = pixels.shape[:2]
-        given = self.boxes.of(Asked(path, width, height))
-        return Picture(
+        given = self.boxes.of(ImageQuery(path, width, height))
+        return LoadedImage(
             image_id=self.ids.of(path) if given.image_id is None else given.image_id,
             path=path,
             width=width,
@@ -253,7 +253,7 @@ class _Work:
             pixels=pixels,
         )
 
-    def _take(self, picture: Picture, poses: list[Pose], name: str) -> None:
+    def _take(self, picture: LoadedImage, poses: list[Pose], name: str) -> None:
         """Draw and keep what was found in a picture."""
         drawn = None
         if self.output.folder is not None and self.output.drawn:
@@ -282,7 +282,7 @@ class _Work:
         write_whole(path, content)
 
     def _drawn(
-        self, picture: Picture, poses: Sequence[Pose], before: list[tuple[Pose, str]]
+        self, picture: LoadedImage, poses: Sequence[Pose], before: list[tuple[Pose, str]]
     ) -> NDArray[np.uint8]:
         """A copy with skeletons; `before` has those of the frame before, and gets these."""
         shown = [pose for pose in poses if pose.score >= self.output.min_score]
@@ -349,7 +349,7 @@ class _Work:
     def _frames(self, video: Video) -> Iterator["_ShownFrame"]:
         for frame in video.frames(self.every):
             height, width = frame.pixels.shape[:2]
-            given = self.boxes.of(Asked(video.path, width, height, frame.number))
+            given = self.boxes.of(ImageQuery(video.path, width, height, frame.number))
             yield _ShownFrame(
                 image_id=frame.number,
                 path=video.path,
@@ -369,14 +369,14 @@ class _Work:
 
     def _fail(self, path: Path, error: Exception) -> None:
         words = str(error) if isinstance(error, CrowdbenchError) else f"{path}: {reason(error)}."
-        self.found.failed.append(Failure(encodable(path.as_posix()), encodable(words), name_bytes(path)))
+        self.found.failed.append(FailedInput(encodable(path.as_posix()), encodable(words), name_bytes(path)))
         self._tell()
 
     def _tell(self, persons: int = 0) -> None:
         """One more picture or frame is done."""
         self.done += 1
         self.persons += persons
-        self.on_progress(Progress(self.done, max(self.done, self.expected), self.persons))
+        self.on_progress(EvaluationProgress(self.done, max(self.done, self.expected), self.persons))
 
     def _note_turned(self) -> None:
         if self.turned and not self.upright:
@@ -387,15 +387,17 @@ class _Work:
             )
 
 
-def _frame_entry(shown: Picture, poses: list[Pose], with_boxes: bool) -> FrameEntry:
+def _frame_entry(shown: LoadedImage, poses: list[Pose], with_boxes: bool) -> FrameEntry:
     assert isinstance(shown, _ShownFrame)
-    return FrameEntry(shown.frame.number, shown.frame.time_s, as_results(shown, poses, with_boxes=with_boxes))
+    return FrameEntry(
+        shown.frame.number, shown.frame.time_s, to_coco_results(shown, poses, with_boxes=with_boxes)
+    )
 
 
 @contextmanager
 def _lines(path: Path) -> Iterator[BinaryIO]:
     """A file of lines that appears when it is finished."""
-    with growing(path) as temporary:
+    with atomic_path(path) as temporary:
         with writing(path):
             file = temporary.open("xb")
         with file:

@@ -10,9 +10,9 @@ from crowdbench.api.types import Pose, Precision
 from crowdbench.engine import hooks
 from crowdbench.engine.batching import default_batch_size, in_batches
 from crowdbench.engine.inference import predict_batches
-from crowdbench.engine.network import build_network, weights_of
+from crowdbench.engine.network import build_network, resolve_method_weights
 from crowdbench.errors import SettingsError
-from crowdbench.prediction.images import Picture
+from crowdbench.prediction.images import LoadedImage
 from crowdbench.system.devices import emulates, pick_device
 from crowdbench.system.limits import require_options
 from crowdbench.weights import ResolvedWeights, Transfer
@@ -75,7 +75,7 @@ class Estimator:
                 "this processor has no units for %s: it will be slower than fp32, not faster", precision
             )
         size = default_batch_size(method.paradigm, target.type) if batch_size is None else batch_size
-        found = weights_of(method, dataset, weights, on_progress)  # type: ignore[arg-type]  # told of transfers only
+        found = resolve_method_weights(method, dataset, weights, on_progress)  # type: ignore[arg-type]  # told of transfers only
         network = None
         notes: list[str] = []
         if isinstance(method, NetworkMethod):
@@ -86,7 +86,7 @@ class Estimator:
             hooks.load_weights(method, found.path)
         return cls(method, network, size, target, precision, found, notes=notes)
 
-    def poses(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, list[Pose]]]:
+    def poses(self, pictures: Iterable[LoadedImage]) -> Iterator[tuple[LoadedImage, list[Pose]]]:
         """The poses of each picture, in order.
 
         Pictures are batched as a run batches its images, and are asked for only as they are needed.
@@ -103,9 +103,9 @@ class Estimator:
                 nobody = self.method.paradigm == "top-down" and not picture.instances
                 yield picture, [] if nobody else next(found)
 
-    def _batched(self, pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
+    def _batched(self, pictures: Iterable[LoadedImage]) -> Iterator[list[LoadedImage]]:
         """Cut where `in_batches` would cut all of them, or where they fill too much memory."""
-        waiting: list[Picture] = []
+        waiting: list[LoadedImage] = []
         size = 0
         for picture in pictures:
             size += picture.pixels.nbytes
@@ -117,7 +117,7 @@ class Estimator:
         if waiting:
             yield waiting
 
-    def _predicted(self, batch: list[Picture]) -> list[list[Pose]]:
+    def _predicted(self, batch: list[LoadedImage]) -> list[list[Pose]]:
         found = predict_batches(
             self.method,
             self.network,

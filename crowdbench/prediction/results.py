@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from crowdbench.api.types import KeypointSet, Pose, Sample
-from crowdbench.engine.inference import as_results
+from crowdbench.engine.inference import to_coco_results
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class VideoEntry:
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedInput:
     """What could not be read.
 
     Attributes:
@@ -89,7 +89,7 @@ class Failure:
 
 
 @dataclass
-class Predicted:
+class PredictionResult:
     """Everything that was found.
 
     Attributes:
@@ -106,7 +106,7 @@ class Predicted:
     layout: KeypointSet
     images: list[PictureEntry] = field(default_factory=list)
     videos: list[VideoEntry] = field(default_factory=list)
-    failed: list[Failure] = field(default_factory=list)
+    failed: list[FailedInput] = field(default_factory=list)
     predictions: list[msgspec.Raw] = field(default_factory=list)
     frames: list[list[FrameEntry]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -150,5 +150,5 @@ def named_results(
     # The entries are text already, and as a run writes them: the name is put before their last brace.
     return [
         msgspec.Raw(bytes(entry)[:-1] + b',"file_name":' + name + b"}")
-        for entry in as_results(sample, poses, with_boxes=with_boxes)
+        for entry in to_coco_results(sample, poses, with_boxes=with_boxes)
     ]

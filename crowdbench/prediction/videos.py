@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from crowdbench.errors import ImageError, RunError
 from crowdbench.system.files.opening import open_regular
 from crowdbench.system.files.os_errors import reason
-from crowdbench.system.files.writing import growing
+from crowdbench.system.files.writing import atomic_path
 
 # Where a file does not say.
 _FRAMES_PER_S = 25.0
@@ -143,7 +143,7 @@ class VideoWriter:
 @contextmanager
 def video_whole(path: Path, frames_per_s: float) -> Iterator[VideoWriter]:
     """A video that appears under its name when it is finished, or not at all."""
-    with growing(path) as temporary:
+    with atomic_path(path) as temporary:
         writer = VideoWriter(temporary, frames_per_s)
         try:
             yield writer

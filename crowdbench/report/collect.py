@@ -24,7 +24,7 @@ from crowdbench.system.text import sentence
 from crowdbench.system.version import package_version
 
 if TYPE_CHECKING:
-    from crowdbench.analysis import Analysis, Part
+    from crowdbench.analysis import Analysis, ErrorSummary
     from crowdbench.api.dataset import Dataset
     from crowdbench.scoring.matching import Matches
 
@@ -62,9 +62,9 @@ def report_data(
     runs = list({run.directory.resolve(): run for run in runs}.values())
     _require_equal_images(runs)
     if dataset is None:
-        from crowdbench.scoring.run_inputs import reopened
+        from crowdbench.scoring.run_inputs import reopen_dataset
 
-        dataset = reopened(runs[0].record.protocol)
+        dataset = reopen_dataset(runs[0].record.protocol)
     tell = on_progress or (lambda _: None)
     measured = []
     for run in runs:
@@ -136,9 +136,9 @@ def _measured(run: Run, dataset: "Dataset") -> _Measured:
     from crowdbench.analysis import analyse
     from crowdbench.analysis.bootstrap import interval, stored_interval
     from crowdbench.scoring.matching import match
-    from crowdbench.scoring.run_inputs import problem_of
+    from crowdbench.scoring.run_inputs import load_run_problem
 
-    problem = problem_of(run, dataset)
+    problem = load_run_problem(run, dataset)
     matches = match(problem)
     bounds = stored_interval(run, compute=False) or interval(matches)
     return _Measured(
@@ -252,7 +252,7 @@ def _crowding_chart(measured: Sequence[_Measured]) -> list[Chart]:
     ]
 
 
-def _place(part: "Part") -> tuple[float, str]:
+def _place(part: "ErrorSummary") -> tuple[float, str]:
     """Where a tenth stands on the axis, and its label."""
     low = part.low or 0.0
     if part.high is None or not math.isfinite(part.high):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.api.types import FloatArray
-from crowdbench.report.data import DrawnPose, Panel, Picture, Section
+from crowdbench.report.data import DrawnPose, GalleryImage, Panel, Section
 from crowdbench.report.image_choice import chosen_images
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class _Measured:
 
 
 @dataclass(frozen=True, eq=False)
-class _OfImages:
+class PredictionsByImage:
     """A run's predictions by image, and how good they are.
 
     Attributes:
@@ -48,7 +48,9 @@ class _OfImages:
     found: NDArray[np.int64]
 
 
-def _of_images(measured: _Measured, places: dict[int | str, int], persons: NDArray[np.int64]) -> _OfImages:
+def _of_images(
+    measured: _Measured, places: dict[int | str, int], persons: NDArray[np.int64]
+) -> PredictionsByImage:
     instances: list[list[PredictedPerson]] = [[] for _ in places]
     oks, swapped = np.zeros(len(places)), np.zeros(len(places), dtype=np.int64)
     found = np.zeros(len(places), dtype=np.int64)
@@ -62,7 +64,7 @@ def _of_images(measured: _Measured, places: dict[int | str, int], persons: NDArr
     quality = np.divide(oks, persons, out=np.full(len(places), math.nan), where=persons > 0)
     poses = np.array(measured.problem.keypoints, dtype=np.float64)
     count = measured.problem.protocol.keypoints.count
-    return _OfImages(instances, poses.reshape(-1, count, 3), quality, swapped, found)
+    return PredictionsByImage(instances, poses.reshape(-1, count, 3), quality, swapped, found)
 
 
 def _gallery(
@@ -80,11 +82,11 @@ def _gallery(
     samples = {sample.image_id: sample for sample in dataset if sample.image_id in wanted}
     truth = np.array(problem.persons.keypoints, dtype=np.float64).reshape(-1, dataset.keypoints.count, 3)
 
-    def picture(place: int) -> Picture:
+    def picture(place: int) -> GalleryImage:
         sample = samples[ids[place]]  # type: ignore[index]  # equal ids are found, of whatever kind
         numbers: dict[int | str, int] = {}
         crowding = [] if sample.crowd_index is None else [f"crowdIndex {sample.crowd_index:.2f}"]
-        return Picture(
+        return GalleryImage(
             image_id=ids[place],
             name=sample.path.name,
             width=sample.width,
@@ -106,7 +108,9 @@ def _persons(count: int) -> str:
     return "1 person" if count == 1 else f"{count} persons"
 
 
-def _panel(run: int, it: _OfImages, place: int, persons: int, numbers: dict[int | str, int]) -> Panel:
+def _panel(
+    run: int, it: PredictionsByImage, place: int, persons: int, numbers: dict[int | str, int]
+) -> Panel:
     shown = _worth_showing(it.instances[place])
     background = sum(person.outcome == "background" for person in shown)
     words = [f"mean OKS {it.quality[place]:.2f}", f"{it.found[place]} of {persons} found"]

@@ -136,7 +136,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Picture:
+class GalleryImage:
     """An image of the gallery.
 
     Attributes:
@@ -165,7 +165,7 @@ class Section:
 
     title: str
     words: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[GalleryImage, ...]
 
 
 @dataclass(frozen=True)

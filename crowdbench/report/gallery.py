@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from crowdbench.report.compression import Packed, pack, packing_ratio
-from crowdbench.report.data import ERRORS, DrawnPose, PageData, Panel, Picture
+from crowdbench.report.data import ERRORS, DrawnPose, GalleryImage, PageData, Panel
 from crowdbench.report.jpegs import Encoded
 from crowdbench.report.svg_poses import bones_path, marks_path, view_size
 
@@ -27,7 +27,7 @@ class _DrawnPanel:
 @dataclass(frozen=True)
 class _DrawnPicture:
     key: int
-    picture: Picture
+    picture: GalleryImage
     name: str
     words: str
     width: int
@@ -58,7 +58,7 @@ def _drawn_sections(data: PageData) -> list[_DrawnSection]:
     ]
 
 
-def _drawn_picture(key: int, picture: Picture, data: PageData) -> _DrawnPicture:
+def _drawn_picture(key: int, picture: GalleryImage, data: PageData) -> _DrawnPicture:
     long_side = FINE if len(data.runs) <= MANY_RUNS else COARSE
     width, height = view_size(picture.width, picture.height, long_side)
     scale = long_side / max(picture.width, picture.height, 1)

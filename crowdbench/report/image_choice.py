@@ -12,7 +12,7 @@ _LEAST_DIFFERENCE = 0.02
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ImageChoice:
     """A part of the gallery: heading, rule, and the images by position."""
 
     title: str
@@ -22,7 +22,7 @@ class Chosen:
 
 def chosen_images(
     quality: FloatArray, swapped: NDArray[np.int64], count: int, seed: int
-) -> tuple[Chosen, ...]:
+) -> tuple[ImageChoice, ...]:
     """Choose images; none stands in two parts.
 
     Args:
@@ -39,7 +39,7 @@ def chosen_images(
         order = np.argsort(-badness, kind="stable")
         images = [int(image) for image in order if left[image] and badness[image] > least][:count]
         left[images] = False
-        parts.append(Chosen(title, words, tuple(images)))
+        parts.append(ImageChoice(title, words, tuple(images)))
 
     of_all = " over all runs" if several else ""
     # Images with nobody to find are not for choosing, whatever stands there.
@@ -66,6 +66,8 @@ def chosen_images(
     rest = np.flatnonzero(left)
     drawn = np.random.default_rng(seed).permutation(rest)[:count]
     parts.append(
-        Chosen("Some at random", f"Drawn from the others with seed {seed}.", tuple(sorted(map(int, drawn))))
+        ImageChoice(
+            "Some at random", f"Drawn from the others with seed {seed}.", tuple(sorted(map(int, drawn)))
+        )
     )
     return tuple(part for part in parts if part.images)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.errors import CrowdbenchError
-from crowdbench.report.data import Picture
+from crowdbench.report.data import GalleryImage
 
 # Long side in pixels and JPEG quality, from the best; the first that fits is taken.
 STEPS = (
@@ -32,7 +32,7 @@ def encoded_size(jpeg_bytes: int) -> int:
     return len("data:image/jpeg;base64,") + 4 * -(-jpeg_bytes // 3)
 
 
-def encode_all(pictures: Iterable[Picture], count: int, budget: int) -> Iterator[Encoded]:
+def encode_all(pictures: Iterable[GalleryImage], count: int, budget: int) -> Iterator[Encoded]:
     """Shrink and encode pictures, one after the other, so that all fit.
 
     What one picture leaves is shared by those after it.
@@ -49,7 +49,7 @@ def encode_all(pictures: Iterable[Picture], count: int, budget: int) -> Iterator
         yield encoded
 
 
-def _encode(picture: Picture, share: int) -> Encoded:
+def _encode(picture: GalleryImage, share: int) -> Encoded:
     try:
         image = picture.read()
     except CrowdbenchError as error:

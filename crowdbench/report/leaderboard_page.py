@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crowdbench.leaderboard.table import Column, Entry, Table, cell
+from crowdbench.leaderboard.table import Column, LeaderboardTable, Row, cell
 from crowdbench.report.html import rendered
 from crowdbench.system.version import package_version
 
@@ -34,11 +34,11 @@ class _Board:
     sources: tuple[str, ...]
 
 
-def leaderboard_html(tables: Sequence[Table]) -> str:
+def leaderboard_html(tables: Sequence[LeaderboardTable]) -> str:
     """The page with all tables; it needs no network, and shows all rows where scripts do not run.
 
     Args:
-        tables: of `crowdbench.leaderboard.board.board`.
+        tables: of `crowdbench.leaderboard.board.build_leaderboard`.
     """
     boards = [_board(table) for table in tables]
     page = rendered(
@@ -47,7 +47,7 @@ def leaderboard_html(tables: Sequence[Table]) -> str:
     return page.decode()
 
 
-def _board(table: Table) -> _Board:
+def _board(table: LeaderboardTable) -> _Board:
     notes = (table.bold_note, *table.notes) if table.bold_note else table.notes
     return _Board(
         table.title,
@@ -71,7 +71,7 @@ def _head_classes(column: Column) -> str:
     return "n low" if column.better == "lowest" else "n"
 
 
-def _cell(column: Column, entry: Entry, *, is_best: bool) -> _Cell:
+def _cell(column: Column, entry: Row, *, is_best: bool) -> _Cell:
     text = cell(column, entry)
     classes = " ".join(filter(None, ("" if column.is_text else "n", "best" if is_best else "")))
     if column.is_text:

@@ -5,7 +5,7 @@ progress.json   a sign of life every few seconds, and how far the work is
 writer.lock     locked while it works, where the file system knows locks
 
 A process that is killed leaves its claim behind, without a sign of life: on the same machine the next one
-notices at once, elsewhere when there has been none for 30 s. Others are refused (`only_writer`), or wait for
+notices at once, elsewhere when there has been none for 30 s. Others are refused (`hold_lease`), or wait for
 their turn (`in_turn`). A cluster may start a job again while the processes of its first start, on a node it
 has lost sight of, still work: the new start then takes the claim over, and waits until the old one has
 noticed and ended. Before every write that matters a writer makes sure that the claim is still its own.
@@ -37,14 +37,14 @@ from crowdbench.system.processes import is_gone, this_machine
 log = logging.getLogger("crowdbench")
 
 CLAIM, PROGRESS, LOCK = "writer.json", "progress.json", "writer.lock"
-BEAT_S = 5.0
-SILENT_S = 30.0  # no sign of life for so long: it is dead
+HEARTBEAT_S = 5.0
+LEASE_TIMEOUT_S = 30.0  # no sign of life for so long: it is dead
 _GIVE_UP_S = 180.0
 _POLL_S = 0.3
 _SETTLE_S = 1.0  # without a lock, so long until all see the same claim
 
 
-class Claim(msgspec.Struct, frozen=True):
+class LeaseHolder(msgspec.Struct, frozen=True):
     """Who works in a folder.
 
     Attributes:
@@ -63,7 +63,7 @@ class Claim(msgspec.Struct, frozen=True):
     job: str | None = None
     start: int = 0
 
-    def succeeds(self, other: "Claim") -> bool:
+    def succeeds(self, other: "LeaseHolder") -> bool:
         """Whether this is a later start of the very job that the other one belongs to."""
         return self.job is not None and self.job == other.job and self.start > other.start
 
@@ -72,7 +72,7 @@ class Claim(msgspec.Struct, frozen=True):
         return f"{job}process {self.pid} on {self.host}, since {self.since}"
 
 
-class Progress(msgspec.Struct, frozen=True):
+class ProgressReport(msgspec.Struct, frozen=True):
     """How far a writer is.
 
     Attributes:
@@ -91,14 +91,14 @@ class Progress(msgspec.Struct, frozen=True):
     words: str = ""
 
 
-def read_claim(folder: Path) -> Claim | None:
+def read_claim(folder: Path) -> LeaseHolder | None:
     """Who works in a folder, or did until it was killed."""
-    return _read(folder / CLAIM, Claim)
+    return _read(folder / CLAIM, LeaseHolder)
 
 
-def read_progress(folder: Path) -> tuple[Progress, float] | None:
+def read_progress(folder: Path) -> tuple[ProgressReport, float] | None:
     """How far the work in a folder is, and when that was said, in seconds since the epoch."""
-    found = _read(folder / PROGRESS, Progress)
+    found = _read(folder / PROGRESS, ProgressReport)
     if found is None:
         return None
     with suppress(OSError):
@@ -111,10 +111,10 @@ def is_alive(folder: Path) -> bool:
     claim, told = read_claim(folder), read_progress(folder)
     if claim is None or told is None or has_ended(claim):
         return False
-    return time.time() - told[1] < 2 * SILENT_S  # by two machines' clocks
+    return time.time() - told[1] < 2 * LEASE_TIMEOUT_S  # by two machines' clocks
 
 
-T = TypeVar("T", Claim, Progress)
+T = TypeVar("T", LeaseHolder, ProgressReport)
 
 
 def _read(path: Path, kind: type[T]) -> T | None:
@@ -124,7 +124,7 @@ def _read(path: Path, kind: type[T]) -> T | None:
         return None
 
 
-class Writer:
+class Lease:
     """The one that works in a folder.
 
     Args:
@@ -136,21 +136,21 @@ class Writer:
         lost: whether another process has taken over; has_successor: and it is a later start of this job.
     """
 
-    def __init__(self, folder: Path, claim: Claim, on_lost: Callable[[], None] | None = None) -> None:
+    def __init__(self, folder: Path, claim: LeaseHolder, on_lost: Callable[[], None] | None = None) -> None:
         self.folder = folder
         self.claim = claim
         self.lost = False
         self.has_successor = False
         self._on_lost = on_lost
-        self._progress = Progress(claim.token)
+        self._progress = ProgressReport(claim.token)
         self._ended = threading.Event()
         self._beats = threading.Thread(target=self._live, name="writer", daemon=True)
 
     def report(self, done: int, of: int, unit: str, eta_s: float | None = None, words: str = "") -> None:
         """Say how far the work is; it is written down with the next sign of life."""
-        self._progress = Progress(self.claim.token, done, of, unit, eta_s, words)
+        self._progress = ProgressReport(self.claim.token, done, of, unit, eta_s, words)
 
-    def require(self) -> None:
+    def check_held(self) -> None:
         """Make sure that this process's work still counts; to be asked before every write.
 
         Raises:
@@ -180,7 +180,7 @@ class Writer:
         """Leave the folder to others."""
         self._ended.set()
         if self._beats.is_alive():
-            self._beats.join(2 * BEAT_S)
+            self._beats.join(2 * HEARTBEAT_S)
         found = read_claim(self.folder)
         if found is not None and found.token == self.claim.token:
             for name in (PROGRESS, CLAIM):
@@ -191,9 +191,9 @@ class Writer:
         write_whole(self.folder / PROGRESS, msgspec.json.encode(self._progress))
 
     def _live(self) -> None:
-        while not self._ended.wait(BEAT_S):
+        while not self._ended.wait(HEARTBEAT_S):
             try:
-                self.require()
+                self.check_held()
                 self._sign()
             except SupersededError:
                 if self._on_lost is not None:
@@ -204,10 +204,10 @@ class Writer:
                 log.debug("%s: no sign of life could be written (%s)", self.folder, error)
 
 
-def new_claim() -> Claim:
+def new_claim() -> LeaseHolder:
     """One of this process's."""
     job = current_job()
-    return Claim(
+    return LeaseHolder(
         token=secrets.token_hex(8),
         host=job.node if job and job.node else socket.gethostname(),
         pid=os.getpid(),
@@ -219,7 +219,7 @@ def new_claim() -> Claim:
 
 
 @contextmanager
-def only_writer(folder: Path, on_lost: Callable[[], None] | None = None) -> Iterator[Writer]:
+def hold_lease(folder: Path, on_lost: Callable[[], None] | None = None) -> Iterator[Lease]:
     """Be the only one whose work in a folder counts; who comes second is refused.
 
     Args:
@@ -245,11 +245,11 @@ class Waiting:
     """
 
     needless: Callable[[], bool]
-    told: Callable[[Claim | None, Progress | None], None]
+    told: Callable[[LeaseHolder | None, ProgressReport | None], None]
 
 
 @contextmanager
-def in_turn(folder: Path, waiting: Waiting) -> Iterator[Writer | None]:
+def in_turn(folder: Path, waiting: Waiting) -> Iterator[Lease | None]:
     """Be the only one whose work in a folder counts; who comes second waits for the first one's end or death.
 
     Args:
@@ -269,11 +269,11 @@ def in_turn(folder: Path, waiting: Waiting) -> Iterator[Writer | None]:
 @contextmanager
 def _entered(
     folder: Path, on_lost: Callable[[], None] | None, waiting: Waiting | None
-) -> Iterator[Writer | None]:
+) -> Iterator[Lease | None]:
     lock = FileLock(folder / LOCK)
     try:
         while True:
-            writer = Writer(folder, new_claim(), on_lost)
+            writer = Lease(folder, new_claim(), on_lost)
             with writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 is_mine = _take(folder, writer, lock, waiting)
@@ -294,19 +294,19 @@ def _entered(
         lock.release()
 
 
-def _begin(writer: Writer, lock: FileLock) -> None:
+def _begin(writer: Lease, lock: FileLock) -> None:
     writer.begin()
     if not lock.is_held:
         # Others may have come to the same conclusion: the last claim is the one that counts.
         time.sleep(_SETTLE_S)
         try:
-            writer.require()
+            writer.check_held()
         except SupersededError:
             writer.end()
             raise
 
 
-def _take(folder: Path, writer: Writer, lock: FileLock, waiting: Waiting | None) -> bool:
+def _take(folder: Path, writer: Lease, lock: FileLock, waiting: Waiting | None) -> bool:
     """Wait until nobody else works here, if that is worth waiting for.
 
     Returns:
@@ -328,7 +328,7 @@ def _take(folder: Path, writer: Writer, lock: FileLock, waiting: Waiting | None)
             log.warning("%s: takes over from an earlier start (%s)", folder, held)
             write_whole(folder / CLAIM, msgspec.json.encode(mine))
             is_later = True
-        elif silence.seconds() > SILENT_S:
+        elif silence.seconds() > LEASE_TIMEOUT_S:
             return True  # it is dead, or its node is cut off; a lock it may still hold says nothing more
         elif waiting is not None:
             if waiting.needless():
@@ -344,12 +344,12 @@ def _take(folder: Path, writer: Writer, lock: FileLock, waiting: Waiting | None)
             time.sleep(_POLL_S)
 
 
-def has_ended(claim: Claim) -> bool:
+def has_ended(claim: LeaseHolder) -> bool:
     """Whether the process of a claim on this very machine is gone; False if that cannot be known."""
     return claim.machine == this_machine() and is_gone(claim.pid)
 
 
-def _refusal(folder: Path, held: Claim | None) -> SupersededError:
+def _refusal(folder: Path, held: LeaseHolder | None) -> SupersededError:
     return SupersededError(
         f"{folder}: another process is at this very work ({held or 'it does not say who'}).\n"
         "Wait for it, or do something else: another --seed, --out or setting."

@@ -22,7 +22,7 @@ JOBS = "jobs"
 
 
 @dataclass(frozen=True)
-class Oddity:
+class UnreadableRun:
     """A directory among the runs that is none, or not as it should be.
 
     Attributes:
@@ -42,14 +42,14 @@ def find_runs(root: Path) -> list[Run]:
     return found
 
 
-def scan_runs(root: Path) -> tuple[list[Run], list[Oddity]]:
+def scan_runs(root: Path) -> tuple[list[Run], list[UnreadableRun]]:
     """All runs under a folder, sorted by directory, and what is there that cannot be read as a run.
 
     Jobs' folders and trainings are neither. A record of a newer version is read as far as it is understood,
     and named.
     """
     found: list[Run] = []
-    oddities: list[Oddity] = []
+    oddities: list[UnreadableRun] = []
     for directory in _directories(root, oddities):
         path = f"{directory}/run.json"
         try:
@@ -57,17 +57,17 @@ def scan_runs(root: Path) -> tuple[list[Run], list[Oddity]]:
             record = _decoder.decode(_content(path))
         except FileNotFoundError:
             if not os.path.exists(f"{directory}/training.json"):  # noqa: PTH110
-                oddities.append(Oddity(Path(directory), "no run.json: half-written, or not a run"))
+                oddities.append(UnreadableRun(Path(directory), "no run.json: half-written, or not a run"))
             continue
         except OSError as error:
-            oddities.append(Oddity(Path(path), f"cannot be read ({error.strerror})"))
+            oddities.append(UnreadableRun(Path(path), f"cannot be read ({error.strerror})"))
             continue
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            oddities.append(Oddity(Path(path), _why_not(path, error)))
+            oddities.append(UnreadableRun(Path(path), _why_not(path, error)))
             continue
         if record.schema > SCHEMA:
             oddities.append(
-                Oddity(
+                UnreadableRun(
                     Path(path), f"of a newer crowdbench (format {record.schema}): read as far as understood"
                 )
             )
@@ -78,7 +78,7 @@ def scan_runs(root: Path) -> tuple[list[Run], list[Oddity]]:
 _decoder = msgspec.json.Decoder(Record)
 
 
-def _directories(root: Path, oddities: list[Oddity]) -> list[str]:
+def _directories(root: Path, oddities: list[UnreadableRun]) -> list[str]:
     """Folders three levels down, in order; one that a link leads to as well is listed once."""
     found: list[str] = []
     linked: list[str] = []  # through a link, on whatever level
@@ -99,7 +99,7 @@ def _directories(root: Path, oddities: list[Oddity]) -> list[str]:
     return sorted(found)
 
 
-def _folders(parent: str, oddities: list[Oddity]) -> list[tuple[str, bool]]:
+def _folders(parent: str, oddities: list[UnreadableRun]) -> list[tuple[str, bool]]:
     """The folders in a folder, in order, and whether each is a link."""
     try:
         with os.scandir(parent) as entries:
@@ -107,7 +107,7 @@ def _folders(parent: str, oddities: list[Oddity]) -> list[tuple[str, bool]]:
                 (e.path, e.is_symlink()) for e in entries if e.is_dir() and not e.name.startswith(".")
             )
     except OSError as error:
-        oddities.append(Oddity(Path(parent), f"cannot be looked into ({error.strerror})"))
+        oddities.append(UnreadableRun(Path(parent), f"cannot be looked into ({error.strerror})"))
         return []
 
 

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from crowdbench.run_store.lease import Claim, Progress
+from crowdbench.run_store.lease import LeaseHolder, ProgressReport
 
 log = logging.getLogger("crowdbench")
 SAY_EVERY_S = 30.0
@@ -18,13 +18,13 @@ class Telling:
         on_progress: told every time.
     """
 
-    def __init__(self, what: str, on_progress: Callable[[Progress], None] = lambda _: None) -> None:
+    def __init__(self, what: str, on_progress: Callable[[ProgressReport], None] = lambda _: None) -> None:
         self._what = what
         self._on_progress = on_progress
         self._token: str | None = None
         self._said: float | None = None
 
-    def __call__(self, claim: Claim | None, progress: Progress | None) -> None:
+    def __call__(self, claim: LeaseHolder | None, progress: ProgressReport | None) -> None:
         """Take note of who is at it, and how far."""
         if claim is None:
             return  # it has begun, or ended, just now
@@ -39,6 +39,6 @@ class Telling:
             self._token, self._said = claim.token, now
 
 
-def _named(claim: Claim) -> str:
+def _named(claim: LeaseHolder) -> str:
     job = f" (job {claim.job})" if claim.job else ""
     return f"process {claim.pid} on {claim.host}{job}"

@@ -18,7 +18,7 @@ _FOLDERS = {"src", "tests", "docs", "build", "dist", "examples"}
 
 
 @dataclass(frozen=True)
-class Names:
+class PackageNames:
     """One plugin's names.
 
     Attributes:
@@ -32,7 +32,7 @@ class Names:
     class_name: str
 
 
-def names_of(name: str, taken: Collection[str] = ()) -> Names:
+def names_of(name: str, taken: Collection[str] = ()) -> PackageNames:
     """The names of a plugin.
 
     Args:
@@ -51,7 +51,7 @@ def names_of(name: str, taken: Collection[str] = ()) -> Names:
     obstacle = _obstacle(name, module)
     if obstacle:
         raise InputError(f"{name!r} will not do as the name of a method: {obstacle}.\nChoose another name.")
-    return Names(name, module, _class_name(name, {*taken, *keyword.kwlist, *dir(builtins)}))
+    return PackageNames(name, module, _class_name(name, {*taken, *keyword.kwlist, *dir(builtins)}))
 
 
 def _obstacle(name: str, module: str) -> str | None:

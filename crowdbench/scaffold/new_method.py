@@ -9,7 +9,7 @@ from string import Template
 from typing import Literal, get_args
 
 from crowdbench.errors import DataError, MachineError
-from crowdbench.scaffold.names import Names, names_of
+from crowdbench.scaffold.names import PackageNames, names_of
 from crowdbench.scaffold.texts import PYPROJECT, README
 from crowdbench.system.files.os_errors import cannot_write
 from crowdbench.system.files.writing import write_whole
@@ -143,7 +143,7 @@ def _code(beginning: Beginning) -> list[Path]:
     return sorted((_TEMPLATES / beginning.replace("-", "_")).glob("*.py"))
 
 
-def _files(names: Names, code: dict[str, str], beginning: Beginning) -> dict[str, str]:
+def _files(names: PackageNames, code: dict[str, str], beginning: Beginning) -> dict[str, str]:
     """Content by path within the package's folder."""
     filling = {**_TEXTS[beginning].filling(), "commands": "\n".join(commands_of("my-method", beginning))}
     package = f"src/{names.module}"

@@ -146,7 +146,7 @@ class Matches:
         )
 
 
-def matches_of(run: "Run", dataset: "Dataset | None" = None) -> Matches:
+def match_run(run: "Run", dataset: "Dataset | None" = None) -> Matches:
     """Match the predictions of a finished run.
 
     Args:
@@ -158,9 +158,9 @@ def matches_of(run: "Run", dataset: "Dataset | None" = None) -> Matches:
         InputError: the dataset's annotations are not those that the run was scored against.
         AnnotationError, PredictionError: a file cannot be scored.
     """
-    from crowdbench.scoring.run_inputs import problem_of
+    from crowdbench.scoring.run_inputs import load_run_problem
 
-    return match(problem_of(run, dataset))
+    return match(load_run_problem(run, dataset))
 
 
 def match(problem: Problem) -> Matches:

@@ -15,7 +15,7 @@ from crowdbench.system.files.digests import file_digest
 _DRAWN = re.compile(r"(?P<split>.+)-crowding-(?P<level>[0-9]+(\.[0-9]+)?(e-[0-9]+)?)")
 
 
-def reopened(protocol: Protocol, root: Path | None = None, annotations: Path | None = None) -> Dataset:
+def reopen_dataset(protocol: Protocol, root: Path | None = None, annotations: Path | None = None) -> Dataset:
     """Open the split that a run was measured on, without boxes.
 
     Args:
@@ -56,7 +56,7 @@ def require_annotations(protocol: Protocol, dataset: Dataset) -> None:
         )
 
 
-def problem_of(run: Run, dataset: Dataset | None = None) -> Problem:
+def load_run_problem(run: Run, dataset: Dataset | None = None) -> Problem:
     """A run's predictions, joined with the ground truth that they were scored against.
 
     Args:
@@ -71,7 +71,7 @@ def problem_of(run: Run, dataset: Dataset | None = None) -> Problem:
     protocol = run.record.protocol
     predictions = run.own_predictions()
     if dataset is None:
-        dataset = reopened(protocol)
+        dataset = reopen_dataset(protocol)
     else:
         require_annotations(protocol, dataset)
     if not dataset.has_annotations:

@@ -13,7 +13,7 @@ from crowdbench.errors import InputError, RunError
 from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.scoring.statistics import rounded, statistic
-from crowdbench.system.malloc import without_collecting
+from crowdbench.system.malloc import gc_paused
 
 if TYPE_CHECKING:
     from crowdbench.api.dataset import Dataset
@@ -74,7 +74,7 @@ def score(
     return replace(scores, split=f"{truth.name} {truth.split}", extent=extent)
 
 
-@without_collecting()
+@gc_paused()
 def score_files(
     predictions: Path | Sequence[Mapping[str, Any]],
     annotations: Path,

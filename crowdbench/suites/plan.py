@@ -17,8 +17,8 @@ from crowdbench.jobs.preflight import (
     find_weights,
     require_method,
 )
-from crowdbench.jobs.request import AnyRequest, Request, TrainingRequest
-from crowdbench.jobs.run_matcher import Asked
+from crowdbench.jobs.request import EvaluationRequest, Request, TrainingRequest
+from crowdbench.jobs.run_matcher import RunMatcher
 from crowdbench.run_store.record import extent_of_run
 from crowdbench.run_store.run import Run
 from crowdbench.run_store.scan import find_runs
@@ -31,7 +31,7 @@ State = Literal["done", "sample", "ready", "fetch", "missing"]
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingInput:
     """Something that a run needs and this machine does not have.
 
     Attributes:
@@ -46,7 +46,7 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlannedRun:
     """A run of a suite, on this machine.
 
     Attributes:
@@ -57,8 +57,8 @@ class Cell:
     """
 
     row: SuiteRun
-    request: AnyRequest
-    missing: tuple[Missing, ...] = ()
+    request: Request
+    missing: tuple[MissingInput, ...] = ()
     run: Run | None = None
 
     @property
@@ -86,7 +86,7 @@ def plan(
     settings: Mapping[str, Any] | None = None,
     weights: str | None = None,
     **options: Any,
-) -> list[Cell]:
+) -> list[PlannedRun]:
     """Say of every run of a suite whether it is done, ready, or what it lacks.
 
     Nothing is computed, fetched or written. Torch and methods are imported only if a finished run has to be
@@ -100,7 +100,7 @@ def plan(
         only: a shell pattern; runs whose method, dataset or ``method/dataset`` it matches.
         settings: for all runs, over those of the suite.
         weights: for all runs, instead of the suite's.
-        options: the same for all runs; fields of `crowdbench.jobs.request.Request`.
+        options: the same for all runs; fields of `crowdbench.jobs.request.EvaluationRequest`.
 
     Raises:
         UnknownNameError: a root or boxes for a name that the suite does not have.
@@ -108,13 +108,13 @@ def plan(
         SettingsError: a precision, or compilation, for a method without a network.
     """
     roots, boxes = roots or {}, boxes or {}
-    _refuse_strangers("dataset", suite, roots, {row.dataset for row in suite.all_runs})
-    _refuse_strangers("detector", suite, boxes, suite.detector)
+    _require_known("dataset", suite, roots, {row.dataset for row in suite.all_runs})
+    _require_known("detector", suite, boxes, suite.detector)
     rows = [row for row in suite.all_runs if only is None or _matches(row, only)]
     if not rows:
         known = ", ".join(sorted({f"{row.method}/{row.dataset}" for row in suite.all_runs}))
         raise InputError(f"no run of the suite {suite.name} matches {only!r}.\nRuns: {known}.")
-    done = [] if options.get("again") else find_runs(options.get("out", Request.out))
+    done = [] if options.get("again") else find_runs(options.get("out", EvaluationRequest.out))
     cells = []
     for row in rows:
         if row.train:
@@ -122,7 +122,7 @@ def plan(
             continue
         own = options if row.seed is None else {**options, "seed": row.seed}
         least = row.box_score if box_score is None or row.detector is None else box_score
-        request = Request(
+        request = EvaluationRequest(
             method=row.method,
             dataset=row.dataset,
             settings={**row.settings, **(settings or {})},
@@ -138,7 +138,7 @@ def plan(
     return cells
 
 
-def _refuse_what_only_networks_have(request: Request) -> None:
+def _refuse_what_only_networks_have(request: EvaluationRequest) -> None:
     if request.precision == "fp32" and not request.compiled:
         return
     with suppress(UnknownNameError, PluginError):  # said of the run, beside what else it lacks
@@ -149,7 +149,7 @@ def _refuse_what_only_networks_have(request: Request) -> None:
 
 def _training_cell(
     row: SuiteRun, roots: Mapping[str, Path], settings: Mapping[str, Any], options: Mapping[str, Any]
-) -> Cell:
+) -> PlannedRun:
     """A training knows itself whether it is done: it is asked, and returns at once."""
     known = {f.name for f in fields(TrainingRequest)} - {"save_every_s"}
     own = {name: value for name, value in options.items() if name in known and value is not None}
@@ -163,15 +163,15 @@ def _training_cell(
         recipe=row.recipe,
         **own,
     )
-    missing: list[Missing] = []
+    missing: list[MissingInput] = []
     with _noted(missing, "method"):
         require_method(request.method)
     with _noted(missing, "data"):
         find_annotations(request.dataset, find_split(request.dataset, None), request.root)
-    return Cell(row, request, tuple(missing))
+    return PlannedRun(row, request, tuple(missing))
 
 
-def _refuse_strangers(kind: str, suite: Suite, given: Collection[str], known: Collection[str]) -> None:
+def _require_known(kind: str, suite: Suite, given: Collection[str], known: Collection[str]) -> None:
     for name in given:
         if name not in known:
             raise UnknownNameError(f"{kind} of the suite {suite.name}", name, known)
@@ -182,9 +182,9 @@ def _matches(row: SuiteRun, pattern: str) -> bool:
 
 
 def _cell(
-    suite: Suite, row: SuiteRun, request: Request, boxes: Mapping[str, Path], done: Sequence[Run]
-) -> Cell:
-    missing: list[Missing] = []
+    suite: Suite, row: SuiteRun, request: EvaluationRequest, boxes: Mapping[str, Path], done: Sequence[Run]
+) -> PlannedRun:
+    missing: list[MissingInput] = []
     annotations, detections, weights = None, None, None
     with _noted(missing, "method"):
         require_method(request.method)
@@ -200,22 +200,22 @@ def _cell(
             request.weights, method=request.method, dataset=request.dataset, settings=request.settings
         )
         if not weights.is_here:
-            missing.append(Missing("weights", weights.how_to_get, fetched=weights.url is not None))
-    asked = Asked(request, row.boxes, annotations, detections, weights)
+            missing.append(MissingInput("weights", weights.how_to_get, fetched=weights.url is not None))
+    asked = RunMatcher(request, row.boxes, annotations, detections, weights)
     found = next((run for run in done if asked.is_done_by(run)), None)
-    return Cell(row, request, tuple(missing), found and replace(found, was_done_before=True))
+    return PlannedRun(row, request, tuple(missing), found and replace(found, was_done_before=True))
 
 
 @contextmanager
-def _noted(missing: list[Missing], what: What) -> Iterator[None]:
+def _noted(missing: list[MissingInput], what: What) -> Iterator[None]:
     """Note what cannot be found, instead of failing: the other runs may do."""
     try:
         yield
     except CrowdbenchError as error:
-        missing.append(Missing(what, str(error)))
+        missing.append(MissingInput(what, str(error)))
 
 
-def _detections(suite: Suite, name: str, request: Request, given: Mapping[str, Path]) -> Path:
+def _detections(suite: Suite, name: str, request: EvaluationRequest, given: Mapping[str, Path]) -> Path:
     if name not in given:
         detector = suite.detector[name]
         return find_detections(request.dataset, request.root, detector.file, detector.origin)

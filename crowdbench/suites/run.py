@@ -10,28 +10,28 @@ from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.errors import CrowdbenchError, MissingDataError, PluginError, UnknownNameError
 from crowdbench.jobs.job import Job, Resources
 from crowdbench.jobs.launcher import Queue
-from crowdbench.jobs.request import AnyRequest, Request
+from crowdbench.jobs.request import EvaluationRequest, Request
 from crowdbench.jobs.submit import submit
 from crowdbench.run_store.run import Run
-from crowdbench.suites.plan import Cell, log
+from crowdbench.suites.plan import PlannedRun, log
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What became of a cell: a run, or the job that it was handed over as, or why there is neither.
 
     Attributes:
         how: it goes on in a queue: handed over just now, waiting or running.
     """
 
-    cell: Cell
+    cell: PlannedRun
     run: Run | None = None
     error: str | None = None
     job: Job | None = None
     how: str | None = None
 
 
-def carry_out(cells: Sequence[Cell], launch: Callable[[AnyRequest], Run | None]) -> Iterator[Outcome]:
+def run_all(cells: Sequence[PlannedRun], launch: Callable[[Request], Run | None]) -> Iterator[RunOutcome]:
     """Carry out what is ready, one after the other, and go on after a failure.
 
     Args:
@@ -50,39 +50,39 @@ def carry_out(cells: Sequence[Cell], launch: Callable[[AnyRequest], Run | None])
             yield _passed_over(cell)
             continue
         try:
-            yield Outcome(cell, launch(cell.request))
+            yield RunOutcome(cell, launch(cell.request))
         except Exception as error:
             # Even a bug in one method must not cost the results of the others.
             known = isinstance(error, CrowdbenchError)
             title = f"{cell.request.method} on {cell.request.dataset}"
             log.error("%s failed: %s", title, error, exc_info=None if known else error)
-            yield Outcome(cell, error=str(error) if known else f"{type(error).__name__}: {error}")
+            yield RunOutcome(cell, error=str(error) if known else f"{type(error).__name__}: {error}")
 
 
-def _require_boxes_fit(cells: Sequence[Cell]) -> None:
+def _require_boxes_fit(cells: Sequence[PlannedRun]) -> None:
     """Refuse a sweep that would run a method with boxes which it does not take."""
     for cell in cells:
         asked = cell.request
         # Annotated boxes go with every method; only for others is a method worth importing here.
-        if cell.run is not None or not isinstance(asked, Request) or asked.boxes == "gt":
+        if cell.run is not None or not isinstance(asked, EvaluationRequest) or asked.boxes == "gt":
             continue
         with suppress(PluginError, UnknownNameError):  # a method that is missing is the cell's own matter
             require_boxes_fit(asked.method, method_class(asked.method).paradigm, box_source(asked.boxes))
 
 
-def _passed_over(cell: Cell) -> Outcome:
+def _passed_over(cell: PlannedRun) -> RunOutcome:
     lacking = " and ".join(missing.what for missing in cell.missing if not missing.fetched)
-    return Outcome(cell, cell.run, None if cell.run else f"missing: {lacking}")
+    return RunOutcome(cell, cell.run, None if cell.run else f"missing: {lacking}")
 
 
-def hand_over(
-    cells: Sequence[Cell],
+def submit_all(
+    cells: Sequence[PlannedRun],
     queue: Queue,
     resources: Resources,
     *,
     max_parallel: int | None = None,
     retry: bool = False,
-) -> list[Outcome]:
+) -> list[RunOutcome]:
     """Hand over what is ready to a queue, in one piece; what is under way there is left alone.
 
     Args:
@@ -112,13 +112,13 @@ def hand_over(
             continue
         handed = next(submitted)
         if handed.how in ("done", "failed"):
-            outcomes.append(settled(Outcome(cell, job=handed.job)))
+            outcomes.append(refresh(RunOutcome(cell, job=handed.job)))
         else:
-            outcomes.append(Outcome(cell, job=handed.job, how=handed.how))
+            outcomes.append(RunOutcome(cell, job=handed.job, how=handed.how))
     return outcomes
 
 
-def settled(outcome: Outcome, word: str = "") -> Outcome:
+def refresh(outcome: RunOutcome, word: str = "") -> RunOutcome:
     """The outcome of a cell whose job has ended.
 
     Args:
@@ -131,6 +131,6 @@ def settled(outcome: Outcome, word: str = "") -> Outcome:
         return outcome
     if state is not None and state.state == "done" and state.run is not None:
         with suppress(MissingDataError):
-            return Outcome(outcome.cell, Run.read(state.run), job=job)
+            return RunOutcome(outcome.cell, Run.read(state.run), job=job)
     reason = (state.reason if state is not None else None) or word or "it ended without a word"
-    return Outcome(outcome.cell, error=reason, job=job)
+    return RunOutcome(outcome.cell, error=reason, job=job)

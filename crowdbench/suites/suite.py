@@ -13,7 +13,7 @@ import msgspec
 
 from crowdbench.api.boxes import DETECTOR
 from crowdbench.errors import InputError, UnknownNameError
-from crowdbench.plugins import shipped_files
+from crowdbench.plugins import package_data_files
 from crowdbench.system.files.reading import read_toml_as
 
 PATTERN = "suites/*.toml"
@@ -175,7 +175,7 @@ def read_suite(path: Path) -> Suite:
 def installed_suites() -> Mapping[str, tuple[Path, ...]]:
     """The files of all installed suites by name; more than one where packages ship the same name."""
     found: dict[str, tuple[Path, ...]] = {}
-    for file in shipped_files(PATTERN):
+    for file in package_data_files(PATTERN):
         found[file.path.stem] = (*found.get(file.path.stem, ()), file.path)
     return found
 

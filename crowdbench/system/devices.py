@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from crowdbench.errors import MachineError, SettingsError
-from crowdbench.system.distributed import Place
+from crowdbench.system.distributed import ProcessInfo
 from crowdbench.system.job_context import current_job
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def require_compiler(device: "torch.device") -> None:
             raise SettingsError("--compile needs Triton here: pip install triton, or leave --compile out.")
 
 
-def device_of(name: str, place: Place) -> "torch.device":
+def device_of(name: str, place: ProcessInfo) -> "torch.device":
     """The device of this process: each process of a machine has its own GPU.
 
     Args:
@@ -102,7 +102,7 @@ def device_of(name: str, place: Place) -> "torch.device":
             "Its driver may be broken, or PyTorch is a build without CUDA. To compute on processors all the "
             'same, set device = "cpu" in the profile, or say --device cpu.'
         )
-    if target.type != "cuda" or place.count == 1:
+    if target.type != "cuda" or place.world_size == 1:
         return target
     found = torch.cuda.device_count()
     # One that was given to this process alone is its only one.

@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class ProcessInfo:
     """Which of how many processes this is.
 
     Attributes:
         rank: 0 is the one that writes files.
-        count: of all machines.
+        world_size: how many processes there are, on all machines.
         local_rank: on this machine; the GPU's number.
     """
 
     rank: int = 0
-    count: int = 1
+    world_size: int = 1
     local_rank: int = 0
 
     @property
-    def is_first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process speaks for all."""
         return self.rank == 0
 
@@ -36,7 +36,7 @@ TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 SRUN = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
 
 
-def place_in(environment: Mapping[str, str]) -> Place:
+def from_environment(environment: Mapping[str, str]) -> ProcessInfo:
     """Read the variables that launchers set: torchrun's, else those of a Slurm step with several tasks.
 
     Raises:
@@ -44,14 +44,14 @@ def place_in(environment: Mapping[str, str]) -> Place:
     """
     step = _place_said_by(SRUN, environment) if _tasks(environment) > 1 else None
     if "WORLD_SIZE" not in environment:
-        return step or Place()
+        return step or ProcessInfo()
     place = _place_said_by(TORCHRUN, environment)
     # torchrun sets this one too. Without it, the variables may be left over from elsewhere, and each
     # task of a step would take itself for the same process.
     if step is not None and step != place and "TORCHELASTIC_RUN_ID" not in environment:
         raise SettingsError(
-            f"WORLD_SIZE says that this is process {place.rank + 1} of {place.count}, Slurm that it is task "
-            f"{step.rank + 1} of {step.count}.\n"
+            f"WORLD_SIZE says that this is process {place.rank + 1} of {place.world_size}, Slurm that it is "
+            f"task {step.rank + 1} of {step.world_size}.\n"
             f"Unless both are set to the same, unset {', '.join(TORCHRUN)}, or start with torchrun."
         )
     return place
@@ -61,7 +61,7 @@ def _tasks(environment: Mapping[str, str]) -> int:
     return count_in(environment, "SLURM_STEP_NUM_TASKS", 1, least=1)
 
 
-def _place_said_by(names: tuple[str, str, str], environment: Mapping[str, str]) -> Place:
+def _place_said_by(names: tuple[str, str, str], environment: Mapping[str, str]) -> ProcessInfo:
     try:
         rank, count, local = (count_in(environment, name) for name in names)
         if not local <= rank < count:
@@ -72,10 +72,10 @@ def _place_said_by(names: tuple[str, str, str], environment: Mapping[str, str]) 
             f"the launcher's variables {', '.join(names)} do not say which process this is ({said}).\n"
             "Start with torchrun or srun, or unset them to compute in one process."
         ) from None
-    return Place(rank, count, local)
+    return ProcessInfo(rank, count, local)
 
 
-def start_name(environment: Mapping[str, str]) -> str:
+def launch_id(environment: Mapping[str, str]) -> str:
     """Names these very processes, the same in each; those of another start have another name."""
     slurm = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT")
     torchrun = ("TORCHELASTIC_RUN_ID", "MASTER_PORT", "TORCHELASTIC_RESTART_COUNT")
@@ -87,10 +87,10 @@ def start_name(environment: Mapping[str, str]) -> str:
     return "-".join(environment.get(name, "0").replace("/", "_") for name in names)
 
 
-def processors(environment: Mapping[str, str], place: Place) -> int:
+def available_cpus(environment: Mapping[str, str], place: ProcessInfo) -> int:
     """How many processors this process may use, beside the others on this machine."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if place.count == 1:
+    if place.world_size == 1:
         return available
     if "SLURM_CPUS_PER_TASK" in environment and "LOCAL_WORLD_SIZE" not in environment:
         return min(available, count_in(environment, "SLURM_CPUS_PER_TASK", least=1))

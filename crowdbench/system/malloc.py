@@ -19,7 +19,7 @@ _KEPT_BYTES = (1 << 30, 32 << 20)
 _VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
 
 
-def keep_freed_memory() -> bool:
+def retain_freed_memory() -> bool:
     """Let this process keep the memory it frees, for what it allocates next. Changes no result.
 
     Only with glibc's allocator, and not where the environment sets its thresholds
@@ -38,7 +38,7 @@ def keep_freed_memory() -> bool:
 
 
 @contextmanager
-def without_collecting() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Pause the collector: it would search the many records of a file again and again, and find nothing.
 
     As a decorator it pauses until the function's own records are gone; they are searched once more if the

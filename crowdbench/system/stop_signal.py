@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-STATUS = 143
+EXIT_STOPPED = 143
 
 
-class Stop:
+class StopSignal:
     """Whether this process has been asked to stop.
 
     Attributes:
@@ -28,13 +28,13 @@ class Stop:
     def __call__(self) -> bool:
         return bool(self.signals)
 
-    def unwind_from_now_on(self) -> None:
+    def raise_immediately(self) -> None:
         """Stop at once from now on, and right now if it has been asked for."""
         self.at_once = True
         if self.signals:
             raise KeyboardInterrupt
 
-    def lose(self) -> None:
+    def supersede(self) -> None:
         """Stop, because the work was taken over; may be called in another thread."""
         self.lost = True
         os.kill(self._owner, signal.SIGTERM)

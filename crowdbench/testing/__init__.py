@@ -6,13 +6,13 @@ PyTorch.
 """
 
 from crowdbench.testing.contract import DatasetContract, MethodContract
-from crowdbench.testing.outcome import Failed, Finding, Inapplicable, Outcome, Passed
+from crowdbench.testing.outcome import CheckResult, Failed, Inapplicable, Outcome, Passed
 from crowdbench.testing.run_checks import check_dataset, check_method
 
 __all__ = [
+    "CheckResult",
     "DatasetContract",
     "Failed",
-    "Finding",
     "Inapplicable",
     "MethodContract",
     "Outcome",

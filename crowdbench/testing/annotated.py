@@ -13,7 +13,7 @@ from crowdbench.api.types import FloatArray, Pose, Sample
 from crowdbench.engine.batching import default_batch_size, in_batches
 from crowdbench.errors import SettingsError
 from crowdbench.testing.image_files import write_image
-from crowdbench.testing.outcome import Unanswerable
+from crowdbench.testing.outcome import NotApplicable
 from crowdbench.testing.pose_matching import by_box
 from crowdbench.testing.subject import MethodSubject
 
@@ -111,10 +111,10 @@ class AnnotatedSubject:
         """Go on only where a network has been trained.
 
         Raises:
-            Unanswerable: its weights are random.
+            NotApplicable: its weights are random.
         """
         if isinstance(self.method.method, NetworkMethod) and self.method.weights is None:
-            raise Unanswerable(
+            raise NotApplicable(
                 "with random weights there is nothing to see: pass --weights published or FILE"
             )
 
@@ -135,17 +135,17 @@ class AnnotatedSubject:
         """The persons found, beside their annotations.
 
         Raises:
-            Unanswerable: too few are found for anything to be said.
+            NotApplicable: too few are found for anything to be said.
         """
         self.require_trained()
         matched = self._matched(self.samples)
         if len(matched.persons) < 20:
             count = len(matched.persons)
-            raise Unanswerable(
+            raise NotApplicable(
                 f"{count} of the annotated persons are found in {len(self.samples)} images; 20 are needed"
             )
         if float(np.nanmean(np.nanmax(_seen(matched.confusion), axis=0))) < FOUND:
-            raise Unanswerable(
+            raise NotApplicable(
                 "poses are too far from the annotated persons for anything to be said of their keypoints"
             )
         return matched

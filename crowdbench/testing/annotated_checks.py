@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from crowdbench.api.types import FloatArray, KeypointSet
 from crowdbench.testing.annotated import AnnotatedSubject, Matched
-from crowdbench.testing.outcome import Check, Failed, Finding, Inapplicable, Outcome, Passed, Unanswerable
+from crowdbench.testing.outcome import (
+    Check,
+    CheckResult,
+    Failed,
+    Inapplicable,
+    NotApplicable,
+    Outcome,
+    Passed,
+)
 
 # A keypoint is on another one's spot if it is more similar to it by so much.
 CONFUSED = 0.05
@@ -119,7 +127,7 @@ def check_whole_pixels(subject: AnnotatedSubject) -> Outcome:
 def _well_placed(subject: AnnotatedSubject) -> Matched:
     matched = subject.matched
     if matched.well_placed.sum() < 50:
-        raise Unanswerable("fewer than 50 visible keypoints are on their spot; see the check keypoint_order")
+        raise NotApplicable("fewer than 50 visible keypoints are on their spot; see the check keypoint_order")
     return matched
 
 
@@ -162,9 +170,9 @@ ANNOTATED_CHECKS: tuple[Check[AnnotatedSubject], ...] = (
 )
 
 
-def unseen(only: str | None) -> Iterator[Finding]:
+def unseen(only: str | None) -> Iterator[CheckResult]:
     """What is said of these checks where there are no annotated images."""
     reason = "drawn people do not show it; see --dataset NAME --root FOLDER, with trained --weights"
     for check in ANNOTATED_CHECKS:
         if only in (None, check.name):
-            yield Finding(check.name, check.question, Inapplicable(reason))
+            yield CheckResult(check.name, check.question, Inapplicable(reason))

@@ -15,7 +15,7 @@ from crowdbench.api.types import Instance, Sample
 from crowdbench.coco.dataset import CocoFormatDataset
 from crowdbench.errors import CrowdbenchError, MissingDataError
 from crowdbench.testing.equality import difference
-from crowdbench.testing.outcome import Check, Failed, Inapplicable, Outcome, Passed, Unanswerable, described
+from crowdbench.testing.outcome import Check, Failed, Inapplicable, NotApplicable, Outcome, Passed, described
 
 # Images that are decoded; of more, as many are taken evenly.
 _READ = 12
@@ -61,10 +61,10 @@ class DatasetSubject:
         """Go on only if there are annotated persons.
 
         Raises:
-            Unanswerable: there are none.
+            NotApplicable: there are none.
         """
         if not any(sample.instances for sample in self.samples):
-            raise Unanswerable("there are no persons in the split, or no boxes were asked for")
+            raise NotApplicable("there are no persons in the split, or no boxes were asked for")
 
 
 def _evenly(count: int, most: int) -> list[int]:

@@ -65,12 +65,12 @@ class Check(Generic[SubjectT]):
     why: str
 
 
-class Unanswerable(Exception):
+class NotApplicable(Exception):
     """A check needs something that another check reports on; the message says which."""
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """A check and what it found."""
 
     name: str
@@ -78,20 +78,20 @@ class Finding:
     outcome: Outcome
 
 
-def carry_out(check: Check[SubjectT], subject: SubjectT) -> Finding:
+def carry_out(check: Check[SubjectT], subject: SubjectT) -> CheckResult:
     """Ask a subject one question. What the subject raises is what it is being checked for: a failure."""
     try:
         outcome = check.run(subject)
-    except Unanswerable as reason:
+    except NotApplicable as reason:
         outcome = Inapplicable(str(reason))
     except Exception as error:
         outcome = Failed(f"an answer to: {check.question}", described(error), check.why)
-    return Finding(check.name, check.question, outcome)
+    return CheckResult(check.name, check.question, outcome)
 
 
 def carry_out_all(
     checks: Sequence[Check[SubjectT]], subject: SubjectT, only: str | None = None
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Ask all questions, or one."""
     return (carry_out(check, subject) for check in checks if only in (None, check.name))
 

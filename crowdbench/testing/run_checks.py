@@ -12,7 +12,7 @@ from crowdbench.testing.annotated import LIMIT, AnnotatedSubject
 from crowdbench.testing.annotated_checks import ANNOTATED_CHECKS, unseen
 from crowdbench.testing.dataset_checks import DATASET_CHECKS, DatasetSubject
 from crowdbench.testing.method_checks import METHOD_CHECKS
-from crowdbench.testing.outcome import Finding, carry_out_all
+from crowdbench.testing.outcome import CheckResult, carry_out_all
 from crowdbench.testing.subject import MethodSubject
 from crowdbench.weights import resolve_weights
 
@@ -55,7 +55,7 @@ def check_method(
     only: str | None = None,
     annotated: Dataset | None = None,
     limit: int = LIMIT,
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Check a method, one finding after the other; the arguments are those of `method_subject`.
 
     Args:
@@ -81,7 +81,7 @@ def check_dataset(
     *,
     root: Path | None = None,
     only: str | None = None,
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Check a dataset, one finding after the other.
 
     Args:

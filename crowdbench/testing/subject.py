@@ -17,7 +17,7 @@ from crowdbench.engine.batching import default_batch_size
 from crowdbench.engine.inference import predict_batches
 from crowdbench.engine.network import build_network
 from crowdbench.testing.image_files import write_image
-from crowdbench.testing.outcome import Unanswerable, described, is_not_finite
+from crowdbench.testing.outcome import NotApplicable, described, is_not_finite
 from crowdbench.testing.pose_matching import by_box
 from crowdbench.testing.scenes import Scene, draw_crowd
 
@@ -84,10 +84,10 @@ class MethodSubject:
         """The method, if it is one with a network.
 
         Raises:
-            Unanswerable: it is not.
+            NotApplicable: it is not.
         """
         if not isinstance(self.method, NetworkMethod):
-            raise Unanswerable("the method has no network that the bench knows of")
+            raise NotApplicable("the method has no network that the bench knows of")
         return self.method
 
     @cached_property
@@ -188,7 +188,7 @@ class MethodSubject:
         """The poses in a scene, computed once.
 
         Raises:
-            Unanswerable: not even an ordinary scene can be answered.
+            NotApplicable: not even an ordinary scene can be answered.
         """
         self.require_answers()
         return self._computed(scene)
@@ -225,15 +225,15 @@ class MethodSubject:
         """Go on only with a method that works at all.
 
         Raises:
-            Unanswerable: it does not.
+            NotApplicable: it does not.
         """
         error = self.first_answer
         if isinstance(error, Exception) and is_not_finite(error):
-            raise Unanswerable("there are no poses to compare; see the check finite")
+            raise NotApplicable("there are no poses to compare; see the check finite")
         if isinstance(error, Exception):
-            raise Unanswerable("the method does not run on an ordinary image; see the check ordinary")
+            raise NotApplicable("the method does not run on an ordinary image; see the check ordinary")
         if not error:
-            raise Unanswerable("the method finds nobody in the drawn scene, so there is nothing to compare")
+            raise NotApplicable("the method finds nobody in the drawn scene, so there is nothing to compare")
 
     def failure(self) -> str:
         """What the method raised on the ordinary scene, in words."""

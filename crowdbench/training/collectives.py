@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crowdbench.errors import CrowdbenchError, MachineError, RunError
-from crowdbench.system.distributed import Place
-from crowdbench.training.rendezvous import met_in
+from crowdbench.system.distributed import ProcessInfo
+from crowdbench.training.rendezvous import rendezvous_store
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PATIENCE = timedelta(minutes=30)
 
 
-class Processes:
+class Collectives:
     """What the processes of a training do together; with one, nothing.
 
     Args:
@@ -32,7 +32,9 @@ class Processes:
         control: the group for the loop's own numbers; None with one process.
     """
 
-    def __init__(self, place: Place, device: "torch.device", control: "ProcessGroup | None" = None) -> None:
+    def __init__(
+        self, place: ProcessInfo, device: "torch.device", control: "ProcessGroup | None" = None
+    ) -> None:
         self.place = place
         self.device = device
         self._control = control
@@ -43,16 +45,16 @@ class Processes:
         return self.place.rank
 
     @property
-    def count(self) -> int:
+    def world_size(self) -> int:
         """Of all processes."""
-        return self.place.count
+        return self.place.world_size
 
     @property
-    def is_first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes the files."""
         return self.place.rank == 0
 
-    def sums(self, *numbers: float) -> list[float]:
+    def all_reduce_sum(self, *numbers: float) -> list[float]:
         """Each number, added over all processes."""
         if self._control is None:
             return list(numbers)
@@ -63,17 +65,17 @@ class Processes:
         distributed.all_reduce(total, group=self._control)
         return [float(number) for number in total]
 
-    def gathered(self, value: Any) -> list[Any] | None:
+    def gather(self, value: Any) -> list[Any] | None:
         """The values of all processes in the first one; None in the others."""
         if self._control is None:
             return [value]
         from torch import distributed
 
-        found: list[Any] | None = [None] * self.count if self.is_first else None
+        found: list[Any] | None = [None] * self.world_size if self.is_main else None
         distributed.gather_object(value, found, dst=0, group=self._control)
         return found
 
-    def told(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """The first process's value, in all of them."""
         if self._control is None:
             return value
@@ -85,9 +87,9 @@ class Processes:
 
     def keep_waiting(self) -> None:
         """Tell the other processes, which are at `agreed`, that the first one is not there yet."""
-        self.told(_WAIT)
+        self.broadcast(_WAIT)
 
-    def agreed(self, error: CrowdbenchError | None) -> None:
+    def raise_on_all(self, error: CrowdbenchError | None) -> None:
         """Let an error of the first process be everybody's: the others would wait for it in vain.
 
         While the first one waits for something, it may `keep_waiting` those that are here already.
@@ -95,11 +97,11 @@ class Processes:
         Raises:
             CrowdbenchError: the first process has one.
         """
-        told = self.told((type(error).__name__, str(error)) if error is not None else None)
+        told = self.broadcast((type(error).__name__, str(error)) if error is not None else None)
         if error is not None:
             raise error
         while told == _WAIT:
-            told = self.told(None)
+            told = self.broadcast(None)
         if told is not None:
             raise RunError(f"the first process has ended with {told[0]}: {told[1]}")
 
@@ -108,7 +110,7 @@ _WAIT = "wait"
 
 
 @contextmanager
-def joined(place: Place, device: "torch.device", meeting: Path) -> Iterator[Processes]:
+def process_group(place: ProcessInfo, device: "torch.device", meeting: Path) -> Iterator[Collectives]:
     """Find the other processes, and leave them at the end.
 
     Args:
@@ -119,8 +121,8 @@ def joined(place: Place, device: "torch.device", meeting: Path) -> Iterator[Proc
     Raises:
         MachineError: they cannot be found.
     """
-    if place.count == 1:
-        yield Processes(place, device)
+    if place.world_size == 1:
+        yield Collectives(place, device)
         return
     from torch import distributed
 
@@ -129,18 +131,18 @@ def joined(place: Place, device: "torch.device", meeting: Path) -> Iterator[Proc
         distributed.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
             timeout=PATIENCE,
-            store=None if told else met_in(meeting, place),
+            store=None if told else rendezvous_store(meeting, place),
             rank=place.rank,
-            world_size=place.count,
+            world_size=place.world_size,
             device_id=device if device.type == "cuda" else None,
         )
         control = distributed.new_group(backend="gloo", timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}" if told else str(meeting)
         raise MachineError(
-            f"process {place.rank} of {place.count} cannot find the others at {where} ({error})."
+            f"process {place.rank} of {place.world_size} cannot find the others at {where} ({error})."
         ) from error
     try:
-        yield Processes(place, device, control)
+        yield Collectives(place, device, control)
     finally:
         distributed.destroy_process_group()

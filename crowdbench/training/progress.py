@@ -8,7 +8,7 @@ from pathlib import Path
 
 from crowdbench.api.recipe import Recipe
 from crowdbench.training.checkpoint import Position
-from crowdbench.training.collectives import Processes
+from crowdbench.training.collectives import Collectives
 from crowdbench.training.metrics import MetricsFile, Tracker, write_curve
 from crowdbench.training.trainer import StepResult
 from crowdbench.training.validate import MAIN_STATISTIC
@@ -58,7 +58,7 @@ class Reporter:
 
     def __init__(
         self,
-        processes: Processes,
+        processes: Collectives,
         recipe: Recipe,
         steps_an_epoch: int,
         metrics: MetricsFile | None,
@@ -70,7 +70,7 @@ class Reporter:
         self.steps = steps_an_epoch * recipe.epochs
         self.metrics = metrics
         self.followers = followers
-        self.on_progress = on_progress if processes.is_first else None
+        self.on_progress = on_progress if processes.is_main else None
         scored = metrics.of_kind("validation") if metrics else []
         self.score: float | None = scored[-1][MAIN_STATISTIC] if scored else None
         self.resume_clock()
@@ -85,16 +85,16 @@ class Reporter:
         self._last = time.perf_counter()
         self._waited = 0.0
 
-    def waited(self) -> None:
+    def on_batch_ready(self) -> None:
         """Data has come; everything since the last step was waiting."""
         self._waited = time.perf_counter() - self._last
 
-    def stepped(self, position: Position, result: StepResult, images: int) -> None:
+    def on_step(self, position: Position, result: StepResult, images: int) -> None:
         """A step is done, of so many images in this process."""
         now = time.perf_counter()
         seconds, self._last = now - self._last, now
         line = self._line
-        line["images"] += images * self.processes.count
+        line["images"] += images * self.processes.world_size
         line["waited"] += self._waited
         line["seconds"] += seconds
         line["steps"] += 1
@@ -130,10 +130,10 @@ class Reporter:
             )
             self._line = self._fresh()
 
-    def epoch_ended(self, position: Position) -> None:
+    def on_epoch_end(self, position: Position) -> None:
         """All batches of the epoch are done: the losses over all its persons, of all processes."""
         sums = position.sums
-        losses = _means(dict(zip(sums, self.processes.sums(*sums.values()), strict=True)))
+        losses = _means(dict(zip(sums, self.processes.all_reduce_sum(*sums.values()), strict=True)))
         named = {f"loss_{name}": value for name, value in losses.items()}
         values = {**named, "epoch_loss": sum(losses.values())}
         self._tell("epoch", position.step, position.epoch + 1, values)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from crowdbench.errors import DataError, MachineError
-from crowdbench.system.distributed import Place, start_name
+from crowdbench.system.distributed import ProcessInfo, launch_id
 from crowdbench.system.files.reading import read_json
 from crowdbench.system.files.writing import write_whole
 
 if TYPE_CHECKING:
-    from torch._C._distributed_c10d import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 PATIENCE_S = 600.0
 _TRY = timedelta(seconds=20)
@@ -30,7 +30,7 @@ class _Address(msgspec.Struct):
     port: int
 
 
-def met_in(folder: Path, place: Place) -> "TCPStore":
+def rendezvous_store(folder: Path, place: ProcessInfo) -> "TCPStore":
     """The store through which processes find each other.
 
     Args:
@@ -40,26 +40,31 @@ def met_in(folder: Path, place: Place) -> "TCPStore":
     Raises:
         MachineError: nobody came in ten minutes, or the folder cannot be written to.
     """
-    path = folder / f".meeting-{start_name(os.environ)}.json"
-    if place.is_first:
+    path = folder / f".meeting-{launch_id(os.environ)}.json"
+    if place.is_main:
         return _listening(path, place)
     return _found(path, place)
 
 
-def _listening(path: Path, place: Place) -> "TCPStore":
-    from torch._C._distributed_c10d import TCPStore
+def _listening(path: Path, place: ProcessInfo) -> "TCPStore":
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     host = os.environ.get("SLURMD_NODENAME", "localhost")
     store = TCPStore(
-        host, 0, place.count, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=PATIENCE_S)
+        host,
+        0,
+        place.world_size,
+        is_master=True,
+        wait_for_workers=False,
+        timeout=timedelta(seconds=PATIENCE_S),
     )
     write_whole(path, msgspec.json.encode(_Address(host, store.port)))
     store.set("first", "here")
     deadline = time.monotonic() + PATIENCE_S
-    while store.add("met", 0) < place.count - 1:
+    while store.add("met", 0) < place.world_size - 1:
         if time.monotonic() > deadline:
             raise MachineError(
-                f"{store.add('met', 0) + 1} of {place.count} processes have come to {host}:{store.port}.\n"
+                f"{store.add('met', 0) + 1} of {place.world_size} processes reached {host}:{store.port}.\n"
                 "See the logs of the others; nodes must reach each other, and share the folder of runs."
             )
         time.sleep(_POLL_S)
@@ -67,8 +72,8 @@ def _listening(path: Path, place: Place) -> "TCPStore":
     return store
 
 
-def _found(path: Path, place: Place) -> "TCPStore":
-    from torch._C._distributed_c10d import TCPStore
+def _found(path: Path, place: ProcessInfo) -> "TCPStore":
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     deadline = time.monotonic() + PATIENCE_S
     problem = "the file did not appear"
@@ -78,7 +83,7 @@ def _found(path: Path, place: Place) -> "TCPStore":
             store = TCPStore(
                 address.host,
                 address.port,
-                place.count,
+                place.world_size,
                 is_master=False,
                 wait_for_workers=False,
                 timeout=_TRY,
@@ -92,6 +97,6 @@ def _found(path: Path, place: Place) -> "TCPStore":
             problem = str(error)
         time.sleep(_POLL_S)
     raise MachineError(
-        f"{path}: process {place.rank} of {place.count} found nobody there ({problem}).\n"
+        f"{path}: process {place.rank} of {place.world_size} found nobody there ({problem}).\n"
         "All processes must see one folder of runs, and the first one's node."
     )

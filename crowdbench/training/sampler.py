@@ -13,7 +13,7 @@ from crowdbench.engine.seeding import order_generator
 
 
 @dataclass(frozen=True)
-class Order:
+class EpochSampler:
     """The order of the images of a training.
 
     Attributes:

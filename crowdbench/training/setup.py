@@ -21,7 +21,7 @@ from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.errors import SettingsError
 from crowdbench.run_store.record import Weights
 from crowdbench.system import environment as machine
-from crowdbench.system.distributed import Place, processors
+from crowdbench.system.distributed import ProcessInfo, available_cpus
 from crowdbench.system.files.digests import file_digest
 from crowdbench.training.record import Selection, TrainingRecord, training_identity
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Way:
+class ExecutionOptions:
     """How a training is carried out on this machine."""
 
-    place: Place
+    place: ProcessInfo
     device: "torch.device"
     precision: Precision
     compiled: bool
@@ -43,12 +43,12 @@ class Way:
     save_every_s: float
 
 
-def loader_workers(place: Place) -> int:
+def loader_workers(place: ProcessInfo) -> int:
     """Loader processes of this process: half of its processors, at most 8."""
-    return min(8, max(1, processors(os.environ, place) // 2))
+    return min(8, max(1, available_cpus(os.environ, place) // 2))
 
 
-def worth_training_on(dataset: Dataset, limit: int | None, least_keypoints: int) -> list[Sample]:
+def trainable_samples(dataset: Dataset, limit: int | None, least_keypoints: int) -> list[Sample]:
     """Images with so many labelled keypoints to learn from.
 
     Raises:
@@ -82,7 +82,7 @@ def new_record(
     sha256: str | None,
     samples: Sequence[Sample],
     limit: int | None,
-    way: Way,
+    way: ExecutionOptions,
     command: Sequence[str] | None,
 ) -> TrainingRecord:
     applied = msgspec.to_builtins(recipe)
@@ -101,7 +101,7 @@ def new_record(
         "settings": settings,
         "recipe": applied,
         "start": sha256,
-        "processes": way.place.count,
+        "processes": way.place.world_size,
         "seed": way.seed,
         "precision": way.precision,
         "compiled": way.compiled,
@@ -126,7 +126,7 @@ def new_record(
         start=Weights(source, sha256),
         started_tensors=0,
         parameters=0,
-        processes=way.place.count,
+        processes=way.place.world_size,
         precision=way.precision,
         compiled=way.compiled,
         deterministic=way.deterministic,

@@ -21,24 +21,24 @@ from crowdbench.api.recipe import Recipe
 from crowdbench.api.settings import override
 from crowdbench.api.types import Precision, Sample
 from crowdbench.engine import hooks
-from crowdbench.engine.data_loader import load_training_batches, refuse_unguarded_scripts
+from crowdbench.engine.data_loader import load_training_batches, require_main_guard
 from crowdbench.errors import CrowdbenchError, MachineError, MissingDataError, StoppedError, SupersededError
-from crowdbench.run_store.lease import Claim, Waiting, Writer, in_turn
-from crowdbench.run_store.lease import Progress as WritersProgress
+from crowdbench.run_store.lease import Lease, LeaseHolder, Waiting, in_turn
+from crowdbench.run_store.lease import ProgressReport as WritersProgress
 from crowdbench.run_store.wait_notice import Telling
 from crowdbench.system.devices import device_of, require_compiler
-from crowdbench.system.distributed import place_in
+from crowdbench.system.distributed import from_environment
 from crowdbench.system.files.leftovers import remove_leftovers
 from crowdbench.system.limits import require_options
 from crowdbench.system.log_file import log_file
-from crowdbench.system.malloc import keep_freed_memory
+from crowdbench.system.malloc import retain_freed_memory
 from crowdbench.training.checkpoint import Best, Checkpoint, Checkpoints, Position
-from crowdbench.training.collectives import Processes, joined
+from crowdbench.training.collectives import Collectives, process_group
 from crowdbench.training.metrics import MetricsFile, open_trackers
 from crowdbench.training.progress import Reporter, TrainingProgress
 from crowdbench.training.record import Selection, TrainingRecord, TrainingRun
-from crowdbench.training.sampler import Order
-from crowdbench.training.setup import Way, loader_workers, new_record, now, worth_training_on
+from crowdbench.training.sampler import EpochSampler
+from crowdbench.training.setup import ExecutionOptions, loader_workers, new_record, now, trainable_samples
 from crowdbench.training.trainer import StepResult, Trainer, in_groups, require_finite
 from crowdbench.training.validate import MAIN_STATISTIC, validate
 from crowdbench.weights import Transfer, resolve_weights
@@ -108,15 +108,15 @@ def train(
         InputError: something given is wrong: weights, settings, recipe, data.
         RunError: the training could not go on; its last checkpoint is kept.
     """
-    refuse_unguarded_scripts()
+    require_main_guard()
     require_options(seed=seed, limit=limit, workers=workers, save_every_s=save_every_s)
-    place = place_in(os.environ)
+    place = from_environment(os.environ)
     target = device_of(device, place)
     if compiled:
         require_compiler(target)
     recipe = recipe or hooks.published_recipe(method, dataset.name, dataset.keypoints)
     hooks.configure_training(method, recipe)
-    samples = worth_training_on(dataset, limit, recipe.least_keypoints)
+    samples = trainable_samples(dataset, limit, recipe.least_keypoints)
     found = resolve_weights(
         start if start is not None else recipe.start or "none",
         method=method.name,
@@ -124,7 +124,7 @@ def train(
         whole=False,
         on_progress=on_progress,
     )
-    way = Way(
+    way = ExecutionOptions(
         place,
         target,
         precision,
@@ -140,25 +140,25 @@ def train(
     )
     run = TrainingRun(TrainingRun.place(Path(out), record), record)
     with ExitStack() as stack:
-        processes = stack.enter_context(joined(place, target, run.directory))
-        if on_start is not None and processes.is_first:
+        processes = stack.enter_context(process_group(place, target, run.directory))
+        if on_start is not None and processes.is_main:
             on_start(run.directory)
-        previous, writer = processes.told(_finished(run)), None
+        previous, writer = processes.broadcast(_finished(run)), None
         if previous is None:
             writer = stack.enter_context(_alone(run, processes, stopping))
-            previous = processes.told(_finished(run))
+            previous = processes.broadcast(_finished(run))
         if previous is not None:
             log.info("done before: %s", run.directory)
             return TrainingRun(run.directory, previous)
         training = _Training(
             method, dataset, validation, samples, recipe, run, way, processes, writer, found.path
         )
-        with log_file(run.directory / "log.txt", processes.is_first), _repeatable(deterministic):
+        with log_file(run.directory / "log.txt", processes.is_main), _repeatable(deterministic):
             return training.carry_out(trackers, on_progress, stopping)
 
 
 @contextmanager
-def _alone(run: TrainingRun, processes: Processes, stopping: Callable[[], bool]) -> Iterator[Writer | None]:
+def _alone(run: TrainingRun, processes: Collectives, stopping: Callable[[], bool]) -> Iterator[Lease | None]:
     """Keep everybody else from continuing this very training; the first process does it for all.
 
     If another process is at it, this one waits until that has ended, or died.
@@ -172,7 +172,7 @@ def _alone(run: TrainingRun, processes: Processes, stopping: Callable[[], bool])
     """
     telling = Telling("training")
 
-    def wait(claim: Claim | None, progress: WritersProgress | None) -> None:
+    def wait(claim: LeaseHolder | None, progress: WritersProgress | None) -> None:
         if stopping():
             raise StoppedError("stopped while another process is at this very training.")
         telling(claim, progress)
@@ -180,7 +180,7 @@ def _alone(run: TrainingRun, processes: Processes, stopping: Callable[[], bool])
 
     with ExitStack() as stack:
         writer, problem = None, None
-        if processes.is_first:
+        if processes.is_main:
             try:
                 waiting = Waiting(lambda: _finished(run) is not None, wait)
                 writer = stack.enter_context(in_turn(run.directory, waiting))
@@ -189,7 +189,7 @@ def _alone(run: TrainingRun, processes: Processes, stopping: Callable[[], bool])
                     remove_leftovers(run.directory / "checkpoints")
             except CrowdbenchError as error:
                 problem = error
-        processes.agreed(problem)
+        processes.raise_on_all(problem)
         yield writer
 
 
@@ -204,9 +204,9 @@ class _Training:
         samples: Sequence[Sample],
         recipe: Recipe,
         run: TrainingRun,
-        way: Way,
-        processes: Processes,
-        writer: Writer | None,
+        way: ExecutionOptions,
+        processes: Collectives,
+        writer: Lease | None,
         start: Path | None,
     ) -> None:
         self.method = method
@@ -219,7 +219,7 @@ class _Training:
         self.processes = processes
         self.writer = writer
         self.start = start
-        self.order = Order(len(samples), recipe.images, processes.count, way.seed)
+        self.order = EpochSampler(len(samples), recipe.images, processes.world_size, way.seed)
         self.checkpoints = Checkpoints(run.directory / "checkpoints", run.record.id)
         self.position = Position()
 
@@ -235,7 +235,7 @@ class _Training:
     ) -> TrainingRun:
         """From the last checkpoint, or the beginning, to the end."""
         trainer = self._built()
-        first = self.processes.is_first
+        first = self.processes.is_main
         self._write_record()
         metrics = MetricsFile(self.run.directory / "metrics.jsonl", self.position.step) if first else None
         followers = (
@@ -251,11 +251,11 @@ class _Training:
             self._epochs(trainer, reporter, stopping)
             weights = trainer.weights()
             if self.writer is not None:
-                self.writer.require()
+                self.writer.check_held()
                 self.checkpoints.keep("last", weights, self._facts(None))
                 self._close("done", None, time.perf_counter() - clock)
             # The others wait until all is written, and learn which weights are the best.
-            self.run = TrainingRun(self.run.directory, self.processes.told(self.run.record))
+            self.run = TrainingRun(self.run.directory, self.processes.broadcast(self.run.record))
         except SupersededError:
             raise  # what is written down here is the other one's
         except BaseException as error:
@@ -279,7 +279,7 @@ class _Training:
         torch.backends.cudnn.allow_tf32 = False
         device = self.way.device
         if device.type == "cpu":
-            keep_freed_memory()
+            retain_freed_memory()
         network = hooks.build_network(self.method)
         set_names: list[str] = []
         said = list(self.run.record.warnings)
@@ -301,13 +301,13 @@ class _Training:
             compiled=self.way.compiled,
         )
         # Read by the first process alone: the others may not see a checkpoint that it is writing.
-        newest = self.checkpoints.newest() if self.processes.is_first else None
-        step = self.processes.told(newest.position.step if newest else None)
+        newest = self.checkpoints.newest() if self.processes.is_main else None
+        step = self.processes.broadcast(newest.position.step if newest else None)
         if step is not None:
             newest = newest or self.checkpoints.at(step)
             trainer.load(newest.weights, newest.state, newest.position.scaler)
             self.position = newest.position
-            if not self.processes.is_first:
+            if not self.processes.is_main:
                 # The sums are those of all processes, and must be counted once.
                 self.position = msgspec.structs.replace(
                     self.position, sums=dict.fromkeys(self.position.sums, 0.0)
@@ -322,27 +322,27 @@ class _Training:
             trainer.train_mode()
             first = self.position.batch
             for group in in_groups(batches, self.recipe.accumulate, first, self.order.batches):
-                reporter.waited()
+                reporter.on_batch_ready()
                 image_ids = [image_id for ids, _ in group for image_id in ids]
                 result = trainer.step([batch for _, batch in group], self.position.step, epoch)
                 require_finite(result, image_ids, self.position.step)
                 self.position = self._after(result, len(group))
                 lost = self.writer is not None and self.writer.lost
                 due = self.writer is not None and time.monotonic() - saved > self.way.save_every_s
-                stop, superseded, due_to_all = self.processes.sums(stopping(), lost, due)
+                stop, superseded, due_to_all = self.processes.all_reduce_sum(stopping(), lost, due)
                 if superseded:
                     raise SupersededError(f"{self.run.directory}: another process has taken over.")
-                reporter.stepped(self.position, result, len(image_ids))
+                reporter.on_step(self.position, result, len(image_ids))
                 if stop:
                     self._save(trainer)
-                    self.processes.told(None)  # nobody leaves before the checkpoint is whole
+                    self.processes.broadcast(None)  # nobody leaves before the checkpoint is whole
                     raise StoppedError(
                         f"stopped after step {self.position.step}; give the same command again to go on."
                     )
                 if due_to_all:
                     self._save(trainer)
                     saved = time.monotonic()
-            reporter.epoch_ended(self.position)
+            reporter.on_epoch_end(self.position)
             self.position = msgspec.structs.replace(
                 self.position, epoch=epoch + 1, batch=0, sums={}, validated=False
             )
@@ -383,10 +383,10 @@ class _Training:
     def _save(self, trainer: Trainer) -> None:
         """Write a checkpoint; all processes come here at the same step."""
         sums = self.position.sums
-        totals = dict(zip(sums, self.processes.sums(*sums.values()), strict=True))
+        totals = dict(zip(sums, self.processes.all_reduce_sum(*sums.values()), strict=True))
         if self.writer is None:
             return
-        self.writer.require()
+        self.writer.check_held()
         position = msgspec.structs.replace(self.position, sums=totals, scaler=trainer.scaler.state_dict())
         self.checkpoints.save(Checkpoint(position, trainer.weights(), trainer.state()))
 
@@ -415,14 +415,14 @@ class _Training:
                 reporter.validated(self.position, scores, time.perf_counter() - clock)
                 score = scores[MAIN_STATISTIC]
                 assert self.writer is not None
-                self.writer.require()
+                self.writer.check_held()
                 if best is None or score > best.score:
                     best = Best(epoch, self.position.step, score)
                     self.checkpoints.keep("best", trainer.weights(), self._facts(best))
                     self._note(best=best)
         self.position = msgspec.structs.replace(self.position, validated=True, best=best)
         if self.writer is not None:
-            self.writer.require()
+            self.writer.check_held()
             record = self.run.record
             title = f"{record.method} on {record.dataset} {record.split}"
             # Before the epoch is noted as done: where this fails, it is drawn when the training resumes.
@@ -447,7 +447,7 @@ class _Training:
 
     def _write_record(self) -> None:
         if self.writer is not None:
-            self.writer.require()
+            self.writer.check_held()
             self.run.write_record()
 
     def _close(self, state: str, reason: str | None, seconds: float) -> None:
@@ -468,7 +468,7 @@ class _Training:
 
 
 def _told(
-    on_progress: Callable[[TrainingProgress], None] | None, writer: Writer | None
+    on_progress: Callable[[TrainingProgress], None] | None, writer: Lease | None
 ) -> Callable[[TrainingProgress], None] | None:
     """Whoever asked, and those who look at the folder."""
     if writer is None:

@@ -16,7 +16,7 @@ from crowdbench.engine import hooks
 from crowdbench.engine.precision import autocast
 from crowdbench.engine.seeding import step_seed
 from crowdbench.errors import RunError, SettingsError
-from crowdbench.training.collectives import Processes
+from crowdbench.training.collectives import Collectives
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -56,7 +56,7 @@ class Trainer:
         method: NetworkMethod,
         network: "nn.Module",
         recipe: Recipe,
-        processes: Processes,
+        processes: Collectives,
         *,
         precision: Precision = "fp32",
         seed: int = 0,
@@ -129,8 +129,8 @@ class Trainer:
         """What each batch's loss is multiplied by; processes are averaged afterwards."""
         if self.recipe.average == "batches":
             return [1 / len(persons)] * len(persons)
-        (total,) = self.processes.sums(sum(persons))
-        return [count * self.processes.count / max(total, 1) for count in persons]
+        (total,) = self.processes.all_reduce_sum(sum(persons))
+        return [count * self.processes.world_size / max(total, 1) for count in persons]
 
     def _backward(self, batch: Batch, weight: float, *, last: bool) -> "dict[str, Tensor]":
         import torch
@@ -188,8 +188,8 @@ class Trainer:
             self.scaler.load_state_dict(scaler)
 
 
-def _with_batch_norm(network: "nn.Module", recipe: Recipe, processes: Processes) -> "nn.Module":
-    if recipe.batch_norm != "synchronised" or processes.count == 1:
+def _with_batch_norm(network: "nn.Module", recipe: Recipe, processes: Collectives) -> "nn.Module":
+    if recipe.batch_norm != "synchronised" or processes.world_size == 1:
         return network
     if processes.device.type != "cuda":
         raise SettingsError(
@@ -257,8 +257,8 @@ def _optimizer(parameters: "list[nn.Parameter]", recipe: Recipe) -> "Optimizer":
     )
 
 
-def _shared(network: "nn.Module", processes: Processes) -> "nn.Module":
-    if processes.count == 1:
+def _shared(network: "nn.Module", processes: Collectives) -> "nn.Module":
+    if processes.world_size == 1:
         return network
     from torch.nn.parallel import DistributedDataParallel
 

@@ -12,11 +12,11 @@ from crowdbench.api.method import NetworkMethod
 from crowdbench.api.types import Precision
 from crowdbench.engine import hooks
 from crowdbench.engine.batching import default_batch_size, in_batches
-from crowdbench.engine.inference import as_results, predict_batches
+from crowdbench.engine.inference import predict_batches, to_coco_results
 from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.errors import StoppedError
 from crowdbench.system.files.writing import gzipped, write_whole
-from crowdbench.training.collectives import Processes
+from crowdbench.training.collectives import Collectives
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,7 +29,7 @@ def validate(
     network: "nn.Module",
     weights: "Mapping[str, Tensor]",
     dataset: Dataset,
-    processes: Processes,
+    processes: Collectives,
     file: Path,
     *,
     limit: int | None,
@@ -65,7 +65,7 @@ def validate(
     count = images if limit is None else min(limit, images)
     samples = samples_of(dataset, count)
     top_down = method.paradigm == "top-down"
-    own = [s for s in samples[processes.rank :: processes.count] if s.instances or not top_down]
+    own = [s for s in samples[processes.rank :: processes.world_size] if s.instances or not top_down]
     size = default_batch_size(method.paradigm, device.type)
     batches = in_batches(own, size, method.paradigm)
     found = predict_batches(
@@ -76,8 +76,8 @@ def validate(
         if stopping():
             raise StoppedError("stopped while it was validated; give the same command again to go on.")
         for sample, ps in zip(batch, poses, strict=True):
-            results += as_results(sample, ps, category_id=dataset.category_id)
-    shares = processes.gathered(msgspec.json.encode(results))
+            results += to_coco_results(sample, ps, category_id=dataset.category_id)
+    shares = processes.gather(msgspec.json.encode(results))
     if shares is None:
         return None
     merged = [result for share in shares for result in msgspec.json.decode(share, type=list[msgspec.Raw])]

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from crowdbench.errors import PluginError
-from crowdbench.plugins import ShippedFile, Tables, read_shipped, say_broken
+from crowdbench.plugins import PackageData, Tables, read_package_data, say_broken
 
 FILE = "weights.toml"
 Role = Literal["trained", "first-stage", "trunk"]
@@ -126,7 +126,7 @@ class WeightsTables:
 
 def read_tables() -> WeightsTables:
     """Read the tables of all installed packages; what is wrong with one costs its own entries only."""
-    tables = read_shipped(FILE, _read)
+    tables = read_package_data(FILE, _read)
     found: dict[str, WeightsEntry] = {}
     clashes: dict[str, PluginError] = {}
     asked: dict[tuple[object, ...], WeightsEntry] = {}
@@ -148,7 +148,7 @@ def read_tables() -> WeightsTables:
     return WeightsTables(known, tables, clashes)
 
 
-def _read(shipped: ShippedFile) -> list[WeightsEntry]:
+def _read(shipped: PackageData) -> list[WeightsEntry]:
     try:
         content = tomllib.loads(shipped.path.read_text(encoding="utf-8"))
         entries = msgspec.convert(content, _Table).weights

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from crowdbench.api.types import KeypointSet, Sample
 from crowdbench_backbones.networks.hrformer import HRFormerPose
 from crowdbench_backbones.networks.pretrained import (
+    load_whole,
     start_hrformer,
     start_hrnet,
     start_transpose_h,
-    start_whole,
 )
 from crowdbench_backbones.networks.transpose_h import TransPoseHNetwork
 from crowdbench_backbones.top_down.augmentation import draw
@@ -79,7 +79,7 @@ class I2RNetTwoStage(I2RNet):
 
     def start_first_stage(self, first: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """The same for the first stage by itself: all of it."""
-        return start_whole(first, state, source)
+        return load_whole(first, state, source)
 
 
 class I2RNetVanilla(I2RNet):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from crowdbench_backbones.networks.chunking import PORTION, in_portions
+from crowdbench_backbones.networks.chunking import PORTION, in_chunks
 from crowdbench_backbones.networks.hrformer import HRFormerPose
 from crowdbench_backbones.networks.hrnet_pose import HRNetPose, hrnet_tiny, start_at_zero
 from crowdbench_backbones.networks.input_sizes import require_multiple
@@ -87,13 +87,13 @@ class TwoStageNetwork(nn.Module):
         """
         require_same_persons(images, masks, lengths)
         size = None if self.training else portion
-        features = in_portions(self.features, images, size)
+        features = in_chunks(self.features, images, size)
         pooled = halved(features, self.halvings)  # (S, D, h, w)
         tokens = self.multi_global_encoder(
             as_tokens(pooled), self._positions(masks, lengths, size), group_by_count(lengths, images.device)
         )
         related = as_map(tokens, pooled.shape[-2:])
-        upsampled = in_portions(self._upsampled, related, size)
+        upsampled = in_chunks(self._upsampled, related, size)
         return {
             "intra": self.singleformer.heatmaps(features),
             "inter": self.final_layer(features + upsampled),
@@ -104,7 +104,7 @@ class TwoStageNetwork(nn.Module):
         if not self.use_position_mask:
             return None
         if not self.training:
-            return as_tokens(in_portions(self.multi_position_embedding, masks, size))
+            return as_tokens(in_chunks(self.multi_position_embedding, masks, size))
         # The released batch norms have seen images padded to equally many persons, with empty masks.
         rows, _, real = padded_rows(lengths, masks.device)
         return as_tokens(self.multi_position_embedding(scattered(masks, rows.numel(), real)))[real]

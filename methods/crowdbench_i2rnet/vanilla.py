@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from crowdbench_backbones.networks.chunking import PORTION, in_portions
+from crowdbench_backbones.networks.chunking import PORTION, in_chunks
 from crowdbench_backbones.networks.hrnet import HRNetTrunk
 from crowdbench_backbones.networks.input_sizes import require_multiple
 from crowdbench_backbones.networks.position_encoding import sine_table
@@ -91,7 +91,7 @@ class VanillaNetwork(HRNetTrunk):
         """
         require_same_persons(images, masks, lengths)
         size = None if self.training else portion
-        features = in_portions(self.features, images, size)
+        features = in_chunks(self.features, images, size)
         if self.training:
             rows, present, real = padded_rows(lengths, images.device)
             count = rows.numel()
@@ -101,7 +101,7 @@ class VanillaNetwork(HRNetTrunk):
             groups, real = group_by_count(lengths, images.device), None
         positions = None
         if self.use_position_mask or self.training:  # training moves the embedding's batch norms regardless
-            positions = as_tokens(in_portions(self.position_embedding, masks, size))
+            positions = as_tokens(in_chunks(self.position_embedding, masks, size))
         tokens = self.global_encoder(
             as_tokens(features), positions if self.use_position_mask else None, groups
         )  # (S, L, D)
@@ -111,5 +111,5 @@ class VanillaNetwork(HRNetTrunk):
             heatmaps: Tensor = self.final_layer(self.deconv_layers(self.deconv_layers(maps)))
             return heatmaps
 
-        heatmaps = in_portions(upsampled, related, size)
+        heatmaps = in_chunks(upsampled, related, size)
         return {"intra": None, "inter": heatmaps if real is None else heatmaps[real]}

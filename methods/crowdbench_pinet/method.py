@@ -14,8 +14,8 @@ from crowdbench.api.recipe import Recipe
 from crowdbench.api.types import FloatArray, KeypointSet, Pose, Precision, Sample
 from crowdbench.errors import SettingsError
 from crowdbench.vision.geometry import transform_points
-from crowdbench_backbones.networks.fuse import accelerated
-from crowdbench_backbones.networks.pretrained import start_trunk, start_whole
+from crowdbench_backbones.networks.fuse import optimize
+from crowdbench_backbones.networks.pretrained import load_trunk, load_whole
 from crowdbench_backbones.top_down.crops import normalised
 from crowdbench_pinet import recipe as recipes
 from crowdbench_pinet.augmentation import draw, view
@@ -127,10 +127,10 @@ class PINet(NetworkMethod):
     def initialize_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """Weights of ImageNet's HRNet into the trunk, or all of this very network."""
         if any(name.startswith(("backbone.", "ppg.", "pr.")) for name in state):
-            return start_whole(network, state, source)
+            return load_whole(network, state, source)
         trunk = network.get_submodule("backbone")
         parts = [name for name, _ in trunk.named_children()]
-        return [f"backbone.{name}" for name in start_trunk(trunk, state, source, parts)]
+        return [f"backbone.{name}" for name in load_trunk(trunk, state, source, parts)]
 
     def set_batch_limit(self, size: int) -> None:
         """So many images of equal size go through the network together, each with its mirror image."""
@@ -140,7 +140,7 @@ class PINet(NetworkMethod):
         self, network: nn.Module, *, precision: Precision = "fp32", compiled: bool = False
     ) -> nn.Module:
         """Fold batch norms into convolutions, lay kernels out for images whose colours are together."""
-        return accelerated(network, precision=precision, compiled=compiled)
+        return optimize(network, precision=precision, compiled=compiled)
 
     def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Any:
         """Resize an image for every scale; with a generator, cut out a square of it and say what is there."""

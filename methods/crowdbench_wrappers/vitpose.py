@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from crowdbench import NetworkMethod
 from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
 from crowdbench.errors import InputError
-from crowdbench_backbones.networks.chunking import PORTION, in_portions
+from crowdbench_backbones.networks.chunking import PORTION, in_chunks
 from crowdbench_backbones.top_down.crops import CropBatch, Crops, Persons, join
 from crowdbench_wrappers.keypoint_layout import other_layout
 from crowdbench_wrappers.postprocessing import RankingSettings, ranked, require_size
@@ -217,7 +217,7 @@ class ViTPose(NetworkMethod):
             heatmaps: Tensor = network(portion, **asked).heatmaps
             return heatmaps.float()
 
-        return in_portions(run, images, self.portion)
+        return in_chunks(run, images, self.portion)
 
 
 def _centers_and_scales(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crowdbench.errors import LaunchError
-from crowdbench.jobs.job import Job, Resources, Submission, now, whoever
+from crowdbench.jobs.job import Job, Resources, Submission, user_at_host, utc_now
 from crowdbench.jobs.launcher import Queue, QueueStatus
 from crowdbench.system.job_environment import outside_any_job
 from crowdbench.system.text import plain
@@ -94,7 +94,7 @@ class SlurmQueue(Queue):
             if type(error).__name__ not in ("FailedJobError", "FailedSubmissionError", "CalledProcessError"):
                 raise
             raise LaunchError(explanations.refusal(str(error), self.profile)) from error
-        return [Submission(job.job_id, str(folder), now(), whoever()) for job in handed]
+        return [Submission(job.job_id, str(folder), utc_now(), user_at_host()) for job in handed]
 
     @staticmethod
     def _new_folder(job: Job) -> Path:

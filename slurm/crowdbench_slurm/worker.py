@@ -18,11 +18,11 @@ from submitit.helpers import Checkpointable
 
 from crowdbench.errors import CrowdbenchError, LaunchError
 from crowdbench.jobs.job import Job
-from crowdbench.system.distributed import TORCHRUN, place_in
+from crowdbench.system.distributed import TORCHRUN, from_environment
 from crowdbench.system.job_context import CurrentJob, export
 from crowdbench.system.job_environment import count_in
 from crowdbench.system.log_file import LINES, PlainFormatter
-from crowdbench.system.stop_signal import STATUS, Stop
+from crowdbench.system.stop_signal import EXIT_STOPPED, StopSignal
 from crowdbench_slurm.exit_codes import BUSY, DISK_FULL, FAILED
 
 log = logging.getLogger("crowdbench")
@@ -99,16 +99,16 @@ def _gpus(job: Job) -> int:
 
 
 def _carry_out(job: Job) -> str:
-    from crowdbench.jobs.request import Request
-    from crowdbench.jobs.worker import Outcome, is_full_disk, work
+    from crowdbench.jobs.request import EvaluationRequest
+    from crowdbench.jobs.worker import JobOutcome, is_full_disk, run_job
 
     try:
         # A training stops after the step it is at; an evaluation has nothing to finish.
-        stop = Stop(at_once=isinstance(job.request(), Request))
+        stop = StopSignal(at_once=isinstance(job.request(), EvaluationRequest))
         with stop.listening(_SIGNALS):
-            outcome = work(job, stop)
+            outcome = run_job(job, stop)
     except KeyboardInterrupt:
-        outcome = Outcome.STOPPED  # before anything had begun
+        outcome = JobOutcome.STOPPED  # before anything had begun
     except CrowdbenchError as error:
         log.error("%s", error)
         _leave(DISK_FULL if is_full_disk(error) else FAILED)
@@ -116,17 +116,17 @@ def _carry_out(job: Job) -> str:
         # Not even the state can be written; the exit status says what the log may not.
         log.error("%s: %s", job.folder, error, exc_info=None if isinstance(error, OSError) else error)
         _leave(DISK_FULL if is_full_disk(error) else FAILED)
-    if outcome is Outcome.DONE:
+    if outcome is JobOutcome.DONE:
         return str(outcome.value)
-    if stop.lost or outcome is Outcome.SUPERSEDED:
+    if stop.lost or outcome is JobOutcome.SUPERSEDED:
         log.warning("another process has this job; nothing more is written here")
         _leave(BUSY)
-    if not place_in(os.environ).is_first:
+    if not from_environment(os.environ).is_main:
         # To leave with an error would end the first task, which may be writing.
-        _leave(FAILED if outcome is Outcome.FAILED else 0)
-    if outcome is Outcome.RETRY or (outcome is Outcome.STOPPED and _is_wanted(job)):
+        _leave(FAILED if outcome is JobOutcome.FAILED else 0)
+    if outcome is JobOutcome.RETRY or (outcome is JobOutcome.STOPPED and _is_wanted(job)):
         _queue_again()
-    _leave(FAILED if outcome in (Outcome.FAILED, Outcome.RETRY) else STATUS)
+    _leave(FAILED if outcome in (JobOutcome.FAILED, JobOutcome.RETRY) else EXIT_STOPPED)
 
 
 def _is_wanted(job: Job) -> bool:

@@ -17,8 +17,8 @@ from crowdbench.analysis.keypoint_errors.pairing import NOBODY, paired
 from crowdbench.analysis.keypoint_errors.result import (
     RULES,
     Analysis,
+    ErrorSummary,
     Outcome,
-    Part,
     PredictedPerson,
     read_analysis,
 )
@@ -31,7 +31,7 @@ from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.oks import similarities
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.scoring.results_file.json_file import read_document
-from crowdbench.scoring.run_inputs import problem_of, reopened
+from crowdbench.scoring.run_inputs import load_run_problem, reopen_dataset
 from crowdbench.system.files.digests import file_digest
 
 log = logging.getLogger("crowdbench")
@@ -64,8 +64,8 @@ def analyse(run: Run, dataset: Dataset | None = None) -> Analysis:
     wanted = (digest, record.protocol.annotations, RULES)
     if kept is not None and (kept.predictions_sha256, kept.annotations_sha256, kept.rules) == wanted:
         return kept
-    dataset = dataset or reopened(record.protocol)
-    found = _analysed(problem_of(run, dataset), dataset.annotation_file, digest)
+    dataset = dataset or reopen_dataset(record.protocol)
+    found = _analysed(load_run_problem(run, dataset), dataset.annotation_file, digest)
     try:
         found.write(place)
     except MachineError as error:
@@ -131,7 +131,7 @@ def diagnosed(problem: Problem) -> Diagnosis:
     return Diagnosis(problem, poses, truth, pairing, places, kinds, oks)
 
 
-def _parts(diagnosis: Diagnosis, groups: Sequence[Group]) -> list[Part]:
+def _parts(diagnosis: Diagnosis, groups: Sequence[Group]) -> list[ErrorSummary]:
     """What is found on each group of images; every problem is evaluated once for all groups."""
     images = [group.images for group in groups]
     before = corrections.average_precisions(diagnosis.problem, images)
@@ -159,7 +159,7 @@ def _parts(diagnosis: Diagnosis, groups: Sequence[Group]) -> list[Part]:
 
 def _counted(
     diagnosis: Diagnosis, group: Group, ap: float, alone: dict[str, float], cumulative: dict[str, float]
-) -> Part:
+) -> ErrorSummary:
     problem, pairing = diagnosis.problem, diagnosis.pairing
     inside = np.zeros(len(problem.images.ids) + 1, dtype=bool)
     inside[group.images] = True
@@ -169,7 +169,7 @@ def _counted(
     def number(chosen: NDArray[np.bool_]) -> int:
         return int(np.count_nonzero(chosen))
 
-    return Part(
+    return ErrorSummary(
         name=group.name,
         low=group.low if group.low > 0 else None,
         high=group.high if np.isfinite(group.high) else None,

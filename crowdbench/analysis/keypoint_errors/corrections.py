@@ -18,7 +18,7 @@ from crowdbench.scoring.statistics import statistic, trivial_curves, value
 CUMULATIVE = ("miss", "swap", "inversion", "jitter")
 """The order in which kinds are corrected one on top of the other."""
 BACKGROUND, NOT_FOUND, SCORE = "background", "not found", "score"
-AFTERWARDS = (*CUMULATIVE, BACKGROUND, NOT_FOUND, SCORE)
+CORRECTIONS = (*CUMULATIVE, BACKGROUND, NOT_FOUND, SCORE)
 """All that is corrected alone: the kinds of keypoints, predictions of nobody, persons without a prediction,
 and the order of the scores."""
 
@@ -123,7 +123,7 @@ def without_persons_not_found(diagnosis: Diagnosis) -> Problem:
 
 
 def alone(diagnosis: Diagnosis) -> Iterator[tuple[str, Problem]]:
-    """Every correction by itself, in the order of `AFTERWARDS`."""
+    """Every correction by itself, in the order of `CORRECTIONS`."""
     for kind in CUMULATIVE:
         yield kind, with_keypoints_corrected(diagnosis, [kind])
     yield BACKGROUND, without_background(diagnosis)

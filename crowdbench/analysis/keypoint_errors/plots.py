@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crowdbench.analysis.keypoint_errors.corrections import AFTERWARDS
+from crowdbench.analysis.keypoint_errors.corrections import CORRECTIONS
 from crowdbench.analysis.keypoint_errors.error_types import ERRORS
-from crowdbench.analysis.keypoint_errors.result import Analysis, Part
+from crowdbench.analysis.keypoint_errors.result import Analysis, ErrorSummary
 from crowdbench.system.files.writing import write_whole
 from crowdbench.visualization.plots import COLOURS, DOTS_PER_INCH, HEIGHT_INCHES, WIDTH_INCHES
 
@@ -69,11 +69,11 @@ def _draw_gains(figure: "Figure", analyses: Mapping[str, Analysis]) -> None:
     axes = figure.add_subplot()
     height = 0.8 / len(analyses)
     for number, (title, analysis) in enumerate(analyses.items()):
-        places = [place + (number + 0.5) * height - 0.4 for place in range(len(AFTERWARDS))]
-        gains = [100 * (analysis.whole.gain(name) or 0.0) for name in AFTERWARDS]
+        places = [place + (number + 0.5) * height - 0.4 for place in range(len(CORRECTIONS))]
+        gains = [100 * (analysis.whole.gain(name) or 0.0) for name in CORRECTIONS]
         bars = axes.barh(places, gains, height, color=COLOURS[number % len(COLOURS)], label=_plain(title))
         axes.bar_label(bars, [f"{gain:+.1f}" for gain in gains], padding=2, fontsize="small")
-    axes.set_yticks(range(len(AFTERWARDS)), AFTERWARDS)
+    axes.set_yticks(range(len(CORRECTIONS)), CORRECTIONS)
     axes.invert_yaxis()
     axes.margins(x=0.1)
     axes.grid(axis="x", alpha=0.3)
@@ -104,7 +104,7 @@ def _draw_kinds(figure: "Figure", analyses: Mapping[str, Analysis]) -> None:
 
 
 def _draw_stack(axes: "Axes", analysis: Analysis) -> None:
-    parts: list[Part] = analysis.bins
+    parts: list[ErrorSummary] = analysis.bins
     below = [0.0] * len(parts)
     for kind in reversed(ERRORS):
         heights = [100 * (part.share(kind) or 0.0) for part in parts]

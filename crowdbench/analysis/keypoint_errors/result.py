@@ -49,7 +49,7 @@ class PredictedPerson(msgspec.Struct, frozen=True, gc=False):
         return self.kinds.count(LETTERS[KINDS.index(kind)])
 
 
-class Part(msgspec.Struct, frozen=True):
+class ErrorSummary(msgspec.Struct, frozen=True):
     """What is found on some of the images.
 
     Attributes:
@@ -63,7 +63,7 @@ class Part(msgspec.Struct, frozen=True):
         ignored: those that are matched with a person that scoring ignores.
         kinds: how many keypoints of matched persons are of each kind; a number for every keypoint.
         ap: in [0, 1], or -1 where there is no person to find.
-        alone: AP if one thing were corrected, by its name (`crowdbench.analysis.AFTERWARDS`).
+        alone: AP if one thing were corrected, by its name (`crowdbench.analysis.CORRECTIONS`).
         cumulative: AP if a kind and those before it were corrected (`crowdbench.analysis.CUMULATIVE`).
     """
 
@@ -121,9 +121,9 @@ class Analysis(msgspec.Struct, frozen=True):
     protocol: str
     keypoints: list[str]
     measure: str
-    whole: Part
-    levels: list[Part]
-    bins: list[Part]
+    whole: ErrorSummary
+    levels: list[ErrorSummary]
+    bins: list[ErrorSummary]
     advice: str
     warnings: list[str]
     engine: str

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from crowdbench.analysis.keypoint_errors.corrections import AFTERWARDS, BACKGROUND, NOT_FOUND, SCORE
+from crowdbench.analysis.keypoint_errors.corrections import BACKGROUND, CORRECTIONS, NOT_FOUND, SCORE
 from crowdbench.analysis.keypoint_errors.error_types import ERRORS
-from crowdbench.analysis.keypoint_errors.result import Part
+from crowdbench.analysis.keypoint_errors.result import ErrorSummary
 
 # What is to be gained from, and what would have to come true.
 _WORDS = {
@@ -20,14 +20,14 @@ _WORDS = {
 _LEAST_LABELLED = 20
 
 
-def advice(whole: Part, keypoints: Sequence[str]) -> str:
+def advice(whole: ErrorSummary, keypoints: Sequence[str]) -> str:
     """Name the correction that alone gains most.
 
     Args:
         whole: what is found on all images.
         keypoints: names, in the order of the counts.
     """
-    gains = {name: gain for name in AFTERWARDS if (gain := whole.gain(name)) is not None}
+    gains = {name: gain for name in CORRECTIONS if (gain := whole.gain(name)) is not None}
     if not gains:
         return "There is no person to find, so there is nothing to gain."
     best = max(gains, key=lambda name: gains[name])
@@ -40,7 +40,7 @@ def advice(whole: Part, keypoints: Sequence[str]) -> str:
     )
 
 
-def _where(whole: Part, kind: str, keypoints: Sequence[str]) -> str:
+def _where(whole: ErrorSummary, kind: str, keypoints: Sequence[str]) -> str:
     """Which keypoint is most often of a kind."""
     if kind not in ERRORS:
         return ""

@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from tabulate import SEPARATING_LINE, tabulate
 
 from crowdbench.analysis.keypoint_errors.corrections import (
-    AFTERWARDS,
     BACKGROUND,
+    CORRECTIONS,
     CUMULATIVE,
     NOT_FOUND,
     SCORE,
 )
 from crowdbench.analysis.keypoint_errors.error_types import ERRORS, KINDS
-from crowdbench.analysis.keypoint_errors.result import Analysis, Part
+from crowdbench.analysis.keypoint_errors.result import Analysis, ErrorSummary
 
 Row = list[str]
 
@@ -41,7 +41,7 @@ def side_by_side(analyses: Mapping[str, Analysis]) -> str:
         [NOT_FOUND, *(_share(_ratio(part.not_found, part.persons)) for part in wholes)],
     ]
     gains = [["AP", *(_percent(part.ap) for part in wholes)]]
-    gains += [[name, *(_gain(part.gain(name)) for part in wholes)] for name in AFTERWARDS]
+    gains += [[name, *(_gain(part.gain(name)) for part in wholes)] for name in CORRECTIONS]
     blocks = [
         _table(["% of keypoints", *heads], shares),
         _table(["AP gained alone", *heads], gains),
@@ -66,7 +66,7 @@ def side_by_side(analyses: Mapping[str, Analysis]) -> str:
 
 def _levels_side_by_side(analyses: Mapping[str, Analysis]) -> list[str]:
     first = next(iter(analyses.values()))
-    columns: list[tuple[str, Callable[[Part], str]]] = [("AP", lambda part: _percent(part.ap))]
+    columns: list[tuple[str, Callable[[ErrorSummary], str]]] = [("AP", lambda part: _percent(part.ap))]
     columns += [(f"% {kind}", _share_of(kind)) for kind in ERRORS]
     rows = []
     for place, level in enumerate(first.levels):
@@ -78,7 +78,7 @@ def _levels_side_by_side(analyses: Mapping[str, Analysis]) -> list[str]:
     return [_table([first.measure, "", *analyses], rows)]
 
 
-def _corrections(whole: Part) -> str:
+def _corrections(whole: ErrorSummary) -> str:
     rows = []
     for kind in CUMULATIVE:
         rows.append([kind, str(whole.total(kind)), _share(whole.share(kind)), *_after(whole, kind)])
@@ -98,7 +98,7 @@ def _corrections(whole: Part) -> str:
     )
 
 
-def _after(part: Part, name: str) -> Row:
+def _after(part: ErrorSummary, name: str) -> Row:
     return [_percent(part.alone[name]), _gain(part.gain(name))]
 
 
@@ -114,14 +114,14 @@ def _of_keypoints(analysis: Analysis) -> str:
 def _of_crowding(analysis: Analysis) -> str:
     """Shares, then gains: in one table they would be wider than a terminal."""
     shares = [analysis.measure, "images", *(f"% {kind}" for kind in ERRORS), "% background", "% not found"]
-    gains = [analysis.measure, "AP", *(f"+ {name}" for name in AFTERWARDS)]
+    gains = [analysis.measure, "AP", *(f"+ {name}" for name in CORRECTIONS)]
     return "\n\n".join(
         _table(heads, [*map(row, analysis.levels), SEPARATING_LINE, *map(row, analysis.bins)])
         for heads, row in ((shares, _shares), (gains, _gains))
     )
 
 
-def _shares(part: Part) -> Row:
+def _shares(part: ErrorSummary) -> Row:
     return [
         part.name,
         str(part.images),
@@ -131,19 +131,19 @@ def _shares(part: Part) -> Row:
     ]
 
 
-def _gains(part: Part) -> Row:
-    return [part.name, _percent(part.ap), *(_gain(part.gain(name)) for name in AFTERWARDS)]
+def _gains(part: ErrorSummary) -> Row:
+    return [part.name, _percent(part.ap), *(_gain(part.gain(name)) for name in CORRECTIONS)]
 
 
-def _share_of(kind: str) -> Callable[[Part], str]:
+def _share_of(kind: str) -> Callable[[ErrorSummary], str]:
     return lambda part: _share(part.share(kind))
 
 
-def _labelled(part: Part, place: int) -> int:
+def _labelled(part: ErrorSummary, place: int) -> int:
     return sum(counts[place] for counts in part.kinds.values())
 
 
-def _wrong_share(part: Part, place: int) -> float | None:
+def _wrong_share(part: ErrorSummary, place: int) -> float | None:
     labelled = _labelled(part, place)
     return _ratio(labelled - part.kinds["good"][place], labelled)
 

@@ -25,7 +25,7 @@ _FORMAT = "docs/metrics.md describes the format."
 
 
 @dataclass(frozen=True)
-class Table:
+class ColumnTable:
     """A list of records of a file, and how errors speak of them.
 
     Attributes:
@@ -83,7 +83,7 @@ def table(
     error: type[DataError],
     identity: str,
     where_not_finite: Callable[[], str] | None = None,
-) -> Table:
+) -> ColumnTable:
     """Check that a value is a list of objects.
 
     Raises:
@@ -91,7 +91,7 @@ def table(
     """
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise error(f"{source}: {name} must be a list of objects, found {kind(value)}.\n{_FORMAT}")
-    found = Table(value, source, name, error, identity, where_not_finite)
+    found = ColumnTable(value, source, name, error, identity, where_not_finite)
     if not found.is_typed:
         entries = [isinstance(record, Mapping) for record in value]
         if not all(entries):
@@ -102,7 +102,7 @@ def table(
     return found
 
 
-def values(of: Table, field: str, remedy: str) -> list[Any]:
+def values(of: ColumnTable, field: str, remedy: str) -> list[Any]:
     """A field of every record, whatever it holds.
 
     Raises:
@@ -115,7 +115,7 @@ def values(of: Table, field: str, remedy: str) -> list[Any]:
     return column
 
 
-def numbers(of: Table, field: str, remedy: str) -> FloatArray:
+def numbers(of: ColumnTable, field: str, remedy: str) -> FloatArray:
     """``(N,)`` float64, a field that holds one finite number in every record."""
     column = values(of, field, remedy)
     if not of.is_typed:
@@ -133,7 +133,7 @@ def numbers(of: Table, field: str, remedy: str) -> FloatArray:
     return array
 
 
-def integers(of: Table, field: str, remedy: str) -> list[int]:
+def integers(of: ColumnTable, field: str, remedy: str) -> list[int]:
     """A field that holds a whole number in every record, of any size; 123.0 is read as 123."""
     column = values(of, field, remedy)
     if of.is_typed:
@@ -146,7 +146,7 @@ def integers(of: Table, field: str, remedy: str) -> list[int]:
     return [int(value) for value in column]
 
 
-def identifiers(of: Table, field: str, remedy: str) -> list[int | str]:
+def identifiers(of: ColumnTable, field: str, remedy: str) -> list[int | str]:
     """Like `integers`, but strings are identifiers too."""
     column = values(of, field, remedy)
     if of.is_typed:
@@ -159,7 +159,7 @@ def identifiers(of: Table, field: str, remedy: str) -> list[int | str]:
     return [value if isinstance(value, str) else int(value) for value in column]
 
 
-def rows(of: Table, field: str, length: int, unit: str, remedy: str, strings: bool = False) -> Rows:
+def rows(of: ColumnTable, field: str, length: int, unit: str, remedy: str, strings: bool = False) -> Rows:
     """A field that holds a list of finite numbers in every record.
 
     Args:
@@ -209,7 +209,7 @@ def rows(of: Table, field: str, length: int, unit: str, remedy: str, strings: bo
     return column
 
 
-def have_strings(of: Table, field: str) -> bool:
+def have_strings(of: ColumnTable, field: str) -> bool:
     """Whether a list field holds strings somewhere; expects that `rows` has passed."""
     return not of.is_typed and str in set(map(type, chain.from_iterable(of.column(field))))
 
@@ -226,7 +226,7 @@ def kind(value: Any) -> str:
     return names.get(type(value), f"a {type(value).__name__}")
 
 
-def _place(of: Table) -> str:
+def _place(of: ColumnTable) -> str:
     found = "" if of.where_not_finite is None else of.where_not_finite()
     return f" ({found})" if found else ""
 

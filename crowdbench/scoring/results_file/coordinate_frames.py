@@ -20,7 +20,7 @@ SCALED = 0.03
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class PoseSample:
     """Predictions and persons of some images.
 
     Attributes:
@@ -81,7 +81,7 @@ class OtherFrame:
     mean: float
 
 
-def fit_of(sample: Sample) -> Fit:
+def fit_of(sample: PoseSample) -> Fit:
     """Match without competition: everybody's best."""
     predictions, persons = _pairs(sample)
     variances = (2 * np.array(sample.keypoints.sigmas)) ** 2
@@ -97,7 +97,7 @@ def fit_of(sample: Sample) -> Fit:
     return Fit(of_predictions, of_persons)
 
 
-def better_frame(sample: Sample, before: float, least: float, factor: float) -> OtherFrame | None:
+def better_frame(sample: PoseSample, before: float, least: float, factor: float) -> OtherFrame | None:
     """The way of writing that fits best, if it fits much better than what is written.
 
     Args:
@@ -114,7 +114,7 @@ def better_frame(sample: Sample, before: float, least: float, factor: float) -> 
     return best if best is not None and best.mean >= max(before + least, factor * before) else None
 
 
-def _frames(sample: Sample) -> Iterator[tuple[str, str, Sample]]:
+def _frames(sample: PoseSample) -> Iterator[tuple[str, str, PoseSample]]:
     poses, sizes = sample.poses, sample.sizes
     yield "exchanged", "x and y exchanged", replace(sample, poses=poses[..., ::-1])
     pairs = sample.keypoints.flip_pairs
@@ -164,7 +164,7 @@ def _frames(sample: Sample) -> Iterator[tuple[str, str, Sample]]:
             yield "scaled", words, replace(sample, poses=poses * (x, y))
 
 
-def _pairs(sample: Sample) -> tuple[Indices, Indices]:
+def _pairs(sample: PoseSample) -> tuple[Indices, Indices]:
     """Every prediction with every person of its image."""
     first = np.searchsorted(sample.person_images, sample.images, side="left")
     counts = np.searchsorted(sample.person_images, sample.images, side="right") - first
@@ -173,7 +173,7 @@ def _pairs(sample: Sample) -> tuple[Indices, Indices]:
     return predictions, np.arange(len(predictions)) - starts + np.repeat(first, counts)
 
 
-def _better_order(sample: Sample) -> NDArray[np.intp] | None:
+def _better_order(sample: PoseSample) -> NDArray[np.intp] | None:
     """Which predicted keypoint is nearest to each annotated one, if that is another order."""
     nearest = _nearest_by_center(sample)
     if nearest is None:
@@ -192,7 +192,7 @@ def _better_order(sample: Sample) -> NDArray[np.intp] | None:
     return order if is_order else None
 
 
-def _nearest_by_center(sample: Sample) -> tuple[Indices, Indices] | None:
+def _nearest_by_center(sample: PoseSample) -> tuple[Indices, Indices] | None:
     """For every person the prediction of its image whose middle is nearest to the person's."""
     predictions, persons = _pairs(sample)
     if not len(persons):
@@ -206,13 +206,13 @@ def _nearest_by_center(sample: Sample) -> tuple[Indices, Indices] | None:
     return predictions[nearest], persons[nearest]
 
 
-def _middles(sample: Sample) -> FloatArray:
+def _middles(sample: PoseSample) -> FloatArray:
     weights = sample.labelled[..., None]
     middles: FloatArray = (sample.truth * weights).sum(axis=1) / weights.sum(axis=1)
     return middles
 
 
-def _scale(sample: Sample, axes: Sequence[int] = (0, 1)) -> FloatArray | None:
+def _scale(sample: PoseSample, axes: Sequence[int] = (0, 1)) -> FloatArray | None:
     """How many times as far from its image's corner persons are as the best predictions; None if unknown.
 
     For all images of predictions and persons, ascending; where one of both lacks, the median of the others.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from crowdbench.api.types import FloatArray
 from crowdbench.coco.rules.plausible_boxes import implausible_boxes
 from crowdbench.scoring.results_file.columns import Rows
-from crowdbench.scoring.results_file.coordinate_frames import Fit, Sample, better_frame, fit_of
+from crowdbench.scoring.results_file.coordinate_frames import Fit, PoseSample, better_frame, fit_of
 from crowdbench.scoring.statistics import MAX_DETECTIONS
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ BETTER_TIMES = 1.5
 
 
 @dataclass(frozen=True)
-class Finding:
+class PlausibilityFinding:
     """What is implausible.
 
     Attributes:
@@ -103,10 +103,10 @@ class _Predictions:
         )
         return outside > 0.01 * self.labelled.sum() and turned < outside / 2
 
-    def sample(self) -> Sample:
+    def sample(self) -> PoseSample:
         """Predictions beside the labelled persons of their images."""
         problem = self.problem
-        return Sample(
+        return PoseSample(
             *(self.poses, self.boxes, self.scores, self.sizes, self.images, self.truth, self.labelled),
             areas=problem.persons.areas[self.persons],
             person_images=problem.person_images[self.persons],
@@ -128,7 +128,7 @@ def _taken(rows: Rows, chosen: NDArray[np.intp]) -> FloatArray:
     return np.array([rows[index] for index in chosen.tolist()], dtype=np.float64)
 
 
-def implausible_predictions(problem: "Problem") -> list[Finding]:
+def implausible_predictions(problem: "Problem") -> list[PlausibilityFinding]:
     """What is implausible about the predictions of a problem; at most one finding of each name."""
     if not len(problem.scores):
         return []
@@ -137,7 +137,7 @@ def implausible_predictions(problem: "Problem") -> list[Finding]:
         return _findings(_Predictions(problem))
 
 
-def _findings(found: _Predictions) -> list[Finding]:
+def _findings(found: _Predictions) -> list[PlausibilityFinding]:
     findings = [finding for check in _OF_FORM for finding in check(found)]
     if any(finding.name in ("zero", "normalized", "one-point") for finding in findings):
         return findings  # there is no saying how such predictions fit
@@ -148,7 +148,7 @@ def _findings(found: _Predictions) -> list[Finding]:
     return [*findings, *_equal_scores(found, fit), *_falling_scores(sample, fit)]
 
 
-def _few_images(found: _Predictions) -> Iterator[Finding]:
+def _few_images(found: _Predictions) -> Iterator[PlausibilityFinding]:
     problem = found.problem
     images = len(problem.images.ids) + 1
     has_persons = np.bincount(problem.person_images[problem.counted], minlength=images) > 0
@@ -156,54 +156,54 @@ def _few_images(found: _Predictions) -> Iterator[Finding]:
     with_persons = int(has_persons.sum())
     answered = int((has_persons & has_predictions).sum())
     if answered < FEW_IMAGES * with_persons:
-        yield Finding(
+        yield PlausibilityFinding(
             "few-images",
             f"there are predictions for {answered} of the {with_persons} images that have persons: "
             "were the others left out?",
         )
 
 
-def _zero(found: _Predictions) -> Iterator[Finding]:
+def _zero(found: _Predictions) -> Iterator[PlausibilityFinding]:
     share = found.is_zero.mean()
     if share > ZERO:
-        yield Finding("zero", f"the keypoints of {_percent(share)} of the predictions are all 0")
+        yield PlausibilityFinding("zero", f"the keypoints of {_percent(share)} of the predictions are all 0")
 
 
-def _normalized(found: _Predictions) -> Iterator[Finding]:
+def _normalized(found: _Predictions) -> Iterator[PlausibilityFinding]:
     largest = np.maximum(found.high, -found.low).max(axis=1)
     share = ((largest <= 1.5) & ~found.is_zero & ~(found.sizes.min(axis=1) < 8)).mean()
     if share > NORMALIZED:
-        yield Finding(
+        yield PlausibilityFinding(
             "normalized",
             f"the keypoints of {_percent(share)} of the predictions lie in [0, 1]: are they normalized by "
             "the image's size? Multiply x by its width and y by its height",
         )
 
 
-def _one_point(found: _Predictions) -> Iterator[Finding]:
+def _one_point(found: _Predictions) -> Iterator[PlausibilityFinding]:
     with np.errstate(over="ignore"):
         alike = (found.high - found.low < 1e-6).all(axis=1) & ~found.is_zero
     if alike.mean() > ONE_POINT:
-        yield Finding(
+        yield PlausibilityFinding(
             "one-point", f"the keypoints of {_percent(alike.mean())} of the predictions lie on one point each"
         )
 
 
-def _outside(found: _Predictions) -> Iterator[Finding]:
+def _outside(found: _Predictions) -> Iterator[PlausibilityFinding]:
     known = ~np.isnan(found.sizes).any(axis=1) & ~found.is_zero
     if not known.any():
         return
     poses, sizes = found.poses[known], found.sizes[known][:, None]
     beyond = ((poses < -MARGIN * sizes) | (poses > (1 + MARGIN) * sizes)).any(axis=2)
     if beyond.mean() > OUTSIDE:
-        yield Finding(
+        yield PlausibilityFinding(
             "outside",
             f"{_percent(beyond.mean())} of the keypoints lie outside their images: are they of images of "
             "another size, or of another split?",
         )
 
 
-def _identical(found: _Predictions) -> Iterator[Finding]:
+def _identical(found: _Predictions) -> Iterator[PlausibilityFinding]:
     poses = np.ascontiguousarray(found.poses[~found.is_zero].reshape(-1, 2 * found.poses.shape[1]))
     images = found.images[~found.is_zero]
     # Hardly any two poses begin alike.
@@ -216,18 +216,18 @@ def _identical(found: _Predictions) -> Iterator[Finding]:
     of_pose = np.bincount(pairs[:, 0])
     repeated = int((of_pose[pose.ravel()] >= IDENTICAL_IMAGES).sum())
     if repeated > IDENTICAL * len(found.poses):
-        yield Finding(
+        yield PlausibilityFinding(
             "identical",
             f"{_percent(repeated / len(found.poses))} of the predictions stand in {IDENTICAL_IMAGES} or more "
             "images with the same keypoints: does the method look at the images?",
         )
 
 
-def _surplus(found: _Predictions) -> Iterator[Finding]:
+def _surplus(found: _Predictions) -> Iterator[PlausibilityFinding]:
     counts = np.bincount(found.problem.prediction_images)
     counts = counts[counts > 0]
     if len(counts) > 1 and (counts > MANY).mean() >= SURPLUS:
-        yield Finding(
+        yield PlausibilityFinding(
             "surplus",
             f"{(counts > MANY).sum()} of {len(counts)} images have more than {MANY} predictions: only the "
             f"{MAX_DETECTIONS} of the highest scores count",
@@ -235,7 +235,7 @@ def _surplus(found: _Predictions) -> Iterator[Finding]:
         )
 
 
-def _boxes(found: _Predictions) -> Iterator[Finding]:
+def _boxes(found: _Predictions) -> Iterator[PlausibilityFinding]:
     known = ~np.isnan(found.sizes).any(axis=1)
     if found.boxes is None or not known.any():
         return
@@ -245,24 +245,24 @@ def _boxes(found: _Predictions) -> Iterator[Finding]:
             ends = (given[:, :2] + given[:, 2:] > (1 + MARGIN) * sizes).any(axis=1)
             if ends.mean() <= BOXES_BEYOND:
                 continue
-        yield Finding("boxes", f"{finding.what}. {finding.remedy.rstrip('.')}")
+        yield PlausibilityFinding("boxes", f"{finding.what}. {finding.remedy.rstrip('.')}")
         return
 
 
-def _equal_scores(found: _Predictions, fit: Fit) -> Iterator[Finding]:
+def _equal_scores(found: _Predictions, fit: Fit) -> Iterator[PlausibilityFinding]:
     scores = found.problem.scores
     count = len(scores)
     if count < EQUAL_SCORES or scores.min() != scores.max():
         return
     if len(fit.of_predictions) and (fit.of_predictions >= 0.5).mean() >= NEARLY_ALL_RIGHT:
         return
-    yield Finding(
+    yield PlausibilityFinding(
         "equal-scores",
         f"all {count} predictions have the score {scores[0]:g}: AP depends on their order in the file",
     )
 
 
-def _falling_scores(sample: Sample, fit: Fit) -> Iterator[Finding]:
+def _falling_scores(sample: PoseSample, fit: Fit) -> Iterator[PlausibilityFinding]:
     matched = fit.of_predictions > 0.1
     count = int(matched.sum())
     if count < 10:
@@ -272,7 +272,7 @@ def _falling_scores(sample: Sample, fit: Fit) -> Iterator[Finding]:
         return
     correlation = float(np.corrcoef(scores, similarities)[0, 1])
     if correlation < FALLING and correlation * np.sqrt(count - 1) < FALLING_CERTAIN:
-        yield Finding(
+        yield PlausibilityFinding(
             "falling-scores",
             f"scores fall as OKS rises (rank correlation {correlation:.2f}): are they distances, or negated? "
             "The surest prediction must have the highest score",
@@ -291,18 +291,18 @@ def _ranks(values: FloatArray) -> FloatArray:
     return ranks
 
 
-def _other_frame(sample: Sample, fit: Fit) -> Iterator[Finding]:
+def _other_frame(sample: PoseSample, fit: Fit) -> Iterator[PlausibilityFinding]:
     if len(sample.truth) < 2 or not len(sample.poses):
         return
     better = better_frame(sample, fit.mean, BETTER_BY, BETTER_TIMES)
     if better is not None:
-        yield Finding(
+        yield PlausibilityFinding(
             better.name,
             f"with {better.words} the predictions fit the annotated persons much better (mean OKS "
             f"{better.mean:.2f} instead of {fit.mean:.2f})",
         )
 
 
-_OF_FORM: tuple[Callable[[_Predictions], Iterator[Finding]], ...] = (
+_OF_FORM: tuple[Callable[[_Predictions], Iterator[PlausibilityFinding]], ...] = (
     *(_few_images, _zero, _normalized, _one_point, _outside, _surplus, _boxes),
 )

@@ -48,7 +48,7 @@ class Predictions:
         notes: what was read in another way than it is written.
     """
 
-    table: columns.Table
+    table: columns.ColumnTable
     image_ids: list[int | str]
     category_ids: list[int]
     keypoints: columns.Rows
@@ -127,12 +127,12 @@ def _from_memory(given: object) -> Any:
         ) from None
 
 
-def _none(table: columns.Table) -> Predictions:
+def _none(table: columns.ColumnTable) -> Predictions:
     warning = "there are no predictions: every statistic with persons to find is 0"
     return Predictions(table, [], [], [], np.empty(0), None, (warning,))
 
 
-def _layout(table: columns.Table, keypoints: KeypointSet) -> tuple[int, str, str]:
+def _layout(table: columns.ColumnTable, keypoints: KeypointSet) -> tuple[int, str, str]:
     needed = 3 * keypoints.count
     found = table.column("keypoints")[0]
     if found is None:
@@ -151,7 +151,7 @@ def _layout(table: columns.Table, keypoints: KeypointSet) -> tuple[int, str, str
     return needed, f"{keypoints.count} keypoints x (x, y, confidence)", remedy
 
 
-def _boxes(table: columns.Table) -> columns.Rows | None:
+def _boxes(table: columns.ColumnTable) -> columns.Rows | None:
     column = table.column("bbox")
     if column.count(None) == len(column):
         return None

@@ -31,7 +31,7 @@ _AT_ONCE = 8
 _MANY = 16
 
 
-class Seen(NamedTuple):
+class FileState(NamedTuple):
     """What is known of a file.
 
     Attributes:
@@ -63,12 +63,12 @@ class FileDigests:
         self._reader = reader
         self._largest = largest
         self._known = self._read()
-        self._asked: dict[bytes, Seen] = {}
+        self._asked: dict[bytes, FileState] = {}
         self._is_new = False
 
-    def of(self, paths: Sequence[str]) -> list[Seen]:
+    def of(self, paths: Sequence[str]) -> list[FileState]:
         """What is known of files, in their order; those that are new are read now."""
-        found: list[Seen | None] = []
+        found: list[FileState | None] = []
         unknown: list[int] = []
         for position, path in enumerate(paths):
             seen = self._unchanged(path)
@@ -102,20 +102,20 @@ class FileDigests:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
-    def _read(self) -> dict[bytes, Seen]:
+    def _read(self) -> dict[bytes, FileState]:
         try:
             content = self._file.read_bytes()
-            return dict(msgspec.msgpack.decode(content, type=list[tuple[bytes, Seen]]))
+            return dict(msgspec.msgpack.decode(content, type=list[tuple[bytes, FileState]]))
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MemoryError):
             return {}
 
-    def _unchanged(self, path: str) -> Seen | None:
+    def _unchanged(self, path: str) -> FileState | None:
         try:
             stamp = _stamp(os.stat(path))  # noqa: PTH116  (thousands)
         except (OSError, ValueError):
             return None
         if self._largest is not None and stamp[0] > self._largest:
-            return Seen(stamp, f"{stamp[0]} bytes")
+            return FileState(stamp, f"{stamp[0]} bytes")
         name = os.fsencode(path)
         known = self._known.get(name)
         if known is None or known.stamp != stamp:
@@ -123,7 +123,7 @@ class FileDigests:
         self._asked[name] = known
         return known
 
-    def _read_all(self, paths: Sequence[str]) -> Iterable[Seen]:
+    def _read_all(self, paths: Sequence[str]) -> Iterable[FileState]:
         if len(paths) < _MANY:
             looks = [_look(path, self._reader) for path in paths]
         else:
@@ -144,24 +144,24 @@ def cache_folder() -> Path:
     return Path(chosen).absolute() if chosen else platformdirs.user_cache_path("crowdbench")
 
 
-def _look(path: str, reader: Reader | None) -> Seen:
+def _look(path: str, reader: Reader | None) -> FileState:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
-        return Seen((0, 0, 0, 0), MISSING)
+        return FileState((0, 0, 0, 0), MISSING)
     except (OSError, ValueError):
-        return Seen((0, 0, 0, 0), UNREADABLE)
+        return FileState((0, 0, 0, 0), UNREADABLE)
     try:
         with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                return Seen((0, 0, 0, 0), UNREADABLE)
+                return FileState((0, 0, 0, 0), UNREADABLE)
             if reader is None or not path.endswith(".py"):
-                return Seen(_stamp(status), hashlib.file_digest(file, "sha256").hexdigest())
+                return FileState(_stamp(status), hashlib.file_digest(file, "sha256").hexdigest())
             content = file.readall() or b""
     except OSError:
-        return Seen((0, 0, 0, 0), UNREADABLE)
-    return Seen(_stamp(status), hashlib.sha256(content).hexdigest(), reader(content))
+        return FileState((0, 0, 0, 0), UNREADABLE)
+    return FileState(_stamp(status), hashlib.sha256(content).hexdigest(), reader(content))
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:

@@ -100,7 +100,7 @@ def gzipped(data: bytes) -> bytes:
 
 
 @contextmanager
-def growing(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """A path beside another, with the same ending; what is written there is put in its place in the end.
 
     If the block fails, nothing is left.

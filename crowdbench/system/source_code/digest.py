@@ -35,7 +35,7 @@ _NAME = re.compile(rb"[^\W\d]\w*(?:\.\w+)*")
 
 
 @dataclass(frozen=True)
-class Code:
+class SourceCode:
     """Code that goes by one name.
 
     Attributes:
@@ -51,7 +51,7 @@ class Code:
     is_installed: bool
 
 
-def code_of(classes: Iterable[type], owners: Iterable[Distribution] = ()) -> dict[str, Code]:
+def code_of(classes: Iterable[type], owners: Iterable[Distribution] = ()) -> dict[str, SourceCode]:
     """The code of crowdbench and of some classes, with all that they derive from, by name.
 
     Args:
@@ -64,11 +64,11 @@ def code_of(classes: Iterable[type], owners: Iterable[Distribution] = ()) -> dic
     homeless = [cls for cls in bases if sources_of_module(cls.__module__) is None]
     names = {"crowdbench"}.union(*map(packages_of, owners))
     todo += [found for name in sorted(names) if (found := sources_called(name)) is not None]
-    code: dict[str, Code] = {}
+    code: dict[str, SourceCode] = {}
     known: set[str] = set()
     if homeless:
         digest, used = digest_of_classes(homeless)
-        code["__main__"] = Code("__main__", digest, None, False)
+        code["__main__"] = SourceCode("__main__", digest, None, False)
         todo += _resolved(used)
     while todo:
         sources = todo.pop()
@@ -81,7 +81,7 @@ def code_of(classes: Iterable[type], owners: Iterable[Distribution] = ()) -> dic
     return dict(sorted(code.items()))
 
 
-def combined(code: Mapping[str, Code]) -> str:
+def combined(code: Mapping[str, SourceCode]) -> str:
     """One digest of all."""
     lines = "".join(f"{name} {found.digest}\n" for name, found in code.items())
     return hashlib.sha256(lines.encode()).hexdigest()
@@ -91,12 +91,12 @@ def _top(module: str) -> str:
     return module.partition(".")[0]
 
 
-def _within(name: str, code: dict[str, Code]) -> bool:
+def _within(name: str, code: dict[str, SourceCode]) -> bool:
     parts = name.split(".")
     return any(".".join(parts[:depth]) in code for depth in range(1, len(parts)))
 
 
-def _digested(sources: Sources) -> tuple[Code, set[str]]:
+def _digested(sources: Sources) -> tuple[SourceCode, set[str]]:
     """Its code, and the names that it imports."""
     cached = FileDigests(f"code {sources.place}", imports_in, LARGEST_BYTES)
     files = sources.files()
@@ -106,7 +106,7 @@ def _digested(sources: Sources) -> tuple[Code, set[str]]:
         whole.update(os.fsencode(name) + b"\0" + found.digest.encode() + b"\n")
         imported.update(found.notes)
     cached.save(only=True)
-    return Code(sources.name, whole.hexdigest(), sources.place, sources.is_installed), imported
+    return SourceCode(sources.name, whole.hexdigest(), sources.place, sources.is_installed), imported
 
 
 def imports_in(source: bytes) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from crowdbench.api.method import NetworkMethod
 from crowdbench.testing.equality import difference
-from crowdbench.testing.outcome import Check, Failed, Outcome, Passed, Unanswerable, described
+from crowdbench.testing.outcome import Check, Failed, NotApplicable, Outcome, Passed, described
 from crowdbench.testing.pose_difference import changed, equal
 from crowdbench.testing.subject import MethodSubject
 
@@ -54,7 +54,7 @@ def check_workers(subject: MethodSubject) -> Outcome:
     method = subject.require_network()
     subject.require_answers()
     if isinstance(check_pickling(subject), Failed):
-        raise Unanswerable("nothing reaches a worker; see the check pickling")
+        raise NotApplicable("nothing reaches a worker; see the check pickling")
     batches = [[subject.sample(scene)] for scene in subject.small[:2]]
     here, there = subject.run(batches), subject.run(batches, workers=1)
     for one, other in zip(here, there, strict=True):

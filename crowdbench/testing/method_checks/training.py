@@ -8,7 +8,7 @@ import numpy as np
 from crowdbench.api.method import Batch, NetworkMethod
 from crowdbench.errors import SettingsError
 from crowdbench.testing.equality import difference
-from crowdbench.testing.outcome import Check, Failed, Outcome, Passed, Unanswerable
+from crowdbench.testing.outcome import Check, Failed, NotApplicable, Outcome, Passed
 from crowdbench.testing.subject import MethodSubject, own_randomness, random_state
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _in_training(subject: MethodSubject) -> NetworkMethod:
     try:
         recipe = type(method).published_recipe(subject.dataset, method.keypoints)
     except SettingsError as error:
-        raise Unanswerable(f"the method cannot be trained: {error}") from None
+        raise NotApplicable(f"the method cannot be trained: {error}") from None
     method.configure_training(recipe)
     return method
 

@@ -27,7 +27,7 @@ _SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Chosen:
+class SelectedWeights:
     """The weights of a checkpoint.
 
     Attributes:
@@ -39,7 +39,7 @@ class Chosen:
     note: str | None = None
 
 
-def choose(content: Any, path: Path, part: str | None = None) -> Chosen:
+def choose(content: Any, path: Path, part: str | None = None) -> SelectedWeights:
     """Find the weights.
 
     Args:
@@ -53,9 +53,9 @@ def choose(content: Any, path: Path, part: str | None = None) -> Chosen:
     """
     found = _weights_first(dict(_candidates(content, set())))
     if part is not None:
-        return Chosen(_asked_for(part, content, found, path))
+        return SelectedWeights(_asked_for(part, content, found, path))
     if "" in found:
-        return Chosen(found[""])
+        return SelectedWeights(found[""])
     if not found:
         raise WeightsError(f"{path}: {_what_else(content)}")
     name = _best(found)
@@ -68,8 +68,8 @@ def choose(content: Any, path: Path, part: str | None = None) -> Chosen:
     others = [_shown(other) for other in found if other != name]
     if not others:
         usual = all(step in WRAPPERS for step in name.split("."))
-        return Chosen(found[name], None if usual else f"{path.name}: the weights are {_shown(name)}")
-    return Chosen(
+        return SelectedWeights(found[name], None if usual else f"{path.name}: the weights are {_shown(name)}")
+    return SelectedWeights(
         found[name],
         f"{path.name}: the weights are {_shown(name)}; it also holds {_some(others)}. "
         f"To take another: {how_to_choose(path, others[0])}",

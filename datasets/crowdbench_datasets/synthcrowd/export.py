@@ -12,7 +12,7 @@ import cv2
 
 from crowdbench.api.types import KeypointSet
 from crowdbench.errors import CrowdbenchError, DataError
-from crowdbench.run_store.lease import Waiting, Writer, in_turn
+from crowdbench.run_store.lease import Lease, Waiting, in_turn
 from crowdbench.run_store.wait_notice import Telling
 from crowdbench.system.files.leftovers import is_temporary, remove_leftovers
 from crowdbench.system.files.os_errors import writing
@@ -67,7 +67,7 @@ def generate(
 
 
 def _draw(
-    recipe: Recipe, folder: Path, writer: Writer, on_image: Callable[[], None], workers: int | None
+    recipe: Recipe, folder: Path, writer: Lease, on_image: Callable[[], None], workers: int | None
 ) -> None:
     require_room(recipe, folder)
     # On the file system of the set, and where this process may write: beside a folder it may not.
@@ -83,7 +83,7 @@ def _draw(
 
     try:
         _fill(recipe, unfinished, report, workers)
-        writer.require()
+        writer.check_held()
         with writing(folder):
             if folder.is_dir():
                 _add(unfinished, folder)

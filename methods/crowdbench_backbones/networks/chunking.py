@@ -8,7 +8,7 @@ from torch import Tensor
 PORTION = 64
 
 
-def in_portions(function: Callable[[Tensor], Tensor], x: Tensor, size: int | None = PORTION) -> Tensor:
+def in_chunks(function: Callable[[Tensor], Tensor], x: Tensor, size: int | None = PORTION) -> Tensor:
     """Apply what is independent for each person to so many persons at a time.
 
     Args:

@@ -22,7 +22,7 @@ Convolution = nn.Conv2d | nn.ConvTranspose2d
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def accelerated(network: nn.Module, *, precision: Precision, compiled: bool) -> nn.Module:
+def optimize(network: nn.Module, *, precision: Precision, compiled: bool) -> nn.Module:
     """Rewrite a network in place; its outputs stay the same to rounding.
 
     Args:

@@ -37,8 +37,8 @@ def start_hrnet(network: nn.Module, state: Mapping[str, Tensor], source: str) ->
         WeightsError: they do not fit.
     """
     if _is_classifier(state, network, TRUNK):
-        return start_trunk(network, state, source, TRUNK)
-    return start_whole(network, state, source)
+        return load_trunk(network, state, source, TRUNK)
+    return load_whole(network, state, source)
 
 
 def start_transpose_h(network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
@@ -47,22 +47,22 @@ def start_transpose_h(network: nn.Module, state: Mapping[str, Tensor], source: s
     The published files hold upsampling that nothing uses, and some lack unused layers of the trunk.
     """
     if _is_classifier(state, network, TRUNK):
-        return start_trunk(network, state, source, TRUNK)
+        return load_trunk(network, state, source, TRUNK)
     own = network.state_dict()
     used = {
         name: value
         for name, value in state.items()
         if name in own or not name.startswith(("deconv_layers.", *UNUSED_FUSIONS))
     }
-    return start_whole(network, used, source, may_lack=UNUSED_FUSIONS)
+    return load_whole(network, used, source, may_lack=UNUSED_FUSIONS)
 
 
 def start_hrformer(network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
     """The same for HRFormer-B, by itself or in I2R-Net; a classifier's names lack ``backbone.``."""
     if any(name.startswith("keypoint_head.") for name in state):
-        return start_whole(network, state, source)
+        return load_whole(network, state, source)
     bare = {name.removeprefix("backbone."): value for name, value in state.items()}
-    names = start_trunk(network.get_submodule("backbone"), bare, source, HRFORMER_TRUNK)
+    names = load_trunk(network.get_submodule("backbone"), bare, source, HRFORMER_TRUNK)
     return [f"backbone.{name}" for name in names]
 
 
@@ -72,7 +72,7 @@ def _is_classifier(state: Mapping[str, Tensor], network: nn.Module, trunk: Seque
     return not any(name in own and _first(name) not in trunk for name in state)
 
 
-def start_trunk(
+def load_trunk(
     network: nn.Module, state: Mapping[str, Tensor], source: str, trunk: Sequence[str]
 ) -> list[str]:
     """Put a classifier's weights into the trunk of a network.
@@ -110,7 +110,7 @@ def start_trunk(
     return list(found)
 
 
-def start_whole(
+def load_whole(
     network: nn.Module, state: Mapping[str, Tensor], source: str, *, may_lack: tuple[str, ...] = ()
 ) -> list[str]:
     """Put weights into all of a network.

@@ -15,8 +15,8 @@ from crowdbench.errors import SettingsError
 from crowdbench.vision.geometry import SCALE_UNIT_PX, Float32Array, crop_affines, transform_points
 from crowdbench.vision.heatmaps import average_flipped, decode_dark, rescore
 from crowdbench.vision.oks_nms import oks_nms
-from crowdbench_backbones.networks.chunking import PORTION, in_portions
-from crowdbench_backbones.networks.fuse import accelerated
+from crowdbench_backbones.networks.chunking import PORTION, in_chunks
+from crowdbench_backbones.networks.fuse import optimize
 from crowdbench_backbones.top_down.augmentation import draw
 from crowdbench_backbones.top_down.crops import CropBatch, Persons, cut_out, join
 from crowdbench_backbones.top_down.losses import keypoint_loss
@@ -93,7 +93,7 @@ class TopDownMethod(NetworkMethod):
         self, network: nn.Module, *, precision: Precision = "fp32", compiled: bool = False
     ) -> nn.Module:
         """Fold batch norms into convolutions, lay kernels out for crops whose colours are together."""
-        return accelerated(network, precision=precision, compiled=compiled)
+        return optimize(network, precision=precision, compiled=compiled)
 
     def set_batch_limit(self, size: int) -> None:
         """An image with more persons than this is computed in portions."""
@@ -112,7 +112,7 @@ class TopDownMethod(NetworkMethod):
             ``(S, K, h, w)``, a quarter of the crops' size.
         """
         images = batch.images(dtype)
-        return in_portions(network, images.flip(-1) if mirrored else images, self.portion)
+        return in_chunks(network, images.flip(-1) if mirrored else images, self.portion)
 
     def loss(self, network: nn.Module, batch: SupervisedBatch[Any]) -> dict[str, Tensor]:
         """The losses of all stages of the network, which count equally and as much as one stage by itself."""

@@ -22,7 +22,7 @@ from crowdbench.analysis.bootstrap import (
 )
 from crowdbench.errors import InputError, MissingDataError, SettingsError
 from crowdbench.run_store.run import Run
-from crowdbench.scoring.matching import Matches, matches_of
+from crowdbench.scoring.matching import Matches, match_run
 
 TRIALS = 200
 IMAGES = 400
@@ -251,7 +251,7 @@ def at_home(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def test_a_runs_matches_have_the_ap_of_its_record(at_home: Run) -> None:
-    found = matches_of(at_home)
+    found = match_run(at_home)
     assert at_home.scores is not None
     assert found.average_precision() == pytest.approx(at_home.scores["AP"], abs=1e-9)
     assert found.of_level("hard").average_precision() == pytest.approx(at_home.scores["AP_hard"], abs=1e-4)
@@ -261,7 +261,7 @@ def test_an_interval_is_kept_beside_its_run_and_found_again(at_home: Run) -> Non
     assert stored_interval(at_home, compute=False) is None
     found = stored_interval(at_home)
     assert found is not None
-    assert found == interval(matches_of(at_home))
+    assert found == interval(match_run(at_home))
     kept = json.loads((at_home.directory / FILE).read_text())
     assert (kept["AP"], kept["low"], kept["high"]) == (found.point, found.low, found.high)
     assert set(kept) == {"AP", "low", "high", "level", "resamples", "seed", "predictions"}
@@ -311,16 +311,16 @@ def test_a_run_without_predictions_says_so(at_home: Run) -> None:
     with pytest.raises(MissingDataError, match="no predictions"):
         stored_interval(at_home)
     with pytest.raises(MissingDataError, match="no predictions"):
-        matches_of(at_home)
+        match_run(at_home)
 
 
 def test_annotations_that_are_not_the_runs_are_refused(at_home: Run) -> None:
     place = at_home.directory.parents[3] / "crowdpose" / "json" / "crowdpose_val.json"
     place.write_text(place.read_text() + "\n")
     with pytest.raises(InputError, match="was measured on"):
-        matches_of(at_home)
+        match_run(at_home)
     with pytest.raises(InputError, match="--annotations"):
-        matches_of(at_home, load_dataset("crowdpose", split="val", root=place.parents[1]))
+        match_run(at_home, load_dataset("crowdpose", split="val", root=place.parents[1]))
 
 
 def test_a_run_on_the_first_images_is_matched_on_those(at_home: Run) -> None:
@@ -330,7 +330,7 @@ def test_a_run_on_the_first_images_is_matched_on_those(at_home: Run) -> None:
     part = evaluate(
         method, dataset, weights=file, out=file.parent / "runs", device="cpu", limit=10, workers=0
     )
-    found = matches_of(part)
+    found = match_run(part)
     assert len(found.image_ids) == 10
     assert part.scores is not None
     assert found.average_precision() == pytest.approx(part.scores["AP"], abs=1e-9)

@@ -3,7 +3,7 @@
 import pytest
 
 from crowdbench.analysis.bootstrap import Difference, Differences
-from crowdbench.analysis.verdict import conclusion, p_value
+from crowdbench.analysis.verdict import p_value, verdict
 
 SHOWN = Difference(0.74, 0.72, 0.02, 0.011, 0.029, 0.002)
 OPEN = Difference(0.74, 0.73, 0.01, -0.004, 0.024, 0.16)
@@ -19,7 +19,7 @@ def turned(one: Difference) -> Difference:
 
 
 def test_a_shown_difference_is_told_with_its_bounds() -> None:
-    assert conclusion("a", "b", 500, Differences(SHOWN, {})) == (
+    assert verdict("a", "b", 500, Differences(SHOWN, {})) == (
         "a is better than b by 2.0 AP (95 % interval 1.1 to 2.9, p = 0.002): more than the choice of these "
         "500 images explains."
     )
@@ -28,11 +28,11 @@ def test_a_shown_difference_is_told_with_its_bounds() -> None:
 @pytest.mark.parametrize("one", [SHOWN, OPEN], ids=["shown", "open"])
 def test_the_sentence_is_the_same_in_the_other_order(one: Difference) -> None:
     found, other = Differences(one, {"hard": one}), Differences(turned(one), {"hard": turned(one)})
-    assert conclusion("a", "b", 500, found) == conclusion("b", "a", 500, other)
+    assert verdict("a", "b", 500, found) == verdict("b", "a", 500, other)
 
 
 def test_an_interval_that_holds_0_allows_no_conclusion() -> None:
-    said = conclusion("a", "b", 500, Differences(OPEN, {}))
+    said = verdict("a", "b", 500, Differences(OPEN, {}))
     assert said.startswith("Nothing may be concluded: a is 1.0 AP ahead of b on these 500 images, but ")
 
 
@@ -42,29 +42,29 @@ def test_an_interval_that_holds_0_allows_no_conclusion() -> None:
 def test_each_of_three_levels_must_show_three_times_as_much(p: float, expected: bool) -> None:
     level = Difference(0.74, 0.72, 0.02, 0.001, 0.039, p)
     levels = {"easy": OPEN, "medium": OPEN, "hard": level}
-    said = conclusion("a", "b", 500, Differences(OPEN, levels))
+    said = verdict("a", "b", 500, Differences(OPEN, levels))
     assert ("a is shown to be ahead of b on hard" in said) is expected
 
 
 def test_levels_where_each_is_ahead_are_told_apart() -> None:
     levels = {"easy": SHOWN, "medium": SHOWN, "hard": turned(SHOWN)}
-    said = conclusion("a", "b", 500, Differences(OPEN, levels))
+    said = verdict("a", "b", 500, Differences(OPEN, levels))
     assert "a is shown to be ahead of b on easy and medium." in said
     assert "b is shown to be ahead of a on hard." in said
 
 
 def test_a_difference_that_no_level_shows_by_itself_is_said_to_be_such() -> None:
     levels = {"easy": OPEN, "medium": OPEN, "hard": NOBODY}
-    assert "No crowding level by itself" in conclusion("a", "b", 500, Differences(SHOWN, levels))
-    assert "crowding" not in conclusion("a", "b", 500, Differences(OPEN, levels))
-    assert "crowding" not in conclusion("a", "b", 500, Differences(SHOWN, {}))
+    assert "No crowding level by itself" in verdict("a", "b", 500, Differences(SHOWN, levels))
+    assert "crowding" not in verdict("a", "b", 500, Differences(OPEN, levels))
+    assert "crowding" not in verdict("a", "b", 500, Differences(SHOWN, {}))
 
 
 @pytest.mark.parametrize(
     ("one", "reason"), [(NOBODY, "nobody to find"), (HANDFUL, "3 images are too few")], ids=["nobody", "few"]
 )
 def test_where_nothing_can_be_said_that_is_said(one: Difference, reason: str) -> None:
-    said = conclusion("a", "b", 3, Differences(one, {}))
+    said = verdict("a", "b", 3, Differences(one, {}))
     assert said.startswith("Nothing may be concluded: ")
     assert reason in said
 

@@ -7,7 +7,7 @@ import pytest
 from crowdbench import load_dataset
 from crowdbench.api.boxes import DetectorBoxes, GroundTruthBoxes, NoBoxes, box_source
 from crowdbench.errors import MissingDataError
-from crowdbench.leaderboard.published_match import Claims
+from crowdbench.leaderboard.published_match import DetectorAliases
 
 BOXES = '[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]'
 
@@ -82,7 +82,7 @@ def test_another_least_score_is_another_source_of_boxes(tmp_path: Path) -> None:
 
 
 def test_a_claim_for_a_detector_is_not_one_for_some_of_its_boxes() -> None:
-    claims = Claims({"0a1b": "R-50", "77>=0.3": "R-101"})
+    claims = DetectorAliases({"0a1b": "R-50", "77>=0.3": "R-101"})
     assert claims.claimed("detector:0a1b2c") == "R-50"
     assert claims.claimed("detector:0a1b2c>=0.3") is None
     assert claims.claimed("detector:77>=0.3") == "R-101"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from queue_plugin import MakeJob, QueueMachine
 
-from crowdbench.jobs.job import Job, State
-from crowdbench.run_store.lease import only_writer
+from crowdbench.jobs.job import Job, JobState
+from crowdbench.run_store.lease import hold_lease
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -35,9 +35,9 @@ def rows_of(text: str) -> list[list[str]]:
 def test_status_shows_how_each_stands_and_counts_them(
     toys: QueueMachine, make_job: MakeJob, crowdbench: Command
 ) -> None:
-    done = make_job(state=State("done", [str(run_of(toys))]))
+    done = make_job(state=JobState("done", [str(run_of(toys))]))
     waiting = make_job(known={})
-    failed = make_job(known=FAILED, state=State("failed", reason="no such file", cause="input"))
+    failed = make_job(known=FAILED, state=JobState("failed", reason="no such file", cause="input"))
     alone = run_of(toys, "alone")
     status, out, _ = crowdbench("status")
     assert status == 0
@@ -59,7 +59,7 @@ def test_status_of_an_empty_folder_says_so(toys: QueueMachine, crowdbench: Comma
 def test_status_leaves_out_what_ended_yesterday_unless_it_is_asked_for(
     toys: QueueMachine, make_job: MakeJob, crowdbench: Command
 ) -> None:
-    old = make_job(state=State("done"))
+    old = make_job(state=JobState("done"))
     waiting = make_job(known={}, method="new")
     for path in (old.folder / "state.json", waiting.folder / "job.json"):
         os.utime(path, (time.time() - 2 * 24 * 3600,) * 2)
@@ -75,7 +75,7 @@ def test_status_leaves_out_what_ended_yesterday_unless_it_is_asked_for(
 
 def test_status_as_json_has_everything(toys: QueueMachine, make_job: MakeJob, crowdbench: Command) -> None:
     directory = run_of(toys)
-    make_job(known=FAILED, state=State("failed", [str(directory)], reason="no such file", cause="input"))
+    make_job(known=FAILED, state=JobState("failed", [str(directory)], reason="no such file", cause="input"))
     run_of(toys, "alone")
     _, out, _ = crowdbench("status", "--json")
     job, run = sorted(json.loads(out), key=lambda row: row["job"] is None)
@@ -88,7 +88,7 @@ def test_status_as_json_has_everything(toys: QueueMachine, make_job: MakeJob, cr
 def test_status_works_while_the_queue_does_not_answer(
     toys: QueueMachine, make_job: MakeJob, crowdbench: Command
 ) -> None:
-    job = make_job(known=RUNNING, state=State("running"))
+    job = make_job(known=RUNNING, state=JobState("running"))
     (toys.queue / "closed").touch()
     status, out, err = crowdbench("status")
     assert (status, err) == (0, "note: the toy queue does not answer.\n")
@@ -100,7 +100,7 @@ def test_status_works_while_the_queue_does_not_answer(
 def test_logs_print_what_a_task_has_written(
     toys: QueueMachine, make_job: MakeJob, crowdbench: Command
 ) -> None:
-    job = make_job(known=FAILED, state=State("failed", cause="bug"))
+    job = make_job(known=FAILED, state=JobState("failed", cause="bug"))
     assert crowdbench("logs", job.name)[:2] == (0, "one\ntwo\nthree\n")
     assert crowdbench("logs", "1", "-n", "2")[:2] == (0, "two\nthree\n")
     assert crowdbench("logs", "1", "--task", "1")[:2] == (0, "another\n")
@@ -149,7 +149,7 @@ def test_logs_follow_a_job_until_it_has_ended(toys: QueueMachine, make_job: Make
         assert process.stdout.readline() == "second\n"
         with log.open("a") as file:
             file.write("last\n")
-        job.write(State("done"))
+        job.write(JobState("done"))
         status.write_text("0")
         rest, errors = process.communicate(timeout=60)
     assert (process.returncode, rest, errors) == (0, "last\n", "")
@@ -175,7 +175,7 @@ def test_a_job_that_is_not_there_or_not_the_only_one_is_refused(
 def test_cancel_calls_off_what_waits_and_says_what_had_ended(
     toys: QueueMachine, make_job: MakeJob, crowdbench: Command
 ) -> None:
-    waiting, done = make_job(known={}), make_job(state=State("done"))
+    waiting, done = make_job(known={}), make_job(state=JobState("done"))
     status, out, _ = crowdbench("cancel", waiting.name, done.name)
     assert (status, out) == (0, f"{done.name}: done already\n{waiting.name}: cancelled\n")
     assert (toys.queue / "1" / "cancelled").exists()
@@ -208,7 +208,7 @@ def test_a_job_named_twice_is_cancelled_once(
 def test_what_the_queue_did_not_cancel_is_not_marked_as_cancelled(
     toys: QueueMachine, make_job: MakeJob, crowdbench: Command
 ) -> None:
-    job = make_job(known=RUNNING, state=State("running"))
+    job = make_job(known=RUNNING, state=JobState("running"))
     (toys.queue / "closed").touch()
     status, _, err = crowdbench("cancel", job.name)
     assert status == 1
@@ -221,8 +221,8 @@ def test_what_the_queue_did_not_cancel_is_not_marked_as_cancelled(
 def test_a_job_whose_number_is_not_known_cannot_be_cancelled_here(
     toys: QueueMachine, make_job: MakeJob, crowdbench: Command
 ) -> None:
-    job = make_job(handed_over=False, state=State("running"))
-    with only_writer(job.folder):
+    job = make_job(handed_over=False, state=JobState("running"))
+    with hold_lease(job.folder):
         status, _, err = crowdbench("cancel", job.name)
     assert status == 1
     assert "its number in the queue is not written down" in err
@@ -231,7 +231,7 @@ def test_a_job_whose_number_is_not_known_cannot_be_cancelled_here(
 def test_wait_ends_well_only_if_all_are_done(
     toys: QueueMachine, make_job: MakeJob, crowdbench: Command
 ) -> None:
-    done = make_job(state=State("done", [str(run_of(toys))]), method="done")
+    done = make_job(state=JobState("done", [str(run_of(toys))]), method="done")
     lost = make_job(known=KILLED)
     assert crowdbench("wait", done.name, done.folder)[:2] == (0, f"{done.name}: done, AP 62.5\n")
     status, out, err = crowdbench("wait", done.name, lost.name)
@@ -250,7 +250,7 @@ def test_wait_without_names_waits_for_all_that_have_not_ended(
     with toys.started("wait") as process:
         assert process.stderr is not None
         assert process.stderr.readline() == f"{job.name}: running\n"
-        job.write(State("done"))
+        job.write(JobState("done"))
         output, _ = process.communicate(timeout=60)
     assert (process.returncode, output) == (0, f"{job.name}: done\n")
 

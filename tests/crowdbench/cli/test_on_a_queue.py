@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from queue_plugin import QueueMachine
 
-from crowdbench.jobs.job import Job, State
+from crowdbench.jobs.job import Job, JobState
 from crowdbench.run_store.run import Run
 from crowdbench.run_store.scan import find_runs
 from crowdbench.training import TrainingRun
@@ -495,5 +495,5 @@ def test_a_finished_run_of_a_job_is_read_by_everything_that_reads_runs(
     assert "toy-network" in crowdbench("leaderboard", toys.runs)[1]
     assert len(json.loads(gzip.decompress(run.predictions_file.read_bytes()))) == 3
     state = Job(next((toys.runs / "jobs").glob("toy-network-*"))).state()
-    assert isinstance(state, State)
+    assert isinstance(state, JobState)
     assert state.run == run.directory

@@ -23,10 +23,10 @@ from crowdbench import evaluate
 from crowdbench.api.boxes import box_source
 from crowdbench.api.dataset import Dataset
 from crowdbench.api.method import Method
-from crowdbench.engine.network import weights_of
+from crowdbench.engine.network import resolve_method_weights
 from crowdbench.errors import PredictionError, SettingsError
 from crowdbench.evaluation.provenance import Execution, code_used, new_record
-from crowdbench.evaluation.shards import Parts
+from crowdbench.evaluation.shards import PredictionShards
 from crowdbench.run_store.integrity import doubt_about
 from crowdbench.run_store.record import Record
 from crowdbench.run_store.run import Run
@@ -71,7 +71,7 @@ class Asked:
 
     def record(self) -> Record:
         method, dataset = self.method(), self.dataset()
-        found = weights_of(method, "crowdpose", self.weights, None)
+        found = resolve_method_weights(method, "crowdpose", self.weights, None)
         code = code_used(method, type(dataset))
         return new_record(method, dataset, found, self.count, self.execution, code, ["crowdbench"])
 
@@ -233,10 +233,12 @@ def test_code_of_a_notebook(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> No
 def test_model_of_processor_or_gpu_and_threads(asked: Asked) -> None:
     """Parts that two kinds of machines computed, merged."""
     for number, machine in enumerate(["x86_64 AVX2, 4 threads", "x86_64 AVX2, 8 threads"]):
-        parts = Parts(asked.folder / "parts", "id", machine=machine)
+        parts = PredictionShards(asked.folder / "parts", "id", machine=machine)
         parts.add(number, [])
         parts.flush()
-    (said,) = Parts(asked.folder / "parts", "id", machine="x86_64 AVX2, 8 threads").said_of_machines()
+    (said,) = PredictionShards(
+        asked.folder / "parts", "id", machine="x86_64 AVX2, 8 threads"
+    ).said_of_machines()
     assert "4 threads; x86_64 AVX2, 8 threads" in said
     before = asked.record()
     asked.monkeypatch.setattr(torch, "get_num_threads", lambda: 77)

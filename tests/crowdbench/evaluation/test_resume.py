@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from crowdbench.evaluation.shards import Parts
+from crowdbench.evaluation.shards import PredictionShards
 from crowdbench.run_store.run import Run
 from crowdbench.run_store.scan import find_runs
 
@@ -98,7 +98,7 @@ def test_a_restart_computes_only_what_is_missing(tmp_path: Path, toy_plugins: di
         time.sleep(0.005)
     kill(process)
     (run,) = find_runs(out)
-    before = len(Parts(run.directory / "parts", run.record.id).done)
+    before = len(PredictionShards(run.directory / "parts", run.record.id).done)
     done = finish(command(out), toy_plugins)
     log = (done.directory / "log.txt").read_text()
     assert f"continued: {before} of {IMAGES} batches were done before" in log

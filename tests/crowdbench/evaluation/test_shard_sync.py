@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from crowdbench.leaderboard.board import board
+from crowdbench.leaderboard.board import build_leaderboard
 from crowdbench.run_store.run import Run
 from crowdbench.run_store.scan import find_runs
 
@@ -145,7 +145,7 @@ def test_the_old_result_stands_until_the_new_one_is_whole(
     ((status, said),) = folder.start(moment, again=True)
     assert status == -9, said
     assert folder.run.record == old
-    assert len(board([folder.run])) == 1
+    assert len(build_leaderboard([folder.run])) == 1
     before = folder.steps
     ((status, said),) = folder.start("")
     assert status == 0, said

@@ -10,9 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crowdbench.errors import DataError
-from crowdbench.jobs.request import AnyRequest, Request, TrainingRequest, absolute, decode, encode, key
+from crowdbench.jobs.request import (
+    EvaluationRequest,
+    Request,
+    TrainingRequest,
+    decode,
+    encode,
+    fingerprint,
+    with_absolute_paths,
+)
 
-REQUESTS = (Request("m", "d"), TrainingRequest("m", "d"))
+REQUESTS = (EvaluationRequest("m", "d"), TrainingRequest("m", "d"))
 KINDS = pytest.mark.parametrize("request_", REQUESTS, ids=["run", "train"])
 # How something is done. Everything else is what is done, and makes a difference.
 MANNER = {"command", "workers", "save_every_s", "again", "trackers", "out"}
@@ -72,7 +80,7 @@ common = {
     "command": st.lists(texts, max_size=3).map(tuple),
 }
 runs = st.builds(
-    Request,
+    EvaluationRequest,
     **common,
     boxes=texts,
     annotations=st.none() | paths,
@@ -94,14 +102,14 @@ trainings = st.builds(
 )
 
 
-def taken_elsewhere(request: AnyRequest) -> AnyRequest:
+def taken_elsewhere(request: Request) -> Request:
     return decode(json.loads(json.dumps(encode(request))))
 
 
 @given(runs | trainings)
-def test_a_request_comes_back_from_json_as_it_was(request: AnyRequest) -> None:
+def test_a_request_comes_back_from_json_as_it_was(request: Request) -> None:
     assert taken_elsewhere(request) == request
-    assert key(taken_elsewhere(request)) == key(request)
+    assert fingerprint(taken_elsewhere(request)) == fingerprint(request)
 
 
 @pytest.mark.parametrize(
@@ -124,52 +132,55 @@ def test_what_is_no_request_is_refused(encoded: dict[str, Any], complaint: str) 
 
 
 @KINDS
-def test_the_key_sees_what_is_asked_and_not_how_it_is_done(request_: AnyRequest) -> None:
+def test_the_key_sees_what_is_asked_and_not_how_it_is_done(request_: Request) -> None:
     for field in dataclasses.fields(request_):
         changed = dataclasses.replace(request_, **{field.name: OTHERS[field.name]})
         assert changed != request_, f"{field.name}: the other value is the default"
-        assert (key(changed) == key(request_)) == (field.name in MANNER), field.name
+        assert (fingerprint(changed) == fingerprint(request_)) == (field.name in MANNER), field.name
 
 
 def test_a_run_and_a_training_have_different_keys() -> None:
-    assert key(REQUESTS[0]) != key(REQUESTS[1])
+    assert fingerprint(REQUESTS[0]) != fingerprint(REQUESTS[1])
 
 
 def test_the_order_in_which_settings_were_given_makes_no_difference() -> None:
     one, other = (
-        Request("m", "d", settings=dict(pairs)) for pairs in ([("a", 1), ("b", 2)], [("b", 2), ("a", 1)])
+        EvaluationRequest("m", "d", settings=dict(pairs))
+        for pairs in ([("a", 1), ("b", 2)], [("b", 2), ("a", 1)])
     )
-    assert key(one) == key(other)
+    assert fingerprint(one) == fingerprint(other)
 
 
 @given(runs, runs)
-def test_requests_that_differ_in_more_than_manner_have_different_keys(one: Request, other: Request) -> None:
-    def asked(request: Request) -> dict[str, Any]:
+def test_requests_that_differ_in_more_than_manner_have_different_keys(
+    one: EvaluationRequest, other: EvaluationRequest
+) -> None:
+    def asked(request: EvaluationRequest) -> dict[str, Any]:
         return {name: value for name, value in encode(request).items() if name not in MANNER}
 
     # As JSON, because 1 is not True and 1 is not 1.0 when it is written down.
     same = json.dumps(asked(one), sort_keys=True) == json.dumps(asked(other), sort_keys=True)
-    assert (key(one) == key(other)) == same
+    assert (fingerprint(one) == fingerprint(other)) == same
 
 
 def test_what_else_makes_a_difference_is_part_of_the_key() -> None:
-    keys = {key(REQUESTS[1], processes=count) for count in (1, 2)} | {key(REQUESTS[1])}
+    keys = {fingerprint(REQUESTS[1], processes=count) for count in (1, 2)} | {fingerprint(REQUESTS[1])}
     assert len(keys) == 3
     assert all(len(digits) == 8 and int(digits, 16) >= 0 for digits in keys)
 
 
 @KINDS
 def test_relative_paths_mean_the_same_from_anywhere(
-    request_: AnyRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.pth").touch()
     names = {"root": Path("data"), "weights": "mine.pth", "boxes": "mine.pth", "start": "mine.pth"}
     names["annotations"] = Path("a.json")
     given = {field.name: names[field.name] for field in dataclasses.fields(request_) if field.name in names}
-    found = absolute(dataclasses.replace(request_, **given))
+    found = with_absolute_paths(dataclasses.replace(request_, **given))
     monkeypatch.chdir("/")
-    assert found == absolute(found)
+    assert found == with_absolute_paths(found)
     assert found.out == tmp_path / "runs"
     for name, value in given.items():
         assert getattr(found, name) == type(value)(tmp_path / value), name
@@ -180,7 +191,7 @@ def test_names_that_are_no_files_stay_as_they_are(
     word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert absolute(Request("m", "d", weights=word, boxes=word)) == Request(
+    assert with_absolute_paths(EvaluationRequest("m", "d", weights=word, boxes=word)) == EvaluationRequest(
         "m", "d", weights=word, boxes=word, out=tmp_path / "runs"
     )
 
@@ -191,4 +202,4 @@ def test_a_file_that_is_called_like_a_word_does_not_hide_the_word(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / word).touch()
-    assert absolute(Request("m", "d", weights=word)).weights == word  # type: ignore[union-attr]
+    assert with_absolute_paths(EvaluationRequest("m", "d", weights=word)).weights == word  # type: ignore[union-attr]

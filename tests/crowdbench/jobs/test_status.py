@@ -12,19 +12,19 @@ import pytest
 from queue_plugin import MakeJob, QueueMachine
 
 from crowdbench.errors import LaunchError
-from crowdbench.jobs.job import Job, Resources, Start, State, job_for, new_order
+from crowdbench.jobs.job import Attempt, Job, JobState, Resources, job_for, new_order
 from crowdbench.jobs.request import TrainingRequest
-from crowdbench.jobs.status import Queues, Standing, find_job, standings, standings_of, wait_for
+from crowdbench.jobs.status import JobStatus, QueueClients, find_job, list_statuses, query_statuses, wait_for
 from crowdbench.run_store import lease as writer
-from crowdbench.run_store.lease import only_writer
+from crowdbench.run_store.lease import hold_lease
 
 ALONE = Resources(1, 1)
 RUN = {"method": "m", "state": "done", "protocol": {"dataset": "d"}, "scores": {"AP": 0.625}}
 TRAINING = {"method": "m", "state": "done", "dataset": "d", "best": {"score": 0.5}}
 
 
-def standing(job: Job) -> Standing:
-    ((row, _),), problems = standings_of([job], Queues())
+def standing(job: Job) -> JobStatus:
+    ((row, _),), problems = query_statuses([job], QueueClients())
     assert problems == []
     return row
 
@@ -46,51 +46,54 @@ FAILED = {"first": "", "status": "1"}
     [
         pytest.param({"known": {}}, "waiting", "others come first", id="waiting"),
         pytest.param({"known": RUNNING}, "running", "", id="running, and has not said so"),
-        pytest.param({"known": RUNNING, "state": State("running")}, "running", "", id="running"),
+        pytest.param({"known": RUNNING, "state": JobState("running")}, "running", "", id="running"),
         pytest.param(
-            {"known": FAILED, "state": State("failed", reason="no such file", cause="input")},
+            {"known": FAILED, "state": JobState("failed", reason="no such file", cause="input")},
             "failed",
             "no such file",
             id="failed",
         ),
         pytest.param(
-            {"known": RUNNING, "state": State("failed", reason="the node burns", cause="machine")},
+            {"known": RUNNING, "state": JobState("failed", reason="the node burns", cause="machine")},
             "running",
             "",
             id="failed, and was started again",
         ),
         pytest.param(
-            {"known": {"first": "", "status": "143"}, "state": State("stopped", reason="told to stop")},
+            {"known": {"first": "", "status": "143"}, "state": JobState("stopped", reason="told to stop")},
             "stopped",
             "told to stop",
             id="stopped",
         ),
         pytest.param(
-            {"known": {}, "state": State("stopped", reason="told to stop")},
+            {"known": {}, "state": JobState("stopped", reason="told to stop")},
             "waiting",
             "others come first",
             id="stopped, and waits to go on",
         ),
         pytest.param(
-            {"known": KILLED, "state": State("running")}, "lost", "killed by signal 9", id="killed at work"
+            {"known": KILLED, "state": JobState("running")}, "lost", "killed by signal 9", id="killed at work"
         ),
         pytest.param({"known": KILLED}, "lost", "killed by signal 9", id="killed before it said a word"),
-        pytest.param({"state": State("running")}, "lost", "the queue has forgotten it", id="forgotten"),
+        pytest.param({"state": JobState("running")}, "lost", "the queue has forgotten it", id="forgotten"),
         pytest.param(
-            {"known": KILLED, "state": State("running"), "cancelled": True},
+            {"known": KILLED, "state": JobState("running"), "cancelled": True},
             "cancelled",
             "at noon",
             id="cancelled",
         ),
         pytest.param(
-            {"known": RUNNING, "state": State("running"), "cancelled": True},
+            {"known": RUNNING, "state": JobState("running"), "cancelled": True},
             "running",
             "",
             id="not yet ended",
         ),
         pytest.param({"handed_over": False}, "lost", "never handed over", id="never handed over"),
         pytest.param(
-            {"handed_over": False, "state": State("running")}, "lost", "killed", id="dead, without a ticket"
+            {"handed_over": False, "state": JobState("running")},
+            "lost",
+            "killed",
+            id="dead, without a ticket",
         ),
     ],
 )
@@ -108,7 +111,7 @@ def test_a_job_that_is_done_shows_its_score_whatever_the_queue_says(
 ) -> None:
     directory = run_of(toys, RUN)
     for known in (None, KILLED, RUNNING):
-        row = standing(make_job(known=known, state=State("done", [str(directory)]), cancelled=True))
+        row = standing(make_job(known=known, state=JobState("done", [str(directory)]), cancelled=True))
         assert (row.state, row.ap, row.directory) == ("done", 0.625, directory)
 
 
@@ -122,14 +125,14 @@ def test_a_job_that_is_done_shows_its_score_whatever_the_queue_says(
 def test_a_run_without_a_score_shows_none(
     toys: QueueMachine, make_job: MakeJob, record: dict[str, Any], score: float | None
 ) -> None:
-    assert standing(make_job(state=State("done", [str(run_of(toys, record))]))).ap == score
+    assert standing(make_job(state=JobState("done", [str(run_of(toys, record))]))).ap == score
 
 
 def test_a_training_shows_its_best_score(toys: QueueMachine) -> None:
     request = TrainingRequest("m", "d", out=toys.runs)
     job = job_for(request, ALONE)
     job.write(new_order(job, request, "toy-queue", "toys", ALONE))
-    job.write(State("done", [str(run_of(toys, TRAINING, "training.json"))]))
+    job.write(JobState("done", [str(run_of(toys, TRAINING, "training.json"))]))
     row = standing(job)
     assert (row.what, row.ap) == ("train", 0.5)
 
@@ -138,8 +141,10 @@ def test_a_running_job_shows_its_number_its_node_and_how_far_it_is(
     toys: QueueMachine, make_job: MakeJob
 ) -> None:
     directory = run_of(toys, {**RUN, "state": "running"})
-    job = make_job(known=RUNNING, state=State("running", [str(directory)], starts=[Start("1", 0, "n1", "t")]))
-    with only_writer(directory) as mine:
+    job = make_job(
+        known=RUNNING, state=JobState("running", [str(directory)], starts=[Attempt("1", 0, "n1", "t")])
+    )
+    with hold_lease(directory) as mine:
         mine.report(3, 8, "images", 90.0, "5 persons")
         deadline = time.monotonic() + 30
         while standing(job).done == 0:
@@ -151,8 +156,8 @@ def test_a_running_job_shows_its_number_its_node_and_how_far_it_is(
 
 
 def test_a_job_that_began_before_its_ticket_was_written_runs(make_job: MakeJob) -> None:
-    job = make_job(handed_over=False, state=State("running"))
-    with only_writer(job.folder):
+    job = make_job(handed_over=False, state=JobState("running"))
+    with hold_lease(job.folder):
         assert standing(job).state == "running"
     assert standing(job).state == "lost"
 
@@ -166,7 +171,7 @@ def test_a_run_that_nobody_handed_over_stands_as_its_record_says(
 ) -> None:
     reason = "OSError: disk\nand more" if state == "failed" else None
     directory = run_of(toys, {**RUN, "state": state, "reason": reason, "host": {"name": "laptop"}})
-    ((row,), problems) = standings(toys.runs)
+    ((row,), problems) = list_statuses(toys.runs)
     assert (row.state, row.name, row.directory) == (word, "d-test/m/abc", directory)
     assert (row.where, row.job, problems) == ("laptop", None, [])
     assert row.ap == (0.625 if state == "done" else None)
@@ -179,16 +184,16 @@ def test_a_run_of_this_machine_runs_until_it_is_killed_and_is_lost_then(toys: Qu
     process = toys.started("run", "toy-network", "crowdpose", *arguments, TOY_SLEEP_S="600")
     try:
         deadline = time.monotonic() + 120
-        while not [row for row in standings(toys.runs)[0] if row.of]:
+        while not [row for row in list_statuses(toys.runs)[0] if row.of]:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        (row,) = standings(toys.runs)[0]
+        (row,) = list_statuses(toys.runs)[0]
         assert (row.state, row.of, row.unit) == ("running", 3, "images")
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    (row,) = standings(toys.runs)[0]
+    (row,) = list_statuses(toys.runs)[0]
     assert (row.state, row.reason) == ("lost", "killed; the same command goes on where it was")
 
 
@@ -196,48 +201,48 @@ def test_a_run_elsewhere_runs_as_long_as_it_shows_signs_of_life(
     toys: QueueMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = run_of(toys, {**RUN, "state": "running"})
-    claim = writer.Claim("t", "node7", 7, "elsewhere", "now")
+    claim = writer.LeaseHolder("t", "node7", 7, "elsewhere", "now")
     (directory / writer.CLAIM).write_bytes(msgspec.json.encode(claim))
-    (directory / writer.PROGRESS).write_bytes(msgspec.json.encode(writer.Progress("t", 2, 9, "images")))
-    (row,) = standings(toys.runs)[0]
+    (directory / writer.PROGRESS).write_bytes(msgspec.json.encode(writer.ProgressReport("t", 2, 9, "images")))
+    (row,) = list_statuses(toys.runs)[0]
     assert (row.state, row.done) == ("running", 2)
-    before = time.time() - 3 * writer.SILENT_S
+    before = time.time() - 3 * writer.LEASE_TIMEOUT_S
     os.utime(directory / writer.PROGRESS, (before, before))
-    (row,) = standings(toys.runs)[0]
+    (row,) = list_statuses(toys.runs)[0]
     assert row.state == "lost"
 
 
 def test_runs_of_jobs_are_shown_once_and_the_latest_is_last(toys: QueueMachine, make_job: MakeJob) -> None:
     directory = run_of(toys, RUN, name="of-the-job")
     make_job(known={}, seed=1)
-    job = make_job(state=State("done", [str(directory)]), seed=2)
+    job = make_job(state=JobState("done", [str(directory)]), seed=2)
     run_of(toys, RUN, name="alone")
-    rows, _ = standings(toys.runs)
+    rows, _ = list_statuses(toys.runs)
     assert len(rows) == 3
     assert [row.name for row in rows if row.directory is not None] == [job.name, "d-test/m/alone"]
     assert [row.changed for row in rows] == sorted(row.changed for row in rows)
 
 
 def test_a_folder_without_runs_has_none(toys: QueueMachine) -> None:
-    assert standings(toys.runs) == ([], [])
+    assert list_statuses(toys.runs) == ([], [])
 
 
 def test_a_queue_that_does_not_answer_is_a_note_and_jobs_stand_by_their_own_word(
     toys: QueueMachine, make_job: MakeJob
 ) -> None:
-    make_job(known=RUNNING, state=State("running"))
+    make_job(known=RUNNING, state=JobState("running"))
     make_job(known={})
-    make_job(state=State("done"))
+    make_job(state=JobState("done"))
     (toys.queue / "closed").touch()
-    rows, problems = standings(toys.runs)
+    rows, problems = list_statuses(toys.runs)
     assert sorted(row.state for row in rows) == ["done", "running", "waiting"]
     assert problems == ["the toy queue does not answer."]
 
 
 def test_a_queue_that_is_not_installed_here_is_a_note(toys: QueueMachine, make_job: MakeJob) -> None:
-    make_job(launcher="lava-lamp", state=State("running"))
+    make_job(launcher="lava-lamp", state=JobState("running"))
     make_job(known={})
-    rows, (problem,) = standings(toys.runs)
+    rows, (problem,) = list_statuses(toys.runs)
     assert [row.state for row in rows] == ["running", "waiting"]
     assert "no launcher is called 'lava-lamp'" in problem
 
@@ -246,7 +251,7 @@ def test_a_job_that_cannot_be_read_is_a_note(toys: QueueMachine, make_job: MakeJ
     make_job(known={})
     broken = make_job(known={})
     (broken.folder / "job.json").write_text("{")
-    rows, (problem,) = standings(toys.runs)
+    rows, (problem,) = list_statuses(toys.runs)
     assert len(rows) == 1
     assert str(broken.folder) in problem
 
@@ -256,14 +261,14 @@ def test_waiting_ends_when_all_have_ended(toys: QueueMachine, make_job: MakeJob)
     looks = wait_for(jobs, poll_s=0.01)
     assert [row.state for row in next(looks)] == ["running", "lost"]
     assert [row.state for row in next(looks)] == ["running", "lost"]
-    jobs[0].write(State("done"))
+    jobs[0].write(JobState("done"))
     assert [[row.state for row in rows] for rows in looks][-1] == ["done", "lost"]
 
 
 def test_waiting_goes_on_while_a_queue_does_not_answer_but_not_for_ever(
     toys: QueueMachine, make_job: MakeJob
 ) -> None:
-    job = make_job(known=RUNNING, state=State("failed", reason="burns", cause="machine"))
+    job = make_job(known=RUNNING, state=JobState("failed", reason="burns", cause="machine"))
     (toys.queue / "closed").touch()
     looks = wait_for([job], poll_s=0.01, patience_s=600)
     # What a job said may not be its last word: only the queue knows.
@@ -286,7 +291,7 @@ def test_a_job_is_found_by_whatever_names_it(
 ) -> None:
     directory = run_of(toys, RUN, name="24ba4591ef")
     other = make_job(known={}, method="other")
-    job = make_job(known={}, state=State("running", ["/gone", str(directory)]))
+    job = make_job(known={}, state=JobState("running", ["/gone", str(directory)]))
     for name in (
         job.name,
         job.name[:4],

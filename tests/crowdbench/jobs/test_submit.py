@@ -13,9 +13,9 @@ from queue_plugin import QueueMachine
 
 from crowdbench.errors import LaunchError, SettingsError
 from crowdbench.jobs import submit as submission
-from crowdbench.jobs.job import Job, Resources, State, Submission, job_for
-from crowdbench.jobs.request import Request, TrainingRequest
-from crowdbench.jobs.submit import Submitted, submit
+from crowdbench.jobs.job import Job, JobState, Resources, Submission, job_for
+from crowdbench.jobs.request import EvaluationRequest, TrainingRequest
+from crowdbench.jobs.submit import SubmissionResult, submit
 
 ASKED = Resources()
 
@@ -27,15 +27,17 @@ def held(toys: QueueMachine) -> Path:
     return toys.queue / "held"
 
 
-def request(seed: int = 0, **more: Any) -> Request:
-    return Request("m", "d", seed=seed, **more)
+def request(seed: int = 0, **more: Any) -> EvaluationRequest:
+    return EvaluationRequest("m", "d", seed=seed, **more)
 
 
-def hand_over(toys: QueueMachine, requests: Sequence[Request], **options: Any) -> list[Submitted]:
+def hand_over(
+    toys: QueueMachine, requests: Sequence[EvaluationRequest], **options: Any
+) -> list[SubmissionResult]:
     return submit(toys.load(), requests, ASKED, **options)
 
 
-def ended(toys: QueueMachine, job: Job, state: State | None, status: int = 1) -> None:
+def ended(toys: QueueMachine, job: Job, state: JobState | None, status: int = 1) -> None:
     """The queue is through with a job, which came to this."""
     ticket = job.ticket()
     assert ticket is not None
@@ -131,7 +133,7 @@ def test_processes_that_hand_over_the_same_at_the_same_moment_do_it_once(toys: Q
 
 def test_what_is_done_is_not_handed_over(toys: QueueMachine) -> None:
     (first,) = hand_over(toys, [request()])
-    ended(toys, first.job, State("done", [str(finished_run(toys))]), 0)
+    ended(toys, first.job, JobState("done", [str(finished_run(toys))]), 0)
     (second,) = hand_over(toys, [request()])
     assert (second.how, second.job) == ("done", first.job)
     assert len(toys.handed_over()) == 1
@@ -140,7 +142,7 @@ def test_what_is_done_is_not_handed_over(toys: QueueMachine) -> None:
 def test_what_is_done_is_done_though_its_process_has_not_yet_ended(toys: QueueMachine) -> None:
     (first,) = hand_over(toys, [request()])
     (toys.queue / "1" / "first").touch()
-    first.job.write(State("done", [str(finished_run(toys))]))
+    first.job.write(JobState("done", [str(finished_run(toys))]))
     assert [it.how for it in hand_over(toys, [request()])] == ["done"]
     assert [it.how for it in hand_over(toys, [request(again=True)])] == ["submitted"]
 
@@ -148,7 +150,7 @@ def test_what_is_done_is_done_though_its_process_has_not_yet_ended(toys: QueueMa
 def test_what_was_done_and_is_gone_is_handed_over_again(toys: QueueMachine) -> None:
     (first,) = hand_over(toys, [request()])
     directory = finished_run(toys)
-    ended(toys, first.job, State("done", [str(directory)]), 0)
+    ended(toys, first.job, JobState("done", [str(directory)]), 0)
     (directory / "run.json").unlink()
     (second,) = hand_over(toys, [request()])
     assert (second.how, second.number) == ("submitted", "2")
@@ -159,7 +161,7 @@ def test_what_failed_by_its_own_fault_is_handed_over_again_only_if_that_is_asked
     toys: QueueMachine, cause: Any
 ) -> None:
     (first,) = hand_over(toys, [request()])
-    ended(toys, first.job, State("failed", reason="no such file", cause=cause))
+    ended(toys, first.job, JobState("failed", reason="no such file", cause=cause))
     (second,) = hand_over(toys, [request()], retry=False)
     assert (second.how, second.reason, second.number) == ("failed", "no such file", "1")
     (third,) = hand_over(toys, [request()], retry=True)
@@ -169,14 +171,14 @@ def test_what_failed_by_its_own_fault_is_handed_over_again_only_if_that_is_asked
 @pytest.mark.parametrize(
     "state",
     [
-        pytest.param(State("failed", reason="the node burns", cause="machine"), id="by the machine"),
-        pytest.param(State("stopped", reason="told to stop"), id="stopped"),
-        pytest.param(State("running"), id="killed"),
+        pytest.param(JobState("failed", reason="the node burns", cause="machine"), id="by the machine"),
+        pytest.param(JobState("stopped", reason="told to stop"), id="stopped"),
+        pytest.param(JobState("running"), id="killed"),
         pytest.param(None, id="killed before it began"),
     ],
 )
 def test_what_the_machine_did_not_finish_is_handed_over_again(
-    toys: QueueMachine, state: State | None
+    toys: QueueMachine, state: JobState | None
 ) -> None:
     (first,) = hand_over(toys, [request()])
     ended(toys, first.job, state)
@@ -190,7 +192,7 @@ def test_what_was_cancelled_is_handed_over_again_and_is_wanted_again(toys: Queue
     ticket = first.job.ticket()
     assert ticket is not None
     first.job.write(Submission(ticket.job_id, ticket.folder, ticket.at, ticket.by, cancelled="noon"))
-    ended(toys, first.job, State("stopped"))
+    ended(toys, first.job, JobState("stopped"))
     (second,) = hand_over(toys, [request()])
     assert second.how == "submitted"
     fresh = second.job.ticket()
@@ -209,7 +211,7 @@ def test_again_computes_anew_what_is_done_and_leaves_alone_what_is_under_way(toy
     again = request(again=True)
     (first,) = hand_over(toys, [request()])
     assert [it.how for it in hand_over(toys, [again])] == ["waiting"]
-    ended(toys, first.job, State("done", [str(finished_run(toys))]), 0)
+    ended(toys, first.job, JobState("done", [str(finished_run(toys))]), 0)
     (second,) = hand_over(toys, [again])
     assert (second.how, second.job) == ("submitted", first.job)
     assert second.job.request().again  # type: ignore[union-attr]

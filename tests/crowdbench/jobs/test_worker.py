@@ -20,16 +20,16 @@ from queue_plugin import QueueMachine
 from crowdbench.errors import MachineError
 from crowdbench.evaluation import evaluate as evaluation
 from crowdbench.jobs import worker as working
-from crowdbench.jobs.job import Job, Resources, Start, State, job_for, new_order
-from crowdbench.jobs.request import Request
-from crowdbench.jobs.worker import Outcome, cause_of, first_line, is_full_disk, reached_by, work
-from crowdbench.run_store.lease import Claim, Progress, new_claim, only_writer
+from crowdbench.jobs.job import Attempt, Job, JobState, Resources, job_for, new_order
+from crowdbench.jobs.request import EvaluationRequest
+from crowdbench.jobs.worker import JobOutcome, cause_of, first_line, is_full_disk, reached_by, run_job
+from crowdbench.run_store.lease import LeaseHolder, ProgressReport, hold_lease, new_claim
 from crowdbench.run_store.run import Run
-from crowdbench.system.distributed import start_name
+from crowdbench.system.distributed import launch_id
 from crowdbench.system.job_context import VARIABLE, CurrentJob
-from crowdbench.system.stop_signal import Stop
+from crowdbench.system.stop_signal import StopSignal
 
-Started = Callable[..., Outcome]
+Started = Callable[..., JobOutcome]
 
 
 @pytest.fixture
@@ -38,15 +38,15 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
     before = signal.getsignal(signal.SIGTERM)
     starts = iter(range(100))
 
-    def begin(job: Job, fails: str = "", start: int | None = None, **place: str) -> Outcome:
+    def begin(job: Job, fails: str = "", start: int | None = None, **place: str) -> JobOutcome:
         this = CurrentJob("toy-queue", "1", next(starts) if start is None else start, "toy-node")
         monkeypatch.setenv(VARIABLE, msgspec.json.encode(this).decode())
         monkeypatch.setenv("TOY_FAILS", fails)
         for name, value in place.items():
             monkeypatch.setenv(name, value)
-        stop = Stop(at_once=True)
+        stop = StopSignal(at_once=True)
         with stop.listening([signal.SIGTERM]):
-            return work(job, stop)
+            return run_job(job, stop)
 
     yield begin
     signal.signal(signal.SIGTERM, before)
@@ -54,13 +54,13 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
 
 def new_job(toys: QueueMachine, method: str = "toy-failing", **more: Any) -> Job:
     options = {"root": toys.data, "out": toys.runs, "weights": "none", "batch_size": 1, "workers": 0}
-    request = Request(method, "crowdpose", device="cpu", **{**options, **more})
+    request = EvaluationRequest(method, "crowdpose", device="cpu", **{**options, **more})
     job = job_for(request, Resources(1, 1))
     job.write(new_order(job, request, "toy-queue", "toys", Resources(1, 1)))
     return job
 
 
-def state_of(job: Job) -> State:
+def state_of(job: Job) -> JobState:
     state = job.state()
     assert state is not None
     return state
@@ -68,7 +68,7 @@ def state_of(job: Job) -> State:
 
 def test_a_job_that_is_carried_out_says_where_its_run_is(toys: QueueMachine, started: Started) -> None:
     job = new_job(toys)
-    assert started(job) is Outcome.DONE
+    assert started(job) is JobOutcome.DONE
     state = state_of(job)
     assert (state.state, state.reason, state.completed) == ("done", None, 1)
     assert state.run is not None
@@ -89,30 +89,40 @@ def test_a_job_that_is_carried_out_says_where_its_run_is(toys: QueueMachine, sta
     [
         (
             "disk",
-            Outcome.RETRY,
+            JobOutcome.RETRY,
             "machine",
             r"toy-failing: predict raised OSError on image 2 .*: \[Errno 28\] No space left on device",
         ),
-        ("node", Outcome.RETRY, "machine", "the node is on fire."),
+        ("node", JobOutcome.RETRY, "machine", "the node is on fire."),
         (
             "gpu",
-            Outcome.RETRY,
+            JobOutcome.RETRY,
             "machine",
             r"toy-failing: predict raised RuntimeError .*: CUDA error: an illegal memory access was encountered",
         ),
         (
             "network",
-            Outcome.RETRY,
+            JobOutcome.RETRY,
             "machine",
             r"toy-failing: predict raised RuntimeError .*: \[../gloo/transport/tcp/pair.cc:534\] Connection",
         ),
-        ("input", Outcome.FAILED, "input", "scale must be positive."),
-        ("bug", Outcome.FAILED, "bug", r"toy-failing: predict raised ZeroDivisionError .*: division by zero"),
-        ("other", Outcome.FAILED, "bug", r"toy-failing: predict raised RuntimeError .*: shapes do not match"),
+        ("input", JobOutcome.FAILED, "input", "scale must be positive."),
+        (
+            "bug",
+            JobOutcome.FAILED,
+            "bug",
+            r"toy-failing: predict raised ZeroDivisionError .*: division by zero",
+        ),
+        (
+            "other",
+            JobOutcome.FAILED,
+            "bug",
+            r"toy-failing: predict raised RuntimeError .*: shapes do not match",
+        ),
     ],
 )
 def test_a_failure_is_the_machines_the_inputs_or_the_codes(
-    toys: QueueMachine, started: Started, fails: str, outcome: Outcome, cause: str, reason: str
+    toys: QueueMachine, started: Started, fails: str, outcome: JobOutcome, cause: str, reason: str
 ) -> None:
     job = new_job(toys)
     assert started(job, f"{fails}:1") is outcome
@@ -127,8 +137,8 @@ def test_a_failure_is_the_machines_the_inputs_or_the_codes(
 
 def test_what_failed_goes_on_where_it_was(toys: QueueMachine, started: Started) -> None:
     job = new_job(toys)
-    assert started(job, "disk:2") is Outcome.RETRY
-    assert started(job) is Outcome.DONE
+    assert started(job, "disk:2") is JobOutcome.RETRY
+    assert started(job) is JobOutcome.DONE
     assert "continued: 2 of 3 batches were done before" in job.log.read_text()
     assert [start.ended for start in state_of(job).starts] == ["failed", "done"]
 
@@ -137,7 +147,11 @@ def test_a_job_that_fails_three_times_in_the_same_place_gives_up_and_says_so(
     toys: QueueMachine, started: Started
 ) -> None:
     job = new_job(toys)
-    assert [started(job, "disk:0") for _ in range(3)] == [Outcome.RETRY, Outcome.RETRY, Outcome.FAILED]
+    assert [started(job, "disk:0") for _ in range(3)] == [
+        JobOutcome.RETRY,
+        JobOutcome.RETRY,
+        JobOutcome.FAILED,
+    ]
     state = state_of(job)
     assert state.reason is not None
     assert "No space left on device (given up: 3 times in a row in the same place)" in state.reason
@@ -149,20 +163,20 @@ def test_the_place_in_which_a_job_fails_is_where_the_work_is_not_where_it_began(
     job = new_job(toys)
     # The first one comes as far as the second batch, and none of them further.
     outcomes = [started(job, fails) for fails in ("disk:1", "disk:0", "disk:0")]
-    assert outcomes == [Outcome.RETRY, Outcome.RETRY, Outcome.FAILED]
+    assert outcomes == [JobOutcome.RETRY, JobOutcome.RETRY, JobOutcome.FAILED]
 
 
 def test_progress_starts_the_count_anew(toys: QueueMachine, started: Started) -> None:
     job = new_job(toys)
     ways = ["disk:0", "disk:0", "disk:1", "disk:0", "disk:1", "disk:0", "disk:0"]
     outcomes = [started(job, fails) for fails in ways]
-    assert outcomes == [Outcome.RETRY] * 6 + [Outcome.FAILED]
+    assert outcomes == [JobOutcome.RETRY] * 6 + [JobOutcome.FAILED]
 
 
 def test_stops_count_where_nothing_was_done_before_them(toys: QueueMachine, started: Started) -> None:
     job = new_job(toys)
-    assert [started(job, "signal:0") for _ in range(3)] == [Outcome.STOPPED] * 3
-    assert started(job) is Outcome.FAILED
+    assert [started(job, "signal:0") for _ in range(3)] == [JobOutcome.STOPPED] * 3
+    assert started(job) is JobOutcome.FAILED
     reason = state_of(job).reason
     assert reason is not None
     assert "given up: 3 starts in a row ended in the same place; the last: told to stop" in reason
@@ -172,19 +186,19 @@ def test_stops_after_some_progress_do_not_count(toys: QueueMachine, started: Sta
     job = new_job(toys)
     ways = ["disk:0", "disk:0", "signal:1", "signal:1", "disk:0", "disk:0"]
     outcomes = [started(job, fails) for fails in ways]
-    assert Outcome.FAILED not in outcomes
-    assert outcomes.count(Outcome.STOPPED) == 2
-    assert started(job) is Outcome.DONE
+    assert JobOutcome.FAILED not in outcomes
+    assert outcomes.count(JobOutcome.STOPPED) == 2
+    assert started(job) is JobOutcome.DONE
 
 
-def another_process(job: Job, alive: bool) -> Claim:
+def another_process(job: Job, alive: bool) -> LeaseHolder:
     """The second of two processes of a start of a job, on this machine, as it shows signs of life."""
     sleeping = subprocess.Popen(["sleep", "60"])
     claim = msgspec.structs.replace(new_claim(), pid=sleeping.pid, host="node2")
-    folder = job.folder / "ranks" / f"{start_name(os.environ)}.1"
+    folder = job.folder / "ranks" / f"{launch_id(os.environ)}.1"
     folder.mkdir(parents=True)
     (folder / "writer.json").write_bytes(msgspec.json.encode(claim))
-    (folder / "progress.json").write_bytes(msgspec.json.encode(Progress(claim.token)))
+    (folder / "progress.json").write_bytes(msgspec.json.encode(ProgressReport(claim.token)))
     if not alive:
         sleeping.kill()
     atexit.register(sleeping.communicate)
@@ -214,7 +228,7 @@ def test_a_signal_after_another_process_was_killed_is_no_preemption(
     job = new_job(toys)
     claim = another_process(job, alive=False)
     pair = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
-    assert started(job, "signal:0", start=0, **pair) is Outcome.RETRY
+    assert started(job, "signal:0", start=0, **pair) is JobOutcome.RETRY
     state = state_of(job)
     assert (state.state, state.cause) == ("failed", "machine")
     assert state.reason == (
@@ -225,21 +239,21 @@ def test_a_signal_after_another_process_was_killed_is_no_preemption(
 def test_a_signal_while_the_other_processes_live_is_a_stop(
     toys: QueueMachine, started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(working, "BEAT_S", 0.5)
+    monkeypatch.setattr(working, "HEARTBEAT_S", 0.5)
     job = new_job(toys)
     another_process(job, alive=True)
     pair = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
-    with living(job.folder / "ranks" / f"{start_name(os.environ)}.1"):
-        assert started(job, "signal:0", start=0, **pair) is Outcome.STOPPED
+    with living(job.folder / "ranks" / f"{launch_id(os.environ)}.1"):
+        assert started(job, "signal:0", start=0, **pair) is JobOutcome.STOPPED
 
 
 def test_starts_that_died_without_a_word_count(toys: QueueMachine, started: Started) -> None:
     job = new_job(toys)
-    died = [Start("1", number, "toy-node", "now") for number in range(3)]
-    job.write(State("running", starts=died[:2]))
-    assert started(job, "signal:0") is Outcome.STOPPED
-    job.write(State("running", starts=died))
-    assert started(job) is Outcome.FAILED
+    died = [Attempt("1", number, "toy-node", "now") for number in range(3)]
+    job.write(JobState("running", starts=died[:2]))
+    assert started(job, "signal:0") is JobOutcome.STOPPED
+    job.write(JobState("running", starts=died))
+    assert started(job) is JobOutcome.FAILED
     reason = state_of(job).reason
     assert reason is not None
     assert "3 starts in a row ended in the same place, and none could say why" in reason
@@ -250,17 +264,17 @@ def test_what_was_given_up_can_be_handed_over_anew(toys: QueueMachine, started: 
     for _ in range(3):
         started(job, "disk:1")
     (job.folder / "state.json").unlink()  # as handing over does
-    assert started(job) is Outcome.DONE
+    assert started(job) is JobOutcome.DONE
 
 
 def test_a_stop_keeps_finished_work_and_is_no_failure(toys: QueueMachine, started: Started) -> None:
     job = new_job(toys)
-    assert started(job, "signal:2") is Outcome.STOPPED
+    assert started(job, "signal:2") is JobOutcome.STOPPED
     state = state_of(job)
     assert (state.state, state.reason, state.cause) == ("stopped", "told to stop", None)
     assert state.run is not None
     assert reached_by(state.run) == 1  # a file with two batches
-    assert started(job) is Outcome.DONE
+    assert started(job) is JobOutcome.DONE
     assert "continued: 2 of 3 batches" in job.log.read_text()
 
 
@@ -268,18 +282,18 @@ def test_a_second_start_while_the_first_lives_leaves_everything_to_it(
     toys: QueueMachine, started: Started
 ) -> None:
     job = new_job(toys)
-    with only_writer(job.folder):
-        job.write(State("running"))
-        assert started(job) is Outcome.SUPERSEDED
-        assert job.state() == State("running")
-    assert started(job) is Outcome.DONE
+    with hold_lease(job.folder):
+        job.write(JobState("running"))
+        assert started(job) is JobOutcome.SUPERSEDED
+        assert job.state() == JobState("running")
+    assert started(job) is JobOutcome.DONE
 
 
 def test_who_was_superseded_in_the_run_does_not_write_the_jobs_state(
     toys: QueueMachine, started: Started
 ) -> None:
     job = new_job(toys)
-    assert started(job, "taken:1") is Outcome.SUPERSEDED
+    assert started(job, "taken:1") is JobOutcome.SUPERSEDED
     assert state_of(job).state == "running"
 
 
@@ -292,10 +306,10 @@ def test_only_the_first_start_of_a_job_computes_anew(
 ) -> None:
     monkeypatch.setenv("TOY_STEPS", str(toys.work / "steps"))
     job = new_job(toys)
-    assert started(job) is Outcome.DONE
+    assert started(job) is JobOutcome.DONE
     before = steps(toys.work)
     job = new_job(toys, again=True)
-    assert started(job) is Outcome.DONE  # its second start: there is nothing to do
+    assert started(job) is JobOutcome.DONE  # its second start: there is nothing to do
     assert steps(toys.work) == before
 
 
@@ -307,17 +321,17 @@ def test_a_job_that_is_to_compute_anew_does_and_goes_on_where_it_was_stopped(
     done = subprocess.run(task(new_job(toys), 0), env=environment, check=False)
     assert (done.returncode, steps(toys.work)) == (0, 3)
     job = new_job(toys, again=True)
-    assert started(job, "signal:2") is Outcome.STOPPED
+    assert started(job, "signal:2") is JobOutcome.STOPPED
     # The third batch was computed, and not written down.
     assert steps(toys.work) == 5
-    assert started(job) is Outcome.DONE
+    assert started(job) is JobOutcome.DONE
     assert steps(toys.work) == 6
 
 
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others need not wait for the first process to begin."""
-    monkeypatch.setattr(evaluation, "wait_until_begun", lambda *_: "token")
+    monkeypatch.setattr(evaluation, "wait_for_start", lambda *_: "token")
 
 
 def test_why_another_process_failed_is_why_the_job_failed(
@@ -325,23 +339,23 @@ def test_why_another_process_failed_is_why_the_job_failed(
 ) -> None:
     job = new_job(toys)
     pair = {"WORLD_SIZE": "2", "LOCAL_RANK": "0"}
-    assert started(job, "bug:0", start=0, RANK="1", **pair) is Outcome.FAILED
+    assert started(job, "bug:0", start=0, RANK="1", **pair) is JobOutcome.FAILED
     # Others miss it; the first one is told to stop.
-    assert started(job, "network:0", start=0, RANK="1", **pair) is Outcome.FAILED
-    assert started(job, "signal:0", start=0, RANK="0", **pair) is Outcome.FAILED
+    assert started(job, "network:0", start=0, RANK="1", **pair) is JobOutcome.FAILED
+    assert started(job, "signal:0", start=0, RANK="0", **pair) is JobOutcome.FAILED
     state = state_of(job)
     assert (state.state, state.cause) == ("failed", "bug")
     assert state.reason.startswith("process 1 of 2: toy-failing: predict raised ZeroDivisionError on image ")
     # In another start it is told to stop for another reason.
-    assert started(job, "signal:0", start=1, RANK="0", **pair) is Outcome.STOPPED
+    assert started(job, "signal:0", start=1, RANK="0", **pair) is JobOutcome.STOPPED
 
 
 def test_a_failure_in_an_earlier_start_is_none_in_this_one(
     toys: QueueMachine, started: Started, begun: None
 ) -> None:
     job = new_job(toys)
-    assert started(job, "bug:0", start=0, RANK="1", WORLD_SIZE="2", LOCAL_RANK="1") is Outcome.FAILED
-    assert started(job, "disk:0", start=1, RANK="0", WORLD_SIZE="2", LOCAL_RANK="0") is Outcome.RETRY
+    assert started(job, "bug:0", start=0, RANK="1", WORLD_SIZE="2", LOCAL_RANK="1") is JobOutcome.FAILED
+    assert started(job, "disk:0", start=1, RANK="0", WORLD_SIZE="2", LOCAL_RANK="0") is JobOutcome.RETRY
     reason = state_of(job).reason
     assert reason is not None
     assert reason.startswith("toy-failing: predict raised OSError")

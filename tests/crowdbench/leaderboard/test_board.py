@@ -11,9 +11,9 @@ from made_runs import AS_PUBLISHED, make_run, published_row, write_interval
 from crowdbench.api.extent import Extent
 from crowdbench.cli.leaderboard import leaderboard
 from crowdbench.errors import MissingDataError, SettingsError
-from crowdbench.leaderboard.board import Table, board, to_markdown, to_text
+from crowdbench.leaderboard.board import LeaderboardTable, build_leaderboard, to_markdown, to_text
 from crowdbench.leaderboard.published import all_published
-from crowdbench.leaderboard.published_match import Claims
+from crowdbench.leaderboard.published_match import DetectorAliases
 from crowdbench.leaderboard.table import cell
 from crowdbench.run_store.run import Run
 from crowdbench.run_store.scan import find_runs, runs
@@ -26,7 +26,7 @@ def test_a_record_survives_writing_and_reading(tmp_path: Path) -> None:
 
 
 def test_best_comes_first_and_a_split_without_persons_shows_no_number(tmp_path: Path) -> None:
-    (table,) = board([make_run(tmp_path, 1, 0.5), make_run(tmp_path, 2, 0.7)])
+    (table,) = build_leaderboard([make_run(tmp_path, 1, 0.5), make_run(tmp_path, 2, 0.7)])
     assert list(table.rows["method"]) == ["method-2", "method-1"]
     assert list(table.rows["AP"]) == [70.0, 50.0]
     assert table.rows["AP_hard"].isna().all()
@@ -39,10 +39,10 @@ def test_best_comes_first_and_a_split_without_persons_shows_no_number(tmp_path: 
 def test_settings_that_are_not_as_published_are_told_apart(tmp_path: Path) -> None:
     published = make_run(tmp_path, 1, 0.5)
     changed = make_run(tmp_path, 2, 0.7, changed_settings={"nms_threshold": 0.8, "group_detections": True})
-    (table,) = board([published, changed])
+    (table,) = build_leaderboard([published, changed])
     assert list(table.rows["not as published"]) == ["group_detections=true nms_threshold=0.8", ""]
     assert "group_detections=true" in to_text([table])
-    assert "not as published" not in to_text(board([published]))
+    assert "not as published" not in to_text(build_leaderboard([published]))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_settings_that_are_not_as_published_are_told_apart(tmp_path: Path) -> No
     ids=lambda d: next(iter(d)),
 )
 def test_runs_that_cannot_be_compared_never_share_a_table(tmp_path: Path, difference: dict[str, Any]) -> None:
-    tables = board([make_run(tmp_path, 1, 0.5), make_run(tmp_path, 2, 0.7, **difference)])
+    tables = build_leaderboard([make_run(tmp_path, 1, 0.5), make_run(tmp_path, 2, 0.7, **difference)])
     assert [len(table.rows) for table in tables] == [1, 1]
     assert tables[0].title != tables[1].title
 
@@ -69,7 +69,7 @@ def test_unfinished_failed_and_unscored_runs_are_not_ranked(tmp_path: Path) -> N
         make_run(tmp_path, 2, None, state="failed"),
         make_run(tmp_path, 3, None),
     ]
-    assert board(found) == []
+    assert build_leaderboard(found) == []
 
 
 def test_foreign_and_half_written_directories_are_passed_over(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_runs_as_a_frame_hold_protocol_and_scores_side_by_side(tmp_path: Path) -
 def test_an_id_that_looks_like_a_number_is_printed_as_it_is(tmp_path: Path) -> None:
     run = make_run(tmp_path, 1, 0.5)
     odd = Run(run.directory, dataclasses.replace(run.record, id="31e4000000"))
-    assert "31e4000000" in to_text(board([odd]))
+    assert "31e4000000" in to_text(build_leaderboard([odd]))
 
 
 def test_the_command_prints_every_format(tmp_path: Path) -> None:
@@ -142,13 +142,13 @@ I2RNET_AND_PINET = {
 }
 
 
-def column(table: Table, name: str) -> list[Any]:
+def column(table: LeaderboardTable, name: str) -> list[Any]:
     return [entry.values.get(name) for entry in table.entries]
 
 
 def test_the_ten_rows_of_i2rnet_and_the_three_of_pinet_stand_under_their_protocol() -> None:
     found: dict[tuple[Any, ...], list[Any]] = {}
-    for table in board([], all_published()):
+    for table in build_leaderboard([], all_published()):
         assert table.is_ranked or not any(
             s.values.get("name") in ("pinet", "i2rnet-hrformer") for s in table.entries
         )
@@ -162,7 +162,7 @@ def test_the_ten_rows_of_i2rnet_and_the_three_of_pinet_stand_under_their_protoco
 
 
 def test_every_published_row_is_shown_once_with_its_source_and_note() -> None:
-    tables = board([], all_published())
+    tables = build_leaderboard([], all_published())
     shown = [entry for table in tables for entry in table.entries]
     assert len(shown) == len(all_published())
     assert sorted(str(s.values["source"]) for s in shown) == sorted(row.source for row in all_published())
@@ -184,7 +184,7 @@ def test_rows_that_leave_their_boxes_open_are_in_no_ranking() -> None:
     ]
     assert len(left_open) > 10
     not_ranked = []
-    for table in board([], all_published()):
+    for table in build_leaderboard([], all_published()):
         assert table.is_ranked == ("not ranked" not in table.title)
         if not table.is_ranked:
             assert not table.best
@@ -234,7 +234,9 @@ def test_no_flag_ranks_ground_truth_boxes_detectors_and_no_boxes_together(
 
 
 def test_published_rows_stand_beside_a_complete_run_of_the_published_split(tmp_path: Path) -> None:
-    (table,) = board([make_run(tmp_path, 1, 0.71)], [published_row(ap=72.5), published_row(ap=70.5)])
+    (table,) = build_leaderboard(
+        [make_run(tmp_path, 1, 0.71)], [published_row(ap=72.5), published_row(ap=70.5)]
+    )
     assert column(table, "AP") == [72.5, 71.0, 70.5]
     assert column(table, "provenance") == ["published", "complete", "published"]
     assert any("8,000 images" in note and "annotation file" in note for note in table.notes)
@@ -260,7 +262,7 @@ def test_published_rows_stand_beside_a_complete_run_of_the_published_split(tmp_p
 def test_published_rows_stand_apart_from_runs_of_another_protocol(
     tmp_path: Path, difference: dict[str, Any], words: str
 ) -> None:
-    measured, apart = board([make_run(tmp_path, 1, 0.71, **difference)], [published_row()])
+    measured, apart = build_leaderboard([make_run(tmp_path, 1, 0.71, **difference)], [published_row()])
     assert column(measured, "provenance") == [words]
     assert column(apart, "provenance") == ["published"]
     assert apart.annotations is None
@@ -268,23 +270,23 @@ def test_published_rows_stand_apart_from_runs_of_another_protocol(
 
 def test_published_rows_join_neither_of_two_annotation_files(tmp_path: Path) -> None:
     kept = [make_run(tmp_path, 1, 0.71), make_run(tmp_path, 2, 0.72, annotations="b" * 64)]
-    tables = board(kept, [published_row()])
+    tables = build_leaderboard(kept, [published_row()])
     assert [len(table.entries) for table in tables] == [1, 1, 1]
     assert "more than one annotation file" in tables[2].notes[0]
 
 
 def test_rows_with_boxes_of_different_detectors_stand_in_different_tables() -> None:
     rows = [published_row(protocol="detector", detector=name) for name in ("YOLOv3", "YOLOv3", "YOLOX")]
-    assert [len(table.entries) for table in board([], rows)] == [1, 2]
+    assert [len(table.entries) for table in build_leaderboard([], rows)] == [1, 2]
 
 
 def test_a_detectors_rows_join_a_run_only_if_somebody_says_that_it_is_the_same(tmp_path: Path) -> None:
     kept = [make_run(tmp_path, 1, 0.6, boxes="detector:0123456789abcdef")]
     rows = [published_row(protocol="detector", detector="YOLOv3 (608)")]
-    measured, apart = board(kept, rows)
+    measured, apart = build_leaderboard(kept, rows)
     assert "--detector HASH=NAME" in apart.notes[0]
     assert len(measured.entries) == 1
-    (joined,) = board(kept, rows, claims=Claims.read(["0123=YOLOv3*"], rows))
+    (joined,) = build_leaderboard(kept, rows, claims=DetectorAliases.read(["0123=YOLOv3*"], rows))
     assert column(joined, "provenance") == ["published", "complete"]
     assert any("is what --detector said" in note for note in joined.notes)
 
@@ -301,7 +303,7 @@ def test_a_detectors_rows_join_a_run_only_if_somebody_says_that_it_is_the_same(t
 def test_a_claim_names_one_published_detector(claim: str, complaint: str) -> None:
     rows = [published_row(protocol="detector", detector=name) for name in ("YOLOv3", "YOLOX")]
     with pytest.raises(SettingsError, match=re.escape(complaint)):
-        Claims.read([claim], rows)
+        DetectorAliases.read([claim], rows)
 
 
 # Deltas
@@ -317,13 +319,13 @@ def test_the_difference_to_the_methods_own_published_figure_is_signed_and_in_poi
         make_run(tmp_path, 3, 0.7301, method="i2rnet-vanilla", **AS_PUBLISHED),
         make_run(tmp_path, 4, 0.7, method="nobodys", **AS_PUBLISHED),
     ]
-    table = board(kept, all_published() if shown else ())[0]
+    table = build_leaderboard(kept, all_published() if shown else ())[0]
     place = table_columns(table).index("vs published")
     deltas = [cell(table.columns[place], entry) for entry in table.entries if not entry.is_published]
     assert deltas == ["-0.5", "0.0", "+0.7", ""]
 
 
-def table_columns(table: Table) -> list[str]:
+def table_columns(table: LeaderboardTable) -> list[str]:
     return [column.name for column in table.columns]
 
 
@@ -348,14 +350,14 @@ def test_there_is_no_difference_to_a_figure_of_another_protocol(
     tmp_path: Path, difference: dict[str, Any]
 ) -> None:
     run = make_run(tmp_path, 1, 0.769, **{"method": "i2rnet-hrformer", **AS_PUBLISHED, **difference})
-    (table,) = board([run])
+    (table,) = build_leaderboard([run])
     assert column(table, "vs published") == [None]
     assert "vs published" not in to_text([table])
 
 
 def test_a_split_that_its_source_leaves_open_gives_no_difference(tmp_path: Path) -> None:
     place = {"dataset": "ochuman", "images": 2231, "training_data": "ochuman val"}
-    (table,) = board([make_run(tmp_path, 1, 0.67, method="i2rnet-hrformer", **place)])
+    (table,) = build_leaderboard([make_run(tmp_path, 1, 0.67, method="i2rnet-hrformer", **place)])
     assert column(table, "vs published") == [None]
 
 
@@ -368,8 +370,8 @@ def test_a_figure_of_the_runs_own_input_is_taken_where_several_are_printed(tmp_p
             tmp_path, 2, 0.77, **own, input_size=(384, 288), changed_settings={"input_size": [384, 288]}
         ),
     ]
-    claims = Claims.read(["0123=*AP_H_56*"], all_published())
-    (table,) = board(kept, claims=claims)
+    claims = DetectorAliases.read(["0123=*AP_H_56*"], all_published())
+    (table,) = build_leaderboard(kept, claims=claims)
     assert column(table, "vs published") == pytest.approx([77.0 - 77.3, 76.5 - 76.4])
 
 
@@ -381,9 +383,9 @@ def test_the_best_of_every_statistic_is_marked(tmp_path: Path) -> None:
         make_run(tmp_path, 1, 0.70, scores={"AP50": 0.9, "AR": 0.75}),
         make_run(tmp_path, 2, 0.71, scores={"AP50": 0.8, "AR": 0.75}),
     ]
-    (table,) = board(kept)
+    (table,) = build_leaderboard(kept)
     assert table.best == {(0, "AP"), (1, "AP50"), (0, "AR"), (1, "AR")}
-    assert not board(kept[:1])[0].best
+    assert not build_leaderboard(kept[:1])[0].best
 
 
 def test_a_published_row_is_best_only_of_rows_that_it_may_be_compared_with(tmp_path: Path) -> None:
@@ -395,10 +397,10 @@ def test_a_published_row_is_best_only_of_rows_that_it_may_be_compared_with(tmp_p
         published_row(ap=74.0, **own),
     ]
     run = make_run(tmp_path, 1, 0.70, **AS_PUBLISHED)
-    (table,) = board([run], rows)
+    (table,) = build_leaderboard([run], rows)
     assert [s.values["AP"] for i, s in enumerate(table.entries) if (i, "AP") in table.best] == [75.0]
     better = make_run(tmp_path, 2, 0.76, **AS_PUBLISHED)
-    (table,) = board([run, better], rows)
+    (table,) = build_leaderboard([run, better], rows)
     assert [s.values["AP"] for i, s in enumerate(table.entries) if (i, "AP") in table.best] == [76.0]
     assert any("not ranked against each other" in note for note in table.notes)
 
@@ -408,7 +410,7 @@ def test_runs_whose_intervals_overlap_with_the_bests_are_named(tmp_path: Path) -
     write_interval(best, 0.705, 0.735)
     write_interval(near, 0.685, 0.715)
     write_interval(far, 0.58, 0.62)
-    (table,) = board([far, near, best])
+    (table,) = build_leaderboard([far, near, best])
     assert column(table, "95 % interval") == ["70.5 to 73.5", "68.5 to 71.5", "58.0 to 62.0"]
     (note,) = table.notes
     assert note.startswith("Not told apart from method-1 (0000000001) by AP")
@@ -420,7 +422,7 @@ def test_intervals_that_do_not_overlap_are_no_tie(tmp_path: Path) -> None:
     best, other = make_run(tmp_path, 1, 0.72), make_run(tmp_path, 2, 0.60)
     write_interval(best, 0.70, 0.74)
     write_interval(other, 0.58, 0.62)
-    assert board([best, other])[0].notes == ()
+    assert build_leaderboard([best, other])[0].notes == ()
 
 
 # What a run costs
@@ -433,14 +435,16 @@ def test_speed_stands_with_the_machine_and_how_the_network_was_run(tmp_path: Pat
         tmp_path, 2, 0.6, timings={"persons_per_s": 5.0}, host={"name": "desk", "threads": 1}, compiled=True
     )
     odd = make_run(tmp_path, 3, 0.5, timings={"persons_per_s": 1.0}, host={"gpu": ["?"], "name": 3})
-    (table,) = board([gpu, cpu, odd])
+    (table,) = build_leaderboard([gpu, cpu, odd])
     assert column(table, "machine") == ["4 x NVIDIA H200, bf16", "desk, 1 thread, compiled", "['?']"]
     assert column(table, "persons/s") == [123.45, 5.0, 1.0]
 
 
 def test_what_a_method_finds_by_itself_is_not_counted_as_persons(tmp_path: Path) -> None:
     timings = {"persons_per_s": 300.0, "images_per_s": 10.0}
-    (table,) = board([make_run(tmp_path, 1, 0.7, boxes="none", paradigm="bottom-up", timings=timings)])
+    (table,) = build_leaderboard(
+        [make_run(tmp_path, 1, 0.7, boxes="none", paradigm="bottom-up", timings=timings)]
+    )
     assert column(table, "images/s") == [10.0]
     assert "persons/s" not in table_columns(table)
 
@@ -448,10 +452,10 @@ def test_what_a_method_finds_by_itself_is_not_counted_as_persons(tmp_path: Path)
 def test_parameters_and_operations_are_counted_once_and_read_ever_after(tmp_path: Path) -> None:
     settings = {"flip_test": True}
     run = make_run(tmp_path, 1, 0.7, method="hrnet-tiny", dataset="synthcrowd", settings=settings)
-    assert "params (M)" not in table_columns(board([run])[0])
-    (table,) = board([run], complexity=True)
+    assert "params (M)" not in table_columns(build_leaderboard([run])[0])
+    (table,) = build_leaderboard([run], complexity=True)
     assert {"params (M)", "GFLOPs/person"} <= set(table_columns(table))
-    again = board([run])[0].entries[0].values
+    again = build_leaderboard([run])[0].entries[0].values
     assert (again["params (M)"], again["GFLOPs/person"]) == (
         table.entries[0].values["params (M)"],
         table.entries[0].values["GFLOPs/person"],
@@ -461,7 +465,7 @@ def test_parameters_and_operations_are_counted_once_and_read_ever_after(tmp_path
 def test_a_method_that_is_not_installed_here_costs_no_more_than_its_cells(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (table,) = board([make_run(tmp_path, 1, 0.7)], complexity=True)
+    (table,) = build_leaderboard([make_run(tmp_path, 1, 0.7)], complexity=True)
     assert "params (M)" not in table_columns(table)
     assert "cannot be counted here" in caplog.text
 
@@ -469,11 +473,11 @@ def test_a_method_that_is_not_installed_here_costs_no_more_than_its_cells(
 def test_a_run_in_doubt_is_marked_and_the_reason_stands_beneath(tmp_path: Path) -> None:
     doubts = ["all 5 predictions have the score 1: AP depends on their order", "are they negated?"]
     runs = [make_run(tmp_path, 1, 0.71), make_run(tmp_path, 2, 0.5, doubts=doubts)]
-    (table,) = board(runs)
+    (table,) = build_leaderboard(runs)
     assert column(table, "in doubt") == [None, "!"]
     assert table.notes[0] == f"! method-2 (0000000002): {'; '.join(doubts)}"
-    assert board(runs[:1])[0].columns == tuple(c for c in table.columns if c.name != "in doubt")
+    assert build_leaderboard(runs[:1])[0].columns == tuple(c for c in table.columns if c.name != "in doubt")
     many = [make_run(tmp_path, number, 0.5, doubts=["x"]) for number in range(3, 12)]
-    notes = board(many)[0].notes
+    notes = build_leaderboard(many)[0].notes
     assert sum(note.startswith("! method-") for note in notes) == 5
     assert any("4 more rows are in doubt" in note for note in notes)

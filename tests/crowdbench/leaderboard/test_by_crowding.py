@@ -5,23 +5,23 @@ from typing import Any
 
 from made_runs import make_run, published_row
 
-from crowdbench.leaderboard.board import board
+from crowdbench.leaderboard.board import build_leaderboard
 from crowdbench.leaderboard.by_crowding import by_crowding
-from crowdbench.leaderboard.table import Table
+from crowdbench.leaderboard.table import LeaderboardTable
 from crowdbench.run_store.run import Run
 
 LEVELS = {"AP_easy": 0.8, "AP_medium": 0.7, "AP_hard": 0.55}
 
 
-def shown(runs: list[Run], *rows: Any) -> list[Table]:
-    return by_crowding(board(runs, rows), runs)
+def shown(runs: list[Run], *rows: Any) -> list[LeaderboardTable]:
+    return by_crowding(build_leaderboard(runs, rows), runs)
 
 
-def names(table: Table) -> list[str]:
+def names(table: LeaderboardTable) -> list[str]:
     return [column.name for column in table.columns]
 
 
-def values(table: Table, *columns: str) -> list[tuple[Any, ...]]:
+def values(table: LeaderboardTable, *columns: str) -> list[tuple[Any, ...]]:
     return [tuple(entry.values.get(name) for name in columns) for entry in table.entries]
 
 

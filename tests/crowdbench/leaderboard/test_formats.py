@@ -12,7 +12,7 @@ from made_runs import AS_PUBLISHED, HOSTILE, make_run, published_row
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from crowdbench.leaderboard.board import Table, board
+from crowdbench.leaderboard.board import LeaderboardTable, build_leaderboard
 from crowdbench.leaderboard.formats import to_csv, to_json, to_latex, to_markdown, to_text
 from crowdbench.run_store.record import Record
 from crowdbench.run_store.run import Run
@@ -22,7 +22,7 @@ STATISTICS = {"AP50": 0.9, "AP75": -1.0}
 
 
 @pytest.fixture
-def hostile(tmp_path: Path) -> Table:
+def hostile(tmp_path: Path) -> LeaderboardTable:
     """A table whose names and sources mean harm, of runs that nobody has to have written."""
     made = [
         make_run(tmp_path, n, 0.9 - n / 100, scores=STATISTICS, **AS_PUBLISHED) for n in range(len(HOSTILE))
@@ -30,7 +30,7 @@ def hostile(tmp_path: Path) -> Table:
     # Renamed when they are there: no file could have some of the names.
     runs = [Run(run.directory, renamed(run.record, name)) for run, name in zip(made, HOSTILE, strict=True)]
     rows = [published_row(method=name, source=name, note=name, ap=10.0) for name in HOSTILE]
-    (table,) = board(runs, rows)
+    (table,) = build_leaderboard(runs, rows)
     return table
 
 
@@ -44,13 +44,13 @@ def renamed(record: Record, name: str) -> Record:
     )
 
 
-def methods(table: Table) -> list[str]:
+def methods(table: LeaderboardTable) -> list[str]:
     return [plain(str(entry.values["method"])) for entry in table.entries]
 
 
-def simple(tmp_path: Path) -> Table:
+def simple(tmp_path: Path) -> LeaderboardTable:
     runs = [make_run(tmp_path, 1, 0.7, scores=STATISTICS), make_run(tmp_path, 2, 0.6, scores=STATISTICS)]
-    (table,) = board(runs)
+    (table,) = build_leaderboard(runs)
     return table
 
 
@@ -72,7 +72,7 @@ def test_in_a_terminal_columns_are_aligned_and_the_best_is_bold(tmp_path: Path) 
     assert styled.splitlines()[-1] == "Bold: the best of a column."
 
 
-def test_nothing_a_name_holds_reaches_the_terminal_as_a_command(hostile: Table) -> None:
+def test_nothing_a_name_holds_reaches_the_terminal_as_a_command(hostile: LeaderboardTable) -> None:
     text = to_text([hostile])
     assert all(line.isprintable() for line in text.split("\n"))
     # A row a line, whatever is in it.
@@ -81,7 +81,7 @@ def test_nothing_a_name_holds_reaches_the_terminal_as_a_command(hostile: Table) 
 
 def test_wide_characters_take_two_cells_and_accents_none(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, 1, 0.7, method="漢字"), make_run(tmp_path, 2, 0.6, method="e\u0301\u0301ab")]
-    lines = to_text(board(runs)).splitlines()
+    lines = to_text(build_leaderboard(runs)).splitlines()
     wide, accented = lines[4], lines[5]
     assert wide.index("70.0") + 2 == accented.index("60.0") - 2
 
@@ -98,7 +98,7 @@ def test_a_narrow_terminal_gets_fewer_columns_and_is_told_which(tmp_path: Path) 
 # Markdown
 
 
-def cells(table: Table, text: str) -> tuple[list[list[str]], set[str]]:
+def cells(table: LeaderboardTable, text: str) -> tuple[list[list[str]], set[str]]:
     """The text of all cells as GitHub would show it, and the kinds of nodes in and around them."""
     root = SyntaxTreeNode(MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text))
     rows, kinds = [], set()
@@ -114,7 +114,7 @@ def cells(table: Table, text: str) -> tuple[list[list[str]], set[str]]:
     return rows, kinds
 
 
-def test_markdown_shows_every_name_as_it_is_and_nothing_else(hostile: Table) -> None:
+def test_markdown_shows_every_name_as_it_is_and_nothing_else(hostile: LeaderboardTable) -> None:
     rows, kinds = cells(hostile, to_markdown([hostile]))
     assert [row[0] for row in rows[1:]] == [name.strip() for name in methods(hostile)]
     assert {len(row) for row in rows} == {len(hostile.columns)}
@@ -125,7 +125,7 @@ def test_markdown_shows_every_name_as_it_is_and_nothing_else(hostile: Table) -> 
 
 def test_in_markdown_the_best_is_bold_and_sources_stand_beneath(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, 1, 0.7), make_run(tmp_path, 2, 0.6)]
-    text = to_markdown(board(runs, [published_row(note="a_note_")]))
+    text = to_markdown(build_leaderboard(runs, [published_row(note="a_note_")]))
     assert "| method-1 | **70.0** |" in text
     assert "| method-2 | 60.0 |" in text
     assert "\\[1\\] somebody/somewhere:README.md. a_note\\_" in text
@@ -155,7 +155,7 @@ def latex_text(source: str) -> str:
     return re.sub(pattern, lambda found: known[found.group()], source)
 
 
-def test_latex_prints_every_name_as_it_is_and_nothing_else(hostile: Table) -> None:
+def test_latex_prints_every_name_as_it_is_and_nothing_else(hostile: LeaderboardTable) -> None:
     text = to_latex([hostile])
     body = text.partition("\\midrule\n")[2].partition("\n    \\bottomrule")[0]
     rows = [re.fullmatch(r" *(.*) \\\\", line) for line in body.splitlines()]
@@ -179,7 +179,7 @@ def test_latex_is_a_booktabs_table_with_the_best_in_bold(tmp_path: Path) -> None
 
 def test_a_negative_difference_has_a_minus_in_latex(tmp_path: Path) -> None:
     run = make_run(tmp_path, 1, 0.769, method="i2rnet-hrformer", **AS_PUBLISHED)
-    assert "& $-$0.5 &" in to_latex(board([run]))
+    assert "& $-$0.5 &" in to_latex(build_leaderboard([run]))
 
 
 # CSV
@@ -190,13 +190,13 @@ def test_csv_is_one_table_of_all_with_full_precision(tmp_path: Path) -> None:
         make_run(tmp_path, 1, 1 / 3),
         make_run(tmp_path, 2, 0.6, boxes="none", scores={"AP_medium_area": 0.1}),
     ]
-    rows = list(csv.DictReader(io.StringIO(to_csv(board(runs)))))
+    rows = list(csv.DictReader(io.StringIO(to_csv(build_leaderboard(runs)))))
     assert [(row["boxes"], row["method"]) for row in rows] == [("gt", "method-1"), ("none", "method-2")]
     assert float(rows[0]["AP"]) == 100 * (1 / 3)
     assert (rows[0]["AP_hard"], rows[0]["AP_medium_area"], rows[1]["AP_medium_area"]) == ("", "", "10.0")
 
 
-def test_csv_keeps_names_apart_and_gives_spreadsheets_no_formula(hostile: Table) -> None:
+def test_csv_keeps_names_apart_and_gives_spreadsheets_no_formula(hostile: LeaderboardTable) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv([hostile]))))
     assert len(rows) == len(hostile.entries)
     for row, name in zip(rows, methods(hostile), strict=True):
@@ -207,7 +207,7 @@ def test_csv_keeps_names_apart_and_gives_spreadsheets_no_formula(hostile: Table)
 # JSON
 
 
-def test_json_has_every_value_by_name_and_null_for_none(hostile: Table) -> None:
+def test_json_has_every_value_by_name_and_null_for_none(hostile: LeaderboardTable) -> None:
     (table,) = json.loads(to_json([hostile]))
     assert [row["method"] for row in table["rows"]] == [s.values["method"] for s in hostile.entries]
     assert {row["AP75"] for row in table["rows"]} == {None}

@@ -14,7 +14,7 @@ from crowdbench.leaderboard.published import (
     published_results,
     read_published,
 )
-from crowdbench.plugins import shipped_files
+from crowdbench.plugins import package_data_files
 
 I2RNET = {
     # dataset, split, protocol, input: (vanilla, transpose, hrformer), AP in percent, from the release's README
@@ -34,7 +34,7 @@ def written(folder: Path, text: str) -> Path:
 
 def test_every_row_of_the_reference_is_there_unchanged(goldens: Path) -> None:
     expected = yaml.safe_load((goldens / "published.yaml").read_text())
-    (ours,) = [file for file in shipped_files(FILE) if file.path.parent.name == "crowdbench_benchmarks"]
+    (ours,) = [file for file in package_data_files(FILE) if file.path.parent.name == "crowdbench_benchmarks"]
     # What the reference says of a row; rows that were added since are not its business.
     found = [
         {field: value for field, value in msgspec.to_builtins(row).items() if value is not None}

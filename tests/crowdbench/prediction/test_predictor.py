@@ -15,7 +15,7 @@ from crowdbench.api.types import Instance
 from crowdbench.engine.batching import in_batches
 from crowdbench.errors import RunError
 from crowdbench.prediction import Estimator
-from crowdbench.prediction.images import Picture
+from crowdbench.prediction.images import LoadedImage
 from crowdbench.weights import ResolvedWeights
 
 
@@ -35,11 +35,11 @@ class Watched(ToyNetwork):
         return super().predict(network, batch)
 
 
-def pictures(persons: Sequence[int]) -> list[Picture]:
+def pictures(persons: Sequence[int]) -> list[LoadedImage]:
     """Black ones with boxes."""
     box = Instance(np.array([1.0, 1.0, 5.0, 5.0]), np.zeros((2, 3)), 25.0)
     return [
-        Picture(
+        LoadedImage(
             image_id=number,
             path=Path(f"{number}.png"),
             width=10,
@@ -72,7 +72,7 @@ def test_batches_are_those_of_a_run_and_pictures_without_persons_have_no_poses()
 def test_pictures_are_asked_for_only_when_they_are_needed() -> None:
     asked = []
 
-    def one_by_one() -> Iterator[Picture]:
+    def one_by_one() -> Iterator[LoadedImage]:
         for picture in pictures([1] * 100):
             asked.append(picture.image_id)
             yield picture

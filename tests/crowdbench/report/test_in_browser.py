@@ -11,7 +11,7 @@ from browser import Browser
 from report_pages import HOSTILE, hostile_data, page_data
 
 from crowdbench import load_dataset
-from crowdbench.leaderboard.board import board
+from crowdbench.leaderboard.board import build_leaderboard
 from crowdbench.report import report_data, report_html
 from crowdbench.report.leaderboard_page import leaderboard_html
 
@@ -37,7 +37,7 @@ def leaderboard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     runs.append(report_runs.run(folder, root, "delta", boxes="none"))
     path = folder / "leaderboard.html"
-    path.write_text(leaderboard_html(board(runs)))
+    path.write_text(leaderboard_html(build_leaderboard(runs)))
     return path
 
 
@@ -241,13 +241,13 @@ def test_the_leaderboard_sorts_from_the_better_end_and_back(leaderboard: Path, c
 def test_numbers_are_sorted_as_numbers_and_what_is_missing_comes_last(
     tmp_path: Path, chromium: Browser
 ) -> None:
-    from crowdbench.leaderboard.table import Column, Entry, Table
+    from crowdbench.leaderboard.table import Column, LeaderboardTable, Row
 
     columns = (Column("method", "", None), Column("latency", "", 1, better="lowest"))
     values = [("a", 9.0), ("b", None), ("c", 10.0), ("d", -3.5), ("e", 1e-9)]
-    rows = tuple(Entry({"method": m, "latency": v}, "complete") for m, v in values)
+    rows = tuple(Row({"method": m, "latency": v}, "complete") for m, v in values)
     page = tmp_path / "page.html"
-    page.write_text(leaderboard_html([Table("t", columns, rows, "d", "s", "gt")]))
+    page.write_text(leaderboard_html([LeaderboardTable("t", columns, rows, "d", "s", "gt")]))
     chromium.open(page)
     chromium.click("th:nth-child(2) button")
     assert column(chromium, 0) == ["d", "e", "a", "c", "b"]
@@ -344,7 +344,7 @@ def test_hostile_runs_and_files_become_words_on_both_pages(tmp_path: Path, chrom
     data = report_data([run, other], load_dataset("crowdpose", root=root, boxes="none"), pictures=4)
     for name, page in (
         ("report", report_html(data)),
-        ("board", leaderboard_html(board([run, other])).encode()),
+        ("board", leaderboard_html(build_leaderboard([run, other])).encode()),
     ):
         path = tmp_path / f"{name}.html"
         path.write_bytes(page)

@@ -9,7 +9,7 @@ from made_runs import make_run
 
 from crowdbench import cli
 from crowdbench.errors import InputError, MissingDataError
-from crowdbench.jobs.job import Job, State
+from crowdbench.jobs.job import Job, JobState
 from crowdbench.run_store.find import run_of, runs_of
 from crowdbench.run_store.run import Run
 
@@ -29,7 +29,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Run]:
     }
     job = Job(root / "jobs" / "pose-crowdpose-12345678")
     job.folder.mkdir(parents=True)
-    job.write(State("done", runs=[str(made["b"].directory)]))
+    job.write(JobState("done", runs=[str(made["b"].directory)]))
     return made
 
 

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from crowdbench.errors import MachineError, SupersededError
 from crowdbench.run_store import lease as writer
 from crowdbench.run_store.lease import (
-    Claim,
-    Progress,
+    LeaseHolder,
+    ProgressReport,
     Waiting,
+    hold_lease,
     in_turn,
-    only_writer,
     read_claim,
     read_progress,
 )
@@ -36,14 +36,14 @@ from pathlib import Path
 from crowdbench.run_store import lease as writer
 from crowdbench.errors import CrowdbenchError
 
-writer.BEAT_S, writer.SILENT_S = 0.05, float(sys.argv[2])
+writer.HEARTBEAT_S, writer.LEASE_TIMEOUT_S = 0.05, float(sys.argv[2])
 say = lambda *words: print(*words, flush=True)
 try:
-    with writer.only_writer(Path(sys.argv[1]), lambda: say("lost")) as mine:
+    with writer.hold_lease(Path(sys.argv[1]), lambda: say("lost")) as mine:
         say("working")
         for line in sys.stdin:
             try:
-                mine.require()
+                mine.check_held()
                 say("mine")
             except CrowdbenchError as error:
                 say(type(error).__name__, error)
@@ -112,12 +112,12 @@ def job(start: int, number: str = "12") -> CurrentJob:
     return CurrentJob("queue", number, start, node=f"node{start}")
 
 
-def on_another_machine(folder: Path, **more: object) -> Claim:
+def on_another_machine(folder: Path, **more: object) -> LeaseHolder:
     """A claim, and a last sign of life, of a process that this machine cannot see."""
-    claim = Claim("abcd", "node7", 77, "elsewhere", "2030-01-01T00:00:00+00:00", **more)  # type: ignore[arg-type]
+    claim = LeaseHolder("abcd", "node7", 77, "elsewhere", "2030-01-01T00:00:00+00:00", **more)  # type: ignore[arg-type]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / writer.CLAIM).write_bytes(msgspec.json.encode(claim))
-    (folder / writer.PROGRESS).write_bytes(msgspec.json.encode(Progress("abcd")))
+    (folder / writer.PROGRESS).write_bytes(msgspec.json.encode(ProgressReport("abcd")))
     return claim
 
 
@@ -143,15 +143,15 @@ def living(folder: Path) -> Iterator[None]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Signs of life come, and are missed, in fractions of a second."""
-    monkeypatch.setattr(writer, "BEAT_S", 0.05)
-    monkeypatch.setattr(writer, "SILENT_S", 0.6)
+    monkeypatch.setattr(writer, "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(writer, "LEASE_TIMEOUT_S", 0.6)
 
 
 def test_a_second_process_is_refused_and_told_who_is_at_it(tmp_path: Path, start: Start) -> None:
     first = start()
     assert first.says() == "working"
     with pytest.raises(SupersededError, match="another process is at this very work") as caught:
-        only_writer(tmp_path / "work").__enter__()
+        hold_lease(tmp_path / "work").__enter__()
     claim = read_claim(tmp_path / "work")
     assert claim is not None
     assert f"process {first.process.pid} on {claim.host}" in str(caught.value)
@@ -176,12 +176,12 @@ def test_a_process_that_ends_in_order_leaves_nothing_in_the_way(tmp_path: Path, 
     assert first.says() == "working"
     assert first.leave() == "left"
     assert list((tmp_path / "work").iterdir()) == []
-    with only_writer(tmp_path / "work"):
+    with hold_lease(tmp_path / "work"):
         assert read_claim(tmp_path / "work") is not None
 
 
 def test_a_process_that_fails_leaves_nothing_in_the_way(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), only_writer(tmp_path):
+    with pytest.raises(ZeroDivisionError), hold_lease(tmp_path):
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
 
@@ -194,8 +194,8 @@ def test_on_one_machine_the_work_of_a_killed_process_is_taken_over_at_once(
     first.send(signal.SIGKILL)
     assert read_claim(tmp_path / "work") is not None
     clock = time.monotonic()
-    with only_writer(tmp_path / "work"):
-        assert time.monotonic() - clock < writer.SILENT_S / 5
+    with hold_lease(tmp_path / "work"):
+        assert time.monotonic() - clock < writer.LEASE_TIMEOUT_S / 5
 
 
 def test_a_later_start_of_a_job_takes_over_from_a_living_one_which_is_told(
@@ -249,15 +249,15 @@ def test_a_claim_of_another_machine_is_taken_when_it_has_been_silent_for_long(
 ) -> None:
     on_another_machine(tmp_path)
     clock = time.monotonic()
-    with only_writer(tmp_path) as mine:
-        assert time.monotonic() - clock >= writer.SILENT_S
+    with hold_lease(tmp_path) as mine:
+        assert time.monotonic() - clock >= writer.LEASE_TIMEOUT_S
         assert read_claim(tmp_path) == mine.claim
 
 
 def test_a_claim_of_another_machine_that_lives_is_refused(tmp_path: Path, impatient: None) -> None:
     claim = on_another_machine(tmp_path)
     with living(tmp_path), pytest.raises(SupersededError, match="process 77 on node7"):
-        only_writer(tmp_path).__enter__()
+        hold_lease(tmp_path).__enter__()
     assert read_claim(tmp_path) == claim
 
 
@@ -269,7 +269,7 @@ def test_a_later_start_waits_for_an_earlier_one_elsewhere_to_fall_silent(
     begun = threading.Event()
 
     def take() -> None:
-        with only_writer(tmp_path):
+        with hold_lease(tmp_path):
             begun.set()
 
     with living(tmp_path):
@@ -277,13 +277,13 @@ def test_a_later_start_waits_for_an_earlier_one_elsewhere_to_fall_silent(
         thread.start()
         while (claim := read_claim(tmp_path)) is None or claim.machine == "elsewhere":
             time.sleep(0.01)
-        assert not begun.wait(2 * writer.SILENT_S)
+        assert not begun.wait(2 * writer.LEASE_TIMEOUT_S)
     thread.join(timeout=30)
     assert begun.is_set()
 
 
 def test_signs_of_life_go_on_and_say_how_far_the_work_is(tmp_path: Path, impatient: None) -> None:
-    with only_writer(tmp_path) as mine:
+    with hold_lease(tmp_path) as mine:
         found = read_progress(tmp_path)
         assert found is not None
         assert (found[0].done, found[0].of) == (0, 0)
@@ -292,7 +292,7 @@ def test_signs_of_life_go_on_and_say_how_far_the_work_is(tmp_path: Path, impatie
         while (found := read_progress(tmp_path)) is None or found[0].done == 0:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        assert found[0] == Progress(mine.claim.token, 3, 8, "images", 12.5, "5 persons")
+        assert found[0] == ProgressReport(mine.claim.token, 3, 8, "images", 12.5, "5 persons")
         assert abs(found[1] - time.time()) < 10
         while (later := read_progress(tmp_path)) is None or later[1] == found[1]:
             assert time.monotonic() < deadline
@@ -305,27 +305,27 @@ def test_a_damaged_claim_holds_nobody_up(tmp_path: Path, content: bytes) -> None
     (tmp_path / writer.PROGRESS).write_bytes(content)
     assert read_claim(tmp_path) is None
     assert read_progress(tmp_path) is None
-    with only_writer(tmp_path) as mine:
+    with hold_lease(tmp_path) as mine:
         assert read_claim(tmp_path) == mine.claim
 
 
 def test_a_folder_that_cannot_be_made_is_the_machines_fault(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MachineError, match=r"file/work: cannot be written \(Not a directory\)"):
-        only_writer(tmp_path / "file" / "work").__enter__()
+        hold_lease(tmp_path / "file" / "work").__enter__()
 
 
 def working_in(folder: Path, done: threading.Event) -> list[str]:
     """What is told to a process that waits for its turn in a folder, until it has it or has nothing to do."""
     told: list[str] = []
 
-    def tell(claim: Claim | None, progress: Progress | None) -> None:
+    def tell(claim: LeaseHolder | None, progress: ProgressReport | None) -> None:
         told.append(f"{claim and claim.pid} {progress and progress.done}")
 
     with in_turn(folder, Waiting(done.is_set, tell)) as mine:
         told.append("nothing to do" if mine is None else "mine")
         if mine is not None:
-            mine.require()
+            mine.check_held()
     return told
 
 
@@ -341,7 +341,7 @@ def test_who_waits_is_told_who_is_at_it_and_takes_over_when_that_one_is_killed(
     killing.join()
     assert told[0] == f"{first.process.pid} 0"
     assert told[-1] == "mine"
-    assert time.monotonic() - clock < writer.SILENT_S / 5
+    assert time.monotonic() - clock < writer.LEASE_TIMEOUT_S / 5
     assert list((tmp_path / "work").iterdir()) == []
 
 
@@ -372,9 +372,11 @@ def test_who_waits_takes_over_from_a_frozen_process_which_notices_when_it_thaws(
     first.send(signal.SIGSTOP)
     told = working_in(tmp_path / "work", threading.Event())
     assert told[-1] == "mine"
-    with only_writer(tmp_path / "elsewhere"):
+    with hold_lease(tmp_path / "elsewhere"):
         pass
-    (tmp_path / "work" / writer.CLAIM).write_bytes(msgspec.json.encode(Claim("new", "node7", 7, "else", "")))
+    (tmp_path / "work" / writer.CLAIM).write_bytes(
+        msgspec.json.encode(LeaseHolder("new", "node7", 7, "else", ""))
+    )
     first.send(signal.SIGCONT)
     assert first.says() == "lost"
     first.tell()
@@ -391,8 +393,8 @@ def test_where_the_file_system_knows_no_locks_the_last_claim_counts(
     def work() -> None:
         both.wait()
         try:
-            with only_writer(tmp_path) as mine:
-                mine.require()
+            with hold_lease(tmp_path) as mine:
+                mine.check_held()
                 words.append("mine")
                 time.sleep(1)
         except SupersededError:
@@ -407,7 +409,7 @@ def test_where_the_file_system_knows_no_locks_the_last_claim_counts(
 
 
 claims = st.builds(
-    Claim,
+    LeaseHolder,
     token=st.sampled_from("abc"),
     host=st.just("node"),
     pid=st.integers(1, 99),
@@ -419,7 +421,9 @@ claims = st.builds(
 
 
 @given(claims, claims, claims)
-def test_no_two_starts_both_take_over_from_each_other(one: Claim, two: Claim, three: Claim) -> None:
+def test_no_two_starts_both_take_over_from_each_other(
+    one: LeaseHolder, two: LeaseHolder, three: LeaseHolder
+) -> None:
     assert not one.succeeds(one)
     assert not (one.succeeds(two) and two.succeeds(one))
     if one.succeeds(two) and two.succeeds(three):
@@ -429,16 +433,16 @@ def test_no_two_starts_both_take_over_from_each_other(one: Claim, two: Claim, th
 
 
 @given(claims)
-def test_a_claim_is_read_as_it_was_written(claim: Claim) -> None:
-    assert msgspec.json.decode(msgspec.json.encode(claim), type=Claim) == claim
+def test_a_claim_is_read_as_it_was_written(claim: LeaseHolder) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(claim), type=LeaseHolder) == claim
     assert json.loads(msgspec.json.encode(claim))["host"] == "node"
 
 
 def test_who_was_taken_over_from_while_frozen_notices_that_the_other_has_finished(tmp_path: Path) -> None:
-    with only_writer(tmp_path) as mine:
-        mine.require()
+    with hold_lease(tmp_path) as mine:
+        mine.check_held()
         (tmp_path / writer.CLAIM).unlink()  # as the other one does in the end
         with pytest.raises(SupersededError, match="another process, which has finished"):
-            mine.require()
+            mine.check_held()
         assert mine.lost
         assert not mine.has_successor

@@ -7,7 +7,7 @@ import pytest
 from made_runs import make_run
 
 from crowdbench.errors import MissingDataError
-from crowdbench.jobs.status import standings
+from crowdbench.jobs.status import list_statuses
 from crowdbench.run_store.record import SCHEMA
 from crowdbench.run_store.run import Run
 from crowdbench.run_store.scan import find_runs, scan_runs
@@ -111,7 +111,7 @@ def test_a_run_that_links_lead_to_as_well_is_listed_once_and_where_it_lies(tmp_p
     (group / "a-link").symlink_to(run.directory.parent)
     (run.directory.parent / "0-link").symlink_to(run.directory)
     assert [found.directory for found in find_runs(root)] == [run.directory]
-    assert [row.directory for row in standings(root)[0]] == [run.directory]
+    assert [row.directory for row in list_statuses(root)[0]] == [run.directory]
 
 
 def test_runs_that_only_links_lead_to_are_listed(tmp_path: Path) -> None:
@@ -120,4 +120,4 @@ def test_runs_that_only_links_lead_to_are_listed(tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / "runs" / name).symlink_to(run.directory.parent.parent)
     assert [found.directory.parts[-3] for found in find_runs(tmp_path / "runs")] == ["first"]
-    assert len(standings(tmp_path / "runs")[0]) == 1
+    assert len(list_statuses(tmp_path / "runs")[0]) == 1

@@ -10,11 +10,11 @@ from coco_files import write
 
 from crowdbench import plugins
 from crowdbench.errors import InputError, SettingsError, UnknownNameError
-from crowdbench.jobs.execute import evaluate_as_asked
-from crowdbench.jobs.request import Request
+from crowdbench.jobs.execute import run_evaluation
+from crowdbench.jobs.request import EvaluationRequest
 from crowdbench.run_store.run import Run
-from crowdbench.suites.plan import Cell, plan
-from crowdbench.suites.run import carry_out as sweep
+from crowdbench.suites.plan import PlannedRun, plan
+from crowdbench.suites.run import run_all as sweep
 from crowdbench.suites.suite import Detector, Suite, SuiteRun, load_suite
 from crowdbench.weights import Wanted, weights_table
 
@@ -51,20 +51,20 @@ def crowdpose(tmp_path: Path) -> Path:
     return write(tmp_path / "data" / "crowdpose", "json/crowdpose_test.json")
 
 
-def launched(request: Request) -> Run:
-    return evaluate_as_asked(request)
+def launched(request: EvaluationRequest) -> Run:
+    return run_evaluation(request)
 
 
-def only(cells: list[Cell]) -> Cell:
+def only(cells: list[PlannedRun]) -> PlannedRun:
     (cell,) = cells
     return cell
 
 
-def lacks(cell: Cell) -> list[str]:
+def lacks(cell: PlannedRun) -> list[str]:
     return [missing.what for missing in cell.missing]
 
 
-def finished(cell: Cell) -> Run:
+def finished(cell: PlannedRun) -> Run:
     (outcome,) = sweep([cell], launched)
     assert outcome.error is None
     assert outcome.run is not None
@@ -175,7 +175,7 @@ def test_a_finished_run_is_done_and_not_repeated(crowdpose: Path) -> None:
     assert cell.run is not None
     assert cell.run.directory == run.directory
 
-    def refuse(_: Request) -> Run:
+    def refuse(_: EvaluationRequest) -> Run:
         raise AssertionError("launched what is done")
 
     (outcome,) = sweep([cell], refuse)
@@ -242,7 +242,7 @@ def test_a_failed_run_does_not_stop_the_others(crowdpose: Path) -> None:
 def test_a_bug_in_a_method_is_reported_as_one_and_does_not_stop_the_others(
     crowdpose: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def buggy(request: Request) -> Run:
+    def buggy(request: EvaluationRequest) -> Run:
         if "scale" in request.settings:
             raise ZeroDivisionError("in somebody's network")
         return launched(request)
@@ -255,7 +255,7 @@ def test_a_bug_in_a_method_is_reported_as_one_and_does_not_stop_the_others(
 
 
 def test_an_interrupt_stops_the_sweep(crowdpose: Path) -> None:
-    def interrupted(_: Request) -> Run:
+    def interrupted(_: EvaluationRequest) -> Run:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -295,7 +295,7 @@ def test_a_plan_of_the_paper_imports_no_torch() -> None:
 
 
 def test_errors_of_the_product_keep_their_words(crowdpose: Path) -> None:
-    def refusing(_: Request) -> Run:
+    def refusing(_: EvaluationRequest) -> Run:
         raise SettingsError("scale must be positive.")
 
     (outcome,) = sweep(plan(suite()), refusing)

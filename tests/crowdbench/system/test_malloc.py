@@ -13,12 +13,12 @@ import resource
 import torch
 from torch import nn
 
-from crowdbench.system.malloc import keep_freed_memory
+from crowdbench.system.malloc import retain_freed_memory
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
-changed = keep_freed_memory()
+changed = retain_freed_memory()
 network = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU())
 images = torch.zeros(8, 3, 256, 192)
 rounds = []

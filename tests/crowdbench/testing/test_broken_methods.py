@@ -8,11 +8,13 @@ import broken_methods as methods
 import pytest
 
 from crowdbench.api.method import Method
-from crowdbench.testing import Failed, Finding, Inapplicable, Passed, check_method
+from crowdbench.testing import CheckResult, Failed, Inapplicable, Passed, check_method
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
 
 
-def findings(cls: type[Method], keypoints: Any = CROWDPOSE_14, only: str | None = None) -> Iterator[Finding]:
+def findings(
+    cls: type[Method], keypoints: Any = CROWDPOSE_14, only: str | None = None
+) -> Iterator[CheckResult]:
     return check_method(lambda: cls(keypoints, cls.Settings()), dataset="crowdpose", only=only)
 
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from crowdbench.errors import SettingsError
-from crowdbench.system.distributed import Place, place_in
+from crowdbench.system.distributed import ProcessInfo, from_environment
 
 Trained = Callable[..., Path]
 
@@ -18,11 +18,11 @@ Trained = Callable[..., Path]
 @pytest.mark.parametrize(
     ("environment", "place"),
     [
-        ({}, Place()),
-        ({"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}, Place(3, 4, 1)),
-        ({"SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "3", "SLURM_LOCALID": "0"}, Place(2, 3, 0)),
+        ({}, ProcessInfo()),
+        ({"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}, ProcessInfo(3, 4, 1)),
+        ({"SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "3", "SLURM_LOCALID": "0"}, ProcessInfo(2, 3, 0)),
         # A batch script, which srun has not started.
-        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "8", "SLURM_STEP_NUM_TASKS": "1"}, Place()),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "8", "SLURM_STEP_NUM_TASKS": "1"}, ProcessInfo()),
         # torchrun inside a Slurm job.
         (
             {
@@ -32,13 +32,13 @@ Trained = Callable[..., Path]
                 "SLURM_PROCID": "0",
                 "SLURM_STEP_NUM_TASKS": "1",
             },
-            Place(1, 2, 1),
+            ProcessInfo(1, 2, 1),
         ),
     ],
     ids=["alone", "torchrun", "srun", "batch-script", "torchrun-in-slurm"],
 )
-def test_launchers_say_which_process_this_is(environment: dict[str, str], place: Place) -> None:
-    assert place_in(environment) == place
+def test_launchers_say_which_process_this_is(environment: dict[str, str], place: ProcessInfo) -> None:
+    assert from_environment(environment) == place
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_launchers_say_which_process_this_is(environment: dict[str, str], place:
 )
 def test_a_launcher_that_contradicts_itself_is_refused(environment: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="RANK"):
-        place_in(environment)
+        from_environment(environment)
 
 
 def shared_and_alone(trained: Trained, out: Path, recipe: dict[str, Any]) -> list[Path]:

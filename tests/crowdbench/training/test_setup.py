@@ -7,7 +7,7 @@ import pytest
 
 from crowdbench import load_dataset
 from crowdbench.errors import SettingsError
-from crowdbench.training.setup import worth_training_on
+from crowdbench.training.setup import trainable_samples
 
 
 @pytest.mark.parametrize(("least", "expected"), [(1, [1, 2, 3]), (4, [1, 3]), (17, [1, 3]), (18, [3])])
@@ -23,6 +23,6 @@ def test_images_with_too_few_labelled_keypoints_of_all_persons_are_left_out(
         tmp_path, "annotations/person_keypoints_val2017.json", "val2017", keypoints=17, change=change
     )
     dataset = load_dataset("coco", split="val2017", root=tmp_path)
-    assert [sample.image_id for sample in worth_training_on(dataset, None, least)] == expected
+    assert [sample.image_id for sample in trainable_samples(dataset, None, least)] == expected
     with pytest.raises(SettingsError, match="no image has 35 labelled keypoints"):
-        worth_training_on(dataset, None, 35)
+        trainable_samples(dataset, None, 35)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from crowdbench.api.method import NetworkMethod, load_method
 from crowdbench_backbones.networks.cpu_kernels import PLAIN, ProcessorOperations
-from crowdbench_backbones.networks.fuse import accelerated, fold_batch_norms
+from crowdbench_backbones.networks.fuse import fold_batch_norms, optimize
 
 METHODS = [
     "hrnet-w48-s",
@@ -56,7 +56,7 @@ def test_all_batch_norms_are_folded_and_the_heatmaps_stay(name: str) -> None:
 def test_in_float32_heatmaps_stay_to_rounding(name: str) -> None:
     built = network(name)
     exact = heatmaps(copy.deepcopy(built).double(), torch.float64)
-    fast = heatmaps(accelerated(copy.deepcopy(built), precision="fp32", compiled=False), torch.float32)
+    fast = heatmaps(optimize(copy.deepcopy(built), precision="fp32", compiled=False), torch.float32)
     assert (fast - exact).abs().max() < 1e-5 * exact.abs().max()
 
 
@@ -68,7 +68,7 @@ def test_in_half_precision_heatmaps_stay_to_the_precision(name: str, precision: 
     kind = torch.bfloat16 if precision == "bf16" else torch.float16
     built = network(name)
     expected = heatmaps(copy.deepcopy(built), torch.float32)
-    fast = accelerated(built, precision=precision, compiled=False)
+    fast = optimize(built, precision=precision, compiled=False)
     with torch.autocast("cpu", kind):
         found = heatmaps(fast, kind).float()
     error = (found - expected).norm() / expected.norm()
@@ -79,7 +79,7 @@ def test_in_half_precision_heatmaps_stay_to_the_precision(name: str, precision: 
 @pytest.mark.parametrize("name", ["hrnet-w48-s", "i2rnet-transpose"])
 def test_compiled_heatmaps_stay_for_any_number_of_persons(name: str) -> None:
     built = network(name)
-    compiled = accelerated(copy.deepcopy(built), precision="fp32", compiled=True)
+    compiled = optimize(copy.deepcopy(built), precision="fp32", compiled=True)
     generator = torch.Generator().manual_seed(2)
 
     def each(network: Any) -> Any:  # what is computed for each crop by itself

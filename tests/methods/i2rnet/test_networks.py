@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from crowdbench.api.method import load_method
 from crowdbench.errors import ShapeError
-from crowdbench_backbones.networks.fuse import accelerated
+from crowdbench_backbones.networks.fuse import optimize
 from crowdbench_backbones.networks.hrformer import DropPath
 from crowdbench_backbones.networks.transformer import SelfAttention
 from crowdbench_backbones.top_down.method import TopDownMethod
@@ -108,9 +108,7 @@ def test_heatmaps_equal_the_released_ones(goldens: Path, fill: Filling, name: st
     with torch.inference_mode():
         for kind, suffix in (("plain", "_f64"), ("centred", "_centred_f64")):
             single = fill.into(network, kind)(images, masks, lengths)
-            fast = accelerated(copy.deepcopy(network), precision="fp32", compiled=False)(
-                images, masks, lengths
-            )
+            fast = optimize(copy.deepcopy(network), precision="fp32", compiled=False)(images, masks, lengths)
             double = network.double()(images.double(), masks.double(), lengths)
             for theirs, ours in (("single", "intra"), ("multi", "inter")):
                 if theirs + suffix not in golden.files:

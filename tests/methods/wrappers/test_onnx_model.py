@@ -36,7 +36,7 @@ def test_a_pytorch_checkpoint_is_refused_and_not_executed(tmp_path: Path) -> Non
     (tmp_path / "plain.onnx").write_bytes(pickle.dumps(Harmful()))
     for name in ("zip.onnx", "plain.onnx"):
         with pytest.raises(WeightsError, match="expected an ONNX model"):
-            method().load(tmp_path / name)
+            method().load_weights(tmp_path / name)
     assert not (tmp_path / "harm").exists()
 
 
@@ -46,14 +46,14 @@ def test_a_pytorch_checkpoint_is_refused_and_not_executed(tmp_path: Path) -> Non
 def test_what_is_no_onnx_model_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.onnx").write_bytes(content)
     with pytest.raises(WeightsError, match=r"m\.onnx: .*not a file of weights"):
-        method().load(tmp_path / "m.onnx")
+        method().load_weights(tmp_path / "m.onnx")
 
 
 def test_half_a_file_is_refused(tmp_path: Path) -> None:
     path = onnx_models.rtmpose_spot(tmp_path / "m.onnx", 2)
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(WeightsError, match=r"not a whole ONNX model \(it ends early\)"):
-        method().load(path)
+        method().load_weights(path)
 
 
 @pytest.mark.parametrize("working", ["beside it", "elsewhere"])
@@ -62,20 +62,20 @@ def test_tensors_in_another_file_are_refused(
 ) -> None:
     outputs = {"simcc_x": np.zeros((1, 2, 96)), "simcc_y": np.zeros((1, 2, 128))}
     path = onnx_models.constant(tmp_path / "m.onnx", (1, 3, *SIZE), outputs)
-    method().load(path)  # whole, it is taken
-    onnx.save(onnx.load(path), path, save_as_external_data=True, location="data", size_threshold=0)
+    method().load_weights(path)  # whole, it is taken
+    onnx.save(onnx.load_weights(path), path, save_as_external_data=True, location="data", size_threshold=0)
     assert (tmp_path / "data").is_file()
     if working == "beside it":
         monkeypatch.chdir(tmp_path)
     with pytest.raises(WeightsError, match="no tensors in files beside it"):
-        method().load(path)
+        method().load_weights(path)
 
 
 def test_operators_of_other_libraries_are_refused(tmp_path: Path) -> None:
     node = helper.make_node("NMSOfMine", ["input"], ["dets"], domain="mmdeploy")
     path = onnx_models.save(tmp_path / "m.onnx", [node], (1, 3, *SIZE), {"dets": (1, 5)})
     with pytest.raises(WeightsError, match="no operators of other libraries") as caught:
-        method().load(path)
+        method().load_weights(path)
     assert "NMSOfMine" in str(caught.value)
 
 
@@ -96,7 +96,7 @@ def test_models_of_other_inputs_are_refused_with_their_own(
     cast = helper.make_node("Cast", ["sides"], ["out"], to=TensorProto.FLOAT)
     path = onnx_models.save(tmp_path / "m.onnx", [node, cast], shape, {"out": (len(shape),)}, None, element)
     with pytest.raises(WeightsError, match="the model takes input tensor"):
-        method().load(path)
+        method().load_weights(path)
 
 
 def test_a_half_precision_model_is_fed_half_precision(tmp_path: Path) -> None:
@@ -116,17 +116,17 @@ def test_a_model_that_cannot_compute_is_refused_before_the_first_image(tmp_path:
     constants = {"shape": np.array([1, 7, 5])}
     path = onnx_models.save(tmp_path / "m.onnx", nodes, (1, 3, "h", "w"), {"dets": (1, 7, 5)}, constants)
     with pytest.raises(WeightsError, match="ONNX Runtime failed on images"):
-        method().load(path)
+        method().load_weights(path)
 
 
 def test_a_model_of_any_size_takes_the_settings_and_fails_loudly_on_another(tmp_path: Path) -> None:
     path = onnx_models.rtmo_spot(tmp_path / "m.onnx", 2)
-    model = onnx.load(path)
+    model = onnx.load_weights(path)
     for axis, name in ((2, "height"), (3, "width")):
         model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
     onnx.save(model, path)
     wide = RTMO(PAIR, RTMOSettings(input_size=(32, 96)))
-    wide.load(path)
+    wide.load_weights(path)
     assert wide.model.size == (None, None)
     (pose,) = wide.estimate(onnx_models.painted(32, 96, 80, 20), np.empty((0, 4)))
     np.testing.assert_array_equal(pose.keypoints[:, :2], [[80, 20]] * 2)
@@ -142,7 +142,7 @@ def test_cuda_is_refused_where_onnx_runtime_has_none(tmp_path: Path) -> None:
     assert load_method("rtmpose", "coco").settings.provider == "cpu"
     on_gpu = RTMPose(PAIR, RTMPoseSettings(input_size=SIZE, provider="cuda"))
     with pytest.raises(SettingsError, match=r"no CUDAExecutionProvider, only .*CPU"):
-        on_gpu.load(onnx_models.rtmpose_spot(tmp_path / "m.onnx", 2))
+        on_gpu.load_weights(onnx_models.rtmpose_spot(tmp_path / "m.onnx", 2))
 
 
 def test_a_provider_that_does_not_start_is_an_error_and_not_another_provider(
@@ -163,14 +163,14 @@ def test_a_provider_that_does_not_start_is_an_error_and_not_another_provider(
     assert load_method("rtmpose", "coco").settings.provider == "cuda"
     on_gpu = RTMPose(PAIR, RTMPoseSettings(input_size=SIZE, provider="cuda"))
     with pytest.raises(SettingsError, match="could not start CUDAExecutionProvider"):
-        on_gpu.load(onnx_models.rtmpose_spot(tmp_path / "m.onnx", 2))
+        on_gpu.load_weights(onnx_models.rtmpose_spot(tmp_path / "m.onnx", 2))
 
 
 def test_without_onnx_runtime_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     path = onnx_models.rtmpose_spot(tmp_path / "m.onnx", 2)
     with pytest.raises(InputError, match=r'pip install "crowdbench\[onnx\]"'):
-        method().load(path)
+        method().load_weights(path)
 
 
 @pytest.mark.parametrize("name", NAMES)

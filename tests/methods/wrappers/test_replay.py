@@ -10,7 +10,7 @@ import pytest
 
 import crowdbench
 from crowdbench.errors import PredictionError, SettingsError
-from crowdbench.leaderboard.board import board
+from crowdbench.leaderboard.board import build_leaderboard
 from crowdbench.run_store.run import Run
 
 
@@ -97,9 +97,9 @@ def test_replays_with_unknown_boxes_are_ranked_with_nobody(
         replay(dataset, file, tmp_path / "runs", system=system, boxes=boxes)
         for system, boxes in (("a", "unknown"), ("b", "unknown"), ("c", "gt"), ("d", "gt"))
     ]
-    tables = [sorted(table.rows["method"]) for table in board(runs)]
+    tables = [sorted(table.rows["method"]) for table in build_leaderboard(runs)]
     assert sorted(tables) == [["results-a"], ["results-b"], ["results-c", "results-d"]]
-    assert any("boxes unknown (a)" in table.title for table in board(runs))
+    assert any("boxes unknown (a)" in table.title for table in build_leaderboard(runs))
 
 
 def test_boxes_have_to_be_told(
@@ -197,7 +197,7 @@ def test_a_replay_that_cannot_be_meant_is_marked_wherever_its_numbers_stand(
     run = replay(dataset, file, tmp_path / "runs", limit=6)
     (doubt,) = [doubt for doubt in run.record.doubts if "x and y exchanged" in doubt]
     assert doubt in run.record.warnings
-    (table,) = board([run])
+    (table,) = build_leaderboard([run])
     assert table.entries[0].values["in doubt"] == "!"
     assert any(note.startswith("! results-unnamed") and doubt in note for note in table.notes)
     data = report_data([run], dataset, pictures=0)

@@ -137,7 +137,7 @@ def test_the_flip_test_takes_the_mirrored_crop_for_the_other_side(tmp_path: Path
 
 def test_the_flip_test_changes_nothing_where_the_model_sees_both_sides_alike(spot: RTMPose) -> None:
     flipping = RTMPose(PAIR, RTMPoseSettings(input_size=SIZE, flip_test=True))
-    flipping.load(spot.model.path)
+    flipping.load_weights(spot.model.path)
     image = onnx_models.painted(100, 100, 61, 33, sigma=3)
     box = np.array([[30.0, 10, 50, 60]])
     np.testing.assert_allclose(

@@ -12,7 +12,7 @@ from planted_errors import read_json
 from scoring_cases import CASES, Files, write
 
 from crowdbench import load_dataset
-from crowdbench.analysis import AFTERWARDS, CUMULATIVE, KINDS, Analysis, analyse, analyse_files
+from crowdbench.analysis import CORRECTIONS, CUMULATIVE, KINDS, Analysis, analyse, analyse_files
 from crowdbench.analysis.keypoint_errors.crowding_bins import max_iou
 from crowdbench.analysis.keypoint_errors.pairing import paired
 from crowdbench.errors import InputError, MissingDataError
@@ -111,7 +111,7 @@ def test_parts_make_the_whole_and_corrections_do_what_they_are_named_for(
     for parts in (analysis.levels, analysis.bins):
         for name in ("images", "persons", "not_found", "predictions", "background", "ignored", "labelled"):
             assert sum(getattr(part, name) for part in parts) == getattr(whole, name), name
-    assert tuple(whole.alone) == AFTERWARDS
+    assert tuple(whole.alone) == CORRECTIONS
     assert tuple(whole.cumulative) == CUMULATIVE
     assert whole.cumulative["miss"] == whole.alone["miss"]
     assert whole.cumulative["jitter"] > whole.ap
