@@ -12,7 +12,7 @@ from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.engine.network import resolve_method_weights
 from crowdbench.engine.progress import EvaluationProgress
 from crowdbench.errors import SettingsError, UnknownNameError
-from crowdbench.evaluation.evaluate import evaluate
+from crowdbench.evaluation.evaluate import evaluate, evaluate_with
 from crowdbench.jobs.preflight import find_annotations, find_split
 from crowdbench.jobs.request import EvaluationRequest, Request, TrainingRequest
 from crowdbench.run_store.run import Run
@@ -31,26 +31,18 @@ OnStart = Callable[[Path], None]
 def run_evaluation(
     request: EvaluationRequest, on_progress: OnProgress | None = None, on_start: OnStart | None = None
 ) -> Run:
-    """Carry out an evaluation; the arguments are those of `crowdbench.evaluate`."""
+    """Run a requested evaluation in this process, or this process's share of it."""
     dataset = _opened(request)
     common = common_keypoints(request.keypoints, request.dataset)
     if common is not None:
         dataset = dataset.on_keypoints(common.names)
-    return evaluate(
+    return evaluate_with(
+        request.evaluation_options(),
         load_method(request.method, dataset if common is None else common.other, **request.settings),
         dataset,
         made_for=None if common is None else common.other,
         weights=request.weights,
         out=request.out,
-        limit=request.limit,
-        batch_size=request.batch_size,
-        workers=request.workers,
-        seed=request.seed,
-        device=request.device,
-        precision=request.precision,
-        compiled=request.compiled,
-        again=request.again,
-        save_every_s=request.save_every_s,
         command=request.command or None,
         on_progress=on_progress,
         on_start=on_start,

@@ -15,6 +15,7 @@ import msgspec
 
 from crowdbench.api.types import Precision
 from crowdbench.errors import DataError
+from crowdbench.evaluation.options import EvaluationOptions
 
 # How something is done, not what: asked in another way it is still the same.
 _NOT_FINGERPRINTED = frozenset({"command", "workers", "save_every_s", "again", "trackers", "out"})
@@ -23,8 +24,8 @@ _WORDS = frozenset({"gt", "none", "published"})
 
 
 @dataclass(frozen=True)
-class EvaluationRequest:
-    """An evaluation that somebody asked for; the fields are those of `crowdbench.evaluate`.
+class EvaluationRequest(EvaluationOptions):
+    """A requested evaluation: what `crowdbench.evaluate` gets, by names and paths.
 
     `crowding` is a level at which the dataset draws its scenes (`Dataset.at_crowding`), or None. `box_score`
     is the least score of a detector's boxes. `keypoints` is what `crowdbench.scoring.common_keypoints` takes.
@@ -44,15 +45,6 @@ class EvaluationRequest:
     crowding: float | None = None
     weights: str = "published"
     out: Path = Path("runs")
-    limit: int | None = None
-    batch_size: int | None = None
-    workers: int | None = None
-    seed: int = 0
-    device: str = "auto"
-    precision: Precision = "fp32"
-    compiled: bool = False
-    again: bool = False
-    save_every_s: float = 5.0
     command: tuple[str, ...] = ()
 
 
