@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crowdbench.cli.echo import say, say_json
-from crowdbench.cli.run import _settings
+from crowdbench.cli.options import settings_option
 
 if TYPE_CHECKING:
     from crowdbench.testing import CheckResult
@@ -34,9 +34,7 @@ _MARKS = {"Passed": "passed", "Failed": "FAILED", "Inapplicable": "does not appl
     "--weights",
     help="Of a method: published, the name of published weights, a file, or none (random). Default: none.",
 )
-@click.option(
-    "--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="Override a setting."
-)
+@settings_option
 @click.option("--only", metavar="CHECK", help="Make one check.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead.")
 def check(name: str, only: str | None, as_json: bool, **options: Any) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crowdbench.cli.echo import say, say_json
-from crowdbench.cli.run import _settings
+from crowdbench.cli.options import settings_option
 
 if TYPE_CHECKING:
     from crowdbench.api.method_cards import Card
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("method")
 @click.argument("dataset", required=False)
-@click.option(
-    "--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="Override a setting."
-)
+@settings_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def info(method: str, dataset: str | None, settings: dict[str, str], as_json: bool) -> None:
     """Say what METHOD is: paper, weights, published results; with DATASET its network's size and cost too.

@@ -121,7 +121,7 @@ def _print_table(rows: "Sequence[JobStatus]", everything: bool) -> None:
 
 
 def _cells(row: "JobStatus") -> list[str]:
-    from crowdbench.cli.launch_options import left
+    from crowdbench.cli.progress import left
 
     progress = ", ".join(filter(None, (f"{row.done}/{row.of} {row.unit}" if row.of else "", row.words)))
     ap = "" if row.ap is None else f"{100 * row.ap:.1f}"
@@ -321,7 +321,7 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
 @_out
 def wait(names: tuple[str, ...], out: Path) -> None:
     """Wait until jobs have ended: those that are named, or all. Exit status 1 unless all are done."""
-    from crowdbench.cli.launch_options import in_words, wait_for_jobs
+    from crowdbench.cli.progress import in_words, wait_for_jobs
     from crowdbench.errors import RunError
     from crowdbench.jobs.job import find_jobs
     from crowdbench.jobs.status import QueueClients, find_job, query_statuses

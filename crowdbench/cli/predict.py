@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from crowdbench.cli.echo import say, say_json
-from crowdbench.cli.run import _progress_shown, _settings, _stopping_cleanly
+from crowdbench.cli.options import settings_option
+from crowdbench.cli.progress import show_progress
+from crowdbench.cli.stopping import stopping_cleanly
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
@@ -65,9 +67,7 @@ DEFAULT_FOLDER = Path("poses")
     help="Persons (top-down methods) or images at a time. Default: what suits the device.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of random weights.")
-@click.option(
-    "--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="Override a setting."
-)
+@settings_option
 def predict(
     method: str,
     images: tuple[Path, ...],
@@ -130,7 +130,7 @@ def predict(
         MIN_SCORE if min_score is None else min_score,
         overwrite,
     )
-    with _stopping_cleanly(), _progress_shown(method) as show:
+    with stopping_cleanly(), show_progress(method) as show:
         found = predict_sources(
             Estimator.load(
                 loaded,

@@ -1,46 +1,28 @@
 """``crowdbench run METHOD DATASET``."""
 
-import logging
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from crowdbench.cli.echo import say, say_json
 from crowdbench.cli.launch_options import (
     hand_over,
-    in_words,
     refuse_queue_options,
-    wait_for_jobs,
     where_options,
 )
+from crowdbench.cli.options import settings_option
+from crowdbench.cli.progress import in_words, show_progress, wait_for_jobs
+from crowdbench.cli.stopping import stopping_cleanly
 from crowdbench.jobs.job import Resources
 from crowdbench.system.distributed import from_environment
-from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
-    from crowdbench.engine.progress import EvaluationProgress
-    from crowdbench.jobs.execute import OnProgress
     from crowdbench.jobs.launcher import Launcher, Queue
     from crowdbench.jobs.request import EvaluationRequest
     from crowdbench.run_store.run import Run
-    from crowdbench.training import TrainingProgress
-    from crowdbench.weights import Transfer
-
-
-def _settings(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
-    settings = {}
-    for pair in pairs:
-        key, found, value = pair.partition("=")
-        if not found or not key:
-            raise click.BadParameter(f"{pair!r} is not key=value, as in --set flip_test=false.")
-        settings[key.replace("-", "_")] = value
-    return settings
 
 
 @click.command()
@@ -106,9 +88,7 @@ def _settings(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> 
     help="Seconds between writes of finished predictions.",
 )
 @click.option("--again", is_flag=True, help="Compute anew even if this run is done.")
-@click.option(
-    "--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="Override a setting."
-)
+@settings_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def run(
     where: str,
@@ -143,7 +123,7 @@ def run(
     if crowding is not None:
         _run_levels(request, launcher, crowding, as_json)
         return
-    with _stopping_cleanly(), _progress_shown(f"{request.method} on {request.dataset}") as show:
+    with stopping_cleanly(), show_progress(f"{request.method} on {request.dataset}") as show:
         done = launcher.launch(request, show)
     if from_environment(os.environ).is_main:
         _print(done, as_json)
@@ -164,7 +144,7 @@ def _hand_over(
     from crowdbench.jobs.execute import preflight
     from crowdbench.run_store.run import Run
 
-    with _progress_shown(requests[0].method) as show:
+    with show_progress(requests[0].method) as show:
         preflight(requests[0], show)
     found = hand_over(queue, requests, resources, as_json=as_json and not wait, quiet=wait)
     if not wait:
@@ -190,7 +170,7 @@ def _run_levels(request: "EvaluationRequest", launcher: "Launcher", crowding: st
     runs = []
     for asked in requests:
         title = f"{request.method} on {request.dataset}, crowding {asked.crowding:g}"
-        with _stopping_cleanly(), _progress_shown(title) as show:
+        with stopping_cleanly(), show_progress(title) as show:
             runs.append(launcher.launch(asked, show))
     if from_environment(os.environ).is_main:
         _print_curve(requests, runs, as_json)
@@ -220,77 +200,6 @@ def _print_curve(requests: "list[EvaluationRequest]", runs: "list[Run]", as_json
 
     say(tabulate(shown.to_dict("records"), headers="keys"))
     say(f"\nTable: {curve.csv}\nFigures: {curve.png}, {curve.together}")
-
-
-@contextmanager
-def _stopping_cleanly() -> Iterator[None]:
-    """Let SIGTERM unwind the stack like Ctrl-C, so that finished work is written and the record closed."""
-
-    def stop(_: int, __: object) -> NoReturn:
-        sys.exit(143)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _progress_shown(title: str) -> "Iterator[OnProgress]":
-    """A bar on a terminal, a line now and then elsewhere; both on stderr."""
-    from rich.console import Console
-    from rich.logging import RichHandler
-    from rich.progress import (
-        BarColumn,
-        TaskID,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-    from rich.progress import Progress as Bar
-
-    from crowdbench.system.log_file import PlainFormatter
-
-    console = Console(stderr=True)
-    handler = RichHandler(console=console, show_path=False, show_time=False, markup=False)
-    handler.setFormatter(PlainFormatter())
-    handler.setLevel(logging.INFO)
-    logger = logging.getLogger("crowdbench")
-    logger.addHandler(handler)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.fields[amount]}", markup=False),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    try:
-        with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
-            tasks: dict[str, TaskID] = {}
-
-            def show(progress: "EvaluationProgress | TrainingProgress | Transfer") -> None:
-                name, done, of, amount = _shown(progress)
-                if name not in tasks:
-                    tasks[name] = bar.add_task(plain(name or title), amount="")
-                bar.update(tasks[name], completed=done, total=of, amount=amount)
-
-            yield show
-    finally:
-        logger.removeHandler(handler)
-
-
-def _shown(progress: "EvaluationProgress | TrainingProgress | Transfer") -> tuple[str, int, int | None, str]:
-    """What a bar shows: its name (empty for the run's own), how much of how much, and that in words."""
-    from crowdbench.engine.progress import EvaluationProgress
-    from crowdbench.weights import Transfer
-
-    if isinstance(progress, EvaluationProgress):
-        done, of = progress.images, progress.of
-        return "", done, of, f"{done}/{of} images, {progress.persons} persons"
-    assert isinstance(progress, Transfer)  # evaluations report nothing else
-    whole = "" if progress.of is None else f"/{progress.of / 1e6:.0f}"
-    return progress.name, progress.done, progress.of, f"{progress.done / 1e6:.0f}{whole} MB"
 
 
 def _print_json(done: "Run") -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crowdbench.cli.echo import say, say_json
-from crowdbench.cli.launch_options import in_words, refuse_queue_options, wait_for_jobs, where_options
-from crowdbench.cli.run import _progress_shown, _settings, _stopping_cleanly
+from crowdbench.cli.launch_options import refuse_queue_options, where_options
+from crowdbench.cli.options import key_value_pairs, named_paths
+from crowdbench.cli.progress import in_words, show_progress, wait_for_jobs
+from crowdbench.cli.stopping import stopping_cleanly
 from crowdbench.jobs.job import Resources
 
 if TYPE_CHECKING:
@@ -20,27 +22,17 @@ if TYPE_CHECKING:
     from crowdbench.suites.run import RunOutcome
 
 
-def _files(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Path]:
-    files = {}
-    for pair in pairs:
-        name, found, path = pair.partition("=")
-        if not found or not name or not path:
-            raise click.BadParameter(f"{pair!r} is not NAME=PATH.")
-        files[name] = Path(path)
-    return files
-
-
 @click.command()
 @click.argument("suite")
 @click.option("--dry-run", is_flag=True, help="Print the plan, and what is missing on this machine.")
 @click.option("--only", metavar="PATTERN", help="Runs whose method, dataset or METHOD/DATASET matches.")
 @click.option(
-    "--root", "roots", multiple=True, callback=_files, metavar="DATASET=DIR", help="A dataset's folder."
+    "--root", "roots", multiple=True, callback=named_paths, metavar="DATASET=DIR", help="A dataset's folder."
 )
 @click.option(
     "--boxes",
     multiple=True,
-    callback=_files,
+    callback=named_paths,
     metavar="NAME=FILE",
     help="The file of a detector of the suite.",
 )
@@ -74,7 +66,12 @@ def _files(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dic
 )
 @click.option("--again", is_flag=True, help="Compute anew what is done.")
 @click.option(
-    "--set", "settings", multiple=True, callback=_settings, metavar="KEY=VALUE", help="A setting of all runs."
+    "--set",
+    "settings",
+    multiple=True,
+    callback=key_value_pairs,
+    metavar="KEY=VALUE",
+    help="A setting of all runs.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 def sweep(
@@ -113,7 +110,7 @@ def sweep(
     elif isinstance(launcher, Queue):
         outcomes = _handed_over(cells, launcher, Resources(gpus, nodes), parallel, retry, wait)
     else:
-        with _stopping_cleanly():
+        with stopping_cleanly():
             outcomes = list(run_all(cells, lambda request: _launched(launcher, request)))
     if as_json:
         _print_json(outcomes)
@@ -142,7 +139,7 @@ def _handed_over(
 
     for cell in cells:
         if cell.state == "fetch":
-            with _progress_shown(cell.request.method) as show:
+            with show_progress(cell.request.method) as show:
                 preflight(cell.request, show)
     outcomes = submit_all(cells, queue, resources, max_parallel=parallel, retry=retry)
     jobs = [outcome.job for outcome in outcomes if outcome.job is not None and outcome.how is not None]
@@ -159,7 +156,7 @@ def _launched(launcher: "Launcher", request: "Request") -> "Run | None":
     from crowdbench.jobs.execute import run_training
     from crowdbench.jobs.request import EvaluationRequest
 
-    with _progress_shown(f"{request.method} on {request.dataset}") as show:
+    with show_progress(f"{request.method} on {request.dataset}") as show:
         if isinstance(request, EvaluationRequest):
             return launcher.launch(request, show)
         return run_training(request, show).run

@@ -1,11 +1,7 @@
 """``crowdbench train METHOD DATASET``."""
 
-import logging
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,35 +10,20 @@ import click
 from crowdbench.cli.echo import say
 from crowdbench.cli.launch_options import (
     hand_over,
-    in_words,
     refuse_queue_options,
-    wait_for_jobs,
     where_options,
 )
+from crowdbench.cli.options import key_value_pairs, settings_option
+from crowdbench.cli.progress import in_words, show_progress, wait_for_jobs
+from crowdbench.cli.stopping import stopping_after_a_step
 from crowdbench.jobs.job import Resources
 from crowdbench.system.distributed import from_environment
-from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
-    from crowdbench.engine.progress import EvaluationProgress
-    from crowdbench.jobs.execute import OnProgress
     from crowdbench.jobs.launcher import Queue
     from crowdbench.jobs.request import TrainingRequest
     from crowdbench.run_store.run import Run
-    from crowdbench.training import TrainingProgress, TrainingRun
-    from crowdbench.weights import Transfer
-
-LINE_EVERY_S = 30.0
-
-
-def _pairs(_: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
-    values = {}
-    for pair in pairs:
-        key, found, value = pair.partition("=")
-        if not found or not key:
-            raise click.BadParameter(f"{pair!r} is not key=value, as in {parameter.opts[0]} epochs=10.")
-        values[key.replace("-", "_")] = value
-    return values
+    from crowdbench.training import TrainingRun
 
 
 @click.command()
@@ -64,14 +45,12 @@ def _pairs(_: click.Context, parameter: click.Parameter, pairs: tuple[str, ...])
     "--recipe",
     "changes",
     multiple=True,
-    callback=_pairs,
+    callback=key_value_pairs,
     metavar="KEY=VALUE",
     help="Change a value of the published recipe.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Short for --recipe epochs=N.")
-@click.option(
-    "--set", "settings", multiple=True, callback=_pairs, metavar="KEY=VALUE", help="Override a setting."
-)
+@settings_option
 @click.option("--start", help="Weights to begin with: a name, URL, file, or none. Default: the recipe's.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
@@ -123,7 +102,7 @@ def train(
     request = TrainingRequest(recipe=changes, command=tuple(sys.argv), **options)
     launcher = load_launcher(where)
     if isinstance(launcher, Queue):
-        with _shown(request.method) as show:
+        with show_progress(request.method, of_training=True) as show:
             preflight(request, show)
         _hand_over(launcher, request, Resources(gpus, nodes), wait, as_json)
         return
@@ -136,7 +115,10 @@ def train(
         if first:
             _print_summary(training)
 
-    with _stopping() as stopping, _shown(f"{request.method} on {request.dataset}") as show:
+    with (
+        stopping_after_a_step() as stopping,
+        show_progress(f"{request.method} on {request.dataset}", of_training=True) as show,
+    ):
         trained = run_training(request, show, stopping=stopping, on_trained=show_training)
     if trained.run is not None and first:
         _print_run(trained.run)
@@ -160,89 +142,6 @@ def _hand_over(
     _print_summary(TrainingRun.read(training))
     if run:
         _print_run(Run.read(run[-1]))
-
-
-@contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
-    """SIGTERM and Ctrl-C ask for a checkpoint first; a second one stops at once."""
-    asked: list[int] = []
-
-    def stop(number: int, _: object) -> None:
-        if asked:
-            sys.exit(128 + number)
-        asked.append(number)
-        say("Stopping after this step; once more stops at once.", err=True)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _shown(title: str) -> "Iterator[OnProgress]":
-    """A bar on a terminal, a line now and then elsewhere; both on stderr."""
-    import time
-
-    from rich.console import Console
-    from rich.logging import RichHandler
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn
-
-    from crowdbench.system.log_file import PlainFormatter
-
-    console = Console(stderr=True)
-    handler = RichHandler(console=console, show_path=False, show_time=False, markup=False)
-    handler.setFormatter(PlainFormatter())
-    handler.setLevel(logging.INFO)
-    logger = logging.getLogger("crowdbench")
-    logger.addHandler(handler)
-    bar = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.fields[amount]}", markup=False),
-        console=console,
-        disable=not console.is_terminal,
-    )
-    tasks: dict[str, TaskID] = {}
-    last = [time.monotonic()]
-
-    def show(progress: "EvaluationProgress | TrainingProgress | Transfer") -> None:
-        name, done, of, amount = _amount(progress)
-        if console.is_terminal:
-            if name not in tasks:
-                tasks[name] = bar.add_task(plain(name or title), amount="")
-            bar.update(tasks[name], completed=done, total=of, amount=amount)
-        elif time.monotonic() - last[0] > LINE_EVERY_S:
-            last[0] = time.monotonic()
-            say(f"{name or title}: {amount}", err=True)
-
-    try:
-        with bar:
-            yield show
-    finally:
-        logger.removeHandler(handler)
-
-
-def _amount(progress: "EvaluationProgress | TrainingProgress | Transfer") -> tuple[str, int, int | None, str]:
-    from crowdbench.engine.progress import EvaluationProgress
-    from crowdbench.training import TrainingProgress
-
-    if isinstance(progress, EvaluationProgress):
-        words = f"{progress.images}/{progress.of} images, {progress.persons} persons"
-        return "evaluation", progress.images, progress.of, words
-    if not isinstance(progress, TrainingProgress):
-        whole = "" if progress.of is None else f"/{progress.of / 1e6:.0f}"
-        return progress.name, progress.done, progress.of, f"{progress.done / 1e6:.0f}{whole} MB"
-    minutes = progress.eta_s / 60
-    left = f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
-    score = "" if progress.score is None else f", AP {100 * progress.score:.1f}"
-    amount = (
-        f"epoch {progress.epoch}/{progress.epochs}, loss {progress.loss:.2e}, rate {progress.rate:.1e}, "
-        f"{progress.images_per_s:.1f} images/s, {progress.waiting:.0%} waiting for data, {left} left{score}"
-    )
-    return "", progress.step, progress.steps, amount
 
 
 def _print_summary(run: "TrainingRun") -> None:

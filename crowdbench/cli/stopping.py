@@ -1,0 +1,46 @@
+"""What SIGTERM and Ctrl-C do while a command computes."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from crowdbench.cli.echo import say
+
+
+@contextmanager
+def stopping_cleanly() -> Iterator[None]:
+    """Let SIGTERM unwind the stack like Ctrl-C, so that finished work is written and the record closed."""
+
+    def stop(_: int, __: object) -> NoReturn:
+        sys.exit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def stopping_after_a_step() -> Iterator[Callable[[], bool]]:
+    """SIGTERM and Ctrl-C ask for a checkpoint first; a second one stops at once.
+
+    Yields:
+        Whether a stop was asked for.
+    """
+    asked: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        if asked:
+            sys.exit(128 + number)
+        asked.append(number)
+        say("Stopping after this step; once more stops at once.", err=True)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
