@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LINE_EVERY_S = 30.0
 
 Bar = tuple[str, int, int | None, str]
-"""What is going on (empty: the command's own work), how much of it is done, of how much, and that in words."""
+"""A name (empty for the command's own work), how much is done, of how much, and the same in words."""
 
 
 @contextmanager
