@@ -3,8 +3,8 @@
 import dataclasses
 from dataclasses import dataclass
 
+from crowdbench.api.option_limits import require_options
 from crowdbench.api.types import Precision
-from crowdbench.system.limits import require_options
 
 
 @dataclass(frozen=True, kw_only=True)

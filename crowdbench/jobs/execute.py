@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from crowdbench.api.boxes import box_source
 from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
 from crowdbench.api.method import NetworkMethod, load_method, refuse_network_options
+from crowdbench.api.option_limits import require_options
 from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.engine.network import resolve_method_weights
 from crowdbench.engine.progress import EvaluationProgress
@@ -17,7 +18,6 @@ from crowdbench.jobs.preflight import find_annotations, find_split
 from crowdbench.jobs.request import EvaluationRequest, Request, TrainingRequest
 from crowdbench.run_store.run import Run
 from crowdbench.scoring.common_keypoints import common_keypoints
-from crowdbench.system.limits import require_options
 from crowdbench.weights import Transfer, resolve_weights
 
 if TYPE_CHECKING:

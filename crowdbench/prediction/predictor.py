@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from crowdbench.api.method import Method, NetworkMethod, method_class
+from crowdbench.api.option_limits import require_options
 from crowdbench.api.types import Pose, Precision
 from crowdbench.engine import hooks
 from crowdbench.engine.batching import default_batch_size, in_batches
@@ -14,7 +15,6 @@ from crowdbench.engine.network import build_network, resolve_method_weights
 from crowdbench.errors import SettingsError
 from crowdbench.prediction.images import LoadedImage
 from crowdbench.system.devices import emulates, pick_device
-from crowdbench.system.limits import require_options
 from crowdbench.weights import ResolvedWeights, Transfer
 from crowdbench.weights.resolve import PUBLISHED
 from crowdbench.weights.table import weights_table

@@ -17,6 +17,7 @@ import msgspec
 
 from crowdbench.api.dataset import Dataset
 from crowdbench.api.method import NetworkMethod
+from crowdbench.api.option_limits import require_options
 from crowdbench.api.recipe import Recipe
 from crowdbench.api.settings import override
 from crowdbench.api.types import Precision, Sample
@@ -29,7 +30,6 @@ from crowdbench.run_store.wait_notice import Telling
 from crowdbench.system.devices import device_of, require_compiler
 from crowdbench.system.distributed import from_environment
 from crowdbench.system.files.leftovers import remove_leftovers
-from crowdbench.system.limits import require_options
 from crowdbench.system.log_file import log_file
 from crowdbench.system.malloc import retain_freed_memory
 from crowdbench.training.checkpoint import Best, Checkpoint, Checkpoints, Position
