@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crowdbench.api.dataset import Dataset, load_dataset
-    from crowdbench.api.method import Method, NetworkMethod, load_method
+    from crowdbench.api.load_method import load_method
+    from crowdbench.api.method import Method, NetworkMethod
     from crowdbench.api.scores import Scores
     from crowdbench.api.types import Instance, KeypointSet, Pose, Sample
     from crowdbench.errors import CrowdbenchError
@@ -33,7 +34,7 @@ _HOMES = {
     "Scores": "api.scores",
     "evaluate": "evaluation.evaluate",
     "load_dataset": "api.dataset",
-    "load_method": "api.method",
+    "load_method": "api.load_method",
     "runs": "run_store.scan",
     "score": "scoring.score",
 }

@@ -8,7 +8,8 @@ import torch
 from support.fills import fill_input, fill_state_dict, fill_state_dict_centered
 from torch import Tensor, nn
 
-from crowdbench.api.method import NetworkMethod, load_method
+from crowdbench.api.load_method import load_method
+from crowdbench.api.method import NetworkMethod
 
 VARIANTS = {"w48": "i2rnet-vanilla", "tph": "i2rnet-transpose", "hrt": "i2rnet-hrformer"}
 SHORT = {"vanilla": "w48_pure_en6", "transpose": "tph", "hrformer": "hrt"}

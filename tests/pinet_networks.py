@@ -10,7 +10,7 @@ from i2rnet_networks import filling
 from support.goldens import DATA, load_arrays
 from torch import Tensor
 
-from crowdbench.api.method import load_method
+from crowdbench.api.load_method import load_method
 from crowdbench_pinet.method import PINet
 from crowdbench_pinet.network import Maps, PINetNetwork
 

@@ -15,7 +15,8 @@ from drawn_networks import with_drawn_weights
 from plainest import timed_alone
 
 from crowdbench import evaluate, load_dataset
-from crowdbench.api.method import NetworkMethod, load_method
+from crowdbench.api.load_method import load_method
+from crowdbench.api.method import NetworkMethod
 
 # method: images, and how many times faster at least
 RUNS = {"i2rnet-vanilla": (24, 1.1), "i2rnet-transpose": (12, 1.8), "i2rnet-hrformer": (12, 1.1)}

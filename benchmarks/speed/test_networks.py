@@ -19,7 +19,8 @@ from plainest import IMAGES, PERSONS, REPEATS, inputs, timed_alone
 from ratios import measured
 from torch import Tensor, nn
 
-from crowdbench.api.method import NetworkMethod, load_method
+from crowdbench.api.load_method import load_method
+from crowdbench.api.method import NetworkMethod
 from crowdbench.api.types import Precision
 from crowdbench.engine.batching import ON_PROCESSOR
 from crowdbench.system.malloc import retain_freed_memory

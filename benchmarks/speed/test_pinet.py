@@ -20,7 +20,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from crowdbench.api.method import load_method
+from crowdbench.api.load_method import load_method
 from crowdbench.api.types import FloatArray, Pose
 from crowdbench.system.malloc import retain_freed_memory
 from crowdbench.vision.geometry import transform_points

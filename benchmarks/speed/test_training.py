@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from plain_training import Plainly
 
 from crowdbench import load_dataset
-from crowdbench.api.method import load_method
+from crowdbench.api.load_method import load_method
 from crowdbench.api.types import Sample
 from crowdbench.engine.seeding import example_generator
 from crowdbench_backbones.top_down.augmentation import draw

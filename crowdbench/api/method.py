@@ -8,29 +8,33 @@ Two shapes, one interface:
   loader workers, batches images, and owns device, precision and weights.
 """
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench import plugins
 from crowdbench.api.recipe import Recipe
-from crowdbench.api.settings import NoSettings, override, settings_as_values
-from crowdbench.api.types import FloatArray, KeypointSet, Paradigm, Pose, Precision, Sample
-from crowdbench.errors import PluginError, SettingsError
-from crowdbench.system.plugin_calls import calling, refuse_renamed_hooks
-from crowdbench.weights.checkpoint_file.state_dict import load_weights
+from crowdbench.api.settings import NoSettings
+from crowdbench.api.types import (
+    FloatArray,
+    Instance,
+    KeypointSet,
+    LoadedImage,
+    Paradigm,
+    Pose,
+    Precision,
+    Sample,
+)
+from crowdbench.errors import SettingsError
+from crowdbench.weights.checkpoint_file.state_dict import load_weights, put_weights
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    import torch
     from torch import Tensor, nn
-
-    from crowdbench.api.dataset import Dataset
 
 
 Example = Any  # what one image becomes; anything that can be pickled
@@ -82,6 +86,12 @@ class Method(ABC):
                 return cls.published[name]
         return cls.Settings()
 
+    def __call__(self, image: NDArray[np.uint8], boxes: FloatArray | None = None) -> list[Pose]:
+        """`estimate`, with no boxes if none are given."""
+        if boxes is None and self.paradigm == "top-down":
+            raise SettingsError(f"{self.name} is top-down: pass boxes, (n, 4): x, y, w, h in pixels.")
+        return self.estimate(image, np.empty((0, 4)) if boxes is None else boxes)
+
     @abstractmethod
     def estimate(self, image: NDArray[np.uint8], boxes: FloatArray) -> list[Pose]:
         """Find the poses in one image.
@@ -130,6 +140,8 @@ class NetworkMethod(Method):
     """A method whose core is one PyTorch module."""
 
     takes_weights = True
+    #: What `estimate` computes with; set by `load_weights`.
+    loaded_network: "nn.Module | None" = None
 
     @abstractmethod
     def build_network(self) -> "nn.Module":
@@ -228,138 +240,45 @@ class NetworkMethod(Method):
         """How many persons, or images, the losses of a batch are means over."""
         raise SettingsError(f"{type(self).__name__} cannot be trained: it does not count its batches.")
 
+    def load_weights(self, weights: "Path", device: "torch.device | str" = "cpu") -> None:
+        """Build a network with the weights of a file, for `estimate`.
+
+        Args:
+            weights: a checkpoint file, ``.pth`` or ``.safetensors``.
+            device: the device that `estimate` computes on.
+
+        Raises:
+            WeightsError: the weights do not fit.
+        """
+        network = self.build_network()
+        put_weights(network, weights, self.convert_state_dict)
+        self.loaded_network = network.to(device).eval()
+
     def estimate(self, image: NDArray[np.uint8], boxes: FloatArray) -> list[Pose]:
-        """Not used: the bench runs network methods in batches (`crowdbench.evaluation.evaluate`)."""
-        raise NotImplementedError("a network method is run through prepare, collate and predict")
+        """Find the poses in one image with `loaded_network`: prepare, collate, predict, on its device.
 
+        For notebooks and tests. Runs and `crowdbench predict` batch images and prepare them in parallel.
 
-# Hooks by the names that they had before version 0.1.0.
-_RENAMED_OF_ALL = {
-    "begin": "on_start",
-    "known_protocol": "protocol_overrides",
-    "computed_with": "tracked_packages",
-    "writes_boxes": "include_boxes",
-    "load": "load_weights",
-    "published_settings": "published (a mapping from datasets to settings)",
-}
-_RENAMED = {
-    **_RENAMED_OF_ALL,
-    "network": "build_network",
-    "released_weights": "convert_state_dict",
-    "for_inference": "optimize_for_inference",
-    "at_once": "set_batch_limit",
-    "train_with": "configure_training",
-    "start_from": "initialize_from",
-    "counted": "count_targets",
-}
+        Args:
+            image: ``(H, W, 3)`` uint8, RGB.
+            boxes: ``(n, 4)`` float64, x, y, w, h in pixels; n = 0 unless the method is top-down.
 
+        Raises:
+            SettingsError: no weights are loaded.
+        """
+        import torch
 
-def method_class(name: str) -> type[Method]:
-    """The class behind a method's name."""
-    found = plugins.load("method", name)
-    if not (isinstance(found, type) and issubclass(found, Method)):
-        raise PluginError(f"method {name!r} stands for {found!r}, which is no subclass of crowdbench.Method.")
-    require_contract(found, name)
-    return found
-
-
-def refuse_network_options(cls: type[Method], name: str, precision: Precision, compiled: bool) -> None:
-    """See that nobody asks a method without a network for what only a network has.
-
-    Raises:
-        SettingsError: a precision, or compilation, that would change nothing.
-    """
-    if issubclass(cls, NetworkMethod) or (precision == "fp32" and not compiled):
-        return
-    option = f"--precision {precision}" if precision != "fp32" else "--compile"
-    raise SettingsError(
-        f"{name} has no network that this bench runs, so {option} would change nothing. Leave it out."
-    )
-
-
-def require_contract(cls: type[Method], name: str) -> None:
-    """See that a method's class says what the bench has to know of it.
-
-    Raises:
-        PluginError: its paradigm is none, or its settings are no dataclass.
-    """
-    paradigm = getattr(cls, "paradigm", None)
-    known = get_args(Paradigm)
-    if not (isinstance(paradigm, str) and paradigm in known):
-        raise PluginError(
-            f"method {name!r}: {cls.__name__}.paradigm must be one of {', '.join(map(repr, known))}, "
-            + ("and is not set." if paradigm is None else f"and is {paradigm!r}.")
+        if self.loaded_network is None:
+            raise SettingsError(f"{self.name} has no weights yet. Call load_weights(FILE) before estimate.")
+        boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+        if self.paradigm == "top-down" and not len(boxes):
+            return []
+        nowhere = np.zeros((self.keypoints.count, 3))
+        instances = tuple(
+            Instance(box, nowhere, area=float(box[2] * box[3]), id=number) for number, box in enumerate(boxes)
         )
-    if not (isinstance(cls.Settings, type) and dataclasses.is_dataclass(cls.Settings)):
-        raise PluginError(
-            f"method {name!r}: {cls.__name__}.Settings must be a dataclass, as in @dataclass(frozen=True), "
-            f"and is {cls.Settings!r}."
-        )
-    if not isinstance(cls.published, Mapping):
-        raise PluginError(
-            f"method {name!r}: {cls.__name__}.published must map datasets to settings, not {cls.published!r}."
-        )
-    renamed = _RENAMED if issubclass(cls, NetworkMethod) else _RENAMED_OF_ALL
-    refuse_renamed_hooks(f"method {name!r}", cls, renamed)
-    missing = sorted(getattr(cls, "__abstractmethods__", ()))
-    if missing:
-        raise PluginError(f"method {name!r}: {cls.__name__} does not define {', '.join(missing)}.")
-
-
-def load_method(name: str, dataset: "str | Dataset", **settings: Any) -> Method:
-    """Configure an installed method for a dataset.
-
-    Args:
-        name: as `crowdbench methods` lists it.
-        dataset: a dataset's name, or an opened dataset.
-        settings: overrides, by name; values may be strings, as on the command line.
-
-    Raises:
-        UnknownNameError: no such method or dataset.
-        SettingsError: no such setting, or a value of the wrong kind.
-    """
-    from crowdbench.api.dataset import dataset_class
-
-    cls = method_class(name)
-    opened = dataset_class(dataset) if isinstance(dataset, str) else dataset
-    published = published_settings(cls, name, opened.name)
-    configured = override(published, settings, of=name)
-    with calling(name, "__init__"):
-        method = cls(opened.keypoints, configured, name)
-    require_whole(method)
-    return method
-
-
-def published_settings(cls: type[Method], name: str, dataset: str) -> Any:
-    """`Method.settings_for`, checked.
-
-    Raises:
-        PluginError: the plugin's code raised something, or the settings are not an instance of a dataclass.
-    """
-    with calling(name, "Settings"):
-        found = cls.settings_for(dataset)
-    settings_as_values(found, f"{name}: the settings for {dataset}")
-    return found
-
-
-def require_whole(method: Method) -> None:
-    """See that a method is what the bench takes it for, whoever has built it.
-
-    Raises:
-        PluginError: it is no method, its class breaks the contract, or it lacks keypoints, settings or name.
-    """
-    if not isinstance(method, Method):
-        raise PluginError(f"{method!r} is no instance of crowdbench.Method.")
-    name = getattr(method, "name", None)
-    if not (isinstance(name, str) and name):
-        raise PluginError(
-            f"{type(method).__name__} has no name; its __init__ must call that of crowdbench.Method, which "
-            "sets keypoints, settings and name."
-        )
-    require_contract(type(method), name)
-    if not isinstance(getattr(method, "keypoints", None), KeypointSet) or not hasattr(method, "settings"):
-        raise PluginError(
-            f"{name}: {type(method).__name__}.__init__ must call that of crowdbench.Method, which sets "
-            "keypoints, settings and name."
-        )
-    settings_as_values(method.settings, f"{name}: settings")
+        height, width = image.shape[:2]
+        sample = LoadedImage(0, Path("image"), width, height, instances, box_source="none", pixels=image)
+        with torch.inference_mode():
+            (poses,) = self.predict(self.loaded_network, self.collate([self.prepare(sample)]))
+        return poses

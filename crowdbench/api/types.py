@@ -253,3 +253,18 @@ class Pose:
 
 
 Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LoadedImage(Sample):
+    """A sample whose image is in memory.
+
+    Attributes:
+        pixels: ``(H, W, 3)`` uint8, RGB.
+    """
+
+    pixels: NDArray[np.uint8]
+
+    def read(self) -> NDArray[np.uint8]:
+        """A copy of the pixels: a method may write on it."""
+        return self.pixels.copy()

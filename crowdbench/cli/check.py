@@ -84,7 +84,7 @@ def _of_method(
     settings: dict[str, str],
 ) -> "Iterator[CheckResult]":
     from crowdbench.api.dataset import load_dataset
-    from crowdbench.api.method import load_method
+    from crowdbench.api.load_method import load_method
     from crowdbench.testing import check_method
     from crowdbench.testing.annotated import LIMIT
     from crowdbench.testing.annotated_checks import ANNOTATED_CHECKS

@@ -72,7 +72,8 @@ def _configured(method: str, dataset: str, settings: dict[str, str]) -> dict[str
 
     import msgspec
 
-    from crowdbench.api.method import NetworkMethod, load_method
+    from crowdbench.api.load_method import load_method
+    from crowdbench.api.method import NetworkMethod
     from crowdbench.engine.complexity import complexity
 
     loaded = load_method(method, dataset, **settings)

@@ -59,7 +59,7 @@ def _facts(kind: plugins.Kind, plugin: plugins.Plugin) -> dict[str, Any]:
             raise PluginError(f"module {plugin.entry_point.module} is missing; reinstall {plugin.origin}")
         return {}
     if kind == "method":
-        from crowdbench.api.method import method_class
+        from crowdbench.api.load_method import method_class
 
         method = method_class(plugin.name)
         _must_have(method, plugin, "paradigm")

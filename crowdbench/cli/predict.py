@@ -94,7 +94,7 @@ def predict(
     IMAGE is a picture, a video, or a folder of them. What cannot be read is reported; the others go on, and
     the exit status is 1.
     """
-    from crowdbench.api.method import load_method
+    from crowdbench.api.load_method import load_method
     from crowdbench.errors import SettingsError
     from crowdbench.prediction import (
         Estimator,

@@ -122,7 +122,8 @@ def convert(file: Path, out: Path, method: str | None, dataset: str | None, part
     if (method is None) != (dataset is None):
         raise click.UsageError("--method and --dataset belong together.")
     if method is not None and dataset is not None:
-        from crowdbench.api.method import NetworkMethod, load_method
+        from crowdbench.api.load_method import load_method
+        from crowdbench.api.method import NetworkMethod
         from crowdbench.engine import hooks
         from crowdbench.errors import SettingsError
 

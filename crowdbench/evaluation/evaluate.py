@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from crowdbench.api.dataset import Dataset
-from crowdbench.api.method import Method, refuse_network_options, require_whole
+from crowdbench.api.load_method import refuse_network_options, require_whole
+from crowdbench.api.method import Method
 from crowdbench.api.types import Precision
 from crowdbench.engine.batching import default_batch_size
 from crowdbench.engine.box_use import require_boxes_fit

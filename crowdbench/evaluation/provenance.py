@@ -17,7 +17,8 @@ import msgspec
 
 from crowdbench import plugins
 from crowdbench.api.dataset import Dataset
-from crowdbench.api.method import Method, published_settings
+from crowdbench.api.load_method import published_settings
+from crowdbench.api.method import Method
 from crowdbench.api.settings import settings_as_values
 from crowdbench.api.types import Precision
 from crowdbench.engine import hooks

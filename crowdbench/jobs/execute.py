@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from crowdbench.api.boxes import box_source
 from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
-from crowdbench.api.method import NetworkMethod, load_method, refuse_network_options
+from crowdbench.api.load_method import load_method, refuse_network_options
+from crowdbench.api.method import NetworkMethod
 from crowdbench.api.option_limits import require_options
 from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.engine.network import resolve_method_weights

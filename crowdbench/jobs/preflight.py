@@ -11,7 +11,7 @@ from typing import Any
 from crowdbench import plugins
 from crowdbench.api.boxes import NoBoxes
 from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
-from crowdbench.api.method import load_method, method_class
+from crowdbench.api.load_method import load_method, method_class
 from crowdbench.coco.dataset import CocoFormatDataset
 from crowdbench.errors import CrowdbenchError, MissingDataError, UnknownNameError, WeightsError
 from crowdbench.weights import Wanted, WeightsEntry, find_wanted, weights_table

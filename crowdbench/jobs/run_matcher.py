@@ -9,7 +9,7 @@ import msgspec
 
 from crowdbench.api.boxes import DETECTOR, DetectorBoxes, NoBoxes
 from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
-from crowdbench.api.method import load_method
+from crowdbench.api.load_method import load_method
 from crowdbench.errors import CrowdbenchError, DataError
 from crowdbench.evaluation.provenance import code_used, digest_of_images
 from crowdbench.jobs.preflight import WeightsStatus

@@ -75,7 +75,8 @@ def stored_complexity(run: Run, *, compute: bool = False) -> StoredComplexity | 
 @cache
 def _counted(method: str, dataset: str, settings: bytes) -> StoredComplexity | None:
     """Count once for all runs of one network."""
-    from crowdbench.api.method import NetworkMethod, load_method
+    from crowdbench.api.load_method import load_method
+    from crowdbench.api.method import NetworkMethod
     from crowdbench.engine.complexity import complexity
 
     loaded = load_method(method, dataset, **msgspec.json.decode(settings))

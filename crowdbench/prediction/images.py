@@ -1,12 +1,10 @@
 """Pictures in memory: decoded once, for the method and for drawing."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.api.types import Sample
 from crowdbench.errors import ImageError
 from crowdbench.system.files.opening import open_regular
 from crowdbench.system.files.os_errors import reason
@@ -14,21 +12,6 @@ from crowdbench.system.images import decode_rgb, decoder_warnings
 
 # How Exif data is marked in JPEG and AVIF, PNG, and WebP.
 _EXIF_MARKS = (b"Exif", b"eXIf", b"EXIF")
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class LoadedImage(Sample):
-    """A sample whose image is in memory.
-
-    Attributes:
-        pixels: ``(H, W, 3)`` uint8, RGB.
-    """
-
-    pixels: NDArray[np.uint8]
-
-    def read(self) -> NDArray[np.uint8]:
-        """A copy of the pixels: a method may write on it."""
-        return self.pixels.copy()
 
 
 def read_picture(path: Path, *, upright: bool) -> tuple[NDArray[np.uint8], bool]:

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.api.method import Method
-from crowdbench.api.types import Pose, Sample
+from crowdbench.api.types import LoadedImage, Pose, Sample
 from crowdbench.engine import hooks
 from crowdbench.engine.inference import to_coco_results
 from crowdbench.engine.progress import EvaluationProgress
 from crowdbench.errors import CrowdbenchError, DataError, MachineError, RunError, SettingsError
 from crowdbench.prediction.box_files import BoxProvider, ImageQuery
 from crowdbench.prediction.image_names import ImageIds
-from crowdbench.prediction.images import LoadedImage, read_picture
+from crowdbench.prediction.images import read_picture
 from crowdbench.prediction.predictor import Estimator
 from crowdbench.prediction.results import (
     FailedInput,

@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from crowdbench.api.method import Method, NetworkMethod, method_class
+from crowdbench.api.load_method import method_class
+from crowdbench.api.method import Method, NetworkMethod
 from crowdbench.api.option_limits import require_options
-from crowdbench.api.types import Pose, Precision
+from crowdbench.api.types import LoadedImage, Pose, Precision
 from crowdbench.engine import hooks
 from crowdbench.engine.batching import default_batch_size, in_batches
 from crowdbench.engine.inference import predict_batches
 from crowdbench.engine.network import build_network, resolve_method_weights
 from crowdbench.errors import SettingsError
-from crowdbench.prediction.images import LoadedImage
 from crowdbench.system.devices import emulates, pick_device
 from crowdbench.weights import ResolvedWeights, Transfer
 from crowdbench.weights.resolve import PUBLISHED

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-from crowdbench.api.method import method_class, refuse_network_options
+from crowdbench.api.load_method import method_class, refuse_network_options
 from crowdbench.errors import CrowdbenchError, InputError, MissingDataError, PluginError, UnknownNameError
 from crowdbench.jobs.preflight import (
     find_annotations,

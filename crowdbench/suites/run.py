@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from crowdbench.api.boxes import box_source
-from crowdbench.api.method import method_class
+from crowdbench.api.load_method import method_class
 from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.errors import CrowdbenchError, MissingDataError, PluginError, UnknownNameError
 from crowdbench.jobs.job import Job, Resources

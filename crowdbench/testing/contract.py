@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from crowdbench.api.dataset import Dataset, load_dataset
-from crowdbench.api.method import Method, load_method
+from crowdbench.api.load_method import load_method
+from crowdbench.api.method import Method
 from crowdbench.errors import InputError
 from crowdbench.plugins import installed
 from crowdbench.testing.dataset_checks import DATASET_CHECKS, DatasetSubject

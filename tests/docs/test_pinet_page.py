@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from crowdbench import load_method
-from crowdbench.api.method import method_class
+from crowdbench.api.load_method import method_class
 from crowdbench_datasets.keypoint_sets import COCO_17
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "pinet.md").read_text()

@@ -1,11 +1,16 @@
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from toy_method import KEYPOINTS, BoxCentre, ToyNetwork, ToySettings
 
-from crowdbench.api.method import load_method
+from crowdbench import load_dataset
+from crowdbench.api.load_method import load_method
+from crowdbench.api.method import NetworkMethod
 from crowdbench.api.settings import override
+from crowdbench.api.types import LoadedImage
 from crowdbench.errors import SettingsError, UnknownNameError
 
 
@@ -76,3 +81,37 @@ def test_a_method_without_a_loss_says_that_it_cannot_be_trained() -> None:
     method = ToyNetwork(KEYPOINTS, ToySettings())
     with pytest.raises(SettingsError, match="cannot be trained"):
         method.loss(method.build_network(), None)
+
+
+@pytest.mark.parametrize("name", ["hrnet-tiny", "pinet-tiny"])
+def test_a_method_with_weights_is_callable_on_an_image(name: str) -> None:
+    """With the poses that `crowdbench predict` gives the same image with the same boxes."""
+    from crowdbench.prediction import Estimator
+    from crowdbench.weights import resolve_weights
+
+    sample = load_dataset("synthcrowd")[0]
+    size = getattr(load_method(name, "synthcrowd").settings, "input_size", None)
+    file = resolve_weights("published", method=name, dataset="synthcrowd", input_size=size).path
+    assert file is not None
+    method = load_method(name, "synthcrowd")
+    assert isinstance(method, NetworkMethod)
+    method.load_weights(file)
+    boxes = sample.boxes_xywh if method.paradigm == "top-down" else None
+    found = method(sample.read(), boxes)
+
+    estimator = Estimator.load(load_method(name, "synthcrowd"), "synthcrowd", device="cpu")
+    instances = sample.instances if boxes is not None else ()
+    image = LoadedImage(0, Path("image"), sample.width, sample.height, instances, pixels=sample.read())
+    ((_, expected),) = estimator.poses([image])
+    assert len(found) == len(expected) > 0
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.keypoints, other.keypoints, atol=0.05)
+
+
+def test_a_call_without_weights_or_boxes_says_what_is_missing() -> None:
+    method = load_method("hrnet-tiny", "synthcrowd")
+    image = np.zeros((64, 48, 3), np.uint8)
+    with pytest.raises(SettingsError, match="has no weights yet. Call load_weights"):
+        method(image, np.array([[0.0, 0.0, 40.0, 60.0]]))
+    with pytest.raises(SettingsError, match="pass boxes"):
+        method(image)

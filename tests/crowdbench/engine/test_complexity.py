@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 from toy_method import KEYPOINTS, ToyNetwork, ToySettings
 
-from crowdbench.api.method import NetworkMethod, load_method
+from crowdbench.api.load_method import load_method
+from crowdbench.api.method import NetworkMethod
 from crowdbench.api.types import Pose, Sample
 from crowdbench.engine.complexity import SIDE_PX, complexity
 from crowdbench.leaderboard.published import published_results

@@ -11,11 +11,10 @@ import torch
 from torch import nn
 from toy_method import KEYPOINTS, ToyNetwork, ToySettings
 
-from crowdbench.api.types import Instance
+from crowdbench.api.types import Instance, LoadedImage
 from crowdbench.engine.batching import in_batches
 from crowdbench.errors import RunError
 from crowdbench.prediction import Estimator
-from crowdbench.prediction.images import LoadedImage
 from crowdbench.weights import ResolvedWeights
 
 

@@ -18,7 +18,8 @@ from planted_faults import (
 )
 
 from crowdbench.api.dataset import Dataset, load_dataset
-from crowdbench.api.method import Method, load_method, method_class
+from crowdbench.api.load_method import load_method, method_class
+from crowdbench.api.method import Method
 from crowdbench.api.types import Pose, Sample
 from crowdbench.cli import main
 from crowdbench.testing.annotated import AnnotatedSubject

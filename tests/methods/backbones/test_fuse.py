@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crowdbench.api.method import NetworkMethod, load_method
+from crowdbench.api.load_method import load_method
+from crowdbench.api.method import NetworkMethod
 from crowdbench_backbones.networks.cpu_kernels import PLAIN, ProcessorOperations
 from crowdbench_backbones.networks.fuse import fold_batch_norms, optimize
 

@@ -15,7 +15,8 @@ from support.goldens import load_arrays
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crowdbench.api.method import NetworkMethod, load_method
+from crowdbench.api.load_method import load_method
+from crowdbench.api.method import NetworkMethod
 from crowdbench.errors import WeightsError
 from crowdbench.weights.checkpoint_file.state_dict import load_weights
 from crowdbench_backbones.top_down.crops import CropBatch, Persons

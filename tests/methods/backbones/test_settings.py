@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from crowdbench import evaluate, load_dataset
-from crowdbench.api.method import load_method
+from crowdbench.api.load_method import load_method
 from crowdbench.api.types import Instance, Pose, Sample
 from crowdbench.errors import SettingsError
 from crowdbench_backbones.networks.hrformer import WINDOW, LocalAttention

@@ -23,7 +23,8 @@ from plain_path import LAYOUTS, FloatArray, PlainPose
 from torch import nn
 
 from crowdbench import evaluate, load_dataset
-from crowdbench.api.method import NetworkMethod, load_method
+from crowdbench.api.load_method import load_method
+from crowdbench.api.method import NetworkMethod
 from crowdbench.system.files.reading import read_bytes
 from crowdbench_backbones.top_down.method import TopDownMethod
 

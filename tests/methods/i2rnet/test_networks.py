@@ -18,7 +18,7 @@ from i2rnet_networks import Filling, build, build_config, filling, masks_of
 from support.goldens import load_arrays
 from torch import Tensor, nn
 
-from crowdbench.api.method import load_method
+from crowdbench.api.load_method import load_method
 from crowdbench.errors import ShapeError
 from crowdbench_backbones.networks.fuse import optimize
 from crowdbench_backbones.networks.hrformer import DropPath

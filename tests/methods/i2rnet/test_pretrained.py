@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from crowdbench.api.method import NetworkMethod, load_method
+from crowdbench.api.load_method import load_method
+from crowdbench.api.method import NetworkMethod
 from crowdbench.errors import WeightsError
 from crowdbench_backbones.networks.hrformer import HRFormerPose
 from crowdbench_backbones.networks.transpose_h import TransPoseHNetwork

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from crowdbench.api.dataset import dataset_class
-from crowdbench.api.method import load_method
+from crowdbench.api.load_method import load_method
 from crowdbench.api.recipe import Recipe
 from crowdbench.errors import SettingsError
 from crowdbench.weights.table import weights_table

@@ -13,7 +13,8 @@ from i2rnet_networks import Filling, filling
 from torch import Tensor, nn
 
 from crowdbench import evaluate, load_dataset
-from crowdbench.api.method import NetworkMethod, load_method
+from crowdbench.api.load_method import load_method
+from crowdbench.api.method import NetworkMethod
 from crowdbench.api.types import Instance, Sample
 from crowdbench.errors import SettingsError
 from crowdbench_i2rnet.examples import Batch, prepare

@@ -9,7 +9,8 @@ from drawn_networks import with_drawn_weights
 from safetensors.torch import save
 from torch import Tensor
 
-from crowdbench.api.method import NetworkMethod, load_method
+from crowdbench.api.load_method import load_method
+from crowdbench.api.method import NetworkMethod
 
 # What comes with the package is at most 8 MB; the rest is for a header with names and sources.
 LARGEST_BYTES = 7_900_000

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from plain_training import Plainly
 
 from crowdbench.api.dataset import load_dataset
-from crowdbench.api.method import load_method
+from crowdbench.api.load_method import load_method
 from crowdbench.api.types import Instance, Sample
 from crowdbench_backbones.top_down.augmentation import Augmentation, Draws, draw
 from crowdbench_backbones.top_down.method import TopDownMethod

@@ -11,7 +11,7 @@ import torch
 from i2rnet_networks import Filling, filling
 from torch import Tensor, nn
 
-from crowdbench.api.method import load_method
+from crowdbench.api.load_method import load_method
 from crowdbench.api.types import Instance, Sample
 from crowdbench_backbones.top_down.losses import keypoint_loss
 from crowdbench_backbones.top_down.method import TopDownMethod

@@ -8,7 +8,7 @@ import torch
 from i2rnet_networks import filling
 from pinet_networks import DATASETS, golden, pinet, released_network
 
-from crowdbench.api.method import load_method
+from crowdbench.api.load_method import load_method
 from crowdbench.api.types import KeypointSet
 from crowdbench.errors import SettingsError, WeightsError
 from crowdbench.vision.geometry import transform_points

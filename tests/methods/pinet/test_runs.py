@@ -11,7 +11,7 @@ import pytest
 from pinet_networks import pinet
 
 import crowdbench
-from crowdbench.api.method import load_method
+from crowdbench.api.load_method import load_method
 from crowdbench.run_store.run import Run
 from crowdbench.run_store.scan import find_runs
 from crowdbench_pinet.method import PINetTiny

@@ -11,7 +11,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from crowdbench.api.method import Method, load_method
+from crowdbench.api.load_method import load_method
+from crowdbench.api.method import Method
 from crowdbench.api.types import KeypointSet
 from crowdbench.errors import InputError, RunError, SettingsError, WeightsError
 from crowdbench_wrappers.onnx_model import OnnxModel

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from crowdbench.api.method import load_method
+from crowdbench.api.load_method import load_method
 from crowdbench.api.settings import override
 from crowdbench.api.types import KeypointSet
 from crowdbench.errors import SettingsError, WeightsError

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crowdbench.api.method import load_method
+from crowdbench.api.load_method import load_method
 from crowdbench.api.settings import override
 from crowdbench.api.types import Instance, KeypointSet, Sample
 from crowdbench.errors import SettingsError, WeightsError

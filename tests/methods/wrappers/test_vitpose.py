@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from crowdbench.api.method import load_method
+from crowdbench.api.load_method import load_method
 from crowdbench.api.types import Instance, Pose, Sample
 from crowdbench.engine.network import build_network
 from crowdbench.errors import InputError, SettingsError, WeightsError

@@ -9,7 +9,7 @@ import onnx_models
 import pytest
 from weights_server import Served, Server, entry, install_table, serving
 
-from crowdbench.api.method import load_method
+from crowdbench.api.load_method import load_method
 from crowdbench.errors import WeightsError
 from crowdbench.weights import resolve_weights
 

@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import save_file
 
-from crowdbench.api.method import load_method
+from crowdbench.api.load_method import load_method
 from crowdbench.api.method_cards import card_of
 from crowdbench.cli import cli
 from crowdbench.plugins import Plugin, installed
