@@ -9,7 +9,7 @@ import pytest
 
 from crowdbench.cli import COMMANDS, cli
 
-FROZEN = Path(__file__).with_name("data") / "command_line.json"
+FROZEN = Path(__file__).with_name("command_line.json")
 
 
 def options_of(command: click.Command) -> dict[str, Any]:

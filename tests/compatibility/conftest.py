@@ -1,4 +1,4 @@
-"""The files of tests/data/earlier, as a user has them who moved them and then upgraded crowdbench."""
+"""The files of tests/compatibility/earlier, as a user has them who moved them and then upgraded crowdbench."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Runs, trainings and jobs that an earlier version left on disk (tests/data/earlier) are read, shown and continued."""
+"""Runs, trainings and jobs that an earlier version left on disk (tests/compatibility/earlier) are read, shown and continued."""
 
 import json
 import re

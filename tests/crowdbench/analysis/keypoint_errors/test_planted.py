@@ -14,8 +14,18 @@ from crowdbench_datasets.scoring_protocols import CROWDPOSE_PROTOCOL, coco_proto
 
 pytestmark = pytest.mark.slow  # eight thousand persons are copied, several times
 
-WANTED = {"swap": 1500, "inversion": 1500, "jitter": 3000, "miss": 3000}
+# In each hundred persons.
+WANTED = {"swap": 18, "inversion": 18, "jitter": 35, "miss": 35}
+GOOD = 550
 LEFT_OUT, BACKGROUND = 300, 200
+
+
+def hundreds(truth_file: Path) -> int:
+    return len(read_json(truth_file)["annotations"]) // 100
+
+
+def wanted(truth_file: Path) -> dict[str, int]:
+    return {kind: count * hundreds(truth_file) for kind, count in WANTED.items()}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +39,7 @@ def errors(truth_file: Path) -> Planted:
         read_json(truth_file),
         CROWDPOSE_PROTOCOL.keypoints,
         0.53,
-        WANTED,
+        wanted(truth_file),
         left_out=LEFT_OUT,
         background=BACKGROUND,
     )
@@ -53,9 +63,9 @@ def confusion(errors: Planted, analysis: Analysis) -> Counter[tuple[str, str | N
     )
 
 
-def test_as_many_errors_are_planted_as_are_wanted(errors: Planted) -> None:
-    assert {kind: errors.counts[kind] for kind in WANTED} == WANTED
-    assert errors.counts["good"] > 50_000
+def test_as_many_errors_are_planted_as_are_wanted(errors: Planted, truth_file: Path) -> None:
+    assert {kind: errors.counts[kind] for kind in WANTED} == wanted(truth_file)
+    assert errors.counts["good"] > GOOD * hundreds(truth_file)
 
 
 @pytest.mark.parametrize("kind", KINDS)
