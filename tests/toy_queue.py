@@ -28,10 +28,11 @@ from typing import Any
 import msgspec
 
 from crowdbench.errors import LaunchError, SettingsError
-from crowdbench.jobs.job import Job, Resources, Submission, user_at_host, utc_now
+from crowdbench.jobs.job import Job, Resources, Submission, user_at_host
 from crowdbench.jobs.launcher import Queue, QueueStatus
 from crowdbench.jobs.request import EvaluationRequest
 from crowdbench.system.job_context import CurrentJob, export
+from crowdbench.system.text import utc_now
 
 NODE = "toy-node"
 RETRY = 75  # the exit status of a job that is to be started again

@@ -1,6 +1,7 @@
 """What a dataset is to the bench: a split's images, its keypoints, its rules of scoring."""
 
 import copy
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -185,6 +186,12 @@ def level_name(level: float) -> str:
 def split_at_crowding(split: str, level: float) -> str:
     """What the split of a dataset opened `Dataset.at_crowding` is called in records."""
     return f"{split}-crowding-{level_name(level)}"
+
+
+def parse_crowding_split(name: str) -> tuple[str, float] | None:
+    """The split and the level that a name of `split_at_crowding` is made of; None for another name."""
+    found = re.fullmatch(r"(.+)-crowding-([0-9]+(?:\.[0-9]+)?(?:e-[0-9]+)?)", name)
+    return None if found is None else (found[1], float(found[2]))
 
 
 def dataset_class(name: str) -> type[Dataset]:

@@ -10,13 +10,13 @@ from typing import Annotated
 
 import msgspec
 
+from crowdbench.api.field_types import Text
 from crowdbench.errors import PluginError
 from crowdbench.plugins import PackageData, Tables, read_package_data, say_broken
 from crowdbench.system.files.reading import read_toml_as
 
 FILE = "cards.toml"
 
-Text = Annotated[str, msgspec.Meta(min_length=1)]
 Url = Annotated[str, msgspec.Meta(pattern="^https?://")]
 
 

@@ -20,6 +20,8 @@ from crowdbench.errors import ImageError, ShapeError
 
 Paradigm = Literal["top-down", "bottom-up", "one-stage"]
 FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
+IntArray = NDArray[np.int64]
 
 
 def _frozen_array(value: object, shape: tuple[int | None, ...], what: str) -> FloatArray:

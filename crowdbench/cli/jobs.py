@@ -279,9 +279,9 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
     import msgspec
 
     from crowdbench.errors import CrowdbenchError, LaunchError
-    from crowdbench.jobs.job import utc_now
     from crowdbench.jobs.launcher import load_queue
     from crowdbench.jobs.status import ENDED, QueueClients, find_job, query_statuses
+    from crowdbench.system.text import utc_now
 
     jobs = dict.fromkeys(find_job(out, name) for name in names)
     standing = {row.name: row for row, _ in query_statuses(list(jobs), QueueClients())[0]}

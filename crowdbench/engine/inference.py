@@ -14,6 +14,7 @@ from crowdbench.engine.data_loader import load_batches
 from crowdbench.engine.precision import autocast
 from crowdbench.errors import RunError
 from crowdbench.system.images import decoder_warnings
+from crowdbench.system.text import first_line
 
 if TYPE_CHECKING:
     import torch
@@ -111,7 +112,7 @@ class BatchPredictor:
         except Exception as error:
             if not hooks.is_out_of_memory(error):
                 raise
-            reason = _first_line(error)
+            reason = first_line(error)
         # Outside the except block: the traceback held on to everything that was in memory.
         self._free()
         half = max(1, size // 2)
@@ -128,7 +129,7 @@ class BatchPredictor:
                 raise
             raise RunError(
                 f"out of memory with batches of {size}, and again with batches of {half}: "
-                f"{_first_line(error)}\n"
+                f"{first_line(error)}\n"
                 f"What is done is kept with the batches of {size} that it was done in. Start again with "
                 f"--batch-size {max(1, half // 2)}."
             ) from error
@@ -151,10 +152,6 @@ class BatchPredictor:
 
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def to_coco_results(

@@ -10,11 +10,12 @@ from crowdbench.api.method import Method
 from crowdbench.api.types import Sample
 from crowdbench.errors import CrowdbenchError, MachineError
 from crowdbench.evaluation.predict_missing import Predicted
-from crowdbench.evaluation.provenance import now, said_of_changed_code
+from crowdbench.evaluation.provenance import said_of_changed_code
 from crowdbench.evaluation.work import EvaluationWork
 from crowdbench.run_store.run import Run
 from crowdbench.system.images import condensed
 from crowdbench.system.plugin_calls import log_trace
+from crowdbench.system.text import utc_now
 
 if TYPE_CHECKING:
     from crowdbench.api.scores import Scores
@@ -48,7 +49,7 @@ def finish(work: EvaluationWork, predicted: Predicted, check_held: Callable[[], 
     record = dataclasses.replace(
         run.record,
         state="done",
-        finished=now(),
+        finished=utc_now(),
         timings=timings,
         counts={
             "images": work.count,
@@ -126,7 +127,7 @@ def record_failure(run: Run, error: BaseException) -> None:
     else:
         log.warning("interrupted by %s", type(error).__name__)
         state, reason = "interrupted", type(error).__name__
-    closed = dataclasses.replace(run.record, state=state, reason=reason, finished=now())  # type: ignore[arg-type]
+    closed = dataclasses.replace(run.record, state=state, reason=reason, finished=utc_now())  # type: ignore[arg-type]
     try:
         Run(run.directory, closed).write_record()
     except MachineError as failure:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +29,7 @@ from crowdbench.system.files.digests import FileDigests, file_digest
 from crowdbench.system.source_code.digest import SourceCode as CodeOnDisk
 from crowdbench.system.source_code.digest import code_of, combined
 from crowdbench.system.source_code.git import revisions_of
+from crowdbench.system.text import utc_now
 from crowdbench.weights import ResolvedWeights
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def new_record(
         versions=versions,
         host={} if replayed else machine.host(execution.device),
         command=list(command if command is not None else sys.argv),
-        started=now(),
+        started=utc_now(),
         corrections=list(getattr(dataset, "corrections", ())),
         code={name: Code(found.digest) for name, found in code.items()},
         images=images,
@@ -194,11 +194,6 @@ def origin_of(method: Method) -> str:
     """The distribution and version that declare the method; the module of one that is built by hand."""
     plugin = plugins.installed("method").get(method.name)
     return plugin.origin if isinstance(plugin, plugins.Plugin) else type(method).__module__
-
-
-def now() -> str:
-    """The time, in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def said_of_finished(run: Run) -> str:

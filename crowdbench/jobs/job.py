@@ -12,7 +12,6 @@ import getpass
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -31,6 +30,7 @@ from crowdbench.run_store.scan import JOBS
 from crowdbench.system.files.json_text import encoded_json
 from crowdbench.system.files.reading import read_json
 from crowdbench.system.files.writing import write_whole
+from crowdbench.system.text import utc_now
 
 SCHEMA = 1
 Cause = Literal["machine", "input", "bug"]
@@ -237,8 +237,3 @@ def user_at_host() -> str:
     except (KeyError, OSError):  # a number without a name, in containers
         user = "somebody"
     return f"{user}@{socket.gethostname()}"
-
-
-def utc_now() -> str:
-    """The time, for records."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

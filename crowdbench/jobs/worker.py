@@ -28,7 +28,7 @@ from crowdbench.errors import (
 )
 from crowdbench.evaluation.shard_sync import Others, forget_earlier_starts, present
 from crowdbench.jobs.execute import run_evaluation, run_training
-from crowdbench.jobs.job import Attempt, Cause, Failure, Job, JobState, utc_now
+from crowdbench.jobs.job import Attempt, Cause, Failure, Job, JobState
 from crowdbench.jobs.request import EvaluationRequest
 from crowdbench.run_store import recomputation
 from crowdbench.run_store.lease import HEARTBEAT_S, hold_lease
@@ -37,6 +37,7 @@ from crowdbench.system.job_context import current_job
 from crowdbench.system.log_file import log_file
 from crowdbench.system.plugin_calls import log_trace
 from crowdbench.system.stop_signal import StopSignal
+from crowdbench.system.text import first_line, utc_now
 
 log = logging.getLogger("crowdbench")
 
@@ -112,7 +113,7 @@ def _first(job: Job, stop: StopSignal, others: Others) -> JobOutcome:
         if not isinstance(error, Exception):
             raise
         _report(error)
-        return _failed(keeper, first_line(error), cause_of(error))
+        return _failed(keeper, reason_of(error), cause_of(error))
     keeper.end("done")
     return JobOutcome.DONE
 
@@ -127,7 +128,7 @@ def _share(job: Job, stop: StopSignal, place: ProcessInfo) -> JobOutcome:
         if not isinstance(error, Exception):
             raise
         _report(error)
-        reason = f"process {place.rank} of {place.world_size}: {first_line(error)}"
+        reason = f"process {place.rank} of {place.world_size}: {reason_of(error)}"
         _tell_the_first(job, reason, cause_of(error))
         return JobOutcome.FAILED
     return JobOutcome.DONE
@@ -209,14 +210,10 @@ def _report(error: Exception) -> None:
     log_trace(error)
 
 
-def first_line(error: BaseException) -> str:
-    """What went wrong, in a line."""
-    text = str(error).strip()
-    line = text.splitlines()[0] if text else ""
-    name = type(error).__name__
-    if not line:
-        return name
-    return line if isinstance(error, CrowdbenchError) else f"{name}: {line}"
+def reason_of(error: BaseException) -> str:
+    """What went wrong, in a line; with the kind of error where it is not one of the product's own."""
+    name, line = type(error).__name__, first_line(error, most=10_000)
+    return line if isinstance(error, CrowdbenchError) or line == name else f"{name}: {line}"
 
 
 def cause_of(error: BaseException) -> Cause:

@@ -5,12 +5,12 @@ AP_hard. Where scenes are drawn (`crowdbench.analysis.crowding_curve`) every lev
 the runs of one method on several of them make a row.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from crowdbench.api.dataset import parse_crowding_split
 from crowdbench.leaderboard.rows import COLUMNS, LEVELS, statistic
 from crowdbench.leaderboard.table import (
     DOUBT,
@@ -27,7 +27,6 @@ from crowdbench.run_store.record import Record, extent_of_run
 from crowdbench.run_store.run import Run
 
 DROP = "hard - easy"
-_LEVEL_SPLIT = re.compile(r"(.+)-crowding-(\d+(?:\.\d+)?(?:e-\d+)?)")
 _KEPT = (
     "method",
     "AP",
@@ -52,7 +51,7 @@ def by_crowding(tables: Sequence[LeaderboardTable], runs: Sequence[Run]) -> list
     """
     found = []
     for table in tables:
-        if _LEVEL_SPLIT.fullmatch(table.split):
+        if parse_crowding_split(table.split):
             continue
         entries = tuple(_with_drop(s) for s in table.entries if any(s.number(n) is not None for n in LEVELS))
         if not entries:
@@ -83,15 +82,15 @@ def _drawn(runs: Sequence[Run]) -> list[LeaderboardTable]:
     places: dict[tuple[str, str, str, str], dict[tuple[str, ...], _Curve]] = {}
     for run in sorted(runs, key=lambda run: run.record.finished or ""):
         record, protocol = run.record, run.record.protocol
-        found = _LEVEL_SPLIT.fullmatch(protocol.split)
+        found = parse_crowding_split(protocol.split)
         if found is None or record.state != "done" or not record.scores:
             continue
         extent = extent_of_run(record)
         part = f", {extent.words}" if extent.is_part else ""
-        place = (protocol.dataset, str(found[1]), protocol.boxes, part)
+        place = (protocol.dataset, found[0], protocol.boxes, part)
         curve = places.setdefault(place, {}).setdefault(_variant(record), _Curve(record))
         # Of several runs of one level, on other machines or versions, the latest stands for all.
-        curve.runs[float(found[2])] = run
+        curve.runs[found[1]] = run
     tables = []
     for place, curves in sorted(places.items()):
         for group in _on_the_same_scenes(list(curves.values())):

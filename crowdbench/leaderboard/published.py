@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from crowdbench.api.field_types import Percent, Positive, Text
 from crowdbench.errors import PluginError
 from crowdbench.plugins import read_package_data
 from crowdbench.system.files.reading import read_yaml
@@ -19,9 +20,6 @@ FILE = "published.yaml"
 BoxProtocol = Literal[
     "gt-box", "detector", "bottom-up", "single-stage", "bu-conditioned", "iterative-loop", "unstated"
 ]
-Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-Text = Annotated[str, msgspec.Meta(min_length=1)]
 Year = Annotated[int, msgspec.Meta(ge=2000, le=2100)]
 
 

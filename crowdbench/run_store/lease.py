@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +32,7 @@ from crowdbench.system.files.reading import read_json
 from crowdbench.system.files.writing import write_whole
 from crowdbench.system.job_context import current_job
 from crowdbench.system.processes import is_gone, this_machine
+from crowdbench.system.text import utc_now
 
 log = logging.getLogger("crowdbench")
 
@@ -212,7 +212,7 @@ def new_claim() -> LeaseHolder:
         host=job.node if job and job.node else socket.gethostname(),
         pid=os.getpid(),
         machine=this_machine(),
-        since=datetime.now(UTC).isoformat(timespec="seconds"),
+        since=utc_now(),
         job=f"{job.launcher} {job.job}" if job else None,
         start=job.restart_count if job else 0,
     )

@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.api.scoring_protocol import ScoringProtocol
-from crowdbench.api.types import FloatArray, KeypointSet
+from crowdbench.api.types import FloatArray, IntArray, KeypointSet
 from crowdbench.scoring.annotations import GroundTruth, Images, Persons, read_annotations
 from crowdbench.scoring.results_file.columns import Rows, of_keypoints
 from crowdbench.scoring.results_file.image_lookup import located
 from crowdbench.scoring.results_file.keypoint_order import put_in_order
 from crowdbench.scoring.results_file.plausible_predictions import implausible_predictions
 from crowdbench.scoring.results_file.predictions import Predictions, read_predictions
-
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,15 +41,15 @@ class Problem:
     protocol: ScoringProtocol
     images: Images
     persons: Persons
-    person_images: Indices
+    person_images: IntArray
     keypoints: Rows
     scores: FloatArray
     boxes: Rows | None
-    prediction_images: Indices
+    prediction_images: IntArray
     warnings: tuple[str, ...]
     doubts: tuple[str, ...] = ()
 
-    def split(self, name: str) -> Indices:
+    def split(self, name: str) -> IntArray:
         """The images of a crowding split, those with ``low <= crowdIndex < high``."""
         low, high = next((low, high) for n, low, high in self.protocol.crowding_splits if n == name)
         assert self.images.crowd_index is not None  # checked on reading, as the protocol has splits

@@ -1,10 +1,9 @@
 """What a run was measured on, opened again from its record."""
 
-import re
 from pathlib import Path
 
 from crowdbench.api.boxes import NoBoxes
-from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
+from crowdbench.api.dataset import Dataset, dataset_class, load_dataset, parse_crowding_split
 from crowdbench.errors import InputError
 from crowdbench.run_store.record import Protocol
 from crowdbench.run_store.run import Run
@@ -12,7 +11,6 @@ from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.system.files.digests import file_digest
 
 # Scenes that were drawn at a level of crowding (`crowdbench.api.dataset.split_at_crowding`).
-_DRAWN = re.compile(r"(?P<split>.+)-crowding-(?P<level>[0-9]+(\.[0-9]+)?(e-[0-9]+)?)")
 
 
 def reopen_dataset(protocol: Protocol, root: Path | None = None, annotations: Path | None = None) -> Dataset:
@@ -29,10 +27,10 @@ def reopen_dataset(protocol: Protocol, root: Path | None = None, annotations: Pa
         InputError: its annotations are not those of the run.
     """
     cls = dataset_class(protocol.dataset)
-    drawn = None if protocol.split in cls.splits else _DRAWN.fullmatch(protocol.split)
-    split = drawn["split"] if drawn else protocol.split
+    drawn = None if protocol.split in cls.splits else parse_crowding_split(protocol.split)
+    split = drawn[0] if drawn else protocol.split
     if drawn and split in cls.splits and root is None and annotations is None:
-        dataset = cls.at_crowding(float(drawn["level"]), split, NoBoxes())
+        dataset = cls.at_crowding(drawn[1], split, NoBoxes())
     else:
         dataset = load_dataset(
             protocol.dataset, split=split, root=root, boxes=NoBoxes(), annotations=annotations

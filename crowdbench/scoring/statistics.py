@@ -10,7 +10,8 @@ from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.api.types import FloatArray
 
 if TYPE_CHECKING:
-    from crowdbench.scoring.problem import Indices, Problem
+    from crowdbench.scoring.problem import Problem
+from crowdbench.api.types import IntArray
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """OKS thresholds of COCO (cocodataset.org/#keypoints-eval)."""
@@ -79,7 +80,7 @@ def value(curves: Curves, what: Statistic) -> float:
     return float(counted.mean()) if counted.size else -1.0
 
 
-def trivial_curves(problem: "Problem", images: "Indices") -> Curves | None:
+def trivial_curves(problem: "Problem", images: "IntArray") -> Curves | None:
     """The curves of images without predictions or without persons, where engines fail or disagree."""
     of_images = np.isin(problem.person_images, images) & problem.counted
     if of_images.any() and np.isin(problem.prediction_images, images).any():
@@ -91,7 +92,7 @@ def trivial_curves(problem: "Problem", images: "Indices") -> Curves | None:
     return Curves(np.broadcast_to(found, shape), np.broadcast_to(found, (shape[0], shape[2])))
 
 
-def images_of(what: Statistic, problem: "Problem") -> "Indices":
+def images_of(what: Statistic, problem: "Problem") -> "IntArray":
     """The images that a statistic is computed on."""
     return problem.split(what.split) if what.split else np.arange(1, len(problem.images.ids) + 1)
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from crowdbench.api.boxes import DETECTOR
+from crowdbench.api.field_types import Percent, Text
 from crowdbench.errors import InputError, UnknownNameError
 from crowdbench.plugins import package_data_files
 from crowdbench.system.files.reading import read_toml_as
@@ -19,8 +20,6 @@ from crowdbench.system.files.reading import read_toml_as
 PATTERN = "suites/*.toml"
 MOST_RUNS = 10_000  # of a suite
 
-Text = Annotated[str, msgspec.Meta(min_length=1)]
-Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Seed = Annotated[int, msgspec.Meta(ge=0)]
 Boxes = Annotated[str, msgspec.Meta(pattern=f"^(gt|none|{DETECTOR}.+)$")]
 

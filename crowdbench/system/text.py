@@ -1,6 +1,7 @@
 """Text that comes from files, plugins and servers, made safe to show."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,3 +93,13 @@ def in_bytes(count: int) -> str:
         if count >= size:
             return f"{count / size:.3g} {unit}"
     return f"{count} bytes"
+
+
+def utc_now() -> str:
+    """The time in UTC to the second, as records have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def first_line(error: BaseException, most: int = 300) -> str:
+    """The first line of an error's text, or the name of its class where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]

@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,6 +22,7 @@ from crowdbench.run_store.record import Weights
 from crowdbench.system import environment as machine
 from crowdbench.system.distributed import ProcessInfo, available_cpus
 from crowdbench.system.files.digests import file_digest
+from crowdbench.system.text import utc_now
 from crowdbench.training.record import Selection, TrainingRecord, training_identity
 
 if TYPE_CHECKING:
@@ -135,11 +135,6 @@ def new_record(
         versions=machine.versions(method.tracked_packages),
         host=machine.host(way.device),
         command=list(command if command is not None else sys.argv),
-        started=now(),
+        started=utc_now(),
         warnings=[*dataset.corrections, *dataset.warnings],
     )
-
-
-def now() -> str:
-    """The time, for records."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

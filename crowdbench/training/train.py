@@ -32,13 +32,14 @@ from crowdbench.system.distributed import from_environment
 from crowdbench.system.files.leftovers import remove_leftovers
 from crowdbench.system.log_file import log_file
 from crowdbench.system.malloc import retain_freed_memory
+from crowdbench.system.text import utc_now
 from crowdbench.training.checkpoint import Best, Checkpoint, Checkpoints, Position
 from crowdbench.training.collectives import Collectives, process_group
 from crowdbench.training.metrics import MetricsFile, open_trackers
 from crowdbench.training.progress import Reporter, TrainingProgress
 from crowdbench.training.record import Selection, TrainingRecord, TrainingRun
 from crowdbench.training.sampler import EpochSampler
-from crowdbench.training.setup import ExecutionOptions, loader_workers, new_record, now, trainable_samples
+from crowdbench.training.setup import ExecutionOptions, loader_workers, new_record, trainable_samples
 from crowdbench.training.trainer import StepResult, Trainer, in_groups, require_finite
 from crowdbench.training.validate import MAIN_STATISTIC, validate
 from crowdbench.weights import Transfer, resolve_weights
@@ -453,7 +454,7 @@ class _Training:
     def _close(self, state: str, reason: str | None, seconds: float) -> None:
         earlier = self.run.record.seconds
         self._note(
-            state=state, reason=reason, finished=now(), best=self.position.best, seconds=earlier + seconds
+            state=state, reason=reason, finished=utc_now(), best=self.position.best, seconds=earlier + seconds
         )
         if state == "done":
             log.info("trained %d steps in %.0f s", self.position.step, seconds)

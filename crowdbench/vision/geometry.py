@@ -11,10 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crowdbench.api.types import FloatArray
+from crowdbench.api.types import Float32Array, FloatArray
 from crowdbench.errors import ShapeError
-
-Float32Array = NDArray[np.float32]
 
 # A scale of 1 is a box of 200 pixels: the unit of the MPII annotations, kept ever since.
 SCALE_UNIT_PX = 200

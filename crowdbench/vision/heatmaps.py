@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crowdbench.api.types import Float32Array
 from crowdbench.errors import ShapeError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 
 # Pixels around a peak that the Taylor step looks at, on each side.

@@ -7,7 +7,6 @@ from then on any other file of that name is refused.
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from crowdbench.system.files.cache import cache_folder
 from crowdbench.system.files.digests import file_digest
 from crowdbench.system.files.reading import read_json
 from crowdbench.system.files.writing import write_whole
+from crowdbench.system.text import utc_now
 from crowdbench.weights.checkpoint_file.completeness import require_whole
 from crowdbench.weights.checkpoint_file.formats import refuse_others
 from crowdbench.weights.table import WeightsEntry
@@ -162,7 +162,7 @@ def verify(wanted: Wanted, file: Path, *, url: str | None, renewed: bool = False
         cached = "The cached file does not load, though it is the one that was locked. " if locked else ""
         raise WeightsError(f"{error}\n{cached}{_way_out(wanted, file)}") from error
     if locked is None and not wanted.packaged:
-        _write_lock(wanted, Locked(size, digest, url, datetime.now(UTC).isoformat(timespec="seconds")))
+        _write_lock(wanted, Locked(size, digest, url, utc_now()))
     return digest
 
 

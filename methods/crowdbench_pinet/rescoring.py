@@ -8,13 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from crowdbench.api.types import FloatArray
+from crowdbench.api.types import Float32Array, FloatArray, IntArray
 from crowdbench_pinet.preprocessing import STRIDE
-
-Float32Array = NDArray[np.float32]
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

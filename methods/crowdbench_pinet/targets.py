@@ -15,10 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crowdbench.api.types import FloatArray
-
-Float32Array = NDArray[np.float32]
-IntArray = NDArray[np.int64]
+from crowdbench.api.types import Float32Array, FloatArray, IntArray
 
 
 def part_centers(

@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crowdbench.api.types import FloatArray, KeypointSet, Sample
+from crowdbench.api.types import FloatArray, IntArray, KeypointSet, Sample
 from crowdbench_pinet.augmentation import View
 from crowdbench_pinet.body_parts import part_keypoints
 from crowdbench_pinet.losses import heatmap_loss, offset_loss
 from crowdbench_pinet.network import Maps, Poses, Proposals
 from crowdbench_pinet.recipe import Losses, PINetRecipe, Targets
-from crowdbench_pinet.targets import IntArray, draw_heatmaps, inside, offset_targets, part_centers
+from crowdbench_pinet.targets import draw_heatmaps, inside, offset_targets, part_centers
 from crowdbench_pinet.training_proposals import Candidates, candidates, choose
 
 T = TypeVar("T")

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from crowdbench.api.types import Float32Array, IntArray
 from crowdbench_pinet.network import Proposals
 from crowdbench_pinet.recipe import Proposing
-from crowdbench_pinet.targets import Float32Array, IntArray, Offsets
+from crowdbench_pinet.targets import Offsets
 
 
 @dataclass(frozen=True, eq=False)

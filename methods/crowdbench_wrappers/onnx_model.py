@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench import Method
-from crowdbench.api.types import KeypointSet
+from crowdbench.api.types import Float32Array, KeypointSet
 from crowdbench.errors import InputError, RunError, SettingsError, WeightsError
 from crowdbench.system.files.reading import LARGEST_WEIGHTS, read_bytes
+from crowdbench.system.text import first_line
 from crowdbench.weights.checkpoint_file.completeness import require_whole
 from crowdbench.weights.checkpoint_file.formats import Form
 
 log = logging.getLogger("crowdbench")
 
-Float32Array = NDArray[np.float32]
 Provider = Literal["cpu", "cuda"]
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -108,7 +108,7 @@ class OnnxModel:
             outputs = self._session.run(self._outputs, {self._input: fed})
         except Exception as error:  # ONNX Runtime has a class for each of its status codes
             raise RunError(
-                f"{self.path}: ONNX Runtime failed on images {fed.shape}: {_first_line(error)}"
+                f"{self.path}: ONNX Runtime failed on images {fed.shape}: {first_line(error)}"
             ) from error
         return {
             name: np.asarray(output, dtype=np.float32)
@@ -151,7 +151,7 @@ def _session(path: Path, provider: Provider) -> Any:
             session = onnxruntime.InferenceSession(content, options, providers=providers)
         except Exception as error:  # ONNX Runtime has a class for each of its status codes
             raise WeightsError(
-                f"{path}: ONNX Runtime cannot load it ({_first_line(error)}).\nExpected one whole ONNX file "
+                f"{path}: ONNX Runtime cannot load it ({first_line(error)}).\nExpected one whole ONNX file "
                 "of standard operators: no tensors in files beside it, no operators of other libraries."
             ) from error
     if session.get_providers()[0] != _PROVIDERS[provider]:
@@ -172,10 +172,6 @@ def _available(provider: Provider, onnxruntime: Any) -> str:
             "Pass --set provider=cpu, or install onnxruntime-gpu in place of onnxruntime."
         )
     return name
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 class OnnxMethod(Method):

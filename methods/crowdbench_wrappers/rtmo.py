@@ -11,18 +11,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.api.types import FloatArray, Pose
+from crowdbench.api.types import Float32Array, FloatArray, Pose
 from crowdbench.errors import WeightsError
 from crowdbench_wrappers.box_nms import box_nms
 from crowdbench_wrappers.keypoint_layout import other_layout
-from crowdbench_wrappers.onnx_model import (
-    Float32Array,
-    OnnxMethod,
-    OnnxModel,
-    Provider,
-    shown,
-    usual_provider,
-)
+from crowdbench_wrappers.onnx_model import OnnxMethod, OnnxModel, Provider, shown, usual_provider
 from crowdbench_wrappers.postprocessing import require_fraction, require_size
 
 PAD = 114  # the grey of the padding, as in training

@@ -12,18 +12,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.api.types import FloatArray, Pose, Sample
+from crowdbench.api.types import Float32Array, FloatArray, Pose, Sample
 from crowdbench.errors import WeightsError
 from crowdbench.vision.geometry import as_boxes
 from crowdbench_wrappers.keypoint_layout import other_layout
-from crowdbench_wrappers.onnx_model import (
-    Float32Array,
-    OnnxMethod,
-    OnnxModel,
-    Provider,
-    shown,
-    usual_provider,
-)
+from crowdbench_wrappers.onnx_model import OnnxMethod, OnnxModel, Provider, shown, usual_provider
 from crowdbench_wrappers.postprocessing import RankingSettings, ranked, require_size
 
 # Of red, green, blue, in grey levels; MMPose's PoseDataPreprocessor.

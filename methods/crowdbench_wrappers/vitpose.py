@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from crowdbench import NetworkMethod
-from crowdbench.api.types import FloatArray, KeypointSet, Pose, Sample
+from crowdbench.api.types import Float32Array, FloatArray, KeypointSet, Pose, Sample
 from crowdbench.errors import InputError
 from crowdbench_backbones.networks.chunking import PORTION, in_chunks
 from crowdbench_backbones.top_down.crops import CropBatch, Crops, Persons, join
 from crowdbench_wrappers.keypoint_layout import other_layout
 from crowdbench_wrappers.postprocessing import RankingSettings, ranked, require_size
 
-Float32Array = NDArray[np.float32]
 # As the hub calls them, without "vitpose-" in front. "-simple": the decoder without deconvolutions; "plus-":
 # with experts that were trained on several datasets.
 # fmt: off

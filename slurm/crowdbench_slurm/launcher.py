@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crowdbench.errors import LaunchError
-from crowdbench.jobs.job import Job, Resources, Submission, user_at_host, utc_now
+from crowdbench.jobs.job import Job, Resources, Submission, user_at_host
 from crowdbench.jobs.launcher import Queue, QueueStatus
 from crowdbench.system.job_environment import outside_any_job
-from crowdbench.system.text import plain
+from crowdbench.system.text import plain, utc_now
 from crowdbench_slurm import messages as explanations
 from crowdbench_slurm import slurm_cli as commands
 from crowdbench_slurm.exit_codes import DISK_FULL

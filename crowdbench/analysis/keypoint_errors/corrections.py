@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from crowdbench.analysis.keypoint_errors.error_types import GOOD_FROM, KINDS, NEAR_FROM, KeypointKinds
 from crowdbench.analysis.keypoint_errors.pairing import NOBODY, Pairing, counted_persons
-from crowdbench.api.types import FloatArray
+from crowdbench.api.types import FloatArray, IntArray
 from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.engines.base import CurveEngine
-from crowdbench.scoring.problem import Indices, Problem
+from crowdbench.scoring.problem import Problem
 from crowdbench.scoring.statistics import statistic, trivial_curves, value
 
 CUMULATIVE = ("miss", "swap", "inversion", "jitter")
@@ -137,7 +137,7 @@ def one_by_one(diagnosis: Diagnosis) -> Iterator[tuple[str, Problem]]:
         yield kind, with_keypoints_corrected(diagnosis, CUMULATIVE[:last])
 
 
-def average_precisions(problem: Problem, groups: Sequence[Indices]) -> list[float]:
+def average_precisions(problem: Problem, groups: Sequence[IntArray]) -> list[float]:
     """AP on groups of images, by the engine that scores; -1 where there is no person to find."""
     engine = load_engine("hotcoco")
     assert isinstance(engine, CurveEngine)

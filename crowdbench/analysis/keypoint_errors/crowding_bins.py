@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 
 from crowdbench.analysis.keypoint_errors.image_pairs import pairs_within
-from crowdbench.api.types import FloatArray
-from crowdbench.scoring.problem import Indices, Problem
+from crowdbench.api.types import FloatArray, IntArray
+from crowdbench.scoring.problem import Problem
 
 CROWD_INDEX, MAX_IOU = "crowdIndex", "max IoU"
 EDGES = (*(tenth / 10 for tenth in range(11)), float("inf"))
@@ -28,7 +28,7 @@ class Group:
     name: str
     low: float
     high: float
-    images: Indices
+    images: IntArray
 
 
 @dataclass(frozen=True, eq=False)

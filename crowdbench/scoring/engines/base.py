@@ -10,8 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from crowdbench.api.types import IntArray
 from crowdbench.errors import EngineUnavailableError
-from crowdbench.scoring.problem import Indices, Problem
+from crowdbench.scoring.problem import Problem
 from crowdbench.scoring.statistics import Curves, images_of, statistic, trivial_curves, value
 
 
@@ -69,7 +70,7 @@ class CurveEngine(Engine):
 
     def statistics(self, problem: Problem) -> dict[str, float]:
         """See `Engine`; evaluates once for all images and once for each crowding split."""
-        evaluate: Callable[[Indices], Curves] | None = None
+        evaluate: Callable[[IntArray], Curves] | None = None
         done: dict[str | None, Curves] = {}
         found = {}
         for name in problem.protocol.statistics:
@@ -85,7 +86,7 @@ class CurveEngine(Engine):
         return found
 
     @abstractmethod
-    def prepare(self, problem: Problem) -> Callable[[Indices], Curves]:
+    def prepare(self, problem: Problem) -> Callable[[IntArray], Curves]:
         """Load the problem; the function that comes back evaluates on some images, never on none."""
 
 

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from crowdbench.api.types import IntArray
 from crowdbench.scoring.engines.base import CurveEngine
 from crowdbench.scoring.engines.coco_format import ground_truth, results
-from crowdbench.scoring.problem import Indices, Problem
+from crowdbench.scoring.problem import Problem
 from crowdbench.scoring.statistics import MAX_DETECTIONS, Curves, area_bounds
 
 
@@ -16,7 +17,7 @@ class Hotcoco(CurveEngine):
     name = "hotcoco"
     install = 'pip install "hotcoco>=1.3,<2"'
 
-    def prepare(self, problem: Problem) -> Callable[[Indices], Curves]:
+    def prepare(self, problem: Problem) -> Callable[[IntArray], Curves]:
         """See `CurveEngine`."""
         hotcoco = self.load("hotcoco")
         truth = hotcoco.COCO(ground_truth(problem))
@@ -29,7 +30,7 @@ class Hotcoco(CurveEngine):
         parameters.area_rng_lbl = ["all", *(name for name, _, _ in problem.protocol.area_ranges)]
         parameters.max_dets = [MAX_DETECTIONS]
 
-        def evaluate(images: Indices) -> Curves:
+        def evaluate(images: IntArray) -> Curves:
             parameters.img_ids = images.tolist()
             evaluation.evaluate()
             evaluation.accumulate()

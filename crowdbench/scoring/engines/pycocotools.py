@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from crowdbench.api.types import IntArray
 from crowdbench.scoring.engines.base import CurveEngine, quiet
 from crowdbench.scoring.engines.coco_format import ground_truth, results
-from crowdbench.scoring.problem import Indices, Problem
+from crowdbench.scoring.problem import Problem
 from crowdbench.scoring.statistics import MAX_DETECTIONS, Curves, area_bounds
 
 
@@ -18,7 +19,7 @@ class Pycocotools(CurveEngine):
     name = "pycocotools"
     install = 'pip install "pycocotools>=2.0.8"'
 
-    def prepare(self, problem: Problem) -> Callable[[Indices], Curves]:
+    def prepare(self, problem: Problem) -> Callable[[IntArray], Curves]:
         """See `CurveEngine`."""
         coco, cocoeval = self.load("pycocotools.coco"), self.load("pycocotools.cocoeval")
         with quiet():
@@ -37,14 +38,14 @@ def loaded(coco: ModuleType, truth: dict[str, Any], found: list[dict[str, Any]])
     return indexed, indexed.loadRes(found)
 
 
-def with_image_ids(evaluation: Any, problem: Problem) -> Callable[[Indices], Curves]:
+def with_image_ids(evaluation: Any, problem: Problem) -> Callable[[IntArray], Curves]:
     """Set the parameters that the pycocotools family shares, and evaluate by image numbers."""
     parameters = evaluation.params
     parameters.areaRng = [list(bound) for bound in area_bounds(problem.protocol)]
     parameters.areaRngLbl = ["all", *(name for name, _, _ in problem.protocol.area_ranges)]
     parameters.maxDets = [MAX_DETECTIONS]
 
-    def evaluate(images: Indices) -> Curves:
+    def evaluate(images: IntArray) -> Curves:
         parameters.imgIds = images.tolist()
         with quiet():
             evaluation.evaluate()

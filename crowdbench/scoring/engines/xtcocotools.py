@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from crowdbench.api.types import IntArray
 from crowdbench.scoring.engines.base import CurveEngine, quiet
 from crowdbench.scoring.engines.coco_format import ground_truth, results
 from crowdbench.scoring.engines.pycocotools import loaded, with_image_ids
-from crowdbench.scoring.problem import Indices, Problem
+from crowdbench.scoring.problem import Problem
 from crowdbench.scoring.statistics import Curves
 
 
@@ -24,7 +25,7 @@ class Xtcocotools(CurveEngine):
         "pip install --no-binary xtcocotools --no-build-isolation xtcocotools==1.14.3"
     )
 
-    def prepare(self, problem: Problem) -> Callable[[Indices], Curves]:
+    def prepare(self, problem: Problem) -> Callable[[IntArray], Curves]:
         """See `CurveEngine`."""
         coco, cocoeval = self.load("xtcocotools.coco"), self.load("xtcocotools.cocoeval")
         predictions = results(problem)

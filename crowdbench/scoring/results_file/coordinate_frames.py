@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench.api.types import FloatArray, KeypointSet
+from crowdbench.api.types import FloatArray, IntArray, KeypointSet
 from crowdbench.coco.rules.median import median
 
-Indices = NDArray[np.int64]
 # A scale, as a natural logarithm, that is worth trying.
 SCALED = 0.03
 
@@ -40,11 +39,11 @@ class PoseSample:
     boxes: FloatArray | None
     scores: FloatArray
     sizes: FloatArray
-    images: Indices
+    images: IntArray
     truth: FloatArray
     labelled: NDArray[np.bool_]
     areas: FloatArray
-    person_images: Indices
+    person_images: IntArray
     keypoints: KeypointSet
 
 
@@ -164,7 +163,7 @@ def _frames(sample: PoseSample) -> Iterator[tuple[str, str, PoseSample]]:
             yield "scaled", words, replace(sample, poses=poses * (x, y))
 
 
-def _pairs(sample: PoseSample) -> tuple[Indices, Indices]:
+def _pairs(sample: PoseSample) -> tuple[IntArray, IntArray]:
     """Every prediction with every person of its image."""
     first = np.searchsorted(sample.person_images, sample.images, side="left")
     counts = np.searchsorted(sample.person_images, sample.images, side="right") - first
@@ -192,7 +191,7 @@ def _better_order(sample: PoseSample) -> NDArray[np.intp] | None:
     return order if is_order else None
 
 
-def _nearest_by_center(sample: PoseSample) -> tuple[Indices, Indices] | None:
+def _nearest_by_center(sample: PoseSample) -> tuple[IntArray, IntArray] | None:
     """For every person the prediction of its image whose middle is nearest to the person's."""
     predictions, persons = _pairs(sample)
     if not len(persons):

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crowdbench.api.types import FloatArray, KeypointSet
+from crowdbench.api.types import Float32Array, FloatArray, KeypointSet
 from crowdbench.errors import ShapeError
-from crowdbench.vision.geometry import Float32Array, centers_and_scales, crop_affines, transform_points
+from crowdbench.vision.geometry import centers_and_scales, crop_affines, transform_points
 from crowdbench.vision.heatmaps import gaussian_targets
 
 

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crowdbench.api.types import FloatArray, Sample
-from crowdbench.vision.geometry import Float32Array, centers_and_scales, crop_affines, warp_crops
+from crowdbench.api.types import Float32Array, FloatArray, Sample
+from crowdbench.vision.geometry import centers_and_scales, crop_affines, warp_crops
 from crowdbench_backbones.top_down.settings import TopDownSettings
 
 # ImageNet's statistics of red, green, blue.

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from crowdbench import NetworkMethod
 from crowdbench.api.recipe import Recipe
-from crowdbench.api.types import FloatArray, KeypointSet, Pose, Precision, Sample
+from crowdbench.api.types import Float32Array, FloatArray, KeypointSet, Pose, Precision, Sample
 from crowdbench.errors import SettingsError
-from crowdbench.vision.geometry import SCALE_UNIT_PX, Float32Array, crop_affines, transform_points
+from crowdbench.vision.geometry import SCALE_UNIT_PX, crop_affines, transform_points
 from crowdbench.vision.heatmaps import average_flipped, decode_dark, rescore
 from crowdbench.vision.oks_nms import oks_nms
 from crowdbench_backbones.networks.chunking import PORTION, in_chunks
