@@ -17,7 +17,9 @@ from functools import cache, cached_property, lru_cache
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
+
+import msgspec
 
 from crowdbench.errors import CrowdbenchError, PluginError, UnknownNameError
 from crowdbench.system.plugin_calls import signals_noted, surroundings_kept
@@ -35,6 +37,11 @@ GROUPS: dict[Kind, str] = {
 DATA_GROUP = "crowdbench.data"
 
 T = TypeVar("T")
+
+# Fields of data files, checked as they are read.
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,6 @@ from crowdbench.jobs.job import (
     Submission,
     new_order,
     user_at_host,
-    utc_now,
 )
 from crowdbench.jobs.request import EvaluationRequest
 from crowdbench.run_store.lease import ProgressReport
@@ -248,7 +247,7 @@ def _put_job(root: Path, word: str, number: str, run: Path | None, serial: int) 
     _put(job.folder / "job.json", new_order(job, request, "slurm", "later", Resources(1, 1)))
     folder = root / "jobs" / ".submissions" / f"{serial // (3 * SUBMISSION)}"
     cancelled = utc_now() if word == "cancelled" else None
-    _put(job.folder / "ticket.json", Submission(number, str(folder)(), user_at_host(), cancelled))
+    _put(job.folder / "ticket.json", Submission(number, str(folder), utc_now(), user_at_host(), cancelled))
     folder.mkdir(parents=True, exist_ok=True)
     for name in (f"{number}_submitted.pkl", f"{number}_0_result.pkl"):
         (folder / name).touch()

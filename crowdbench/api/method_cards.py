@@ -10,9 +10,8 @@ from typing import Annotated
 
 import msgspec
 
-from crowdbench.api.field_types import Text
 from crowdbench.errors import PluginError
-from crowdbench.plugins import PackageData, Tables, read_package_data, say_broken
+from crowdbench.plugins import PackageData, Tables, Text, read_package_data, say_broken
 from crowdbench.system.files.reading import read_toml_as
 
 FILE = "cards.toml"

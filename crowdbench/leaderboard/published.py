@@ -10,9 +10,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from crowdbench.api.field_types import Percent, Positive, Text
 from crowdbench.errors import PluginError
-from crowdbench.plugins import read_package_data
+from crowdbench.plugins import Percent, Positive, Text, read_package_data
 from crowdbench.system.files.reading import read_yaml
 
 FILE = "published.yaml"

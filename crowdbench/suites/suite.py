@@ -12,9 +12,8 @@ from typing import Annotated, Any
 import msgspec
 
 from crowdbench.api.boxes import DETECTOR
-from crowdbench.api.field_types import Percent, Text
 from crowdbench.errors import InputError, UnknownNameError
-from crowdbench.plugins import package_data_files
+from crowdbench.plugins import Percent, Text, package_data_files
 from crowdbench.system.files.reading import read_toml_as
 
 PATTERN = "suites/*.toml"

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 import pytest
+from _pytest.terminal import TerminalReporter
 
 # Tests that ask for one of these fixtures get the marker.
 MARKED = {
@@ -51,7 +52,7 @@ def not_run(reasons: Iterable[str]) -> str:
     return f"Not run ({counts.total()} of all tests): {', '.join(said)}."
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """Say at the end of a run which tests did not run, and what they need."""
     reports = terminalreporter.stats.get("skipped", ())
     line = not_run(report.longrepr[2] for report in reports if isinstance(report.longrepr, tuple))
