@@ -22,7 +22,6 @@ from pathlib import Path
 from torch import nn
 
 from crowdbench import evaluate, load_dataset
-from crowdbench.api.method import load_method
 from crowdbench_i2rnet.method import I2RNetVanilla
 
 

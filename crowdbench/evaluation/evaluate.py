@@ -181,13 +181,15 @@ def evaluate_with(
         workers=workers,
         save_every_s=options.save_every_s,
         run=run,
-        work=Run(directory, with_commits(record, code)),
+        work=Run(directory, record),
         before=load_finished(run) if options.again else None,
         on_progress=on_progress,
         on_start=on_start,
     )
     if not recomputation.is_whole(run.directory) and (result := work.result()) is not None:
         return _shown(work, result)
+    # Asked of git only where something is left to compute.
+    work = dataclasses.replace(work, work=Run(directory, with_commits(record, code)))
     return _lead(work) if place.is_main else _assist(work)
 
 

@@ -154,4 +154,4 @@ def test_every_message_of_the_page_is_one_that_the_code_says() -> None:
 
 
 def reasons() -> str:
-    return (ROOT / "slurm" / "crowdbench_slurm" / "explanations.py").read_text()
+    return (ROOT / "slurm" / "crowdbench_slurm" / "messages.py").read_text()

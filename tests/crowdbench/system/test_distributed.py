@@ -126,10 +126,10 @@ def test_a_job_that_was_given_gpus_and_sees_none_does_not_compute_on_processors(
     code = (
         "from crowdbench.system.job_context import CurrentJob, export\n"
         "from crowdbench.system.devices import device_of\n"
-        "from crowdbench.system.distributed import Place\n"
+        "from crowdbench.system.distributed import ProcessInfo\n"
         "export(CurrentJob('queue', '7', node='node3', gpus=2))\n"
-        "print(device_of('cpu', Place()))\n"
-        "device_of('auto', Place())\n"
+        "print(device_of('cpu', ProcessInfo()))\n"
+        "device_of('auto', ProcessInfo())\n"
     )
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
