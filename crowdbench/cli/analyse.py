@@ -15,25 +15,23 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="RUN...")
-@click.option("--dataset", help="Whose rules a results file follows; needed if RUN is a file, not a run.")
+@click.option("--dataset", help="The dataset whose rules a results file follows. Required if RUN is a file.")
 @click.option(
     "--annotations",
     type=click.Path(path_type=Path),
     help="Ground-truth file to use instead of the dataset's own.",
 )
 @click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
-@click.option(
-    "--split", help="Of the dataset, for a results file; its default is the one that papers report."
-)
+@click.option("--split", help="The split of a results file. Default: the one that papers report.")
 @click.option(
     "--figures", type=click.Path(path_type=Path), metavar="DIR", help="Draw figures (SVG and PNG) into DIR."
 )
 @click.option(
-    "--save", type=click.Path(path_type=Path), metavar="FILE", help="Write all that is found as JSON."
+    "--save", type=click.Path(path_type=Path), metavar="FILE", help="Write the whole analysis as JSON."
 )
-@click.option("--force", is_flag=True, help="Let --save replace a file that crowdbench did not write, too.")
+@click.option("--force", is_flag=True, help="Let --save overwrite a file that crowdbench did not write.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object, without the single predictions."
+    "--json", "as_json", is_flag=True, help="Print one JSON object without the individual predictions."
 )
 @runs_option
 def analyse(
@@ -48,7 +46,7 @@ def analyse(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Say where RUN loses its AP, and what there is most to gain from.
+    """Show where RUN loses AP, and which errors cost most.
 
     RUN is a finished run, by folder, id, job, method/dataset or method, or anybody's results file (with
     --dataset). Several are shown side by side. Every keypoint of a matched person is good, jittered, inverted

@@ -18,29 +18,34 @@ _MARKS = {"Passed": "passed", "Failed": "FAILED", "Inapplicable": "does not appl
 
 @click.command()
 @click.argument("name")
-@click.option("--dataset", help="Whose keypoints and settings a method takes. Default: the first installed.")
+@click.option(
+    "--dataset", help="The dataset whose keypoints and settings a method uses. Default: the first installed."
+)
 @click.option(
     "--root",
     type=click.Path(path_type=Path),
     help="The dataset's folder; a method's poses are then compared with its annotations.",
 )
-@click.option("--split", help="Of the dataset. Default: the split that papers report.")
+@click.option("--split", help="The dataset's split. Default: the one that papers report.")
 @click.option(
     "--limit",
     type=click.IntRange(1, 1_000_000),
-    help="Of a method: compare it with the first N annotated images. Default: 200, with --root or --split.",
+    help="Compare a method with the first N annotated images. Default: 200, with --root or --split.",
 )
 @click.option(
     "--weights",
-    help="Of a method: published, the name of published weights, a file, or none (random). Default: none.",
+    help=(
+        "A method's weights: published, the name of published weights, a file, or none for random "
+        "weights. Default: none."
+    ),
 )
 @settings_option
-@click.option("--only", metavar="CHECK", help="Make one check.")
+@click.option("--only", metavar="CHECK", help="Run only this check.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead.")
 def check(name: str, only: str | None, as_json: bool, **options: Any) -> None:
-    """Check that NAME, a method or a dataset, is what the bench expects of it.
+    """Check that NAME, a method or a dataset, follows the plugin contract.
 
-    A method needs no data set and no weights for most of this. With --root, --split or --limit its poses are
+    A method needs no dataset and no weights for most of this. With --root, --split or --limit its poses are
     also compared with the annotations of --dataset. The exit status is 1 if a check failed.
     """
     about = _about(name)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option("--dataset", help="Whose rules results files follow; runs know theirs.")
-@click.option("--split", help="Of the dataset, for results files; its default is the one that papers report.")
+@click.option("--dataset", help="The dataset whose rules results files follow. Runs know theirs.")
+@click.option("--split", help="The split of results files. Default: the one that papers report.")
 @click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
 @click.option(
     "--annotations",
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="The folder of all runs, where names are looked for.",
+    help="Directory for runs, in which names are looked up.",
 )
-@click.option("--resamples", default=1000, show_default=True, help="How many times images are drawn.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
+@click.option("--resamples", default=1000, show_default=True, help="Number of resamples.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed for resampling.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, in full precision.")
 def compare(
     first: str,
@@ -46,12 +46,11 @@ def compare(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Say whether A is better than B, or only had luck with the images.
+    """Test whether A and B differ significantly.
 
     A and B are runs, by folder, id, job, method/dataset or method, or results files in COCO format (with
-    --dataset). Images are
-    drawn again and again, the same for both, and AP is computed anew each time. Runs that were not measured
-    alike are refused: other images, other annotations, other boxes.
+    --dataset). Images are resampled, the same ones for both, and AP is computed for each resample. Runs that
+    cannot be compared are refused: other images, other annotations, other boxes.
     """
     from crowdbench.analysis.compare import compare as compared
     from crowdbench.analysis.operands import resolve_operand

@@ -20,7 +20,7 @@ SHOWN_PER_KIND = 20
 
 @click.group(cls=PluginGroup)
 def data() -> None:
-    """Check, and make, data on disk."""
+    """Check and create data on disk."""
 
 
 @data.command()
@@ -46,9 +46,9 @@ def check(
     show_all: bool,
     as_json: bool,
 ) -> None:
-    """Is what lies on disk what the benchmark expects?
+    """Check whether the data on disk are what the benchmark expects.
 
-    One line a finding. Ends with status 1 if a benchmark on these data would be wrong.
+    One line per finding. The exit status is 1 if a benchmark on these data would be wrong.
     """
     from crowdbench.datacheck import check_boxes, check_split, check_together, splits_on_disk
 

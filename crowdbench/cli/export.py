@@ -10,21 +10,25 @@ from crowdbench.cli.runs_option import runs_option
 
 @click.command()
 @click.argument("name", metavar="RUN")
-@click.option("--for", "server", required=True, metavar="SERVER", help="As in coco-server.")
+@click.option(
+    "--for", "server", required=True, metavar="SERVER", help="The evaluation server, as in coco-server."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="Where the archive goes. Default: this folder.",
+    help="Directory for the archive. Default: the current directory.",
 )
-@click.option("--name", "algorithm", help="Of the algorithm, in the file's name. Default: the method's.")
-@click.option("--force", is_flag=True, help="Replace a file that crowdbench did not write, too.")
+@click.option(
+    "--name", "algorithm", help="The algorithm's name in the file name. Default: the method's name."
+)
+@click.option("--force", is_flag=True, help="Overwrite a file that crowdbench did not write.")
 @runs_option
 def export(name: str, server: str, out: Path, algorithm: str | None, force: bool, runs: Path) -> None:
-    """Pack a finished run as the evaluation server of its dataset takes it.
+    """Pack a finished run for the evaluation server of its dataset.
 
-    RUN is a run, by folder, id, job, method/dataset or method. It has to be whole, and on a split that the
+    RUN is a run, by folder, id, job, method/dataset or method. It must be complete, and on a split that the
     server scores. Nothing is sent.
     """
     from crowdbench.evaluation.server_export import archive_for, is_archive

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @settings_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def info(method: str, dataset: str | None, settings: dict[str, str], as_json: bool) -> None:
-    """Say what METHOD is: paper, weights, published results; with DATASET its network's size and cost too.
+    """Show what METHOD is: paper, weights, published results; with DATASET also its network's size and cost.
 
     GFLOPs count a multiply-add as two operations. Most papers print multiply-adds, which stand beside, and
     call them GFLOPs.

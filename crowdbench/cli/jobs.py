@@ -23,7 +23,7 @@ _out = click.option(
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="The folder of all runs.",
+    help="Directory for runs.",
 )
 _STYLES = {"running": "cyan", "done": "green", "failed": "red", "lost": "red", "waiting": "yellow"}
 
@@ -31,11 +31,11 @@ _STYLES = {"running": "cyan", "done": "green", "failed": "red", "lost": "red", "
 @click.command()
 @click.argument("names", nargs=-1, metavar="[PATTERN]...")
 @_out
-@click.option("--all", "everything", is_flag=True, help="Also what ended more than a day ago.")
-@click.option("--watch", is_flag=True, help="Look again every few seconds.")
+@click.option("--all", "everything", is_flag=True, help="Also show what ended more than a day ago.")
+@click.option("--watch", is_flag=True, help="Refresh every few seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 def status(names: tuple[str, ...], out: Path, everything: bool, watch: bool, as_json: bool) -> None:
-    """Show how runs and jobs stand: all of them, or those that a PATTERN names.
+    """Show the status of runs and jobs: all of them, or those that match a PATTERN.
 
     A PATTERN is a name with * and ?, as in 'i2rnet*', or a run's folder, id, job, method/dataset or method.
 
@@ -184,11 +184,13 @@ def _print_json(rows: "Sequence[JobStatus]") -> None:
 @click.command()
 @click.argument("name", metavar="RUN")
 @_out
-@click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
-@click.option("--task", type=click.IntRange(0), default=0, show_default=True, help="Which of its processes.")
-@click.option("-n", "--lines", type=click.IntRange(1), help="Only the last so many lines.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the log until the job has ended.")
+@click.option(
+    "--task", type=click.IntRange(0), default=0, show_default=True, help="The process whose log to print."
+)
+@click.option("-n", "--lines", type=click.IntRange(1), help="Print only the last N lines.")
 def logs(name: str, out: Path, follow: bool, task: int, lines: int | None) -> None:
-    """Print what a job says. RUN is its name, the beginning of it, its number, or its run's directory."""
+    """Print a job's log. RUN is the job's name or how it begins, its number, or its run's directory."""
     from crowdbench.errors import LaunchError
     from crowdbench.jobs.status import QueueClients, find_job, query_statuses
 
@@ -272,9 +274,9 @@ def _lines(text: str) -> str:
 @click.argument("names", nargs=-1, required=True, metavar="RUN...")
 @_out
 def cancel(names: tuple[str, ...], out: Path) -> None:
-    """Call jobs off. What they have computed is kept; the same command goes on from there.
+    """Cancel jobs. What they have computed is kept; run the same command again to resume.
 
-    RUN is a job's name, the beginning of it, its number, or its run's directory.
+    RUN is a job's name or how it begins, its number, or its run's directory.
     """
     import msgspec
 

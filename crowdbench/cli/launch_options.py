@@ -20,13 +20,17 @@ _OPTIONS = (
         "where",
         default="local",
         show_default=True,
-        help="Where to run: local, slurm, or a profile of yours.",
+        help="Where to run: local, slurm, or one of your profiles.",
     ),
     click.option(
-        "--gpus", type=click.IntRange(0, 10_000), help="On a cluster: of each job; a task for each."
+        "--gpus", type=click.IntRange(0, 10_000), help="GPUs per job, one process each. On a cluster only."
     ),
-    click.option("--nodes", type=click.IntRange(1, 10_000), help="On a cluster: shared evenly by the GPUs."),
-    click.option("--wait", is_flag=True, help="On a cluster: show how it goes until it has ended."),
+    click.option(
+        "--nodes",
+        type=click.IntRange(1, 10_000),
+        help="Nodes per job; the GPUs are spread evenly over them. On a cluster only.",
+    ),
+    click.option("--wait", is_flag=True, help="Show progress until the job has ended. On a cluster only."),
 )
 
 

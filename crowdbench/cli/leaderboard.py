@@ -20,29 +20,34 @@ STYLES = ("text", "markdown", "csv", "json", "latex", "html")
 @click.command()
 @click.argument("names", nargs=-1, metavar="[RUNS]...")
 @runs_option
-@click.option("--published", is_flag=True, help="Show published figures too, each with its source.")
+@click.option("--published", is_flag=True, help="Also show published results, each with its source.")
 @click.option(
-    "--method", multiple=True, metavar="PATTERN", help="Only methods of this name, as in 'i2rnet-*'."
+    "--method",
+    multiple=True,
+    metavar="PATTERN",
+    help="Show only methods whose name matches, as in 'i2rnet-*'.",
 )
-@click.option("--dataset", multiple=True, metavar="PATTERN", help="Only this dataset.")
-@click.option("--split", multiple=True, metavar="PATTERN", help="Only this split.")
-@click.option("--boxes", multiple=True, metavar="PATTERN", help="Only gt, none, or 'detector:*'.")
+@click.option("--dataset", multiple=True, metavar="PATTERN", help="Show only this dataset.")
+@click.option("--split", multiple=True, metavar="PATTERN", help="Show only this split.")
 @click.option(
-    "--complete/--partial", default=None, help="Only runs of all images of a split, or of a part of it."
+    "--boxes", multiple=True, metavar="PATTERN", help="Show only these boxes: gt, none, or 'detector:*'."
 )
-@click.option("--sort", metavar="COLUMN", help="Order by a column, its better end first. Default: AP.")
+@click.option(
+    "--complete/--partial", default=None, help="Show only runs on all images of a split, or only on a part."
+)
+@click.option("--sort", metavar="COLUMN", help="Sort by a column, best first. Default: AP.")
 @click.option("--by-crowding", is_flag=True, help="Show AP by level of crowding.")
-@click.option("--intervals", is_flag=True, help="Compute the 95 % intervals of AP that no run has yet.")
-@click.option("--complexity", is_flag=True, help="Count parameters and GFLOPs where no run has them yet.")
+@click.option("--intervals", is_flag=True, help="Compute missing 95 % intervals of AP.")
+@click.option("--complexity", is_flag=True, help="Count missing parameters and GFLOPs.")
 @click.option(
     "--detector",
     "detectors",
     multiple=True,
     metavar="HASH=NAME",
-    help="Say that the boxes of detector:HASH are those of a published detector; NAME may be a pattern.",
+    help="Treat the boxes of detector:HASH as those of a published detector; NAME may be a pattern.",
 )
 @click.option("--format", "style", type=click.Choice(STYLES), default="text", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 def leaderboard(
     names: tuple[str, ...],
     runs: Path,

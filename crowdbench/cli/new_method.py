@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     type=click.Choice(["top-down", "bottom-up", "wrapper"]),
     default="top-down",
     show_default=True,
-    help="What it is to begin with: a network for each person's crop, a network for whole images, or a model "
-    "that is not PyTorch.",
+    help=(
+        "The kind of method: a network for each person's crop, a network for whole images, or a model "
+        "that is not PyTorch."
+    ),
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path(),
     show_default="here",
-    help="The folder that the package's own folder is made in.",
+    help="The directory in which the package's directory is created.",
 )
 def new_method(name: str, paradigm: "Beginning", out: Path) -> None:
     """Write a package with a method called NAME, which installs, runs and passes its tests as it is."""

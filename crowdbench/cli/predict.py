@@ -24,30 +24,38 @@ DEFAULT_FOLDER = Path("poses")
 @click.option(
     "--boxes",
     metavar="FILE|whole",
-    help="Of the persons, for top-down methods: COCO annotations or detections, or "
-    '{"file name": [[x, y, w, h], ...]}; or whole: each picture shows one person.',
+    help=(
+        'Boxes for top-down methods: COCO annotations or detections, or {"file name": [[x, y, w, h], '
+        "...]}; or whole: each image shows one person."
+    ),
 )
 @click.option(
-    "--box-score", type=float, metavar="SCORE", help="Only a detector's boxes of at least this score."
+    "--box-score", type=float, metavar="SCORE", help="Use only a detector's boxes with at least this score."
 )
 @click.option(
     "--annotations",
     type=click.Path(path_type=Path),
-    help="COCO annotations that say which image ids the pictures have.",
+    help="COCO annotations that give the images their ids.",
 )
-@click.option("--dataset", help="Whose keypoints and settings. Default: what the weights were published for.")
+@click.option(
+    "--dataset",
+    help=(
+        "The dataset whose keypoints and settings to use. Default: the one that the weights were "
+        "published for."
+    ),
+)
 @click.option(
     "--weights",
     default="published",
     show_default=True,
-    help="published, the name of published weights, a URL, a file, or none (random).",
+    help="published, the name of published weights, a URL, a file, or none for random weights.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help=f"The folder of results.  [default: {DEFAULT_FOLDER}; with --json none]",
+    help=f"Directory for results.  [default: {DEFAULT_FOLDER}; with --json none]",
 )
-@click.option("--overwrite", is_flag=True, help="Replace results that are there.")
+@click.option("--overwrite", is_flag=True, help="Overwrite existing results.")
 @click.option("--json", "as_json", is_flag=True, help="Draw nothing; print one JSON object.")
 @click.option(
     "--threshold",
@@ -56,17 +64,19 @@ DEFAULT_FOLDER = Path("poses")
 )
 @click.option("--min-score", type=float, help="Poses of a lower score are not drawn.  [default: 0.05]")
 @click.option(
-    "--every", type=click.IntRange(1), default=1, help="Of videos, every N-th frame only.", metavar="N"
+    "--every", type=click.IntRange(1), default=1, help="Process only every N-th frame of videos.", metavar="N"
 )
-@click.option("--upright", is_flag=True, help="Turn pictures as their EXIF orientation says.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--upright", is_flag=True, help="Rotate images as their EXIF orientation says.")
+@click.option(
+    "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, cuda:1, ..."
+)
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
-    help="Persons (top-down methods) or images at a time. Default: what suits the device.",
+    help="Persons (top-down methods) or images per batch. Default: what suits the device.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of random weights.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed for random weights.")
 @settings_option
 def predict(
     method: str,
@@ -89,9 +99,9 @@ def predict(
     seed: int,
     settings: dict[str, str],
 ) -> None:
-    """Find the poses in pictures with METHOD, draw them, and write them down.
+    """Find the poses in images with METHOD, draw them, and write them to files.
 
-    IMAGE is a picture, a video, or a folder of them. What cannot be read is reported; the others go on, and
+    IMAGE is an image, a video, or a folder of them. What cannot be read is reported; the others go on, and
     the exit status is 1.
     """
     from crowdbench.api.load_method import load_method

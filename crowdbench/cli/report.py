@@ -15,23 +15,23 @@ from crowdbench.cli.runs_option import runs_option
     type=click.Path(path_type=Path),
     default=Path("report.html"),
     show_default=True,
-    help="The page.",
+    help="The HTML file to write.",
 )
-@click.option("--force", is_flag=True, help="Replace a file that crowdbench did not write, too.")
+@click.option("--force", is_flag=True, help="Overwrite a file that crowdbench did not write.")
 @runs_option
 @click.option(
     "--pictures",
     type=click.IntRange(0, 500),
     default=12,
     show_default=True,
-    help="In each part of the gallery; 0 for none.",
+    help="Images in each part of the gallery; 0 for none.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the pictures drawn at random.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed for images chosen at random.")
 @click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
 @click.option(
     "--annotations",
     type=click.Path(path_type=Path),
-    help="The annotation file that the runs were scored against, if it is not the split's own.",
+    help="The annotation file that the runs were scored on, if it is not the split's own.",
 )
 def report(
     names: tuple[str, ...],

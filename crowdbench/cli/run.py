@@ -29,55 +29,69 @@ if TYPE_CHECKING:
 @click.argument("method")
 @click.argument("dataset")
 @click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
-@click.option("--split", help="Default: the split that papers report.")
-@click.option("--boxes", default="gt", show_default=True, help="gt, none, or a detector's results file.")
+@click.option("--split", help="The split. Default: the one that papers report.")
+@click.option(
+    "--boxes",
+    default="gt",
+    show_default=True,
+    help="Boxes of persons: gt, none, or a detector's results file.",
+)
 @click.option(
     "--box-score",
     type=float,
     metavar="SCORE",
-    help="Only a detector's boxes of at least this score. Default: all.",
+    help="Use only a detector's boxes with at least this score. Default: all.",
 )
 @click.option(
     "--keypoints",
     default="all",
     show_default=True,
     metavar="WHICH",
-    help="common: those that the dataset shares with another, for whose keypoints the method was made.",
+    help=(
+        "all, or common: only those that the dataset shares with the one whose keypoints the method predicts."
+    ),
 )
 @click.option(
-    "--annotations", type=click.Path(path_type=Path), help="An annotation file instead of the split's own."
+    "--annotations",
+    type=click.Path(path_type=Path),
+    help="Annotation file to use instead of the split's own.",
 )
 @click.option(
     "--crowding",
     metavar="LEVELS",
-    help="Levels from 0 to 1, as in 0,0.5,1: a run at each, and a curve. Only where scenes are drawn.",
+    help=(
+        "Levels from 0 to 1, as in 0,0.5,1: one run at each, and a curve. Only for datasets that draw "
+        "their scenes."
+    ),
 )
 @click.option(
     "--weights",
     default="published",
     show_default=True,
-    help="published, the name of published weights, a URL, a file, or none (random).",
+    help="published, the name of published weights, a URL, a file, or none for random weights.",
 )
 @where_options
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option(
+    "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, cuda:1, ..."
+)
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
-@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile; pays in long runs.")
+@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile, which pays off in long runs.")
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
-    help="Persons (top-down methods) or images at a time. Default: what suits the device.",
+    help="Persons (top-down methods) or images per batch. Default: what suits the device.",
 )
-@click.option("--workers", type=click.IntRange(0), help="Loader processes. Default: half the processors.")
+@click.option("--workers", type=click.IntRange(0), help="Loader processes. Default: half the number of CPUs.")
 @click.option(
-    "--limit", type=click.IntRange(1), help="Only the first N images; the result is marked partial."
+    "--limit", type=click.IntRange(1), help="Evaluate only the first N images; the result is marked partial."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of random weights.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed for random weights.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="All runs lie here.",
+    help="Directory for runs.",
 )
 @click.option(
     "--save-every",
@@ -87,7 +101,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Seconds between writes of finished predictions.",
 )
-@click.option("--again", is_flag=True, help="Compute anew even if this run is done.")
+@click.option("--again", is_flag=True, help="Recompute even if this run is done.")
 @settings_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def run(
@@ -102,9 +116,8 @@ def run(
 ) -> None:
     """Run METHOD on DATASET, score it, and keep a record.
 
-    A run that was stopped goes on where it was when the same command is given again; one that is done is
-    shown, not repeated. On a cluster it is handed over, and its name is printed; crowdbench status shows how
-    it goes.
+    Run the same command again to resume a run that was stopped; one that is done is shown, not repeated. On
+    a cluster it is submitted, and the job's name is printed; crowdbench status shows its progress.
     """
     from crowdbench.jobs.launcher import Queue, load_launcher
     from crowdbench.jobs.request import EvaluationRequest

@@ -10,5 +10,5 @@ runs_option = click.option(
     default=Path("runs"),
     show_default=True,
     metavar="DIR",
-    help="The folder of all runs, where names are looked for.",
+    help="Directory for runs, in which names are looked up.",
 )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     help="Ground-truth file to use instead of the dataset's own; no dataset folder is needed then.",
 )
 @click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
-@click.option("--split", help="Split of the dataset; its default is the one that papers report.")
+@click.option("--split", help="The split. Default: the one that papers report.")
 @click.option("--engine", default="hotcoco", show_default=True, help="Scoring engine.")
 @click.option("--cross-check", metavar="ENGINE", help="Score with this engine too; fail if they disagree.")
 @click.option(
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     default="all",
     show_default=True,
     metavar="WHICH",
-    help="common: the file has another dataset's keypoints; score those that both have.",
+    help="all, or common: score the keypoints that the file's dataset and DATASET share.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, in full precision.")
 def score(

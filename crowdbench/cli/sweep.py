@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("suite")
-@click.option("--dry-run", is_flag=True, help="Print the plan, and what is missing on this machine.")
-@click.option("--only", metavar="PATTERN", help="Runs whose method, dataset or METHOD/DATASET matches.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and what is missing on this machine.")
+@click.option(
+    "--only", metavar="PATTERN", help="Select runs whose method, dataset or METHOD/DATASET matches."
+)
 @click.option(
     "--root", "roots", multiple=True, callback=named_paths, metavar="DATASET=DIR", help="A dataset's folder."
 )
@@ -34,44 +36,56 @@ if TYPE_CHECKING:
     multiple=True,
     callback=named_paths,
     metavar="NAME=FILE",
-    help="The file of a detector of the suite.",
+    help="The results file of one of the suite's detectors.",
 )
 @click.option(
     "--box-score",
     type=float,
     metavar="SCORE",
-    help="Only detectors' boxes of at least this score. Default: the suite's.",
+    help="Use only detectors' boxes with at least this score. Default: the suite's.",
 )
-@click.option("--weights", help="For all runs, instead of the suite's; as crowdbench run takes it.")
+@click.option("--weights", help="Weights for all runs instead of the suite's, as for crowdbench run.")
 @where_options
-@click.option("--parallel", type=click.IntRange(1), help="On a cluster: so many runs at the same time.")
-@click.option("--retry", is_flag=True, help="On a cluster: also what failed by its own fault before.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option(
+    "--parallel", type=click.IntRange(1), help="How many runs may run at the same time. On a cluster only."
+)
+@click.option(
+    "--retry",
+    is_flag=True,
+    help="Also submit runs that failed because of an error of their own. On a cluster only.",
+)
+@click.option(
+    "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, cuda:1, ..."
+)
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
-@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile; pays in long runs.")
+@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile, which pays off in long runs.")
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
-    help="Persons (top-down methods) or images at a time. Default: what suits the device.",
+    help="Persons (top-down methods) or images per batch. Default: what suits the device.",
 )
-@click.option("--workers", type=click.IntRange(0), help="Loader processes. Default: half the processors.")
-@click.option("--limit", type=click.IntRange(1), help="Only the first N images of each; marked partial.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of random weights.")
+@click.option("--workers", type=click.IntRange(0), help="Loader processes. Default: half the number of CPUs.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="Evaluate only the first N images of each; results are marked partial.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed for random weights.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="All runs lie here.",
+    help="Directory for runs.",
 )
-@click.option("--again", is_flag=True, help="Compute anew what is done.")
+@click.option("--again", is_flag=True, help="Recompute what is done.")
 @click.option(
     "--set",
     "settings",
     multiple=True,
     callback=key_value_pairs,
     metavar="KEY=VALUE",
-    help="A setting of all runs.",
+    help="Override a setting of all runs.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 def sweep(
@@ -86,11 +100,11 @@ def sweep(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Carry out the runs of SUITE that are not done yet, and show them beside the published figures.
+    """Run what is missing of SUITE, and show all of it next to the published results.
 
     SUITE is the name of an installed suite or a .toml file. Runs that lack something on this machine are
-    passed over and named; a run that fails does not stop the others. On a cluster all are handed over in one
-    piece; given again, the command hands over what was lost, and leaves alone what is under way.
+    skipped and named; a run that fails does not stop the others. On a cluster all are submitted together;
+    run the same command again to resubmit what was lost. Jobs in progress are left alone.
     """
     from crowdbench.errors import RunError
     from crowdbench.jobs.launcher import Queue, load_launcher

@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 @click.argument("method")
 @click.argument("dataset")
 @click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
-@click.option("--split", help="To train on. Default: the recipe's.")
+@click.option("--split", help="The split to train on. Default: the recipe's.")
 @click.option(
     "--validate-on",
     metavar="SPLIT",
-    help="Scored every so often; its best score chooses the weights. Default: the recipe's; none for none.",
+    help="The split whose best score chooses the weights, or none. Default: the recipe's.",
 )
 @click.option(
     "--select-on-test",
     is_flag=True,
-    help="Choose the weights by the split that is reported, as some published code does; it is recorded.",
+    help=("Choose the weights on the split that is reported, as some published code does. This is recorded."),
 )
 @click.option(
     "--recipe",
@@ -47,24 +47,30 @@ if TYPE_CHECKING:
     multiple=True,
     callback=key_value_pairs,
     metavar="KEY=VALUE",
-    help="Change a value of the published recipe.",
+    help="Override a value of the published recipe.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Short for --recipe epochs=N.")
 @settings_option
-@click.option("--start", help="Weights to begin with: a name, URL, file, or none. Default: the recipe's.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ...")
+@click.option("--start", help="Initial weights: a name, a URL, a file, or none. Default: the recipe's.")
+@click.option(
+    "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, ..."
+)
 @click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
-@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile; pays in long trainings.")
-@click.option("--deterministic", is_flag=True, help="Only operations that give equal bits every time.")
-@click.option("--workers", type=click.IntRange(0), help="Loader processes of each process.")
-@click.option("--limit", type=click.IntRange(1), help="Only the first N images of each split.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything random.")
+@click.option(
+    "--compile", "compiled", is_flag=True, help="Use torch.compile, which pays off in long trainings."
+)
+@click.option("--deterministic", is_flag=True, help="Use only deterministic operations.")
+@click.option("--workers", type=click.IntRange(0), help="Loader processes per training process.")
+@click.option("--limit", type=click.IntRange(1), help="Use only the first N images of each split.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed for everything random."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="All runs lie here.",
+    help="Directory for runs.",
 )
 @click.option(
     "--save-every",
@@ -74,10 +80,10 @@ if TYPE_CHECKING:
     show_default=True,
     help="Seconds between checkpoints within an epoch.",
 )
-@click.option("--log", "trackers", multiple=True, metavar="NAME", help="Report to tensorboard or wandb too.")
-@click.option("--evaluate/--no-evaluate", "evaluated", default=True, help="Then run the weights.")
+@click.option("--log", "trackers", multiple=True, metavar="NAME", help="Also log to tensorboard or wandb.")
+@click.option("--evaluate/--no-evaluate", "evaluated", default=True, help="Evaluate the trained weights.")
 @where_options
-@click.option("--json", "as_json", is_flag=True, help="On a cluster: print the job's name as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the job's name as JSON. On a cluster only.")
 def train(
     changes: dict[str, str],
     epochs: int | None,
@@ -88,10 +94,10 @@ def train(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train METHOD on DATASET, choose the best weights, and run them.
+    """Train METHOD on DATASET, choose the best weights, and evaluate them.
 
-    A training that was stopped goes on where it was when the same command is given again. To train on many
-    GPUs of this machine start it with torchrun; on a cluster say --on slurm --gpus N.
+    Run the same command again to resume a training that was stopped. To train on several GPUs of this
+    machine, start it with torchrun; on a cluster, pass --on slurm --gpus N.
     """
     from crowdbench.jobs.execute import preflight, run_training
     from crowdbench.jobs.launcher import Queue, load_launcher

@@ -66,10 +66,9 @@ def _row(entry: "WeightsEntry") -> dict[str, Any]:
 @click.option("--all", "everything", is_flag=True, help="All that a program can fetch.")
 @click.option("--again", is_flag=True, help="Also what is here: fetch it anew, and trust the new file.")
 def fetch(names: tuple[str, ...], everything: bool, again: bool) -> None:
-    """Fetch weights into the cache, and print where they lie.
+    """Fetch weights into the cache, and print their paths.
 
-    Files that are here are checked: that they are whole, and those that were here first. What was interrupted
-    goes on where it stopped.
+    Cached files are checked against their digests. Interrupted downloads are resumed.
     """
     from crowdbench.weights import fetch as fetch_one
 
