@@ -270,7 +270,7 @@ def _data_folders(package: str, origin: str) -> list[Path]:
     try:
         spec = find_spec(package)
     except (ImportError, ValueError) as error:
-        raise PluginError(f"{origin} declares data in {package!r}, which is no package ({error}).") from error
+        raise PluginError(f"{origin} declares data in {package!r}, not a package ({error}).") from error
     if spec is None or spec.submodule_search_locations is None:
         raise PluginError(
             f"{origin} declares data in the package {package!r}, which is not there; reinstall it."

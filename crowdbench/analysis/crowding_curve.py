@@ -137,7 +137,7 @@ def _comparable(folder: Path, name: str, table: "pd.DataFrame") -> "dict[str, pd
             rows = list(other[COMPARED].itertuples(index=False, name=None))
             other["AP"].astype(float)
         except (DataError, ValueError, KeyError) as error:
-            log.warning("%s: not drawn: it is no curve (%s)", path, error)
+            log.warning("%s: not drawn: it is not a curve (%s)", path, error)
             continue
         if any(row != own.get(row[0], row) for row in rows):
             log.warning("%s: not drawn beside %s: other images, annotations or boxes", path, name)

@@ -199,7 +199,7 @@ def dataset_class(name: str) -> type[Dataset]:
     found = plugins.load("dataset", name)
     if not (isinstance(found, type) and issubclass(found, Dataset)):
         raise PluginError(
-            f"dataset {name!r} stands for {found!r}, which is no subclass of crowdbench.Dataset."
+            f"dataset {name!r} refers to {found!r}, which is not a subclass of crowdbench.Dataset."
         )
     splits = getattr(found, "splits", None)
     if not (isinstance(splits, tuple | list) and splits and all(isinstance(s, str) for s in splits)):

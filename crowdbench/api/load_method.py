@@ -42,7 +42,9 @@ def method_class(name: str) -> type[Method]:
     """The class behind a method's name."""
     found = plugins.load("method", name)
     if not (isinstance(found, type) and issubclass(found, Method)):
-        raise PluginError(f"method {name!r} stands for {found!r}, which is no subclass of crowdbench.Method.")
+        raise PluginError(
+            f"method {name!r} refers to {found!r}, which is not a subclass of crowdbench.Method."
+        )
     require_contract(found, name)
     return found
 
@@ -130,10 +132,10 @@ def require_whole(method: Method) -> None:
     """See that a method is what the bench takes it for, whoever has built it.
 
     Raises:
-        PluginError: it is no method, its class breaks the contract, or it lacks keypoints, settings or name.
+        PluginError: it is not a method, its class breaks the contract, or it has no keypoints, settings or name.
     """
     if not isinstance(method, Method):
-        raise PluginError(f"{method!r} is no instance of crowdbench.Method.")
+        raise PluginError(f"{method!r} is not an instance of crowdbench.Method.")
     name = getattr(method, "name", None)
     if not (isinstance(name, str) and name):
         raise PluginError(

@@ -48,7 +48,7 @@ class Segmentation:
             return self._of_runs(content, height, width)
         # Beyond, the COCO API draws lines as long as the memory is large.
         if not all(abs(number) <= _FARTHEST for polygon in content for number in polygon):
-            raise self._refused(f"a polygon with a point that is no number, or beyond {_FARTHEST:g} pixels")
+            raise self._refused(f"a polygon with a point that is not finite, or beyond {_FARTHEST:g} pixels")
         return _of_polygons(content, height, width)
 
     def _content(self) -> _Content:

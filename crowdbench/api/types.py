@@ -204,7 +204,7 @@ class Sample:
             ``(H, W, 3)`` uint8, RGB.
 
         Raises:
-            ImageError: the file is missing, is no image, or its size is not the annotated one.
+            ImageError: the file is missing, is not an image, or its size is not the annotated one.
         """
         from crowdbench.system.images import read_rgb
 

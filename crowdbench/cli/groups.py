@@ -82,6 +82,6 @@ class PluginGroup(click.Group):
         command = plugins.load("command", f"{self.name} {cmd_name}")
         if not isinstance(command, click.Command):
             raise PluginError(
-                f"command '{self.name} {cmd_name}' stands for {command!r}, not for a click command."
+                f"command '{self.name} {cmd_name}' refers to {command!r}, which is not a click command."
             )
         return command

@@ -75,7 +75,7 @@ def read_annotation_file(path: Path, protocol: ScoringProtocol, *, annotated: bo
 
     Raises:
         MissingDataError: the file cannot be read.
-        AnnotationError: it is no annotation file, or there are faults in it; names them all.
+        AnnotationError: it is not an annotation file, or there are faults in it; names them all.
     """
     opened = open_coco(path, Rules(protocol, annotated=annotated))
     content = opened.content

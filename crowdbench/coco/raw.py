@@ -25,7 +25,7 @@ class RawFile:
     Attributes:
         path: the file.
         parts: by name, what the file holds under it: a list of values or JSON texts, or any other value.
-            None if the file is no object.
+            None if the file is not an object.
         document: what the file is instead.
     """
 
@@ -128,5 +128,5 @@ def plain_json(data: bytes, path: Path, what: str, error: type[DataError]) -> An
 
 
 def what_it_is(raw: RawFile) -> str:
-    """What a file is that is no object."""
+    """What a file is that is not an object."""
     return kind(raw.document)

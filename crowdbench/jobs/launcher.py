@@ -249,7 +249,7 @@ def load_launcher(name: str) -> Launcher | Queue:
     Raises:
         UnknownNameError: none of these.
         InputError: the profile's file or its options are wrong.
-        PluginError: what is installed under the name is no launcher.
+        PluginError: what is installed under the name is not a launcher.
     """
     if name == LOCAL:
         return LocalLauncher()
@@ -257,7 +257,7 @@ def load_launcher(name: str) -> Launcher | Queue:
     found = plugins.load("launcher", profile.launcher)
     if not (isinstance(found, type) and issubclass(found, Launcher | Queue)):
         raise PluginError(
-            f"launcher {profile.launcher!r} stands for {found!r}, which is no subclass of crowdbench's "
+            f"launcher {profile.launcher!r} refers to {found!r}, which is not a subclass of crowdbench's "
             "Launcher or Queue."
         )
     guarded = _Guarded(found, profile.launcher, profile.name, profile.options)
@@ -271,11 +271,11 @@ def load_queue(name: str) -> Queue:
 
     Raises:
         UnknownNameError: it is not installed.
-        PluginError: it is no queue.
+        PluginError: it is not a queue.
     """
     found = plugins.load("launcher", name)
     if not (isinstance(found, type) and issubclass(found, Queue)):
         raise PluginError(
-            f"launcher {name!r} stands for {found!r}, which is no subclass of crowdbench's Queue."
+            f"launcher {name!r} refers to {found!r}, which is not a subclass of crowdbench's Queue."
         )
     return _GuardedQueue(_Guarded(found, name, name, {}), name, name, {})

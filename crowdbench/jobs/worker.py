@@ -168,7 +168,7 @@ def _this_start() -> tuple[str, int]:
 
 
 def _is_a_stop(error: BaseException, stop: StopSignal) -> bool:
-    """Whether a process was told to stop; that it then misses others, who were told too, is no failure."""
+    """Whether a process was told to stop; that it then misses others, who were told too, is not a failure."""
     if isinstance(error, StoppedError | KeyboardInterrupt):
         return True
     return stop() and isinstance(error, Exception) and cause_of(error) == "machine"

@@ -154,7 +154,7 @@ def row_from_published(row: PublishedResult, footnote: int) -> Row:
         "source": row.source,
         "note": row.note,
     }
-    # A statistic that a source leaves out is no statistic without persons; AP every table has.
+    # A statistic that a source leaves out is not a statistic without persons; AP every table has.
     values = {name: value for name, value in values.items() if value is not None or name == "AP"}
     compared = None
     if row.train is not None and row.tta is not None:

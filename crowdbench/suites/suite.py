@@ -186,7 +186,7 @@ def load_suite(name: str | Path) -> Suite:
 
     Raises:
         UnknownNameError: no package ships a suite of that name.
-        InputError: two packages do, or the file is no suite.
+        InputError: two packages do, or the file is not a suite.
     """
     if str(name).endswith(".toml"):
         return read_suite(Path(name))

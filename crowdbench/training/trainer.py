@@ -286,7 +286,7 @@ def _summed(found: "Sequence[Mapping[str, Tensor]]", persons: Sequence[int]) -> 
 
 
 def require_finite(result: StepResult, image_ids: Sequence[int], step: int) -> None:
-    """Stop when a loss is no number.
+    """Stop when a loss is not a number.
 
     Raises:
         RunError: names the images of the batch.

@@ -190,7 +190,7 @@ class OnnxMethod(Method):
         Raises:
             InputError: ONNX Runtime is not installed.
             SettingsError: the model wants other settings.
-            WeightsError: it is no model for this method, or not for these keypoints.
+            WeightsError: it is not a model for this method, or not for these keypoints.
         """
         model = OnnxModel(weights, self.settings.provider)
         model.require_size(self.settings.input_size)

@@ -165,7 +165,7 @@ def _minutes(text: str | int) -> int:
         return text
     found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text)
     if found is None:
-        raise SettingsError(f"time = {text!r} is no time limit; write 90, 12:00:00 or 2-00:00:00.")
+        raise SettingsError(f"time = {text!r} is not a time limit; write 90, 12:00:00 or 2-00:00:00.")
     days, first, second, third = (int(part) if part else None for part in found.groups())
     if days is not None or third is not None:
         hours, minutes, seconds = first, second, third

@@ -69,7 +69,7 @@ def test_a_broken_plugin_leaves_the_others_alone(site: Path) -> None:
 def test_what_is_no_dataset_is_refused_by_its_kind(site: Path) -> None:
     install(site, "three_plugin", "datasets", "three = three_plugin:three", "three = 3")
     with pytest.raises(
-        PluginError, match=r"'three' stands for 3, which is no subclass of crowdbench\.Dataset"
+        PluginError, match=r"'three' refers to 3, which is not a subclass of crowdbench\.Dataset"
     ):
         dataset_class("three")
 

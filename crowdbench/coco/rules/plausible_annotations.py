@@ -1,6 +1,6 @@
 """Do annotations say what COCO's format says: pixels of their images, one person once, areas, crowding?
 
-Each rule looks at a whole file, for a slip of an annotator is no fault of a file. The real files and the
+Each rule looks at a whole file, for a slip of an annotator is not a fault of the file. The real files and the
 reference sets of the tests break none of them.
 """
 

@@ -87,7 +87,7 @@ def table(
     """Check that a value is a list of objects.
 
     Raises:
-        DataError: of the given kind; it is no list, or an entry is no object.
+        DataError: of the given kind; it is not a list, or an entry is not an object.
     """
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise error(f"{source}: {name} must be a list of objects, found {kind(value)}.\n{_FORMAT}")

@@ -81,7 +81,7 @@ def _require_known(
                 else f"Its ids are numbers, and no file has this name: write {number}, without quotes."
             )
         elif all(isinstance(known, int) for known in listed):
-            remedy = "It is no file name there either. Was the file made for another split or dataset?"
+            remedy = "It is not a file name there either. Was the file made for another split or dataset?"
     raise found.table.fail(faulty, reason, remedy)
 
 

@@ -48,7 +48,7 @@ def survey(file: BinaryIO) -> Survey:
     """Follow one pickle from where the file stands to its end, where the file is left.
 
     Raises:
-        ValueError: it is no pickle, ends early, or does more than any checkpoint's would.
+        ValueError: it is not a pickle, ends early, or does more than any checkpoint's would.
     """
     found = Survey()
     stack: list[Any] = []

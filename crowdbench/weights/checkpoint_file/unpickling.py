@@ -117,7 +117,7 @@ class StoredArray:
         """The array.
 
         Raises:
-            ValueError: what is stored is no array of numbers.
+            ValueError: what is stored is not an array of numbers.
         """
         try:
             _, shape, dtype, by_columns, data = self._state

@@ -41,7 +41,7 @@ class Outfit:
         head: size of the head relative to an adult's.
         sleeve: covered part of the arm; 0 none, 0.5 to the elbow, 1 to the wrist.
         trouser: covered part of the leg; as `sleeve`.
-        skirt: covered part of the leg under a skirt; 0 is no skirt.
+        skirt: covered part of the leg under a skirt; 0 is not a skirt.
         hair_length: 0 short, 1 to the shoulders; negative is bald.
         pattern, pattern_colour: on what covers the trunk and the arms.
         pattern_period: in heights.

@@ -160,7 +160,7 @@ def test_options_for_a_launcher_without_options_are_refused(places: Places) -> N
 
 
 def test_what_is_no_launcher_is_refused_by_its_kind(places: Places) -> None:
-    with pytest.raises(PluginError, match="'nothing' stands for 3, which is no subclass"):
+    with pytest.raises(PluginError, match="'nothing' refers to 3, which is not a subclass"):
         load_launcher("nothing")
-    with pytest.raises(PluginError, match="which is no subclass of crowdbench's Queue"):
+    with pytest.raises(PluginError, match="which is not a subclass of crowdbench's Queue"):
         load_queue("here")

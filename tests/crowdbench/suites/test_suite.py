@@ -204,7 +204,7 @@ def test_one_seed_is_as_good_as_none_where_it_makes_no_difference(tmp_path: Path
         pytest.param(('["m", "n"]', "[]"), "length >= 1", id="no methods"),
         pytest.param(('["d", "e"]', "[]"), "length >= 1", id="no datasets"),
         pytest.param(("[3, 1]", "[]"), "length >= 1", id="no seeds"),
-        pytest.param(("[3, 1]", '["a"]'), "Expected `int`", id="a seed that is no number"),
+        pytest.param(("[3, 1]", '["a"]'), "Expected `int`", id="a seed that is not a number"),
         pytest.param(("methods =", "method ="), "field `method", id="misspelled field"),
         pytest.param(('table = "T1"', "ap = 3.0"), "unknown field `ap`", id="one figure for many runs"),
         pytest.param(('table = "T1"', "recipe = { epochs = 2 }"), "a recipe is for training", id="recipe"),

@@ -286,7 +286,12 @@ def test_max_iou_is_the_greatest_overlap_of_two_boxes_of_an_image(goldens: Path,
         for place, box in enumerate(of_image)
     ]
     truth["annotations"].append(
-        {**truth["annotations"][0], "id": 99, "bbox": [0, 0, 10, 10], "iscrowd": 1}  # a group is no neighbour
+        {
+            **truth["annotations"][0],
+            "id": 99,
+            "bbox": [0, 0, 10, 10],
+            "iscrowd": 1,
+        }  # a group is not a neighbour
     )
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     problem = read_problem([], tmp_path / "truth.json", COCO_PROTOCOL)
