@@ -1,1 +1,1 @@
-"""The nouns that the bench, methods and datasets share."""
+"""The nouns that crowdbench, methods and datasets share."""

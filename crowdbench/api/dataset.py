@@ -1,4 +1,4 @@
-"""What a dataset is to the bench: a split's images, its keypoints, its rules of scoring."""
+"""What a dataset is to crowdbench: a split's images, its keypoints, its rules of scoring."""
 
 import copy
 import re
@@ -244,7 +244,7 @@ def load_dataset(
 
 
 def _require_opened(opened: object, name: str) -> None:
-    """See that what was opened says what the bench has to know of it."""
+    """See that what was opened says what crowdbench has to know of it."""
     if not isinstance(opened, Dataset):
         raise PluginError(f"dataset {name}: open must return a crowdbench.Dataset, not {opened!r}.")
     for attribute, kind in (

@@ -59,12 +59,12 @@ def refuse_network_options(cls: type[Method], name: str, precision: Precision, c
         return
     option = f"--precision {precision}" if precision != "fp32" else "--compile"
     raise SettingsError(
-        f"{name} has no network that this bench runs, so {option} would change nothing. Leave it out."
+        f"{name} has no network that crowdbench runs, so {option} would change nothing. Leave it out."
     )
 
 
 def require_contract(cls: type[Method], name: str) -> None:
-    """See that a method's class says what the bench has to know of it.
+    """See that a method's class says what crowdbench has to know of it.
 
     Raises:
         PluginError: its paradigm is none, or its settings are no dataclass.
@@ -129,10 +129,11 @@ def published_settings(cls: type[Method], name: str, dataset: str) -> Any:
 
 
 def require_whole(method: Method) -> None:
-    """See that a method is what the bench takes it for, whoever has built it.
+    """See that a method is what crowdbench takes it for, whoever has built it.
 
     Raises:
-        PluginError: it is not a method, its class breaks the contract, or it has no keypoints, settings or name.
+        PluginError: it is not a method, its class breaks the contract, or it lacks keypoints, settings
+            or a name.
     """
     if not isinstance(method, Method):
         raise PluginError(f"{method!r} is not an instance of crowdbench.Method.")

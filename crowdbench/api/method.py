@@ -4,7 +4,7 @@ A method turns images into poses. It never opens a dataset, never touches a clus
 Two shapes, one interface:
 
 - `Method`: implement `estimate`. Enough to benchmark anything: an ONNX file, another framework, a service.
-- `NetworkMethod`: implement `network`, `prepare`, `collate`, `predict`. The bench then runs preparation in
+- `NetworkMethod`: implement `build_network`, `prepare`, `collate`, `predict`. crowdbench then runs preparation in
   loader workers, batches images, and owns device, precision and weights.
 """
 
@@ -51,8 +51,8 @@ class Method(ABC):
         published: the settings that the method's paper uses, by dataset. ``"*"`` is every other dataset;
             where it is missing, those get ``Settings()``.
         takes_weights: `load_weights` gets the file that ``--weights`` names.
-        tracked_packages: installed packages, beside the bench's own, whose version can change a prediction; a
-            run with another version is another run.
+        tracked_packages: installed packages, besides crowdbench's own, whose version can change a prediction;
+            a run with another version is another run.
         include_boxes: the boxes of poses are written beside them; scoring then takes areas from boxes.
         reads_images: whether it can look at pictures. A method that cannot, because it repeats what a file
             says, has no speed, and other pictures make no other run.

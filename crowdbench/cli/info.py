@@ -116,7 +116,7 @@ def _print_network(found: dict[str, Any]) -> None:
         lines.append(("input", f"{_size(found['input_size'])} (height x width)"))
     network = found["network"]
     if network is None:
-        lines.append(("network", "none that the bench could count: the method computes poses by itself"))
+        lines.append(("network", "none that crowdbench could count: the method computes poses by itself"))
     else:
         total, trainable = network["parameters"], network["trainable"]
         fixed = "" if total == trainable else f", {(total - trainable) / 1e6:.2f} M of them fixed"

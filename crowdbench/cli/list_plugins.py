@@ -51,7 +51,7 @@ def _facts(kind: plugins.Kind, plugin: plugins.Plugin) -> dict[str, Any]:
     """Check that a plugin is what it says, at the price its kind allows.
 
     Methods of this very distribution are tested with it and import torch, which takes seconds: of them only
-    the module is looked up. A stranger's method is loaded: that is the only way to know whether it works.
+    the module is looked up. A third-party method is loaded: that is the only way to know whether it works.
     """
     ours = plugin.entry_point.dist is not None and plugin.entry_point.dist.name == "crowdbench"
     if kind == "method" and ours:

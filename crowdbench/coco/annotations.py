@@ -47,7 +47,7 @@ class AnnotatedPersons:
 
 @dataclass(frozen=True, eq=False)
 class AnnotationFile:
-    """What the bench reads of an annotation file.
+    """What crowdbench reads of an annotation file.
 
     Attributes:
         images: in file order.

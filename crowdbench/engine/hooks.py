@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# What a method may know better than the bench; what was measured on is not among it.
+# What a method may know better than crowdbench; what was measured on is not among it.
 _KNOWN_BETTER = frozenset({"boxes", "flip_test", "input_size", "training_data", "changed_settings"})
 _NAMED = 3  # images of a batch, in messages
 
@@ -46,7 +46,7 @@ def protocol_overrides(method: Method, protocol: Protocol) -> Protocol:
     """A run's protocol with what the method knows better.
 
     Raises:
-        PluginError: the method raised something; it says fields that do not exist or are the bench's to say,
+        PluginError: the method raised something; it says fields that do not exist or are crowdbench's to say,
             or values of the wrong kind.
     """
     with calling(method.name, "protocol_overrides"):
@@ -57,7 +57,7 @@ def protocol_overrides(method: Method, protocol: Protocol) -> Protocol:
     if others:
         raise PluginError(
             f"{method.name}: protocol_overrides may say {', '.join(sorted(_KNOWN_BETTER))}; it says "
-            f"{', '.join(others)}, which the bench knows from the data itself."
+            f"{', '.join(others)}, which crowdbench knows from the data itself."
         )
     try:
         return msgspec.convert({**dataclasses.asdict(protocol), **found}, Protocol)

@@ -1,1 +1,1 @@
-"""What the bench needs of the machine: files, text for terminals."""
+"""What crowdbench needs of the machine: files, text for terminals."""

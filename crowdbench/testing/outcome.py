@@ -9,7 +9,7 @@ from crowdbench.errors import CrowdbenchError, PluginError, ShapeError
 
 SubjectT = TypeVar("SubjectT")
 
-# Of a traceback, so much is shown: where it happened, not the bench's way there.
+# Of a traceback, so much is shown: where it happened, not crowdbench's way there.
 _FRAMES = 3
 
 
@@ -102,7 +102,7 @@ def is_not_finite(error: BaseException) -> bool:
 
 
 def described(error: BaseException) -> str:
-    """An error in words: of the bench's own the message, of others the place too."""
+    """An error in words: of crowdbench's own the message, of others the place too."""
     said = f"{type(error).__name__}: {error}"
     if isinstance(error, CrowdbenchError):
         return said

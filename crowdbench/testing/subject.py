@@ -87,12 +87,12 @@ class MethodSubject:
             NotApplicable: it is not.
         """
         if not isinstance(self.method, NetworkMethod):
-            raise NotApplicable("the method has no network that the bench knows of")
+            raise NotApplicable("the method has no network that crowdbench knows of")
         return self.method
 
     @cached_property
     def network(self) -> "nn.Module | None":
-        """The network as the bench runs it; None for methods without."""
+        """The network as crowdbench runs it; None for methods without."""
         return self.built_network(self.method)
 
     def built_network(
@@ -153,7 +153,7 @@ class MethodSubject:
         device: "torch.device | None" = None,
         seed: int = 0,
     ) -> list[list[list[Pose]]]:
-        """The poses of each image of each batch, by the bench's own loop.
+        """The poses of each image of each batch, by crowdbench's own loop.
 
         Args:
             batches: each is one call of the network.

@@ -1,4 +1,4 @@
-"""I2R-Net as the bench sees it: three networks, one way to run them."""
+"""I2R-Net as crowdbench sees it: three networks, one way to run them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

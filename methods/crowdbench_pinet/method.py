@@ -1,4 +1,4 @@
-"""PINet as the bench sees it."""
+"""PINet as crowdbench sees it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

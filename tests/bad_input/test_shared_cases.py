@@ -1,4 +1,4 @@
-"""Small inputs that went wrong for people of the field, and those that broke the bench once, by the command line.
+"""Small inputs that went wrong for people of the field, and those that broke crowdbench once, by the command line.
 
 Most are made of photographs and outside the repository, in ``shared/cases``; each case has siblings of our own in
 the tables of docs/bad-input.md. Cases that need a cluster, another environment or a plugin are tried where those are:

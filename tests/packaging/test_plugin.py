@@ -1,4 +1,4 @@
-"""A stranger's plugin, from `crowdbench new-method` to the leaderboard, in an environment of its own."""
+"""A third-party plugin, from `crowdbench new-method` to the leaderboard, in an environment of its own."""
 
 import json
 import os

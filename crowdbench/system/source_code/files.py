@@ -49,7 +49,7 @@ def _walk(folder: str, prefix: str, above: set[tuple[int, int]]) -> Iterator[tup
     except OSError:
         return
     names = {entry.name for entry in entries}
-    # An environment, or a run of the bench.
+    # An environment, or a run of crowdbench.
     if prefix and names & {"pyvenv.cfg", "run.json"}:
         return
     has_python = any(name.endswith(".py") for name in names)

@@ -91,11 +91,11 @@ def check_determinism(subject: MethodSubject) -> Outcome:
 
 
 def check_input_unchanged(subject: MethodSubject) -> Outcome:
-    """The array that `estimate` is given belongs to the bench."""
+    """The array that `estimate` is given belongs to crowdbench."""
     method = subject.method
     own = type(method)
     if own.estimate_sample is not Method.estimate_sample or hasattr(method, "prepare"):
-        return Inapplicable("the bench does not call the method's estimate")
+        return Inapplicable("crowdbench does not call the method's estimate")
     subject.require_answers()
     sample = subject.sample(subject.small[0])
     image, boxes = sample.read(), sample.boxes_xywh if subject.has_boxes else np.empty((0, 4))

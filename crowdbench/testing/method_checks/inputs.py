@@ -23,7 +23,7 @@ _SIZES_OF_IMAGES = ((1, 1), (1, 3), (3, 1), (17, 31), (399, 101))
 
 
 def check_ordinary(subject: MethodSubject) -> Outcome:
-    """One drawn scene, through the bench's own loop, which checks numbers of images and keypoints."""
+    """One drawn scene, through crowdbench's own loop, which checks numbers of images and keypoints."""
     found = subject.first_answer
     if isinstance(found, Exception):
         if is_not_finite(found):
@@ -145,7 +145,7 @@ def check_file_formats(subject: MethodSubject) -> Outcome:
                     f"the same poses of {name} as of the same picture in 8-bit RGB",
                     changed([reference], [found], subject.method.keypoints.count)[1],
                     "COCO has greyscale images; a method that decodes files its own way sees them otherwise "
-                    "than all others do. `Sample.read` is how the bench reads.",
+                    "than all others do. `Sample.read` is how crowdbench reads.",
                 )
     return Passed("grey, 16-bit grey and RGB, RGBA, palette")
 

@@ -1,4 +1,4 @@
-"""What the bench does to a network: precision, device, weights."""
+"""What crowdbench does to a network: precision, device, weights."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ _NEAR = 0.1
 _MOST = 0.75
 
 _WHY_HALF = "--precision bf16 and fp16 run the network under autocast."
-_WHY_MOVES = "the bench, not the method, moves the network to its device and between number types."
+_WHY_MOVES = "crowdbench, not the method, moves the network to its device and between number types."
 _WHY_WEIGHTS = "published weights could not be loaded, or would not be the whole of the method."
 
 

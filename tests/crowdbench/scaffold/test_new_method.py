@@ -78,7 +78,7 @@ def test_a_name_becomes_a_module_and_a_class_that_nothing_else_is_called(
         pytest.param("my-pose\n", "lowercase letters", id="line end"),
         pytest.param("lambda", "a word of Python", id="keyword"),
         pytest.param("numpy", "module numpy is installed", id="installed module"),
-        pytest.param("crowdbench", "module crowdbench is installed", id="the bench itself"),
+        pytest.param("crowdbench", "module crowdbench is installed", id="crowdbench itself"),
         pytest.param("crowdbench-i2rnet", "module crowdbench_i2rnet is installed", id="with underscores"),
         pytest.param("json", "module json is installed", id="standard library"),
         pytest.param("opencv-python-headless", "pip would remove", id="distribution of another module"),

@@ -39,7 +39,7 @@ def test_a_plugin_sees_passes_failures_and_reasons(tmp_path: Path, toy_plugins: 
     done = subprocess.run(command, cwd=tmp_path, env=toy_plugins, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout
     assert "1 passed" in done.stdout
-    assert "the method has no network that the bench knows of" in done.stdout
+    assert "the method has no network that crowdbench knows of" in done.stdout
     assert "Did you mean 'toy-centre'?" in done.stdout
 
 
