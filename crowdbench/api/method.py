@@ -4,8 +4,8 @@ A method turns images into poses. It never opens a dataset, never touches a clus
 Two shapes, one interface:
 
 - `Method`: implement `estimate`. Enough to benchmark anything: an ONNX file, another framework, a service.
-- `NetworkMethod`: implement `build_network`, `prepare`, `collate`, `predict`. crowdbench then runs preparation
-  in loader workers, batches images, and owns device, precision and weights.
+- `NetworkMethod`: implement `build_network`, `prepare`, `collate`, `predict`. crowdbench prepares in loader
+  workers, batches images, and owns device, precision and weights.
 """
 
 from abc import ABC, abstractmethod

@@ -5,8 +5,6 @@ in form, not in colour: limbs and keypoints of the person's right side have a wh
 found with little confidence, is fainter. A dark casing keeps lines visible on any background.
 """
 
-import html
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -141,89 +139,6 @@ def _kept_colours(
     return kept
 
 
-def skeleton_svg(
-    keypoints: ArrayLike,
-    layout: KeypointSet,
-    colour: str,
-    *,
-    person: str | int = "",
-    title: str = "",
-    threshold: float = 0.0,
-    visibility: bool = False,
-    width: float | None = None,
-    joints: bool = True,
-) -> str:
-    """One person as a group of SVG elements, in image coordinates.
-
-    (0, 0) is the centre of the top left pixel: under a skeleton an image of W×H pixels begins at -0.5, as in
-    ``<svg viewBox="-0.5 -0.5 W H"><image x="-0.5" y="-0.5" width="W" height="H" .../>``.
-
-    The group has the classes ``skeleton`` and ``person-<person>``. In it, what belongs to limb i of
-    ``layout.skeleton`` has the classes ``limb``, ``limb-<i>`` and ``left``, ``right`` or ``middle``, and what
-    belongs to keypoint i the same with ``joint`` and ``joint-<i>``; the dark casing of all limbs has the
-    class ``casing``. Lines have the CSS colour of the group, so that a style sheet can change it.
-
-    Args:
-        keypoints: ``(K, 3)``, x, y in image pixels and a confidence, or a visibility.
-        layout: names and joins them.
-        colour: of the person, as CSS writes it.
-        person: tells the person from others; characters that a class cannot have become hyphens.
-        title: shown where the pointer rests; any text.
-        threshold: keypoints with less confidence are not drawn.
-        visibility: the third number is an annotation's: 0 is not drawn, 1 (hidden) is faint.
-        width: of limbs, in image pixels; None takes what suits the person's size.
-        joints: draw keypoints too, not limbs alone.
-
-    Raises:
-        ShapeError: the keypoints are not ``(K, 3)``.
-    """
-    plan = _plan(keypoints, layout, threshold, visibility, width)
-    marked = html.escape(colour, quote=True)
-    identity = re.sub(r"[^A-Za-z0-9_-]", "-", str(person))
-    parts = [
-        f'<g class="skeleton person-{identity}" color="{marked}" stroke="currentColor" '
-        f'stroke-width="{_number(plan.width)}" stroke-linecap="round" fill="none">'
-    ]
-    if title:
-        parts.append(f"<title>{html.escape(title, quote=True)}</title>")
-    if plan.limbs:
-        casing = "".join(_path_data(limb) for limb in plan.limbs)
-        parts.append(
-            f'<path class="casing" stroke="{CASING}" stroke-opacity="{_number(CASING_OPACITY)}" '
-            f'stroke-width="{_number(plan.width * _CASING_WIDTH)}" d="{casing}"/>'
-        )
-    parts += [_path("limb", limb) for limb in plan.limbs]
-    cores = [_path("limb", limb) for limb in plan.limbs if limb.side == "right"]
-    if cores:
-        core_width = _number(plan.width * _CORE_WIDTH)
-        parts += [f'<g class="core" stroke="{CORE}" stroke-width="{core_width}">', *cores, "</g>"]
-    if joints and plan.joints:
-        parts.append(f'<g class="joints" stroke-width="{_number(plan.width * _JOINT_WIDTH)}">')
-        parts += [_path("joint", joint) for joint in plan.joints]
-        parts.append("</g>")
-        cores = [_path("joint", joint) for joint in plan.joints if joint.side == "right"]
-        if cores:
-            parts += [f'<g class="core" stroke="{CORE}">', *cores, "</g>"]
-    parts.append("</g>")
-    return "".join(parts)
-
-
-def _path(kind: str, mark: _Mark) -> str:
-    opacity = f' opacity="{_number(FAINT)}"' if mark.faint else ""
-    return f'<path class="{kind} {kind}-{mark.index} {mark.side}"{opacity} d="{_path_data(mark)}"/>'
-
-
-def _path_data(mark: _Mark) -> str:
-    first, *rest = (f"{_number(x)} {_number(y)}" for x, y in mark.points)
-    # A line of no length with round ends is a dot.
-    return f"M{first}" + ("".join(f"L{point}" for point in rest) or "h0")
-
-
-def _number(value: float) -> str:
-    """A tenth of a pixel is enough, and pages have thousands of these."""
-    return f"{value:.1f}".removesuffix(".0")
-
-
 def draw_on(
     image: NDArray[np.uint8],
     poses: Sequence[Pose],
@@ -253,19 +168,13 @@ def draw_on(
     return drawn
 
 
-def _plan(
-    keypoints: ArrayLike,
-    layout: KeypointSet,
-    threshold: float,
-    visibility: bool = False,
-    width: float | None = None,
-) -> _Plan:
+def _plan(keypoints: ArrayLike, layout: KeypointSet, threshold: float) -> _Plan:
     given = np.asarray(keypoints, dtype=np.float64)
     if given.shape != (layout.count, 3):
         raise ShapeError(f"keypoints of {layout.name} must be ({layout.count}, 3), got {given.shape}.")
     strength = given[:, 2]
-    shown = np.isfinite(given).all(axis=1) & ((strength > 0) if visibility else (strength >= threshold))
-    faint = strength < (2 if visibility else SURE)
+    shown = np.isfinite(given).all(axis=1) & (strength >= threshold)
+    faint = strength < SURE
     sided = sides(layout)
 
     def point(index: int) -> Point:
@@ -282,7 +191,7 @@ def _plan(
         for index in range(layout.count)
         if shown[index]
     ]
-    return _Plan(limbs, joints, line_width(given[shown]) if width is None else width)
+    return _Plan(limbs, joints, line_width(given[shown]))
 
 
 def _side_of_limb(one: Side, other: Side) -> Side:

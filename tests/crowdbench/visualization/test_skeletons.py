@@ -1,7 +1,6 @@
 """Skeletons on pixels and as SVG: what is told apart, what is left out, what cannot be smuggled in."""
 
 import itertools
-import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,16 +8,13 @@ import numpy as np
 import pytest
 
 from crowdbench.api.types import KeypointSet, Pose
-from crowdbench.errors import ShapeError
 from crowdbench.visualization import plots as figures
 from crowdbench.visualization.skeletons import (
     COLOURS,
-    FAINT,
     draw_on,
     line_width,
     person_colours,
     sides,
-    skeleton_svg,
 )
 
 # A left limb, a right limb, and one between the sides.
@@ -43,10 +39,6 @@ def canvas(height: int = 100, width: int = 100) -> Any:
 
 def rgb(colour: str) -> list[int]:
     return list(bytes.fromhex(colour[1:]))
-
-
-def elements(svg: str, kind: str) -> list[ET.Element]:
-    return [e for e in ET.fromstring(svg).iter() if kind in e.get("class", "").split()]
 
 
 def test_the_image_that_is_given_stays_as_it_is() -> None:
@@ -135,53 +127,9 @@ def test_the_palette_is_that_of_figures_but_for_black() -> None:
     assert len(set(COLOURS)) == len(COLOURS) == 7
 
 
-def test_svg_has_a_class_for_each_person_limb_and_keypoint() -> None:
-    svg = skeleton_svg(person().keypoints, LAYOUT, COLOURS[0], person=3, title="best")
-    group = ET.fromstring(svg)
-    assert group.get("class") == "skeleton person-3"
-    assert group.get("color") == COLOURS[0]
-    assert {e.get("class") for e in elements(svg, "limb")} == {
-        "limb limb-0 left",
-        "limb limb-1 right",
-        "limb limb-2 middle",
-    }
-    assert {e.get("class") for e in elements(svg, "joint")} == {
-        f"joint joint-{i} {side}" for i, side in enumerate(("left", "right", "left", "right"))
-    }
-    assert [e.get("class") for e in group.iter() if e.get("stroke") == "#FFFFFF"] == ["core", "core"]
-    assert not elements(skeleton_svg(person().keypoints, LAYOUT, "red", joints=False), "joint")
-
-
-def test_svg_of_an_annotation_hides_what_is_not_labelled_and_dims_what_is_hidden() -> None:
-    svg = skeleton_svg(person((2, 1, 2, 0)).keypoints, LAYOUT, "red", visibility=True)
-    assert {e.get("class") for e in elements(svg, "limb")} == {"limb limb-0 left"}
-    assert {e.get("class"): e.get("opacity") for e in elements(svg, "joint")} == {
-        "joint joint-0 left": None,
-        "joint joint-1 right": str(FAINT),
-        "joint joint-2 left": None,
-    }
-
-
-def test_svg_of_nothing_is_an_empty_group() -> None:
-    svg = skeleton_svg(np.zeros((4, 3)), LAYOUT, "red", visibility=True)
-    assert list(ET.fromstring(svg)) == []
-    nowhere = np.full((4, 3), np.nan)
-    assert list(ET.fromstring(skeleton_svg(nowhere, LAYOUT, "red"))) == []
-
-
-def test_svg_escapes_whatever_it_is_given() -> None:
-    hostile = '"><script>alert(1)</script>&'
-    svg = skeleton_svg(person().keypoints, LAYOUT, hostile, person=hostile, title=hostile)
-    group = ET.fromstring(svg)
-    assert "<script" not in svg
-    assert group.get("color") == hostile
-    assert group[0].text == hostile
-    assert len(group.get("class", "").split()) == 2
-
-
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ShapeError, match=r"keypoints of four must be \(4, 3\), got \(3, 3\)"):
-        skeleton_svg(person().keypoints[:3], LAYOUT, "red")
+        draw_on(canvas(), [Pose(person().keypoints[:3], 1.0)], LAYOUT)
     with pytest.raises(ShapeError, match="2 poses need 2 colours, got 1"):
         draw_on(canvas(), [person(), person()], LAYOUT, colours=["#000000"])
     with pytest.raises(ShapeError, match="must be #rrggbb, got 'red'"):
