@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from crowdbench.api.types import KeypointSet, Pose
+from crowdbench.errors import ShapeError
 from crowdbench.visualization import plots as figures
 from crowdbench.visualization.skeletons import (
     COLOURS,
