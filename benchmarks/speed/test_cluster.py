@@ -35,7 +35,7 @@ from crowdbench.jobs.job import (
     user_at_host,
 )
 from crowdbench.jobs.request import EvaluationRequest
-from crowdbench.run_store.lease import ProgressReport
+from crowdbench.run_store.lease_files import ProgressReport
 from crowdbench.run_store.record import Record
 from crowdbench.run_store.run import Run
 from crowdbench.system.text import utc_now

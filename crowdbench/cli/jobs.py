@@ -192,7 +192,9 @@ def _print_json(rows: "Sequence[JobStatus]") -> None:
 def logs(name: str, out: Path, follow: bool, task: int, lines: int | None) -> None:
     """Print a job's log. RUN is the job's name or how it begins, its number, or its run's directory."""
     from crowdbench.errors import LaunchError
-    from crowdbench.jobs.status import QueueClients, find_job, query_statuses
+    from crowdbench.jobs.find_job import find_job
+    from crowdbench.jobs.queue_clients import QueueClients
+    from crowdbench.jobs.status import query_statuses
 
     folder = Path(name)
     if (folder / "log.txt").is_file() and not (folder / "job.json").is_file():
@@ -281,8 +283,10 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
     import msgspec
 
     from crowdbench.errors import CrowdbenchError, LaunchError
+    from crowdbench.jobs.find_job import find_job
     from crowdbench.jobs.launcher import load_queue
-    from crowdbench.jobs.status import ENDED, QueueClients, find_job, query_statuses
+    from crowdbench.jobs.queue_clients import QueueClients
+    from crowdbench.jobs.status import ENDED, query_statuses
     from crowdbench.system.text import utc_now
 
     jobs = dict.fromkeys(find_job(out, name) for name in names)
@@ -325,8 +329,10 @@ def wait(names: tuple[str, ...], out: Path) -> None:
     """Wait until jobs have ended: those that are named, or all. Exit status 1 unless all are done."""
     from crowdbench.cli.progress import in_words, wait_for_jobs
     from crowdbench.errors import RunError
+    from crowdbench.jobs.find_job import find_job
     from crowdbench.jobs.job import find_jobs
-    from crowdbench.jobs.status import QueueClients, find_job, query_statuses
+    from crowdbench.jobs.queue_clients import QueueClients
+    from crowdbench.jobs.status import query_statuses
 
     if names:
         jobs = list(dict.fromkeys(find_job(out, name) for name in names))

@@ -116,7 +116,7 @@ def predict(
         find_sources,
     )
     from crowdbench.prediction import predict as predict_sources
-    from crowdbench.prediction.predict import MIN_SCORE, THRESHOLD
+    from crowdbench.prediction.output_files import MIN_SCORE, THRESHOLD
 
     chosen = dataset or dataset_for(method, weights)
     loaded = load_method(method, chosen, **settings)

@@ -8,7 +8,8 @@ from pathlib import Path
 from crowdbench.errors import MachineError, SupersededError
 from crowdbench.evaluation.shard_sync import remove_markers
 from crowdbench.run_store import recomputation
-from crowdbench.run_store.lease import CLAIM, has_ended, hold_lease, read_claim
+from crowdbench.run_store.lease import has_ended, hold_lease
+from crowdbench.run_store.lease_files import CLAIM, read_claim
 from crowdbench.system.files.leftovers import is_leftover, remove_leftovers
 
 

@@ -40,7 +40,8 @@ from crowdbench.evaluation.work import EvaluationWork, OnProgress, load_finished
 from crowdbench.run_store import recomputation
 from crowdbench.run_store.earlier_runs import said_of_earlier
 from crowdbench.run_store.integrity import doubt_about_scores
-from crowdbench.run_store.lease import Lease, ProgressReport, Waiting, in_turn
+from crowdbench.run_store.lease import Lease, Waiting, in_turn
+from crowdbench.run_store.lease_files import ProgressReport
 from crowdbench.run_store.run import Run
 from crowdbench.run_store.wait_notice import Telling
 from crowdbench.scoring.common_keypoints import scored_columns

@@ -14,15 +14,9 @@ from pathlib import Path
 
 from crowdbench.errors import MachineError, SupersededError
 from crowdbench.evaluation.shards import PredictionShards
-from crowdbench.run_store.lease import (
-    LEASE_TIMEOUT_S,
-    Lease,
-    Silence,
-    has_ended,
-    is_alive,
-    new_claim,
-    read_claim,
-)
+from crowdbench.run_store.lease import LEASE_TIMEOUT_S, Lease, has_ended, is_alive, new_claim
+from crowdbench.run_store.lease_files import read_claim
+from crowdbench.run_store.silence import Silence
 from crowdbench.system.distributed import ProcessInfo, launch_id
 from crowdbench.system.files.writing import write_whole
 

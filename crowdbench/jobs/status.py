@@ -16,8 +16,10 @@ import msgspec
 
 from crowdbench.errors import CrowdbenchError, DataError, LaunchError
 from crowdbench.jobs.job import Failure, Job, JobSpec, JobState, Submission, find_jobs
-from crowdbench.jobs.launcher import Queue, QueueStatus, load_queue
-from crowdbench.run_store.lease import is_alive, read_progress
+from crowdbench.jobs.launcher import QueueStatus
+from crowdbench.jobs.queue_clients import QueueClients
+from crowdbench.run_store.lease import is_alive
+from crowdbench.run_store.lease_files import read_progress
 from crowdbench.system.files.reading import read_json
 
 log = logging.getLogger("crowdbench")
@@ -88,58 +90,6 @@ class _Protocol(msgspec.Struct):
 
 class _Best(msgspec.Struct):
     score: float
-
-
-class QueueClients:
-    """Asks each queue once, for all jobs that were handed over to it."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Queue | CrowdbenchError] = {}
-
-    def of(self, launcher: str) -> Queue:
-        """The queue of a launcher.
-
-        Raises:
-            CrowdbenchError: it is not installed here.
-        """
-        if launcher not in self._known:
-            try:
-                self._known[launcher] = load_queue(launcher)
-            except CrowdbenchError as error:
-                self._known[launcher] = error
-        found = self._known[launcher]
-        if isinstance(found, CrowdbenchError):
-            raise found
-        return found
-
-    def query(
-        self, asked: Sequence[tuple[JobSpec, Submission]]
-    ) -> tuple[dict[tuple[str, str], QueueStatus], list[str]]:
-        """What queues say, by launcher and number; and what keeps others from saying it."""
-        seen: dict[tuple[str, str], QueueStatus] = {}
-        problems = []
-        for launcher in sorted({order.launcher for order, _ in asked}):
-            tickets = [ticket for order, ticket in asked if order.launcher == launcher]
-            try:
-                found = self.of(launcher).query(tickets)
-            except CrowdbenchError as error:
-                problems.append(str(error).splitlines()[0])
-                continue
-            seen.update(((launcher, number), what) for number, what in found.items())
-            seen.update(
-                ((launcher, ticket.job_id), QueueStatus("ended"))
-                for ticket in tickets
-                if ticket.job_id not in found
-            )
-        return seen, problems
-
-    def explain_exit(self, launcher: str, ticket: Submission, seen: QueueStatus) -> str:
-        """Why a job was lost, as far as its queue and its logs tell."""
-        try:
-            return self.of(launcher).explain_exit(ticket, seen)
-        except (CrowdbenchError, OSError) as error:
-            log.debug("%s: %s", ticket.job_id, error)
-            return "killed"
 
 
 def list_statuses(root: Path, queues: QueueClients | None = None) -> tuple[list[JobStatus], list[str]]:
@@ -375,44 +325,3 @@ def wait_for(
         pause = poll_s if rows != before else min(pause * 1.5, 5 * poll_s)
         before = rows
         time.sleep(pause)
-
-
-def find_job(root: Path, name: str) -> Job:
-    """The job of a name, of the beginning of one, or of a run's directory or its number.
-
-    Raises:
-        LaunchError: there is none, or several, or it cannot be read.
-    """
-    found = _find(root, name)
-    found.order()
-    return found
-
-
-def _find(root: Path, name: str) -> Job:
-    jobs = list(find_jobs(root.absolute()))
-    wanted = str(Path(name).absolute())
-    exact = [job for job in jobs if name == job.name or wanted == str(job.folder)]
-    if exact:
-        return exact[0]
-    matching = []
-    for job in jobs:
-        ticket, state = job.ticket(), job.state()
-        runs = state.runs if state is not None else []
-        if (
-            job.name.startswith(name)
-            or (ticket is not None and ticket.job_id == name)
-            or wanted in runs
-            or any(Path(run).name == name for run in runs)
-        ):
-            matching.append(job)
-    if len(matching) == 1:
-        return matching[0]
-    if matching:
-        raise LaunchError(
-            f"{name!r} may be any of {len(matching)} jobs: {', '.join(job.name for job in matching[:5])}"
-            f"{', ...' if len(matching) > 5 else ''}.\nSay more of the name."
-        )
-    known = ", ".join(job.name for job in jobs[-5:]) or "none"
-    raise LaunchError(
-        f"no job in {root} is called {name!r}.\nSome are: {known}. `crowdbench status` lists all."
-    )

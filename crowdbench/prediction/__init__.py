@@ -6,7 +6,8 @@ An image that is given with the same boxes therefore has the poses that `crowdbe
 
 from crowdbench.prediction.box_files import BoxProvider, NoBoxProvider, boxes_for
 from crowdbench.prediction.image_names import ImageIds
-from crowdbench.prediction.predict import Output, predict
+from crowdbench.prediction.output_files import Output
+from crowdbench.prediction.predict import predict
 from crowdbench.prediction.predictor import Estimator, dataset_for
 from crowdbench.prediction.results import PredictionResult
 from crowdbench.prediction.sources import Source, find_sources

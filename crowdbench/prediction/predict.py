@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import cv2
 import msgspec
@@ -15,12 +14,19 @@ from numpy.typing import NDArray
 from crowdbench.api.method import Method
 from crowdbench.api.types import LoadedImage, Pose, Sample
 from crowdbench.engine import hooks
-from crowdbench.engine.inference import to_coco_results
 from crowdbench.engine.progress import EvaluationProgress
-from crowdbench.errors import CrowdbenchError, DataError, MachineError, RunError, SettingsError
+from crowdbench.errors import CrowdbenchError, DataError, MachineError, SettingsError
 from crowdbench.prediction.box_files import BoxProvider, ImageQuery
 from crowdbench.prediction.image_names import ImageIds
 from crowdbench.prediction.images import read_picture
+from crowdbench.prediction.output_files import (
+    Output,
+    ShownFrame,
+    encoded,
+    frame_entry,
+    line_file,
+    lines_name,
+)
 from crowdbench.prediction.predictor import Estimator
 from crowdbench.prediction.results import (
     FailedInput,
@@ -31,41 +37,18 @@ from crowdbench.prediction.results import (
     named_results,
 )
 from crowdbench.prediction.sources import Source, drawn_names
-from crowdbench.prediction.videos import Frame, Video, video_whole
+from crowdbench.prediction.videos import Video, video_whole
 from crowdbench.system.files.os_errors import is_about_the_name, reason, writing
-from crowdbench.system.files.writing import atomic_path, write_whole
+from crowdbench.system.files.writing import write_whole
 from crowdbench.system.text import encodable, name_bytes
 from crowdbench.system.version import package_version
 from crowdbench.visualization.skeletons import draw_on, person_colours
 
 PREDICTIONS, IMAGES = "predictions.json", "images.json"
-# Keypoints with less confidence, and poses of a lower score, are not drawn: methods that find the persons
-# themselves propose dozens of poses of next to no score, which rank behind all others.
-THRESHOLD = MIN_SCORE = 0.05
-_JPEG_QUALITY = 95
 # What concerns one picture only, whatever raises it: the others go on.
 _OF_ONE_FILE = (DataError, OSError, ValueError, MemoryError, cv2.error)
 # A file's count of its frames is an estimate; so much less than that is worth a word.
 _MISSING_FRAMES = 0.02
-
-
-@dataclass(frozen=True)
-class Output:
-    """Where results go, and which.
-
-    Attributes:
-        folder: of all files; None writes none.
-        drawn: draw copies of pictures and videos; otherwise the frames of videos are kept in the result.
-        threshold: keypoints with less confidence are not drawn.
-        min_score: poses of a lower score are not drawn.
-        overwrite: replace files that are there.
-    """
-
-    folder: Path | None = Path("poses")
-    drawn: bool = True
-    threshold: float = THRESHOLD
-    min_score: float = MIN_SCORE
-    overwrite: bool = False
 
 
 def predict(
@@ -73,7 +56,7 @@ def predict(
     sources: Sequence[Source],
     boxes: BoxProvider,
     ids: ImageIds,
-    output: Output = Output(),
+    output: Output = Output(),  # noqa: B008  (frozen)
     *,
     every: int = 1,
     upright: bool = False,
@@ -103,11 +86,6 @@ def predict(
     work = PredictionSession(estimator, boxes, ids, output, every, upright, on_progress)
     work.found.notes += estimator.notes
     return work.of(sources)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _ShownFrame(LoadedImage):
-    frame: Frame
 
 
 class PredictionSession:
@@ -195,7 +173,7 @@ class PredictionSession:
             targets.append(folder / PREDICTIONS)
         for source in sources:
             if source.kind == "video":
-                targets.append(folder / _lines_name(names[source.path]))
+                targets.append(folder / lines_name(names[source.path]))
             if self.output.drawn:
                 targets.append(folder / names[source.path])
         own = {os.path.realpath(source.path) for source in sources}
@@ -258,7 +236,7 @@ class PredictionSession:
         drawn = None
         if self.output.folder is not None and self.output.drawn:
             try:
-                self._write(self.output.folder / name, _encoded(self._drawn(picture, poses, []), name))
+                self._write(self.output.folder / name, encoded(self._drawn(picture, poses, []), name))
                 drawn = encodable(name)
             except MachineError as error:
                 self._fail_or_stop(picture.path, error)
@@ -305,7 +283,7 @@ class PredictionSession:
                 self.turned.append(path)
             self.expected += -(-video.announced // self.every)
             rate = video.frames_per_s / self.every
-            lines = files.enter_context(_lines(folder / _lines_name(name))) if folder else None
+            lines = files.enter_context(line_file(folder / lines_name(name))) if folder else None
             copy = (
                 files.enter_context(video_whole(folder / name, rate))
                 if folder and self.output.drawn
@@ -316,11 +294,11 @@ class PredictionSession:
             looked_at = persons = 0
             size = (0, 0)
             for shown, poses in self.estimator.poses(self._frames(video)):
-                entry = _frame_entry(shown, poses, self.method.include_boxes)
+                entry = frame_entry(shown, poses, self.method.include_boxes)
                 if copy is None:
                     frames.append(entry)
                 if lines is not None and folder is not None:
-                    with writing(folder / _lines_name(name)):
+                    with writing(folder / lines_name(name)):
                         lines.write(msgspec.json.encode(entry) + b"\n")
                 if copy is not None:
                     copy.write(self._drawn(shown, poses, before))
@@ -340,17 +318,17 @@ class PredictionSession:
                 frames_per_s=video.frames_per_s,
                 frames=looked_at,
                 poses=persons,
-                poses_file=encodable(_lines_name(name)) if lines is not None else None,
+                poses_file=encodable(lines_name(name)) if lines is not None else None,
                 drawn=encodable(name) if copy is not None else None,
                 file_name_bytes=name_bytes(path),
             )
         )
 
-    def _frames(self, video: Video) -> Iterator["_ShownFrame"]:
+    def _frames(self, video: Video) -> Iterator["ShownFrame"]:
         for frame in video.frames(self.every):
             height, width = frame.pixels.shape[:2]
             given = self.boxes.of(ImageQuery(video.path, width, height, frame.number))
-            yield _ShownFrame(
+            yield ShownFrame(
                 image_id=frame.number,
                 path=video.path,
                 width=width,
@@ -385,40 +363,3 @@ class PredictionSession:
                 f"{self.turned[0]}{some}: stored turned or mirrored, to be shown upright by their EXIF "
                 "orientation or its like. Taken as stored, as all datasets are; --upright turns them first."
             )
-
-
-def _frame_entry(shown: LoadedImage, poses: list[Pose], with_boxes: bool) -> FrameEntry:
-    assert isinstance(shown, _ShownFrame)
-    return FrameEntry(
-        shown.frame.number, shown.frame.time_s, to_coco_results(shown, poses, with_boxes=with_boxes)
-    )
-
-
-@contextmanager
-def _lines(path: Path) -> Iterator[BinaryIO]:
-    """A file of lines that appears when it is finished."""
-    with atomic_path(path) as temporary:
-        with writing(path):
-            file = temporary.open("xb")
-        with file:
-            yield file
-            with writing(path):
-                file.flush()
-
-
-def _lines_name(name: str) -> str:
-    """What a video's file of poses is called."""
-    return f"{name}.jsonl"
-
-
-def _encoded(image: NDArray[np.uint8], name: str) -> bytes:
-    """The content of an image file, by its name's ending; RGB."""
-    ending = Path(name).suffix
-    quality = [] if ending.lower() == ".png" else [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    try:
-        done, data = cv2.imencode(ending, image[..., ::-1], quality)
-    except cv2.error as error:
-        raise RunError(f"{name}: OpenCV cannot write the drawn picture ({error.err}).") from error
-    if not done:
-        raise RunError(f"{name}: OpenCV cannot write the drawn picture.")
-    return data.tobytes()

@@ -21,14 +21,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
-from crowdbench.errors import DataError, MachineError, SupersededError
+from crowdbench.errors import MachineError, SupersededError
+from crowdbench.run_store.lease_files import (
+    CLAIM,
+    LOCK,
+    PROGRESS,
+    LeaseHolder,
+    ProgressReport,
+    read_claim,
+    read_progress,
+)
+from crowdbench.run_store.silence import Silence
 from crowdbench.system.files.locks import FileLock
 from crowdbench.system.files.os_errors import writing
-from crowdbench.system.files.reading import read_json
 from crowdbench.system.files.writing import write_whole
 from crowdbench.system.job_context import current_job
 from crowdbench.system.processes import is_gone, this_machine
@@ -36,74 +44,11 @@ from crowdbench.system.text import utc_now
 
 log = logging.getLogger("crowdbench")
 
-CLAIM, PROGRESS, LOCK = "writer.json", "progress.json", "writer.lock"
 HEARTBEAT_S = 5.0
 LEASE_TIMEOUT_S = 30.0  # no sign of life for so long: it is dead
 _GIVE_UP_S = 180.0
 _POLL_S = 0.3
 _SETTLE_S = 1.0  # without a lock, so long until all see the same claim
-
-
-class LeaseHolder(msgspec.Struct, frozen=True):
-    """Who works in a folder.
-
-    Attributes:
-        token: drawn for this claim.
-        host, pid: the process, and its machine (a cluster's name of the node, if there is one).
-        machine: as `crowdbench.system.processes.this_machine` has it; several nodes may share it.
-        since: when it began, UTC.
-        job, start: the cluster's job, and how often that was started before.
-    """
-
-    token: str
-    host: str
-    pid: int
-    machine: str
-    since: str
-    job: str | None = None
-    start: int = 0
-
-    def succeeds(self, other: "LeaseHolder") -> bool:
-        """Whether this is a later start of the very job that the other one belongs to."""
-        return self.job is not None and self.job == other.job and self.start > other.start
-
-    def __str__(self) -> str:
-        job = f"job {self.job}, " if self.job else ""
-        return f"{job}process {self.pid} on {self.host}, since {self.since}"
-
-
-class ProgressReport(msgspec.Struct, frozen=True):
-    """How far a writer is.
-
-    Attributes:
-        token: of its claim.
-        done, of: how many units.
-        unit: what is counted, as in "images".
-        eta_s: seconds that are left, as far as that can be said.
-        words: the same and more, to be shown.
-    """
-
-    token: str
-    done: int = 0
-    of: int = 0
-    unit: str = ""
-    eta_s: float | None = None
-    words: str = ""
-
-
-def read_claim(folder: Path) -> LeaseHolder | None:
-    """Who works in a folder, or did until it was killed."""
-    return _read(folder / CLAIM, LeaseHolder)
-
-
-def read_progress(folder: Path) -> tuple[ProgressReport, float] | None:
-    """How far the work in a folder is, and when that was said, in seconds since the epoch."""
-    found = _read(folder / PROGRESS, ProgressReport)
-    if found is None:
-        return None
-    with suppress(OSError):
-        return found, (folder / PROGRESS).stat().st_mtime
-    return None
 
 
 def is_alive(folder: Path) -> bool:
@@ -112,16 +57,6 @@ def is_alive(folder: Path) -> bool:
     if claim is None or told is None or has_ended(claim):
         return False
     return time.time() - told[1] < 2 * LEASE_TIMEOUT_S  # by two machines' clocks
-
-
-T = TypeVar("T", LeaseHolder, ProgressReport)
-
-
-def _read(path: Path, kind: type[T]) -> T | None:
-    try:
-        return read_json(path, kind, "a claim to a folder")
-    except DataError:
-        return None
 
 
 class Lease:
@@ -354,34 +289,3 @@ def _refusal(folder: Path, held: LeaseHolder | None) -> SupersededError:
         f"{folder}: another process is at this very work ({held or 'it does not say who'}).\n"
         "Wait for it, or do something else: another --seed, --out or setting."
     )
-
-
-class Silence:
-    """For how long a folder's writer has shown no sign of life, by this machine's clock alone.
-
-    Args:
-        folder: in which it works.
-
-    Attributes:
-        was_broken: whether there has been a sign of life since this was made.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / PROGRESS
-        self._last = self._stamp()
-        self._since = time.monotonic()
-        self.was_broken = False
-
-    def _stamp(self) -> int | None:
-        try:
-            return self._path.stat().st_mtime_ns
-        except OSError:
-            return None
-
-    def seconds(self) -> float:
-        """Since the last sign of life, or since this was made."""
-        stamp = self._stamp()
-        if stamp != self._last:
-            self._last, self._since = stamp, time.monotonic()
-            self.was_broken = self.was_broken or stamp is not None
-        return time.monotonic() - self._since

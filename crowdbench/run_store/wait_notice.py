@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from crowdbench.run_store.lease import LeaseHolder, ProgressReport
+from crowdbench.run_store.lease_files import LeaseHolder, ProgressReport
 
 log = logging.getLogger("crowdbench")
 SAY_EVERY_S = 30.0

@@ -1,9 +1,15 @@
 """Are two values of any kind equal? Examples and batches are whatever their method likes."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    pass
 
 
 def difference(  # noqa: PLR0911  (a case a line)
@@ -46,3 +52,28 @@ def _first(pairs: Iterable[tuple[object, object, str]]) -> str | None:
         if found:
             return found
     return None
+
+
+@contextmanager
+def own_randomness(seed: int | None = None) -> Iterator[None]:
+    """Leave the global generators of Python, numpy and PyTorch as they were; begin at a seed, if given."""
+    import torch
+
+    before = random_state()
+    if seed is not None:
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002  (the old generator is what is watched)
+        torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])  # type: ignore[arg-type]
+        np.random.set_state(before[1])  # type: ignore[arg-type]  # noqa: NPY002
+        torch.set_rng_state(before[2])  # type: ignore[arg-type]
+
+
+def random_state() -> tuple[object, object, object]:
+    """The state of the three global generators."""
+    import torch
+
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002

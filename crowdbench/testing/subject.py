@@ -1,8 +1,6 @@
 """A method while it is checked: its network, the scenes that it is shown, and what it answered."""
 
-import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +14,7 @@ from crowdbench.api.types import FloatArray, Instance, Pose, Precision, Sample
 from crowdbench.engine.batching import default_batch_size
 from crowdbench.engine.inference import predict_batches
 from crowdbench.engine.network import build_network
+from crowdbench.testing.equality import own_randomness
 from crowdbench.testing.image_files import write_image
 from crowdbench.testing.outcome import NotApplicable, described, is_not_finite
 from crowdbench.testing.pose_matching import by_box
@@ -327,31 +326,6 @@ class MethodSubject:
             )
             for i in (1, 2, 3)
         ]
-
-
-@contextmanager
-def own_randomness(seed: int | None = None) -> Iterator[None]:
-    """Leave the global generators of Python, numpy and PyTorch as they were; begin at a seed, if given."""
-    import torch
-
-    before = random_state()
-    if seed is not None:
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002  (the old generator is what is watched)
-        torch.manual_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(before[0])  # type: ignore[arg-type]
-        np.random.set_state(before[1])  # type: ignore[arg-type]  # noqa: NPY002
-        torch.set_rng_state(before[2])  # type: ignore[arg-type]
-
-
-def random_state() -> tuple[object, object, object]:
-    """The state of the three global generators."""
-    import torch
-
-    return random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
 
 
 def keypoints_of(poses: Sequence[Pose], count: int) -> NDArray[np.float64]:

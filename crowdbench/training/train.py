@@ -24,8 +24,9 @@ from crowdbench.api.types import Precision, Sample
 from crowdbench.engine import hooks
 from crowdbench.engine.data_loader import load_training_batches, require_main_guard
 from crowdbench.errors import CrowdbenchError, MachineError, MissingDataError, StoppedError, SupersededError
-from crowdbench.run_store.lease import Lease, LeaseHolder, Waiting, in_turn
-from crowdbench.run_store.lease import ProgressReport as WritersProgress
+from crowdbench.run_store.lease import Lease, Waiting, in_turn
+from crowdbench.run_store.lease_files import LeaseHolder
+from crowdbench.run_store.lease_files import ProgressReport as WritersProgress
 from crowdbench.run_store.wait_notice import Telling
 from crowdbench.system.devices import device_of, require_compiler
 from crowdbench.system.distributed import from_environment

@@ -6,10 +6,11 @@ import numpy as np
 
 from crowdbench.api.method import NetworkMethod
 from crowdbench.system.files.writing import write_whole
+from crowdbench.testing.equality import own_randomness
 from crowdbench.testing.outcome import Check, Failed, Inapplicable, Outcome, Passed, described
 from crowdbench.testing.pose_difference import changed, equal
 from crowdbench.testing.pose_matching import nearest
-from crowdbench.testing.subject import MethodSubject, keypoints_of, own_randomness
+from crowdbench.testing.subject import MethodSubject, keypoints_of
 from crowdbench.weights.checkpoint_file.state_dict import put_weights
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import numpy as np
 
 from crowdbench.api.method import Batch, NetworkMethod
 from crowdbench.errors import SettingsError
-from crowdbench.testing.equality import difference
+from crowdbench.testing.equality import difference, own_randomness, random_state
 from crowdbench.testing.outcome import Check, Failed, NotApplicable, Outcome, Passed
-from crowdbench.testing.subject import MethodSubject, own_randomness, random_state
+from crowdbench.testing.subject import MethodSubject
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -12,9 +12,11 @@ import pytest
 from queue_plugin import MakeJob, QueueMachine
 
 from crowdbench.errors import LaunchError
+from crowdbench.jobs.find_job import find_job
 from crowdbench.jobs.job import Attempt, Job, JobState, Resources, job_for, new_order
+from crowdbench.jobs.queue_clients import QueueClients
 from crowdbench.jobs.request import TrainingRequest
-from crowdbench.jobs.status import JobStatus, QueueClients, find_job, list_statuses, query_statuses, wait_for
+from crowdbench.jobs.status import JobStatus, list_statuses, query_statuses, wait_for
 from crowdbench.run_store import lease as writer
 from crowdbench.run_store.lease import hold_lease
 

@@ -23,7 +23,8 @@ from crowdbench.jobs import worker as working
 from crowdbench.jobs.job import Attempt, Job, JobState, Resources, job_for, new_order
 from crowdbench.jobs.request import EvaluationRequest
 from crowdbench.jobs.worker import JobOutcome, cause_of, first_line, is_full_disk, reached_by, run_job
-from crowdbench.run_store.lease import LeaseHolder, ProgressReport, hold_lease, new_claim
+from crowdbench.run_store.lease import hold_lease, new_claim
+from crowdbench.run_store.lease_files import LeaseHolder, ProgressReport
 from crowdbench.run_store.run import Run
 from crowdbench.system.distributed import launch_id
 from crowdbench.system.job_context import VARIABLE, CurrentJob

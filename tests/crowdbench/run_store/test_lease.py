@@ -18,15 +18,8 @@ from hypothesis import strategies as st
 
 from crowdbench.errors import MachineError, SupersededError
 from crowdbench.run_store import lease as writer
-from crowdbench.run_store.lease import (
-    LeaseHolder,
-    ProgressReport,
-    Waiting,
-    hold_lease,
-    in_turn,
-    read_claim,
-    read_progress,
-)
+from crowdbench.run_store.lease import Waiting, hold_lease, in_turn
+from crowdbench.run_store.lease_files import LeaseHolder, ProgressReport, read_claim, read_progress
 from crowdbench.system.files.locks import FileLock
 from crowdbench.system.job_context import VARIABLE, CurrentJob
 

@@ -1,0 +1,37 @@
+"""How long the holder of a lease has had no heartbeat, measured without comparing clocks."""
+
+import time
+from pathlib import Path
+
+from crowdbench.run_store.lease_files import PROGRESS
+
+
+class Silence:
+    """For how long a folder's writer has shown no sign of life, by this machine's clock alone.
+
+    Args:
+        folder: in which it works.
+
+    Attributes:
+        was_broken: whether there has been a sign of life since this was made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / PROGRESS
+        self._last = self._stamp()
+        self._since = time.monotonic()
+        self.was_broken = False
+
+    def _stamp(self) -> int | None:
+        try:
+            return self._path.stat().st_mtime_ns
+        except OSError:
+            return None
+
+    def seconds(self) -> float:
+        """Since the last sign of life, or since this was made."""
+        stamp = self._stamp()
+        if stamp != self._last:
+            self._last, self._since = stamp, time.monotonic()
+            self.was_broken = self.was_broken or stamp is not None
+        return time.monotonic() - self._since
