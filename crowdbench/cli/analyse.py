@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     "--json", "as_json", is_flag=True, help="Print one JSON object without the individual predictions."
 )
 @runs_option
-def analyse(
+def analyse(  # noqa: C901
     names: tuple[str, ...],
     runs: Path,
     dataset: str | None,

@@ -119,7 +119,7 @@ def _kept(error: BaseException, arguments: Sequence[str]) -> Path | None:
     try:
         folder = platformdirs.user_log_path("crowdbench", appauthor=False)
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
+        path = folder / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}.log"
         head = f"crowdbench {package_version()}\n{shlex.join(['crowdbench', *arguments])}\n"
         trace = "".join(traceback.format_exception(error))
         path.write_text(plain_lines(head + trace), encoding="utf-8", errors="backslashreplace")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("crowdbench")
 
 
-def predict_batches(
+def predict_batches(  # noqa: PLR0913
     method: Method,
     network: "nn.Module | None",
     batches: Sequence[Sequence[Sample]],

@@ -55,7 +55,7 @@ from crowdbench.weights import Transfer
 log = logging.getLogger("crowdbench")
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  (the options, spelled out for those who call it)
     method: Method,
     dataset: Dataset,
     *,
@@ -128,7 +128,7 @@ def evaluate(
     )
 
 
-def evaluate_with(
+def evaluate_with(  # noqa: PLR0913
     options: EvaluationOptions,
     method: Method,
     dataset: Dataset,
@@ -219,7 +219,7 @@ def _shown(work: EvaluationWork, result: Run) -> Run:
     return shown
 
 
-def _lead(work: EvaluationWork) -> Run:
+def _lead(work: EvaluationWork) -> Run:  # noqa: C901  (one loop, in which the order of steps is the point)
     """What the first process does: all of it, unless another process is computing this very run already."""
     run = work.run
 

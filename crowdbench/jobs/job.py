@@ -1,8 +1,8 @@
-"""Jobs on disk: what was handed to a queue, and what has become of it. ``runs/jobs/<name>/``
+"""Jobs on disk, in ``runs/jobs/<name>/``: what was submitted to a queue, and its state.
 
-job.json        what was asked, and of whom; written when it is handed over
-ticket.json     what the queue gave in return
-state.json      what has become of it, written by the first of the job's processes
+job.json        what was requested, and from which queue; written when it is submitted
+ticket.json     the queue's answer
+state.json      the job's state, written by the first of its processes
 failure.json    why another of its processes has failed, until that is in the state
 
 The name follows from what was asked, so that the same command finds its own job again, whoever gives it.

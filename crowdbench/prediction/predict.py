@@ -114,6 +114,7 @@ class PredictionSession:
         self.done = self.expected = self.persons = 0
 
     def of(self, sources: Sequence[Source]) -> PredictionResult:
+        """Find, draw and write the poses of all sources."""
         names = dict(zip((s.path for s in sources), drawn_names(sources), strict=True))
         self._refuse_to_overwrite(sources, names)
         try:

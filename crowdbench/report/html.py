@@ -24,7 +24,7 @@ _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 
 
 def rendered(template: str, switches: Mapping[str, str] | None = None, **values: Any) -> bytes:
-    """Fill a template.
+    r"""Fill a template.
 
     Args:
         template: a file's name in ``templates/``; it extends ``base.html``.
@@ -33,7 +33,7 @@ def rendered(template: str, switches: Mapping[str, str] | None = None, **values:
         **values: what the template asks for.
 
     Returns:
-        The page in UTF-8. What is no Unicode (names of files) is written as ``\\udcff``.
+        The page in UTF-8. What is not Unicode (names of files) is written as ``\udcff``.
     """
     switches = switches or {}
     # A script sets classes. Without one browsers have to look for the checkbox themselves, which is slow

@@ -26,6 +26,7 @@ class StopSignal:
         self._owner = os.getpid()
 
     def __call__(self) -> bool:
+        """Whether this process is to stop."""
         return bool(self.signals)
 
     def raise_immediately(self) -> None:

@@ -46,7 +46,7 @@ def spreadsheet_cell(text: str) -> str:
 
 
 def encodable(text: str) -> str:
-    """Text that UTF-8 and JSON can hold: bytes of a name that are not UTF-8 are written as ``\\xff``."""
+    r"""Text that UTF-8 and JSON can hold: bytes of a name that are not UTF-8 are written as ``\xff``."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     pass
 
 
-def difference(  # noqa: PLR0911  (a case a line)
+def difference(  # noqa: PLR0911  (a case a line)  # noqa: C901
     one: object, other: object, where: str = "the value"
 ) -> str | None:
     """The first place where two values differ, in words; None if they are equal.

@@ -27,8 +27,9 @@ class Tracker(Protocol):
 
 
 class MetricsFile:
-    """``metrics.jsonl``: a JSON object a line, with ``kind`` (``"train"`` or ``"validation"``), ``step`` and
-    ``epoch``, both counted from 1.
+    """``metrics.jsonl``: one JSON object per line.
+
+    Each has ``kind`` (``"train"`` or ``"validation"``), and ``step`` and ``epoch``, both counted from 1.
 
     Args:
         path: of the file.

@@ -72,7 +72,7 @@ def trainable_samples(dataset: Dataset, limit: int | None, least_keypoints: int)
     return found
 
 
-def new_record(
+def new_record(  # noqa: PLR0913  (what a training is made from)
     method: NetworkMethod,
     dataset: Dataset,
     validation: Dataset | None,
@@ -85,6 +85,7 @@ def new_record(
     way: ExecutionOptions,
     command: Sequence[str] | None,
 ) -> TrainingRecord:
+    """The record of a training that begins, with the id that follows from it."""
     applied = msgspec.to_builtins(recipe)
     not_applied = applied.pop("not_applied")
     published = msgspec.to_builtins(hooks.published_recipe(method, dataset.name, dataset.keypoints))

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("crowdbench")
 
 
-def train(
+def train(  # noqa: PLR0913  (the options, spelled out for those who call it)
     method: NetworkMethod,
     dataset: Dataset,
     *,
@@ -198,7 +198,7 @@ def _alone(run: TrainingRun, processes: Collectives, stopping: Callable[[], bool
 class _Training:
     """One training at work."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         method: NetworkMethod,
         dataset: Dataset,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MAIN_STATISTIC = "AP"
 
 
-def validate(
+def validate(  # noqa: PLR0913
     method: NetworkMethod,
     network: "nn.Module",
     weights: "Mapping[str, Tensor]",

@@ -1,5 +1,6 @@
-"""I2R-Net on a single-person network (Ding et al., IJCAI 2022, section 3): intra-human relations within every
-crop, then inter-human relations among the persons of an image.
+"""I2R-Net on a single-person network (Ding et al., IJCAI 2022, section 3).
+
+Intra-human relations within every crop, then inter-human relations among the persons of an image.
 
 Letters: S persons in the batch, K keypoints, H and W of the input, D channels of the first stage's features.
 """

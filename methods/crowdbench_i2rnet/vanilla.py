@@ -1,5 +1,6 @@
-"""I2R-Net, vanilla (Ding et al., "I²R-Net: Intra- and Inter-Human Relation Network for Multi-Person Pose
-Estimation", IJCAI 2022): HRNet-W48-S features of every person, related to each other by a Transformer.
+"""I2R-Net, vanilla: HRNet-W48-S features of every person, related to each other by a Transformer.
+
+Ding et al., "I²R-Net: Intra- and Inter-Human Relation Network for Multi-Person Pose Estimation", IJCAI 2022.
 
 Letters: S persons in the batch, K keypoints, H and W of the input, D = 96 channels of a token.
 """

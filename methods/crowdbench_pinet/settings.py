@@ -51,7 +51,7 @@ class PINetSettings:
     pose_fusion: bool = True
     exact_middle: bool = False
 
-    def __post_init__(self) -> None:
+    def __post_init__(self) -> None:  # noqa: C901
         for name in ("short_side", "longest_side"):
             side = getattr(self, name)
             if side < MULTIPLE or side % MULTIPLE:

@@ -47,12 +47,14 @@ def _missing(field: str, remedy: str) -> Said:
 
 
 def is_identity(value: object, rules: Rules) -> bool:
+    """Whether a value can be an id under these rules."""
     if isinstance(value, str):
         return not rules.loaded
     return is_id(value) if rules.loaded else is_whole(value)
 
 
 def id_fault(field: str, value: object, rules: Rules) -> Said:
+    """What is wrong with a value that cannot be an id."""
     if value is None:
         return _missing(field, PUBLISHED)
     wanted = "a whole number up to 2**53" if rules.loaded else "a whole number or a string"
@@ -116,6 +118,7 @@ def number_fault(field: str, value: object, remedy: str) -> Said | None:
 
 
 def category_id_fault(entry: Entry, person: Category | None) -> Said | None:
+    """What is wrong with the category of an annotation; None if nothing is."""
     found = entry.get("category_id")
     if found is None:
         return _missing("category_id", PUBLISHED)

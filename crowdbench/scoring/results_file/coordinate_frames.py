@@ -113,7 +113,7 @@ def better_frame(sample: PoseSample, before: float, least: float, factor: float)
     return best if best is not None and best.mean >= max(before + least, factor * before) else None
 
 
-def _frames(sample: PoseSample) -> Iterator[tuple[str, str, PoseSample]]:
+def _frames(sample: PoseSample) -> Iterator[tuple[str, str, PoseSample]]:  # noqa: C901
     poses, sizes = sample.poses, sample.sizes
     yield "exchanged", "x and y exchanged", replace(sample, poses=poses[..., ::-1])
     pairs = sample.keypoints.flip_pairs

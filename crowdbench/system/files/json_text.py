@@ -8,9 +8,9 @@ from crowdbench.system.text import encodable
 
 
 def encoded_json(content: Any) -> bytes:
-    """JSON in UTF-8.
+    r"""JSON in UTF-8.
 
-    Names of files that are not UTF-8 are described, with ``\\xff`` for a byte: JSON has no way to hold them
+    Names of files that are not UTF-8 are described, with ``\xff`` for a byte: JSON has no way to hold them
     that every reader takes.
 
     Args:
