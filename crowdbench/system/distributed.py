@@ -3,13 +3,9 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from crowdbench.errors import SettingsError
 from crowdbench.system.job_environment import count_in
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

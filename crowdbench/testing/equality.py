@@ -4,15 +4,11 @@ import dataclasses
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    pass
 
-
-def difference(  # noqa: PLR0911  (a case a line)  # noqa: C901
+def difference(  # noqa: C901, PLR0911  (a case a line)
     one: object, other: object, where: str = "the value"
 ) -> str | None:
     """The first place where two values differ, in words; None if they are equal.

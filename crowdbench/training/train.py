@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -45,9 +45,6 @@ from crowdbench.training.trainer import StepResult, Trainer, in_groups, require_
 from crowdbench.training.validate import MAIN_STATISTIC, validate
 from crowdbench.weights import Transfer, resolve_weights
 from crowdbench.weights.checkpoint_file.state_dict import starting_weights
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger("crowdbench")
 
