@@ -6,7 +6,7 @@ from crowdbench.errors import SettingsError
 
 
 def require_boxes_fit(method: str, paradigm: Paradigm, boxes: BoxSource) -> None:
-    """See that a method that works in boxes has some, and that nobody gives them to one that does not.
+    """Check that a method that needs boxes has some, and that one that does not gets none.
 
     Ground-truth boxes are what a dataset is opened with where nothing else is said; methods that find
     persons by themselves are not shown them.

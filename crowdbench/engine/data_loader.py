@@ -102,7 +102,7 @@ def load_batches(
         workers: processes; 0 prepares in this process. A method that is defined in ``__main__`` (a notebook)
             cannot be found by other processes and is always prepared in this one.
         pin_memory: for a GPU.
-        on_warning: told what the image decoder says of a damaged image, before the batch that has it; once.
+        on_warning: called with what the image decoder says of a damaged image, before its batch; once.
 
     Raises:
         CrowdbenchError: what `method.prepare` raised.
@@ -131,7 +131,7 @@ def load_training_batches(
         method: prepares and collates.
         samples: to train on.
         order: the batches, as epochs and positions in `samples`.
-        seed: of the training; with epoch and position it determines every example, whoever prepares it.
+        seed: of the training; with epoch and position it determines every example, in every process.
         workers, pin_memory, on_warning: see `load_batches`.
 
     Raises:

@@ -1,7 +1,7 @@
 """The functions of a method, called and checked: what comes back is what the contract says.
 
-Nobody else calls them. An author who returns a generator, a tensor for a number or poses for two images where
-one was asked about is told so, with the image; a score of such poses would be a number that means nothing.
+Nothing else calls them. An author who returns a generator, a tensor for a number, or poses for two images
+where one was asked for gets an error that names the image; a score of such poses would mean nothing.
 """
 
 import dataclasses

@@ -48,8 +48,8 @@ def predict_batches(  # noqa: PLR0913
         device: where the network is.
         precision: ``bf16`` and ``fp16`` run the network under autocast.
         workers: loader processes; 0 prepares in this process.
-        on_halved: told the new batch size when memory ran out.
-        on_warning: told what the image decoder says of a damaged image, before its batch is yielded.
+        on_halved: called with the new batch size when memory ran out.
+        on_warning: called with what the image decoder says of a damaged image, before its batch is yielded.
 
     Yields:
         For each batch, the poses of each of its images.

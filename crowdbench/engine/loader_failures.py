@@ -1,4 +1,4 @@
-"""Loader processes that die or cannot hand over what they have prepared: noticed, and named."""
+"""Loader processes that die, or cannot transfer what they have prepared: detected and named."""
 
 import errno
 import multiprocessing.queues
@@ -80,7 +80,7 @@ class Watch:
         """Look after them for a while.
 
         Args:
-            results: the queue through which they hand over.
+            results: the queue that they put batches into.
         """
         if not self._processes:
             yield

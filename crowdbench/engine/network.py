@@ -71,7 +71,7 @@ def build_network(
         seed: of random weights.
         device: where it will run.
         precision, compiled: see `NetworkMethod.optimize_for_inference`.
-        on_note: told what was decided while the weights were read, in sentences for the record.
+        on_note: called with what was decided while the weights were read, in sentences for the record.
 
     Raises:
         WeightsError: the weights do not fit.

@@ -23,7 +23,7 @@ def tidy(directory: Path) -> None:
 
 
 def tidy_finished(directory: Path) -> None:
-    """The same where a run is done, unless somebody is at it, or it cannot be written to."""
+    """The same where a run is done, unless a process works on it, or it cannot be written to."""
     if next(_seen(directory), None) is None:
         return
     claim = read_claim(directory)

@@ -35,12 +35,12 @@ def announce_start(directory: Path, writer: Lease) -> None:
 
 
 def forget_earlier_starts(directory: Path) -> None:
-    """Remove what the processes of other starts than this one have told each other."""
+    """Remove the markers of all other starts."""
     remove_markers(directory, but=f"{launch_id(os.environ)}.")
 
 
 def remove_markers(directory: Path, but: str | None = None) -> None:
-    """Remove what the processes of a start, or of all but one, have told each other."""
+    """Remove the markers of a start, or of all but one."""
     for mark in directory.glob(_BEGUN):
         mark.unlink(missing_ok=True)
     for rank in directory.glob(f"{_RANKS}/*"):
@@ -62,7 +62,7 @@ def wait_for_start(directory: Path, needless: Callable[[], bool], lost: str | No
         The token of the first process's claim; None if there is nothing left to do.
 
     Raises:
-        MachineError: the first process has not begun for a long time, and nobody else is at it.
+        MachineError: the first process has not begun for a long time, and no other process works on the run.
     """
     deadline = time.monotonic() + PATIENCE_S
     while True:
@@ -124,7 +124,7 @@ class Others:
         """Which one has died, in words; None if all live, have ended in order, or have not come yet.
 
         Args:
-            silent_s: so long without a sign of life, one on another machine is dead.
+            silent_s: so long without a heartbeat, one on another machine is dead.
         """
         for rank, folder in self._folders.items():
             claim = read_claim(folder)
@@ -145,7 +145,7 @@ def wait_for_all(
     Args:
         parts: of the run.
         batches: how many it has.
-        is_finished: whether somebody else has finished this very run, and put the parts away.
+        is_finished: whether another process has finished this very run and removed its shards.
         others: the processes from which they come.
 
     Raises:

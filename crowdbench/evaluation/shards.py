@@ -71,7 +71,7 @@ class PredictionShards:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take note of the parts that have appeared since the last look, whoever wrote them."""
+        """Read the shards that have appeared since the last time, of all processes."""
         new = [path for path in sorted(self.folder.glob("*.json")) if path not in self._seen]
         for part in self._read(new):
             self.done.update((batch, len(found)) for batch, found in part.batches.items())

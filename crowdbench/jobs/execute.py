@@ -90,7 +90,7 @@ def run_training(
     Args:
         request: what was asked for.
         on_progress, on_start, stopping: as `crowdbench.training.train` takes them.
-        on_trained: told the training before its weights are evaluated.
+        on_trained: called with the training before its weights are evaluated.
 
     Raises:
         SettingsError: it cannot be done as asked.
@@ -199,7 +199,7 @@ def _validation_split(request: TrainingRequest, recipe: "Recipe", reported: str)
     """Which split is scored on the way.
 
     Raises:
-        SettingsError: it is the one that is reported, and nobody said that this is meant.
+        SettingsError: it is the one that is reported, and this was not asked for explicitly.
     """
     asked = request.validate_on
     if request.select_on_test:

@@ -5,7 +5,7 @@ ticket.json     the queue's answer
 state.json      the job's state, written by the first of its processes
 failure.json    why another of its processes has failed, until that is in the state
 
-The name follows from what was asked, so that the same command finds its own job again, whoever gives it.
+The name follows from what was asked, so that the same command finds its job again, for every user.
 """
 
 import getpass
@@ -70,7 +70,7 @@ class Submission(msgspec.Struct, frozen=True, rename={"job_id": "number"}):
         job_id: the queue's own name of the job; ``number`` on disk.
         folder: where the queue's own files of it lie.
         at: UTC. `by`: user and host.
-        cancelled: when somebody called it off.
+        cancelled: when it was cancelled; None if it was not.
     """
 
     job_id: str
@@ -212,7 +212,7 @@ def job_for(request: Request, resources: Resources) -> Job:
 
 
 def new_order(job: Job, request: Request, launcher: str, profile: str, resources: Resources) -> JobSpec:
-    """What is written down when a job is handed over."""
+    """The specification of a job that is submitted."""
     return JobSpec(
         job.name,
         encode(with_absolute_paths(request)),

@@ -104,7 +104,7 @@ class Queue(ABC):
 
     @abstractmethod
     def submit(self, jobs: Sequence[Job], resources: Resources, max_parallel: int | None) -> list[Submission]:
-        """Hand over jobs, which lie in their folders; all in one piece if there are several.
+        """Submit jobs, each in its folder; several of them together.
 
         Args:
             jobs: alike in what they need.

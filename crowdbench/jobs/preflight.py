@@ -20,10 +20,10 @@ from crowdbench.weights.table import read_tables
 
 
 def require_method(name: str) -> None:
-    """Check that somebody declares a method; whether it loads is seen when it runs.
+    """Check that a method is declared; whether it loads is seen when it runs.
 
     Raises:
-        UnknownNameError: nobody does.
+        UnknownNameError: it is not.
         PluginError: two packages do.
     """
     declared = plugins.installed("method")
@@ -108,7 +108,7 @@ class WeightsStatus:
     Attributes:
         source: as records name them: an entry's name, a URL, a path, or ``"none"``.
         path: where the file lies, or will lie; None for random weights.
-        sha256: as published, or as locked when the file was first seen; None if nobody knows yet.
+        sha256: as published, or as locked when the file was first seen; None if it is not known yet.
         url: where a program can fetch it.
         by_hand: how a person gets it.
     """

@@ -85,7 +85,7 @@ def find_profile(name: str) -> Profile:
     """The profile of a name.
 
     Raises:
-        UnknownNameError: nobody knows it.
+        UnknownNameError: there is no such profile.
         InputError: a file cannot be read, or a profile names no launcher.
     """
     known, faults = _tables()

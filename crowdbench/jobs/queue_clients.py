@@ -11,7 +11,7 @@ log = logging.getLogger("crowdbench")
 
 
 class QueueClients:
-    """Asks each queue once, for all jobs that were handed over to it."""
+    """Queries each queue once, for all jobs that were submitted to it."""
 
     def __init__(self) -> None:
         self._known: dict[str, Queue | CrowdbenchError] = {}

@@ -1,4 +1,4 @@
-"""What somebody asked for: names and paths, and nothing that is tied to this machine.
+"""What was requested: names and paths, and nothing that is tied to this machine.
 
 A request can be written down as JSON, taken elsewhere and carried out there; it says all that the command
 line said. Requests that ask for the same thing have the same key.
@@ -50,7 +50,7 @@ class EvaluationRequest(EvaluationOptions):
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """A training that somebody asked for; most fields are those of `crowdbench.training.train`.
+    """A requested training; most fields are those of `crowdbench.training.train`.
 
     Attributes:
         validate_on: the split to choose weights by, ``"none"``, or None for the recipe's.

@@ -1,4 +1,4 @@
-"""How runs and jobs stand, from their folders and from the queues that they were handed over to.
+"""The status of runs and jobs, from their folders and from the queues that they were submitted to.
 
 A job's own word is believed where it has had the last one; where it was killed, the queue is asked, once for
 all jobs. Nothing depends on a cluster's accounting.
@@ -42,7 +42,7 @@ class JobStatus:
         where: the queue's number and the node, or this machine's name.
         reason: why it waits, failed or was stopped, in a line.
         directory: of the run; None before it has one.
-        job: its folder; None for runs that were not handed over.
+        job: its folder; None for runs that were not submitted.
         changed: when, in seconds since the epoch.
         hopeless: it waits, and will never start as it is.
     """

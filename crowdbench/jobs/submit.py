@@ -1,4 +1,4 @@
-"""Hand jobs over to a queue, each at most once, whoever else hands over the same ones at the same moment."""
+"""Submit jobs to a queue, each at most once, even if several processes submit the same ones at once."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,11 +20,11 @@ _ALIVE = ("waiting", "running")
 
 @dataclass(frozen=True)
 class SubmissionResult:
-    """What became of a request that was to be handed over.
+    """What became of a request that was to be submitted.
 
     Attributes:
         job: its job.
-        how: it was handed over; it waits or runs already; it is done; or it failed, and would again.
+        how: it was submitted; it waits or runs already; it is done; or it failed, and would again.
         number: the queue's, if it has one.
         reason: why it failed.
     """
@@ -43,7 +43,7 @@ def submit(
     max_parallel: int | None = None,
     retry: bool = True,
 ) -> list[SubmissionResult]:
-    """Hand over what is neither done nor under way.
+    """Submit what is neither done nor in progress.
 
     Args:
         queue: takes them.
@@ -91,10 +91,10 @@ def _prescribed(request: Request, queue: Queue) -> Request:
 
 @contextmanager
 def _submission_lock(folders: Iterable[Path]) -> Iterator[None]:
-    """Nobody else looks for what is to be handed over, and hands it over, meanwhile.
+    """Let no other process decide what to submit, or submit it, meanwhile.
 
     Raises:
-        LaunchError: somebody else does, for minutes.
+        LaunchError: another process has been doing so for minutes.
     """
     from filelock import FileLock, Timeout
 
@@ -129,7 +129,7 @@ def look(queue: Queue, jobs: Sequence[Job]) -> Iterator[tuple[Job, QueueStatus |
 
 
 def _known(job: Job, seen: QueueStatus | None, retry: bool, request: Request) -> SubmissionResult | None:
-    """What is known of a job that need not be handed over; None if it is to be."""
+    """What is known of a job that need not be submitted; None if it must be."""
     ticket, state = job.ticket(), job.state()
     number = ticket.job_id if ticket else None
     # First: the queue may not know yet that it has ended.
@@ -153,7 +153,7 @@ def _is_there(run: Path, request: Request) -> bool:
     try:
         return is_made_of_what_is_here(Run.read(run), request)
     except DataError:
-        return True  # it cannot be read now; whoever reads it says so
+        return True  # it cannot be read now; what reads it reports that
 
 
 def _rewrite_job(job: Job, order: JobSpec) -> None:

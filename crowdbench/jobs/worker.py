@@ -105,7 +105,7 @@ def _first(job: Job, stop: StopSignal, others: Others) -> JobOutcome:
             return JobOutcome.SUPERSEDED
         elsewhere = _failure_elsewhere(job) or _death_elsewhere(others)
         if elsewhere is not None:
-            # That this one was told to stop, or misses the other, is what came of it.
+            # This one was asked to stop, or misses the other, as a consequence.
             return _failed(keeper, elsewhere.reason, elsewhere.cause)
         if _is_a_stop(error, stop):
             keeper.end("stopped", "told to stop")
@@ -168,7 +168,7 @@ def _this_start() -> tuple[str, int]:
 
 
 def _is_a_stop(error: BaseException, stop: StopSignal) -> bool:
-    """Whether a process was told to stop; that it then misses others, who were told too, is not a failure."""
+    """Whether a process was asked to stop; that it then misses others, asked too, is not a failure."""
     if isinstance(error, StoppedError | KeyboardInterrupt):
         return True
     return stop() and isinstance(error, Exception) and cause_of(error) == "machine"

@@ -1,10 +1,10 @@
 """Only one process's work in a folder counts, on one machine and on many.
 
-writer.json     who is at it; gone when it has ended in order
-progress.json   a sign of life every few seconds, and how far the work is
-writer.lock     locked while it works, where the file system knows locks
+writer.json     the holder of the lease; removed when it ends in order
+progress.json   a heartbeat every few seconds, with the progress
+writer.lock     locked while it works, where the file system supports locks
 
-A process that is killed leaves its claim behind, without a sign of life: on the same machine the next one
+A process that is killed leaves its lease behind, without heartbeats: on the same machine the next one
 notices at once, elsewhere when there has been none for 30 s. Others are refused (`hold_lease`), or wait for
 their turn (`in_turn`). A cluster may start a job again while the processes of its first start, on a node it
 has lost sight of, still work: the new start then takes the claim over, and waits until the old one has
@@ -45,14 +45,14 @@ from crowdbench.system.text import utc_now
 log = logging.getLogger("crowdbench")
 
 HEARTBEAT_S = 5.0
-LEASE_TIMEOUT_S = 30.0  # no sign of life for so long: it is dead
+LEASE_TIMEOUT_S = 30.0  # no heartbeat for so long: its holder is dead
 _GIVE_UP_S = 180.0
 _POLL_S = 0.3
 _SETTLE_S = 1.0  # without a lock, so long until all see the same claim
 
 
 def is_alive(folder: Path) -> bool:
-    """Whether the process that works in a folder lives, as far as can be told from here."""
+    """Whether the process that holds a folder's lease lives, as far as this machine can see."""
     claim, told = read_claim(folder), read_progress(folder)
     if claim is None or told is None or has_ended(claim):
         return False
@@ -82,7 +82,7 @@ class Lease:
         self._beats = threading.Thread(target=self._live, name="writer", daemon=True)
 
     def report(self, done: int, of: int, unit: str, eta_s: float | None = None, words: str = "") -> None:
-        """Say how far the work is; it is written down with the next sign of life."""
+        """Report the progress; it is written with the next heartbeat."""
         self._progress = ProgressReport(self.claim.token, done, of, unit, eta_s, words)
 
     def check_held(self) -> None:
@@ -102,7 +102,7 @@ class Lease:
             raise SupersededError(f"{self.folder}: taken over by {other}; nothing more is written here.")
 
     def begin(self) -> None:
-        """Claim the folder, and show signs of life from now on.
+        """Write the lease, and heartbeats from now on.
 
         Raises:
             MachineError: it cannot be written to.
@@ -136,7 +136,7 @@ class Lease:
                 return
             except MachineError as error:
                 # Who works here will notice a full disk itself, and say more about it.
-                log.debug("%s: no sign of life could be written (%s)", self.folder, error)
+                log.debug("%s: no heartbeat could be written (%s)", self.folder, error)
 
 
 def new_claim() -> LeaseHolder:
@@ -162,7 +162,7 @@ def hold_lease(folder: Path, on_lost: Callable[[], None] | None = None) -> Itera
         on_lost: called, in a thread of its own, when a later start of this job has taken over.
 
     Raises:
-        SupersededError: somebody else is at it.
+        SupersededError: another process holds the lease.
         MachineError: the folder cannot be written to.
     """
     with _entered(folder, on_lost, None) as writer:
@@ -242,13 +242,13 @@ def _begin(writer: Lease, lock: FileLock) -> None:
 
 
 def _take(folder: Path, writer: Lease, lock: FileLock, waiting: Waiting | None) -> bool:
-    """Wait until nobody else works here, if that is worth waiting for.
+    """Wait until no other process holds the lease, if that is worth waiting for.
 
     Returns:
         Whether the folder is this writer's; False if there is nothing left to do.
 
     Raises:
-        SupersededError: somebody else does, and will go on.
+        SupersededError: another process does, and will go on.
     """
     mine, silence = writer.claim, Silence(folder)
     deadline = time.monotonic() + _GIVE_UP_S

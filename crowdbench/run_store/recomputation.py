@@ -25,7 +25,7 @@ def place_of(directory: Path) -> Path:
 
 
 def is_unfinished(directory: Path) -> bool:
-    """Whether somebody began to compute a run anew, and did not come to the end."""
+    """Whether a recomputation of a run was started and not finished."""
     return (place_of(directory) / "run.json").is_file()
 
 

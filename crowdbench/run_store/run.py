@@ -35,7 +35,7 @@ class Run:
     """A run directory and its record as last read or written.
 
     Attributes:
-        was_done_before: whoever asked for it was shown what had been computed earlier.
+        was_done_before: it was not computed for the last request, but earlier.
     """
 
     directory: Path
@@ -74,7 +74,7 @@ class Run:
             raise MissingDataError(str(error)) from error
 
     def own_predictions(self) -> Path:
-        """The predictions' file, after a look whether it is what this run wrote; whoever reads it asks here.
+        """The predictions' file, checked to be what this run wrote. Everything that reads it asks here.
 
         Runs of versions that kept no digest are believed.
 

@@ -112,7 +112,7 @@ def _folders(parent: str, oddities: list[UnreadableRun]) -> list[tuple[str, bool
 
 
 def _content(path: str) -> bytes:
-    # Not to wait: opening a pipe that somebody left here would last for ever.
+    # Without waiting: opening a pipe that happens to be here would block.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with open(descriptor, "rb") as file:  # noqa: PTH123
         found = os.fstat(descriptor)

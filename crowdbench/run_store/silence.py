@@ -7,13 +7,13 @@ from crowdbench.run_store.lease_files import PROGRESS
 
 
 class Silence:
-    """For how long a folder's writer has shown no sign of life, by this machine's clock alone.
+    """How long a lease has had no heartbeat, by this machine's clock alone.
 
     Args:
-        folder: in which it works.
+        folder: the folder of the lease.
 
     Attributes:
-        was_broken: whether there has been a sign of life since this was made.
+        was_broken: whether there has been a heartbeat since this was made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,7 +29,7 @@ class Silence:
             return None
 
     def seconds(self) -> float:
-        """Since the last sign of life, or since this was made."""
+        """Seconds since the last heartbeat, or since this was made."""
         stamp = self._stamp()
         if stamp != self._last:
             self._last, self._since = stamp, time.monotonic()

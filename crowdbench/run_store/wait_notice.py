@@ -15,7 +15,7 @@ class Telling:
 
     Args:
         what: of the work, as in "run".
-        on_progress: told every time.
+        on_progress: called every time.
     """
 
     def __init__(self, what: str, on_progress: Callable[[ProgressReport], None] = lambda _: None) -> None:

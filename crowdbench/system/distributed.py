@@ -96,7 +96,7 @@ def available_cpus(environment: Mapping[str, str], place: ProcessInfo) -> int:
 def _processes_here(environment: Mapping[str, str]) -> int:
     if "LOCAL_WORLD_SIZE" in environment:
         return count_in(environment, "LOCAL_WORLD_SIZE", least=1)
-    # As in "2(x3),1": tasks on each node; nodes have equally many unless somebody asked otherwise.
+    # As in "2(x3),1": tasks on each node; nodes have equally many unless the user asked otherwise.
     name = "SLURM_STEP_TASKS_PER_NODE"
     first = environment.get(name, "").split(",", maxsplit=1)[0].split("(", maxsplit=1)[0]
     return count_in({name: first}, name, 1, least=1)

@@ -1,7 +1,7 @@
 """Reading image files: one decoder for datasets, checks, training and pictures; what it complains of is kept.
 
 Decoders go on where a file is damaged: they fill what is missing with grey and print a line. That line
-becomes a warning with the file's name: whoever collects warnings (`decoder_warnings`) gets it, else the log.
+becomes a warning with the file's name: `decoder_warnings` collects it, otherwise it is logged.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """The cluster's job that this process belongs to, if it belongs to one.
 
-Whoever starts processes on a cluster says so in one environment variable; the harness asks nobody else.
+A launcher that starts processes on a cluster describes the job in one environment variable.
 """
 
 import os

@@ -53,7 +53,7 @@ def log_file(path: Path, wanted: bool = True) -> Iterator[None]:
 
 class _LogFile(logging.FileHandler):
     def _open(self) -> io.TextIOWrapper:
-        # Not to wait: opening a pipe that somebody left there would last for ever.
+        # Without waiting: opening a pipe that happens to be there would block.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
         descriptor = os.open(self.baseFilename, flags, 0o666)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -12,7 +12,7 @@ T = TypeVar("T")
 class Listener(Generic[T]):
     """Calls functions, and says what was printed to file descriptor 2 meanwhile.
 
-    Several threads may call at once. As what they print cannot be told apart, a call that overlapped with
+    Several threads may call at once. Their output cannot be separated: a call that overlapped with
     others while something was printed is made again, alone.
 
     Args:
@@ -86,7 +86,7 @@ class Listener(Generic[T]):
             self._heard, self._process = _unnamed_file(), os.getpid()
         try:
             self._shown = os.dup(2)
-        except OSError:  # a process without standard error: nobody sees it anyway
+        except OSError:  # a process without standard error: its output is lost anyway
             self._shown = None
             return
         os.dup2(self._heard, 2)

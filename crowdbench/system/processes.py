@@ -1,4 +1,4 @@
-"""Whether other processes live, as far as that can be told from here."""
+"""Whether other processes live, as far as this machine can see."""
 
 import os
 import socket

@@ -16,7 +16,7 @@ class StopSignal:
         at_once: a signal unwinds the stack as Ctrl-C does; otherwise it is only noted, for
             those who ask after every step.
         signals: those that have come.
-        lost: somebody else has taken this process's work over; what it has not written is not wanted.
+        lost: another process has taken over this one's work; what it has not written is not wanted.
     """
 
     def __init__(self, at_once: bool) -> None:

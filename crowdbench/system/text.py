@@ -25,7 +25,7 @@ def plain_lines(text: str) -> str:
 
 
 def words_of(error: BaseException) -> str:
-    """What an error of somebody's code says; its ``__str__`` is their code, too, and may fail."""
+    """The message of an error of third-party code, whose ``__str__`` may itself fail."""
     try:
         return str(error).strip()
     except Exception as second:

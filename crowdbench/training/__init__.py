@@ -1,16 +1,12 @@
-"""Training: the loop, and what it needs to be repeated, continued and shared among processes.
+"""Training: from a recipe to weights, repeatable, resumable and shared among processes.
 
-- `processes`: of one training, as a launcher started them.
-- `order`: which images are in which batch.
-- `step`: some batches forward and backward, then the weights move.
-- `checkpoint`: a training at one moment, whole on disk.
-- `validation`: scoring on the way.
-- `metrics`: what is measured on the way, and who follows it.
-- `reporting`: how it goes, told after every step.
-- `record`: what was done, and the directory it lies in.
-- `meeting`: how processes on several machines find each other.
-- `plan`: what is settled before it begins.
-- `loop`: all of it in order.
+- `setup`: what is decided before it begins; `record`: what was done, and its directory.
+- `train`: everything in order.
+- `sampler`: which images are in which batch of which process.
+- `trainer`: some batches forward and backward, then an optimizer step.
+- `collectives`, `rendezvous`: what several processes do together, and how they find each other.
+- `checkpoint`: a training at one moment, complete on disk.
+- `validate`, `metrics`, `progress`: what is measured meanwhile, and where it is reported.
 """
 
 from crowdbench.training.progress import TrainingProgress

@@ -1,4 +1,4 @@
-"""What is measured while a network trains: ``metrics.jsonl``, the curve, and whoever else listens."""
+"""What is measured while a network trains: ``metrics.jsonl``, the curve, and loggers."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ Line = dict[str, Any]
 
 
 class Tracker(Protocol):
-    """Somebody who follows a training."""
+    """A logger of a training's metrics."""
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Take numbers of a step."""

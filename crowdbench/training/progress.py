@@ -1,4 +1,4 @@
-"""How a training goes: measured after every step, told to whoever wants to know."""
+"""A training's progress: measured after every step and reported to loggers and to the caller."""
 
 import logging
 import time
@@ -52,7 +52,7 @@ class Reporter:
         recipe: of the training.
         steps_an_epoch: optimizer steps.
         metrics: ``metrics.jsonl``; None in all processes but the first.
-        followers: others who are told.
+        followers: loggers.
         on_progress: called after every step, in the first process.
     """
 

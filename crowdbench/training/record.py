@@ -35,7 +35,7 @@ class TrainingRecord:
         limit: if only the first images of the split were taken.
         recipe: every value, as it was applied.
         changed_recipe: the values that are not as the method publishes them for this dataset.
-        not_applied: what the published configuration names and nobody applies.
+        not_applied: what the published configuration names and the released code does not apply.
         selection: how the best weights were chosen: by the ``"validation"`` split, as the ``"last"`` ones, or
             on the very split that is reported (``"test"``), as some published code does.
         validation_split: what was scored on the way; None for nothing.

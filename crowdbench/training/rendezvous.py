@@ -1,6 +1,6 @@
 """How the processes of a Slurm step find each other: the first one says in a file where it listens.
 
-A port that is computed from the job's number may be taken, by another job or by anybody; a port that the
+A port that is computed from the job's number may be taken, by another job or another program; a port that the
 system has just handed out is not.
 """
 
@@ -38,7 +38,7 @@ def rendezvous_store(folder: Path, place: ProcessInfo) -> "TCPStore":
         place: of this process.
 
     Raises:
-        MachineError: nobody came in ten minutes, or the folder cannot be written to.
+        MachineError: no process came in ten minutes, or the folder cannot be written to.
     """
     path = folder / f".meeting-{launch_id(os.environ)}.json"
     if place.is_main:

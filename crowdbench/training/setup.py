@@ -52,7 +52,7 @@ def trainable_samples(dataset: Dataset, limit: int | None, least_keypoints: int)
     """Images with so many labelled keypoints to learn from.
 
     Raises:
-        SettingsError: no annotations, boxes of a detector, or nobody.
+        SettingsError: there are no annotations, the boxes are a detector's, or there is no person.
     """
     if not dataset.has_annotations:
         raise SettingsError(f"{dataset.name} {dataset.split} has no annotations to train on.")

@@ -97,7 +97,7 @@ def train(  # noqa: PLR0913  (the options, spelled out for those who call it)
         trackers: ``"tensorboard"``, ``"wandb"``: whom to report to beside ``metrics.jsonl``.
         command: for the record; None takes this process's.
         on_progress: called after every step in the first process, and while weights are fetched.
-        on_start: told the training's directory before anything is computed, in the first process.
+        on_start: called with the training's directory before anything is computed, in the first process.
         stopping: asked after every step; a training that has to stop writes a checkpoint first.
 
     Returns:
@@ -166,7 +166,7 @@ def _alone(run: TrainingRun, processes: Collectives, stopping: Callable[[], bool
         In the first process the writer, or None if the other one has finished the training.
 
     Raises:
-        StoppedError: this process was told to stop meanwhile.
+        StoppedError: this process was asked to stop meanwhile.
         MachineError: the folder cannot be written to.
     """
     telling = Telling("training")
@@ -334,7 +334,7 @@ class _Training:
                 reporter.on_step(self.position, result, len(image_ids))
                 if stop:
                     self._save(trainer)
-                    self.processes.broadcast(None)  # nobody leaves before the checkpoint is whole
+                    self.processes.broadcast(None)  # no process leaves before the checkpoint is complete
                     raise StoppedError(
                         f"stopped after step {self.position.step}; give the same command again to go on."
                     )
@@ -469,7 +469,7 @@ class _Training:
 def _told(
     on_progress: Callable[[TrainingProgress], None] | None, writer: Lease | None
 ) -> Callable[[TrainingProgress], None] | None:
-    """Whoever asked, and those who look at the folder."""
+    """A callback that informs the caller and updates ``progress.json``."""
     if writer is None:
         return None
 

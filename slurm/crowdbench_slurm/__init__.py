@@ -1,7 +1,7 @@
 """Runs on a Slurm cluster: ``--on slurm``, or a profile of one's own.
 
 - `options`: what a profile may say.
-- `launcher`: hands jobs over, through submitit, and asks what has become of them.
-- `task`: what runs in a job.
-- `commands`: Slurm's programs. `explanations`: what their words mean.
+- `launcher`: submits jobs, through submitit, and queries their status.
+- `worker`: what runs in a job.
+- `slurm_cli`: Slurm's programs. `messages`: what their answers mean.
 """

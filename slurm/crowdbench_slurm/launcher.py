@@ -54,7 +54,7 @@ class SlurmQueue(Queue):
         return self.options.resolved(resources)
 
     def submit(self, jobs: Sequence[Job], resources: Resources, max_parallel: int | None) -> list[Submission]:
-        """Hand over jobs: one alone, several as an array.
+        """Submit jobs: one alone, several as an array.
 
         Raises:
             LaunchError: Slurm is not here, does not take them, or would never start them.
@@ -84,7 +84,7 @@ class SlurmQueue(Queue):
         try:
             # What sbatch says is said below, explained.
             with outside_any_job(), warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-                # That it has not been told the accounting's opinion of a job that was just handed over.
+                # It does not know yet what accounting says of a job that was just submitted.
                 warnings.simplefilter("ignore")
                 if len(jobs) == 1:
                     handed = [executor.submit(task, paths[0])]

@@ -29,7 +29,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         memory: of each node, as in ``"200G"``.
         memory_per_gpu: instead.
         time: limit, as in ``"12:00:00"``, ``"2-00:00:00"`` or minutes.
-        signal_s: so many seconds before the limit a job is told to write down where it is.
+        signal_s: how many seconds before the time limit a job is asked to save its state.
         setup: lines of shell that come before the job, as in ``module load cuda``.
         python: the interpreter on the nodes; this one's path if nothing is said.
         container: an image; the job runs in it.
@@ -108,7 +108,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return Resources(gpus, nodes)
 
     def parameters(self, resources: Resources) -> dict[str, Any]:
-        """What submitit's executor is told, for jobs of such a size."""
+        """The parameters of submitit's executor, for jobs of such a size."""
         assert resources.gpus is not None
         assert resources.nodes is not None
         tasks = max(1, resources.gpus // resources.nodes)

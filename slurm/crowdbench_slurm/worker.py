@@ -1,7 +1,7 @@
 """What runs in a job's tasks: one process a GPU.
 
 All that is pickled is this class, by its name, and the path of the job's folder. Slurm says with SIGUSR2
-that the time is nearly over, or that another job takes the place; with SIGTERM that the job is called off, or
+that the time is nearly over, or that another job takes the place; with SIGTERM that the job is cancelled, or
 taken back into the queue. Either lets a training write down where it is, and an evaluation what is finished.
 """
 
@@ -130,7 +130,7 @@ def _carry_out(job: Job) -> str:
 
 
 def _is_wanted(job: Job) -> bool:
-    """Whether a job that was told to stop is to go on later, and Slurm does not see to it."""
+    """Whether a job that was asked to stop must be requeued because Slurm does not do it."""
     ticket = job.ticket()
     if ticket is not None and ticket.cancelled is not None:
         return False

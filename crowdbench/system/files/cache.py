@@ -13,7 +13,7 @@ def cache_folder() -> Path:
     """``$CROWDBENCH_CACHE``, or the user's cache (``$XDG_CACHE_HOME`` or ``~/.cache`` on Linux).
 
     Raises:
-        MissingDataError: nobody knows the user's home folder, as in some containers.
+        MissingDataError: the user's home folder is unknown, as in some containers.
     """
     import platformdirs
 

@@ -42,7 +42,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    with suppress(OSError):  # somebody else did, or may not be touched: it is in nobody's way
+    with suppress(OSError):  # another process did, or it may not be touched: it does no harm
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:

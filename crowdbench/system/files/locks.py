@@ -8,7 +8,7 @@ _UNKNOWN = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLC
 
 
 class FileLock:
-    """A lock on a file, as far as the file system knows locks. The file is gone when nobody holds it.
+    """A lock on a file, as far as the file system knows locks. The file is removed when no process holds it.
 
     Args:
         path: of the file; nothing else may be there.
@@ -65,11 +65,11 @@ class FileLock:
             return
         descriptor, self._descriptor = self._descriptor, None
         try:
-            # While it is held: whoever opened it meanwhile finds out that it is not there any more.
+            # While it is held: a process that opened it meanwhile notices that it is gone.
             if _is_at(descriptor, self._path):
                 self._path.unlink(missing_ok=True)
         except OSError:
-            pass  # a file that stays is in nobody's way
+            pass  # a file that stays does no harm
         finally:
             os.close(descriptor)
 

@@ -14,7 +14,7 @@ def open_regular(path: Path) -> BufferedReader:
         OSError: it is not there, cannot be read, or is not a file; the last is said in `strerror`.
         ValueError: the name is none that a file can have.
     """
-    # Not to wait: opening a pipe that somebody left there would last for ever.
+    # Without waiting: opening a pipe that happens to be there would block.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):

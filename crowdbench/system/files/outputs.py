@@ -1,7 +1,7 @@
 """Files that a user names for results: looked at before the work, so that nothing else is written over.
 
 A device or a pipe is written to, and never replaced by a file. A file that is there is replaced if crowdbench
-wrote it; one of somebody else's only by force. Through a link its target is written.
+wrote it; another file only by force. Through a link its target is written.
 """
 
 import errno
@@ -17,7 +17,7 @@ from crowdbench.system.files.opening import kind_of
 from crowdbench.system.files.os_errors import cannot_write, writing
 from crowdbench.system.files.writing import write_whole
 
-# More of a file that is there is not looked at; what crowdbench writes is told by its beginning, or smaller.
+# More of a file that is there is not looked at; what crowdbench writes is recognized by its start, or smaller.
 _LOOKED_AT = 256 << 20
 _STDOUT = frozenset({"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
 
@@ -62,10 +62,10 @@ def output_file(path: Path, *, is_own: Callable[[bytes], bool], force: bool = Fa
     Args:
         path: as the user named it.
         is_own: tells from the content of a file that is there whether crowdbench wrote it.
-        force: replace it whoever wrote it.
+        force: replace it even if crowdbench did not write it.
 
     Raises:
-        InputError: it is a folder, somebody else's file, or a pipe that nobody reads.
+        InputError: it is a folder, a file that crowdbench did not write, or a pipe without a reader.
         MachineError: the place cannot be written to.
     """
     if OutputFile(path).is_stdout:
@@ -127,5 +127,5 @@ def _opened(path: Path) -> int:
         if failure.errno == errno.ENXIO:
             raise InputError(f"{path}: this is a pipe that nobody reads.") from failure
         raise cannot_write(path, failure) from failure
-    os.set_blocking(descriptor, True)  # somebody reads; from now on they may take their time
+    os.set_blocking(descriptor, True)  # there is a reader; from now on it may take its time
     return descriptor

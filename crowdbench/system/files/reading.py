@@ -119,7 +119,7 @@ def decode_json(
         error: raised if it is anything else.
 
     Raises:
-        CrowdbenchError: of the given kind; says what the content is, where that can be told.
+        CrowdbenchError: of the given kind; says what the content is, where that is recognizable.
     """
     try:
         return msgspec.json.decode(data, type=kind)

@@ -39,7 +39,7 @@ def write_whole(path: Path, data: bytes) -> None:
                 os.fsync(file.fileno())
             temporary.replace(path)
         except BaseException:
-            with suppress(OSError, ValueError):  # what is wrong with the place is being told
+            with suppress(OSError, ValueError):  # the first error is the one to report
                 temporary.unlink(missing_ok=True)
             raise
         _flush_folder(path.parent)

@@ -32,7 +32,7 @@ class Sources:
 
     @property
     def is_installed(self) -> bool:
-        """Whether it lies where packages are installed, and is nobody's work in progress."""
+        """Whether it is where packages are installed, and not a work in progress."""
         return is_installed(self.place)
 
     def files(self) -> list[tuple[str, str]]:
@@ -170,7 +170,7 @@ def _outermost(name: str, file: Path) -> Sources:
 
 def is_installed(place: Path) -> bool:
     """Whether a file or folder lies where packages are installed, or is Python's own."""
-    text = os.path.abspath(place)  # noqa: PTH100  (links are followed by nobody who imports)
+    text = os.path.abspath(place)  # noqa: PTH100  (imports do not follow links)
     return text.startswith(_installed_places())
 
 
