@@ -11,7 +11,7 @@ from crowdbench.run_store.run import Run
 
 @dataclass(frozen=True)
 class Operand:
-    """One of the two: a run, or anybody's results file.
+    """One of the two: a run or a results file.
 
     Attributes:
         path: the run's directory, or the file.
@@ -30,7 +30,7 @@ class Operand:
 
 
 def resolve_operand(given: str | Path, out: Path = Path("runs")) -> Operand:
-    """What somebody means by a word on the command line.
+    """What a word on the command line refers to.
 
     Args:
         given: a results file, or what `crowdbench.run_store.find` takes for one run.

@@ -75,7 +75,7 @@ class Dataset(ABC):
     def at_crowding(cls, level: float, split: str, boxes: BoxSource) -> "Dataset":
         """Open a split anew, all of its images drawn at one level of crowding.
 
-        For datasets that draw their own scenes; nobody else can tell people to stand closer. A subclass that
+        For datasets that draw their own scenes; photographs cannot be crowded on demand. A subclass that
         has this names the opened split by `split_at_crowding`, so that the runs of a level are never mixed up
         with those of another, nor with those of the ordinary split.
 
@@ -133,7 +133,7 @@ class Dataset(ABC):
         """What is known of a split as it is published, and whether a file may be its annotations.
 
         A dataset that says how many images a split has lets runs of fewer images, or of other annotations, be
-        told apart from runs of the split.
+        distinguished from runs of the split.
 
         Args:
             split: as records name it.

@@ -1,4 +1,4 @@
-"""How much of a published split was measured: all of it, a sample, or annotations of somebody's own."""
+"""How much of a published split was measured: all of it, a sample, or the user's own annotations."""
 
 from dataclasses import dataclass
 from functools import cache

@@ -50,7 +50,7 @@ def method_class(name: str) -> type[Method]:
 
 
 def refuse_network_options(cls: type[Method], name: str, precision: Precision, compiled: bool) -> None:
-    """See that nobody asks a method without a network for what only a network has.
+    """Refuse options that only a network has for a method without one.
 
     Raises:
         SettingsError: a precision, or compilation, that would change nothing.
@@ -64,7 +64,7 @@ def refuse_network_options(cls: type[Method], name: str, precision: Precision, c
 
 
 def require_contract(cls: type[Method], name: str) -> None:
-    """See that a method's class says what crowdbench has to know of it.
+    """Check that a method's class says what crowdbench must know of it.
 
     Raises:
         PluginError: its paradigm is none, or its settings are no dataclass.
@@ -129,7 +129,7 @@ def published_settings(cls: type[Method], name: str, dataset: str) -> Any:
 
 
 def require_whole(method: Method) -> None:
-    """See that a method is what crowdbench takes it for, whoever has built it.
+    """Check that a method follows the contract, however it was built.
 
     Raises:
         PluginError: it is not a method, its class breaks the contract, or it lacks keypoints, settings

@@ -113,7 +113,7 @@ class Method(ABC):
         return self.estimate(sample.read(), boxes)
 
     def load_weights(self, weights: "Path") -> None:
-        """Be given the weights' file, once, before the first image; see `takes_weights`.
+        """Load the weights file; called once, before the first image (`takes_weights`).
 
         Raises:
             WeightsError: the file is not what the method needs.
@@ -121,7 +121,7 @@ class Method(ABC):
         raise SettingsError(f"{self.name} takes no weights.")
 
     def on_start(self, samples: "Sequence[Sample]", complete: bool) -> None:  # noqa: B027  (most need nothing)
-        """Be told what will be asked for, once, after `load` and before the first image.
+        """Called once with all images of the run, after `load_weights` and before the first image.
 
         Args:
             samples: of the run, with those that were done before it was continued.
@@ -149,7 +149,7 @@ class NetworkMethod(Method):
 
     @abstractmethod
     def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Example:
-        """Turn an image into what the network eats. Runs in loader workers.
+        """Turn an image into the network's input. Runs in loader workers.
 
         Args:
             sample: the image and its persons.
@@ -188,7 +188,7 @@ class NetworkMethod(Method):
         return network
 
     def set_batch_limit(self, size: int) -> None:
-        """Be told how many persons (top-down) or images `predict` may have in the network at a time.
+        """Set how many persons (top-down) or images `predict` may have in the network at a time.
 
         Called before the first batch, and with half as many when memory ran out. Batches are no larger, but
         for an image that alone has more persons; a method that can computes those in portions.
@@ -207,7 +207,7 @@ class NetworkMethod(Method):
         raise SettingsError(f"{cls.__name__} cannot be trained: it has no recipe.")
 
     def configure_training(self, recipe: Recipe) -> None:
-        """Be told the recipe, before anything is prepared with a generator."""
+        """Receive the recipe, before anything is prepared with a generator."""
 
     def initialize_from(self, network: "nn.Module", state: "Mapping[str, Tensor]", source: str) -> list[str]:
         """Put the weights that training begins with, of ImageNet or of a first stage, into a new network.

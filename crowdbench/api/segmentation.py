@@ -1,4 +1,4 @@
-"""Outlines of persons, as annotation files have them; read when somebody asks for pixels."""
+"""Outlines of persons, as annotation files have them; read when their pixels are needed."""
 
 from dataclasses import dataclass
 

@@ -174,7 +174,7 @@ class Sample:
         path: the image file.
         width, height: in pixels, after correction where the annotation file is known to be wrong.
         instances: the persons, in file order.
-        ignored: where in the image are annotated persons whose poses nobody knows: crowds, and persons
+        ignored: where in the image are annotated persons whose poses are unknown: crowds, and persons
             without a labelled keypoint. Neither persons to learn nor background. Empty unless the boxes are
             ground truth and the annotation file has segmentations.
         crowd_index: CrowdPose's crowdIndex (its paper, section 3.1), or None where the dataset has none.

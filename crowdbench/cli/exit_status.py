@@ -125,6 +125,6 @@ def _kept(error: BaseException, arguments: Sequence[str]) -> Path | None:
         path.write_text(plain_lines(head + trace), encoding="utf-8", errors="backslashreplace")
         for old in sorted(folder.glob("*-*-*.log"))[:-_KEPT_LOGS]:
             old.unlink(missing_ok=True)
-    except Exception:  # the error itself is what has to be told, not that nothing can be kept of it
+    except Exception:  # the error itself is what has to be reported, not that its trace cannot be kept
         return None
     return path

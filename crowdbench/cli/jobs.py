@@ -198,7 +198,7 @@ def logs(name: str, out: Path, follow: bool, task: int, lines: int | None) -> No
 
     folder = Path(name)
     if (folder / "log.txt").is_file() and not (folder / "job.json").is_file():
-        _print_file(folder / "log.txt", lines)  # a run that was not handed over
+        _print_file(folder / "log.txt", lines)  # a run that was not submitted
         return
     job = find_job(out, name)
     queues = QueueClients()
@@ -309,7 +309,7 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
         for job in called_off:
             ticket = job.ticket()
             assert ticket is not None
-            # First: a job that is told to stop looks whether it is still wanted.
+            # First: a job that is asked to stop checks whether it is still wanted.
             tickets.append(ticket)
             job.write(msgspec.structs.replace(ticket, cancelled=utc_now()))
         try:

@@ -113,7 +113,7 @@ def _found(names: tuple[str, ...], root: Path, *, needed: bool) -> "list[Run]":
     found: list[Run] = []
     for name in names or (root,):
         folder = Path(name)
-        # A folder of all runs: what is not a run there is told.
+        # A folder of all runs: what is not a run there is reported.
         if folder.is_dir() and not any(folder.glob("run.json")) and not any(folder.glob("*/run.json")):
             inside, oddities = scan_runs(folder)
             if inside or not any(folder.glob("*/*/run.json")):

@@ -1,7 +1,7 @@
 """Standard input, output and error of a command, whatever they are connected to.
 
-They may be closed, full, a pipe that nobody reads any more, or of an encoding that lacks half of the
-characters. What cannot be said on standard error is dropped, because nobody is there to be told; what cannot
+They may be closed, full, a pipe without a reader, or of an encoding that lacks half of the
+characters. What cannot be said on standard error is dropped, because nothing reads it; what cannot
 be written to standard output ends the command with an error.
 """
 
@@ -63,7 +63,7 @@ def _stream(descriptor: int, raw: "_Raw", before: io.TextIOBase | None) -> io.Te
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=getattr(before, "encoding", None) or "utf-8",
-        # Names of files and words of strangers may have characters that the encoding lacks.
+        # Names of files and third-party text may have characters that the encoding lacks.
         errors="backslashreplace",
         line_buffering=descriptor == 2 or raw.isatty(),
     )

@@ -1,4 +1,4 @@
-"""``crowdbench score``: score anybody's results file."""
+"""``crowdbench score``: score a results file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

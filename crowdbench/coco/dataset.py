@@ -138,7 +138,7 @@ class CocoFormatDataset(Dataset):
 
     @classmethod
     def facts(cls, split: str, annotations: Path) -> SplitFacts:
-        """The published counts. A file of a name that is not usual for the split is somebody's own.
+        """The published counts. A file whose name is unusual for the split is the user's own.
 
         What is in a file of a usual name only counting can tell, unless its hash is known.
         """

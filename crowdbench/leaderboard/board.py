@@ -113,7 +113,7 @@ def build_leaderboard(
 
 
 def _known_figures() -> tuple[PublishedResult, ...]:
-    """For differences. A package with a faulty table must not cost anybody the look at their own runs."""
+    """For differences. A package with a faulty table must not keep users from seeing their own runs."""
     try:
         return all_published()
     except PluginError as error:

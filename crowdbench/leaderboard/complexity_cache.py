@@ -1,7 +1,7 @@
 """The size and the cost of a run's network, kept beside the run.
 
 Counting takes a pass through the network, which is no business of a table: ``complexity.json`` is written
-once, when somebody asks for it, and read ever after.
+once, on request, and read from then on.
 """
 
 import logging

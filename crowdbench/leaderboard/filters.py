@@ -1,4 +1,4 @@
-"""Which runs and published figures somebody wants to see; patterns are a shell's."""
+"""Which runs and published figures to show; patterns are a shell's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class RunFilter:
     Attributes:
         method, dataset, split: names.
         boxes: as records name them: ``gt``, ``none``, ``detector:...``.
-        complete: True: all images of a split; False: a part of them, or annotations of somebody's own; None:
+        complete: True: all images of a split; False: a part of them, or the user's own annotations; None:
             both. A published figure counts as complete.
     """
 

@@ -23,7 +23,7 @@ Year = Annotated[int, msgspec.Meta(ge=2000, le=2100)]
 
 
 class PublishedResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One row of somebody's table. None stands for what the source does not say.
+    """One row of a published table. None stands for what the source does not say.
 
     Attributes:
         dataset: as `crowdbench datasets` lists it.

@@ -81,7 +81,7 @@ NO_CLAIMS = DetectorAliases()
 def box_source_of(row: PublishedResult) -> str | None:
     """Where the persons of a published row came from; None where the source leaves it open.
 
-    Rows of one dataset, split and source of boxes may stand in one ranking: a detector that nobody names may
+    Rows of one dataset, split and source of boxes may stand in one ranking: a detector that is not named may
     be any, and is not a source.
     """
     if row.protocol == "gt-box":

@@ -58,7 +58,7 @@ class Row:
     Attributes:
         values: everything known of it, by name; statistics and intervals in percent, None where there is
             nothing. Tables show part of it, machine-readable formats all.
-        provenance: a run of all of the split, a run of something else, or somebody's table.
+        provenance: a run of all of the split, a run of something else, or a published table.
         compared: what a published row must share with another one before the two are compared beyond dataset,
             split and boxes: kind of method, training data, test-time averaging. None where its source leaves
             one of them out.
@@ -72,7 +72,7 @@ class Row:
 
     @property
     def is_published(self) -> bool:
-        """Whether it is a figure that somebody printed."""
+        """Whether it is a published figure."""
         return self.provenance == "published"
 
     def number(self, name: str) -> float | None:

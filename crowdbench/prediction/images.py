@@ -19,7 +19,7 @@ def read_picture(path: Path, *, upright: bool) -> tuple[NDArray[np.uint8], bool]
 
     Args:
         path: the file.
-        upright: turn the picture as its EXIF orientation says. Datasets' annotations assume that nobody does.
+        upright: turn the picture as its EXIF orientation says. Datasets' annotations ignore it.
 
     Returns:
         ``(H, W, 3)`` uint8, RGB; and whether its EXIF orientation turns or mirrors it.

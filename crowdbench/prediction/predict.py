@@ -74,7 +74,7 @@ def predict(
         output: what is written where.
         every: of videos, look at every so-manieth frame.
         upright: turn pictures and videos as their files say that they are to be shown.
-        on_progress: told after every picture and frame.
+        on_progress: called after every image and frame.
 
     Raises:
         SettingsError: a file that would be written is there, or is one of the sources.

@@ -75,7 +75,7 @@ class Estimator:
                 "this processor has no units for %s: it will be slower than fp32, not faster", precision
             )
         size = default_batch_size(method.paradigm, target.type) if batch_size is None else batch_size
-        found = resolve_method_weights(method, dataset, weights, on_progress)  # type: ignore[arg-type]  # told of transfers only
+        found = resolve_method_weights(method, dataset, weights, on_progress)  # type: ignore[arg-type]  # called for transfers only
         network = None
         notes: list[str] = []
         if isinstance(method, NetworkMethod):

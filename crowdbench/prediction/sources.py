@@ -13,7 +13,7 @@ from crowdbench.system.files.opening import open_regular
 
 Kind = Literal["picture", "video"]
 
-# A file in a folder with such a name is meant to be a picture, whatever is in it: a broken one is told of.
+# A file in a folder with such a name is meant to be an image, whatever is in it: a broken one is reported.
 _PICTURE_NAMES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )

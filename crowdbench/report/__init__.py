@@ -1,16 +1,16 @@
 """Pages for people: one HTML file about one or several runs, and one of the leaderboard.
 
-data.py         what a page shows, without any HTML
-collecting.py   runs → that data, by scoring and analysis
-protocol.py     a run's protocol and provenance in words
-choosing.py     which images are shown
-packing.py      what waits for somebody to ask for it
-pictures.py     images → small JPEGs under a budget
-skeletons.py    poses → short SVG paths
-charts.py       numbers → the geometry of charts
-rendering.py    templates, escaping, content security policy
-page.py         data → the report
-board_page.py   the leaderboard's tables → its page
+data.py, charts.py    what a page shows, without any HTML
+collect.py            runs → that data, by scoring and analysis
+collect_gallery.py    the same for the gallery of images
+run_facts.py          a run's protocol and provenance in words
+image_choice.py       which images are shown
+jpegs.py              images → small JPEGs within a budget
+svg_poses.py          poses → short SVG paths
+compression.py        what is unpacked on request only
+html.py               templates, escaping, content security policy
+page.py, gallery.py   data → the report
+leaderboard_page.py   the leaderboard's tables → its page
 """
 
 from crowdbench.report.collect import report_data

@@ -53,7 +53,7 @@ def report_data(
         pictures: in each part of the gallery.
         seed: of those that are drawn at random.
         command: that made the page.
-        on_progress: told what is being done.
+        on_progress: called with what is being done.
 
     Raises:
         InputError: no run, one that is not done, or runs of different images.

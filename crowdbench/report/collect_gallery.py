@@ -36,7 +36,7 @@ class PredictionsByImage:
     Attributes:
         instances: by position of the image.
         poses: ``(P, K, 3)``.
-        quality: ``(M,)``, NaN where there is nobody to find.
+        quality: ``(M,)``, NaN where there is no person to find.
         swapped: ``(M,)``.
         found: ``(M,)``, how many persons are.
     """
@@ -133,7 +133,7 @@ def _panel(
 
 
 def _worth_showing(instances: "Sequence[PredictedPerson]") -> "list[PredictedPerson]":
-    """Whoever is somebody, and of the others those that are scored as high as somebody who is right.
+    """Matched poses, plus false positives scored at least as high as the lowest match.
 
     Bottom-up methods add dozens of faint guesses to every image, which count for next to nothing.
     """

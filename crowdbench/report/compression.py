@@ -1,4 +1,4 @@
-"""Panels that wait for somebody to ask for them, packed by gzip into a fraction of their size.
+"""Panels that are shown on request only, packed by gzip into a fraction of their size.
 
 A page with fifty runs and two hundred pictures has ten thousand panels. Browsers would lay out all of them,
 and their poses alone would be more than a page may have; page.js unpacks a run when it is chosen.

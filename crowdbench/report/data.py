@@ -62,7 +62,7 @@ class Errors:
         by_keypoint: the same for every keypoint of the set, by its name.
         alone: AP gained if a kind were corrected, and no other; in percent points, by the kind's name.
         together: AP gained if a kind were corrected after those before it; in their order.
-        false_positives: predictions that match nobody.
+        false_positives: unmatched predictions.
         false_negatives: persons whom no prediction matches.
         advice: what there is most to gain from, in a sentence.
     """

@@ -1,4 +1,4 @@
-"""Which images a report shows: those that say most, and some that nobody chose."""
+"""Which images a report shows: those that say most, and some at random."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ def chosen_images(
     """Choose images; none stands in two parts.
 
     Args:
-        quality: ``(R, M)``, how well run r does on image m, in [0, 1]; NaN where there is nobody to find.
+        quality: ``(R, M)``, how well run r does on image m, in [0, 1]; NaN where there is no person to find.
         swapped: ``(R, M)``, how many keypoints lie on another person.
         count: of images in each part.
         seed: of those that are drawn.
@@ -42,7 +42,7 @@ def chosen_images(
         parts.append(ImageChoice(title, words, tuple(images)))
 
     of_all = " over all runs" if several else ""
-    # Images with nobody to find are not for choosing, whatever stands there.
+    # Images without persons are never chosen.
     known = np.nan_to_num(quality, nan=1.0)
     if several:
         take(

@@ -22,7 +22,7 @@ MOST_BYTES = 10_000_000
 """Of a page. Pictures are made smaller, and in the end fewer, to stay below."""
 
 SHOWN_FIRST = 4
-"""Runs that a page with many shows before somebody picks others."""
+"""Runs that a page with many shows until the reader selects others."""
 
 # What poses and tables may take of a page; the rest is for pictures.
 _MOST_TEXT = 0.75
@@ -90,7 +90,7 @@ def report_html(data: PageData, most_bytes: int = MOST_BYTES) -> bytes:
 
 
 def _shown_first(data: PageData) -> frozenset[int]:
-    """The best runs. They are there without a script; the others' poses are packed until somebody asks."""
+    """The best runs. They are there without a script; the others' poses are packed until selected."""
     by_ap = sorted(range(len(data.runs)), key=lambda index: -data.runs[index].scores.get("AP", -1.0))
     return frozenset(by_ap[:SHOWN_FIRST])
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from crowdbench.api.types import FloatArray, KeypointSet
 
 FARTHEST = 4000
-"""Beyond this many units from the picture's corner nobody looks."""
+"""Poses are cut at this many units from the image's corner."""
 
 
 def view_size(width: int, height: int, long_side: int) -> tuple[int, int]:

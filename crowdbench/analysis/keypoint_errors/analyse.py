@@ -75,7 +75,7 @@ def analyse(run: Run, dataset: Dataset | None = None) -> Analysis:
 
 
 def analyse_files(predictions: Path, annotations: Path, protocol: ScoringProtocol) -> Analysis:
-    """Find out where anybody's predictions lose their AP.
+    """Find out where predictions lose AP.
 
     Args:
         predictions: a results file in COCO format (``.json`` or ``.json.gz``).

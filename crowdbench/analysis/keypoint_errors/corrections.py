@@ -19,7 +19,7 @@ CUMULATIVE = ("miss", "swap", "inversion", "jitter")
 """The order in which kinds are corrected one on top of the other."""
 BACKGROUND, NOT_FOUND, SCORE = "background", "not found", "score"
 CORRECTIONS = (*CUMULATIVE, BACKGROUND, NOT_FOUND, SCORE)
-"""All that is corrected alone: the kinds of keypoints, predictions of nobody, persons without a prediction,
+"""All that is corrected alone: the kinds of keypoints, unmatched predictions, persons without a prediction,
 and the order of the scores."""
 
 
@@ -52,7 +52,7 @@ class Diagnosis:
 
     @property
     def is_background(self) -> NDArray[np.bool_]:
-        """``(P,)``, predictions that take part and are matched with nobody."""
+        """``(P,)``, predictions that take part and are unmatched."""
         without: NDArray[np.bool_] = self.pairing.takes_part & (self.pairing.person == NOBODY)
         return without
 
@@ -97,14 +97,14 @@ def with_keypoints_corrected(diagnosis: Diagnosis, kinds: Sequence[str]) -> Prob
 
 
 def with_best_scores(diagnosis: Diagnosis) -> Problem:
-    """Rank every prediction by its OKS with its person; those of nobody come behind, surplus ones last."""
+    """Rank every prediction by its OKS with its person; unmatched ones come behind, surplus ones last."""
     scores = np.nan_to_num(diagnosis.oks, nan=0.0)
     scores[~diagnosis.pairing.takes_part] = -1
     return replace(diagnosis.problem, scores=scores)
 
 
 def without_background(diagnosis: Diagnosis) -> Problem:
-    """Leave out the predictions that are matched with nobody."""
+    """Leave out the unmatched predictions."""
     problem, keep = diagnosis.problem, ~diagnosis.is_background
     return replace(
         problem,

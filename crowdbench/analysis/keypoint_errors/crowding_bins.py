@@ -87,7 +87,7 @@ def max_iou(problem: Problem) -> FloatArray:
     high = np.minimum(one[:, :2] + one[:, 2:], other[:, :2] + other[:, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=1)
     united = one[:, 2:].prod(axis=1) + other[:, 2:].prod(axis=1) - shared
-    # Boxes without any extent overlap nobody.
+    # Boxes without any extent overlap no other.
     overlap = np.divide(shared, united, out=np.zeros_like(shared), where=united > 0)
     np.maximum.at(greatest, images[pairs.left[different]] - 1, overlap)
     return greatest

@@ -52,7 +52,7 @@ def paired(problem: Problem) -> Pairing:
     evaluation.evaluate()
     for image in evaluation.eval_imgs:
         if image is not None and image["dtIds"]:
-            # Predictions and persons were numbered from 1, in the problem's order; 0 is nobody.
+            # Predictions and persons were numbered from 1, in the problem's order; 0 is unmatched.
             places = np.array(image["dtIds"]) - 1
             takes_part[places] = True
             person[places] = np.array(image["dtMatches"][0], dtype=np.int64) - 1

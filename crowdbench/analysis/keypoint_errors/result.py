@@ -59,7 +59,7 @@ class ErrorSummary(msgspec.Struct, frozen=True):
         persons: that count.
         not_found: of those, the ones that no prediction is matched with.
         predictions: among the 20 best of their image.
-        background: of those, the ones that are matched with nobody.
+        background: of those, the unmatched ones.
         ignored: those that are matched with a person that scoring ignores.
         kinds: how many keypoints of matched persons are of each kind; a number for every keypoint.
         ap: in [0, 1], or -1 where there is no person to find.

@@ -1,6 +1,6 @@
 """What no annotation file may have: one set of rules for loading, scoring and checking.
 
-Whoever opens a dataset, scores or checks finds the same faults, because all of them ask here. The fast way
+Opening a dataset, scoring and checking find the same faults, because all of them ask here. The fast way
 of reading (`crowdbench.coco.reading`) accepts only files in which these rules find nothing.
 """
 

@@ -34,7 +34,7 @@ def explained(content: Mapping[str, Any]) -> str | None:
         try:
             words = dataset_class(name).explain_foreign_file(content)
         except CrowdbenchError:
-            continue  # a plugin that does not load is told when it is asked for; the file's fault comes first
+            continue  # a plugin that does not load is reported when it is used; the file's fault comes first
         if words is not None:
             return words
     return None

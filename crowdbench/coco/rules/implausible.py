@@ -1,4 +1,4 @@
-"""Something that is allowed, but that hardly anybody means."""
+"""Something that is allowed, but hardly ever meant."""
 
 from dataclasses import dataclass
 from typing import Literal

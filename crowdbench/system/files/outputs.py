@@ -17,7 +17,7 @@ from crowdbench.system.files.opening import kind_of
 from crowdbench.system.files.os_errors import cannot_write, writing
 from crowdbench.system.files.writing import write_whole
 
-# More of a file that is there is not looked at; what crowdbench writes is recognized by its start, or smaller.
+# How much of an existing file is read: crowdbench's own files are recognized by their start, or are smaller.
 _LOOKED_AT = 256 << 20
 _STDOUT = frozenset({"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
 
