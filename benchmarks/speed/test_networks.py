@@ -26,7 +26,7 @@ from crowdbench.engine.batching import ON_PROCESSOR
 from crowdbench.system.malloc import retain_freed_memory
 
 # method: how many times faster at least
-# What every machine has given so far; the same code gave from 1.87 to 2.4 for i2rnet-vanilla.
+# What every machine has given so far: i2rnet-vanilla is above 2 on most, and 1.87 to 1.97 on the slowest.
 PROMISED = {"i2rnet-vanilla": 1.75, "i2rnet-transpose": 3.0, "i2rnet-hrformer": 1.5}
 COMPILED = 3.0
 BF16_WITH_MATRIX_UNITS = 5.0
