@@ -69,7 +69,7 @@ def test_a_broken_plugin_is_listed_with_its_error(strangers: str) -> None:
     listing = crowdbench("methods", path=strangers)
     assert "no licence for this" in row(listing, "broken-pose")
     assert "missing_module" in row(listing, "missing-pose")
-    assert "no subclass" in row(listing, "wrong-pose")
+    assert "is not a subclass" in row(listing, "wrong-pose")
     assert "SystemExit: usage: script FILE" in row(listing, "script-pose")
     assert "paradigm must be one of" in row(listing, "bare-pose")
 
