@@ -9,9 +9,10 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from requirements_rule import everything_is_required
-from slurm_cluster import cluster, slurm_programs
+from support.cluster.slurm_cluster import cluster, slurm_programs
 from support.goldens import DATA
+from support.plugins import install_fake_distribution, python_path
+from support.requirements import everything_is_required
 from support.skips import mark_by_fixtures, pytest_terminal_summary
 
 __all__ = ["cluster", "pytest_terminal_summary", "slurm_programs"]
@@ -98,22 +99,17 @@ def cases() -> Path:
 
 @pytest.fixture(scope="session")
 def toy_plugins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which a distribution named "toys" is installed, with the methods of toy_method.py."""
+    """An environment in which a distribution named "toys" is installed, with methods of support.methods."""
     site = tmp_path_factory.mktemp("site")
-    info = site / "toys-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[crowdbench.methods]\n"
-        "toy-network = toy_method:ToyNetwork\n"
-        "toy-centre = toy_method:BoxCentre\n"
-        "toy-wrong-count = toy_method:WrongCount\n"
-        "toy-trainable = trainable_toy:TrainableToy\n"
-    )
-    for module in ("toy_method.py", "trainable_toy.py"):
-        shutil.copy(Path(__file__).parent / module, site)
-    paths = [str(site), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
+    methods = {
+        "toy-network": "support.methods.toy:ToyNetwork",
+        "toy-centre": "support.methods.toy:BoxCentre",
+        "toy-wrong-count": "support.methods.toy:WrongCount",
+        "toy-trainable": "support.methods.trainable:TrainableToy",
+    }
+    install_fake_distribution(site, "toys", {"methods": methods})
+    path = python_path(site, before=os.environ.get("PYTHONPATH", ""))
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.hookimpl(wrapper=True)

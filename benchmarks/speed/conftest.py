@@ -1,7 +1,7 @@
 """What benchmarks share with tests: a real Slurm."""
 
 import pytest
-from slurm_cluster import cluster, slurm_programs
+from support.cluster.slurm_cluster import cluster, slurm_programs
 from support.skips import mark_by_fixtures
 
 __all__ = ["cluster", "slurm_programs"]

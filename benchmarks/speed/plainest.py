@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-import plain_path
 import torch
+from support.reference import top_down as plain_path
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jittered_truth import jittered
-from requirements_rule import everything_is_required
+from support.data.jittered_truth import jittered
+from support.requirements import everything_is_required
 
 from crowdbench.analysis.bootstrap import Differences, differences, draws
 from crowdbench.api.dataset import dataset_class

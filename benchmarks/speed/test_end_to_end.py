@@ -1,4 +1,4 @@
-"""From images on disk to poses, as `crowdbench run` does it, against the plainest way (tests/plain_path.py).
+"""From images on disk to poses: `crowdbench run` against the plainest way (support.reference.top_down).
 
 That is: an image after the other, whole masks drawn, crops and keypoints in loops, the network as it is
 written. Image by image its maps stay in the processor's caches, unlike in the batches of `test_networks.py`.
@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from drawn_networks import with_drawn_weights
 from plainest import timed_alone
+from support.reference.random_networks import with_drawn_weights
 
 from crowdbench import evaluate, load_dataset
 from crowdbench.api.load_method import load_method

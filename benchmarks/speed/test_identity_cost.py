@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from odd_plugins import NETWORK, install, with_hook
+from support.methods.faulty_plugins import NETWORK, install, with_hook
 
 ROUNDS = 3
 READS = "def prepare(self, sample, rng=None):\n    sample.read()\n    return sample.boxes_xywh"

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import torch
-from drawn_networks import with_drawn_weights
 from plainest import IMAGES, PERSONS, REPEATS, inputs, timed_alone
 from ratios import measured
+from support.reference.random_networks import with_drawn_weights
 from torch import Tensor, nn
 
 from crowdbench.api.load_method import load_method

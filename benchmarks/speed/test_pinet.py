@@ -1,4 +1,4 @@
-"""PINet as `crowdbench run` computes it, against its specification's order of work (plain_pinet_poses.py):
+"""PINet as `crowdbench run` computes it, against its order of work (support.reference.pinet_inference):
 one unused pass, eager float32 with batch norms as layers, loops over parts, keypoints and pairs of poses.
 
 Weights are drawn and scaled so that an image of 512x512 has 90 candidates.
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plain_pinet_poses as plain
 import pytest
 import torch
 from numpy.typing import NDArray
+from support.reference import pinet_inference as plain
 
 from crowdbench.api.load_method import load_method
 from crowdbench.api.types import FloatArray, Pose

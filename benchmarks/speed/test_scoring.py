@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from requirements_rule import everything_is_required
+from support.requirements import everything_is_required
 
 from crowdbench.api.dataset import dataset_class
 from crowdbench.api.scores import Scores

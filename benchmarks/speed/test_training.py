@@ -1,7 +1,7 @@
 """Training: preparing examples against the plainest way, and whole trainings in one process and in two.
 
-The plainest way is tests/plain_training.py: a person after the other, whole masks drawn, turned and resized,
-heatmaps of all keypoints drawn one by one, crops normalised to float32.
+The plainest way is support.reference.top_down_training: one person after the other, whole masks drawn,
+rotated and resized, heatmaps of all keypoints drawn one by one, crops normalised to float32.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from plain_training import Plainly
+from support.reference.top_down_training import Plainly
 
 from crowdbench import load_dataset
 from crowdbench.api.load_method import load_method

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-import annotation_changes as of
-import coco_files
 import pytest
-from annotation_changes import Change, Content, person
-from bad_input_cases import Cases
+from support.bad_input_cases import Cases
+from support.data import annotation_changes as of
+from support.data import coco_files
+from support.data.annotation_changes import Change, Content, person
 
 case = Cases("Annotation files that are implausible")
 

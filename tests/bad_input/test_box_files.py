@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import annotation_changes as of
 import pytest
-from annotation_changes import Content
-from bad_input_cases import Cases
+from support.bad_input_cases import Cases
+from support.data import annotation_changes as of
+from support.data.annotation_changes import Content
 
 case = Cases("Box files")
 Boxes = list[Content]

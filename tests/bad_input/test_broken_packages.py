@@ -5,10 +5,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import coco_files
 import pytest
-from bad_input_cases import Cases
-from odd_plugins import METHOD, install
+from support.bad_input_cases import Cases
+from support.data import coco_files
+from support.methods.faulty_plugins import METHOD, install
+from support.plugins import install_fake_distribution
 
 from crowdbench import plugins
 from crowdbench.api import method_cards as cards
@@ -21,10 +22,8 @@ def data_package(folder: Path, files: dict[str, str], *, package: str = "odd_dat
     """A distribution that declares the method ``odd`` and ships files."""
     site = folder / "site"
     install(site, f"{package}_code", METHOD)
-    info = site / f"{package}_code-1.0.dist-info"
-    info.joinpath("entry_points.txt").write_text(
-        f"[crowdbench.methods]\nodd = {package}_code:Odd\n[crowdbench.data]\n{package} = {package}\n"
-    )
+    declared = {"methods": {"odd": f"{package}_code:Odd"}, "data": {package: package}}
+    install_fake_distribution(site, f"{package}_code", declared)
     (site / package).mkdir()
     for name, text in files.items():
         path = site / package / name
@@ -153,7 +152,7 @@ def _site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for kept in (plugins.installed, published.all_published, cards._tables):
         kept.cache_clear()
     monkeypatch.setattr(plugins, "_said", set())
-    for module in [name for name in sys.modules if name.startswith("odd_") and name != "odd_plugins"]:
+    for module in [name for name in sys.modules if name.startswith("odd_")]:
         monkeypatch.delitem(sys.modules, module)
     # As where nobody has set up logging: pytest has.
     handler = logging.lastResort

@@ -5,11 +5,11 @@ import os
 import shutil
 from pathlib import Path
 
-import coco_files
 import pytest
-import report_runs
-from bad_input_cases import Cases
-from looking_pictures import save
+from support.bad_input_cases import Cases
+from support.data import coco_files
+from support.data.images import save
+from support.runs import report_runs
 
 case = Cases("Files, folders and devices")
 ESCAPES = "\x1b]0;owned\x07\x9b31m\u202e.json"

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bad_input_cases import Cases, Make
-from made_runs import make_run
+from support.bad_input_cases import Cases, Make
+from support.runs.fake_runs import make_run
 
 case = Cases("Files for servers")
 WHOLE = {"method": "pose", "dataset": "coco", "split": "test-dev2017", "images": 20288}

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_disks import AMPLE, PAGE, Disk, disk
+from support.small_disks import AMPLE, PAGE, Disk, disk
 
 __all__ = ["disk"]
 

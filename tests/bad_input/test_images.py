@@ -4,12 +4,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import coco_files
 import cv2
 import numpy as np
 import pytest
-from bad_input_cases import Cases
-from odd_plugins import NETWORK, install, with_hook
+from support.bad_input_cases import Cases
+from support.data import coco_files
+from support.methods.faulty_plugins import NETWORK, install, with_hook
 
 from crowdbench import plugins
 from crowdbench.cli import main

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import coco_files
 import pytest
-from bad_input_cases import Cases, Make
-from odd_plugins import NETWORK, install, with_hook
+from support.bad_input_cases import Cases, Make
+from support.data import coco_files
+from support.methods.faulty_plugins import NETWORK, install, with_hook
 
 from crowdbench import plugins
 

@@ -4,10 +4,10 @@ import json
 import sys
 from pathlib import Path
 
-import coco_files
 import pytest
-from bad_input_cases import Cases
-from odd_plugins import METHOD, NETWORK, install, with_hook
+from support.bad_input_cases import Cases
+from support.data import coco_files
+from support.methods.faulty_plugins import METHOD, NETWORK, install, with_hook
 
 from crowdbench import plugins
 
@@ -114,7 +114,7 @@ def test_every_row_has_a_case() -> None:
 def _site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     plugins.installed.cache_clear()
-    for module in [name for name in sys.modules if name.startswith("odd_") and name != "odd_plugins"]:
+    for module in [name for name in sys.modules if name.startswith("odd_")]:
         monkeypatch.delitem(sys.modules, module)
 
 

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-import coco_files
 import pytest
-from bad_input_cases import Cases, Make
+from support.bad_input_cases import Cases, Make
+from support.data import coco_files
 
 case = Cases("Options of the protocol")
 RUN = ["run", "hrnet-tiny", "crowdpose", "--root", "data", "--weights", "none", "--workers", "0"]

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import coco_files
 import numpy as np
 import pytest
-from bad_input_cases import Cases
+from support.bad_input_cases import Cases
+from support.data import coco_files
 
 case = Cases("Results files")
 IMAGES = 4

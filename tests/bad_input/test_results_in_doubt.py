@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bad_input_cases import Cases
+from support.bad_input_cases import Cases
 
 from crowdbench.api.types import FloatArray
 from crowdbench_datasets.keypoint_sets import COCO_17

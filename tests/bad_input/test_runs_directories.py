@@ -5,10 +5,10 @@ import json
 import os
 from pathlib import Path
 
-import coco_files
 import pytest
-from bad_input_cases import Cases
-from odd_plugins import METHOD, install
+from support.bad_input_cases import Cases
+from support.data import coco_files
+from support.methods.faulty_plugins import METHOD, install
 
 from crowdbench import plugins
 from crowdbench.cli import main

@@ -5,10 +5,10 @@ import os
 import subprocess
 from pathlib import Path
 
-import coco_files
 import msgspec
 import pytest
-from bad_input_cases import Cases
+from support.bad_input_cases import Cases
+from support.data import coco_files
 
 from crowdbench.cli import main
 from crowdbench.run_store.lease import new_claim

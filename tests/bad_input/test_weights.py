@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_models
 import pytest
 import torch
-from bad_input_cases import Cases
 from safetensors.torch import save
-from weights_files import (
+from support.bad_input_cases import Cases
+from support.data import onnx_models
+from support.data.weights_files import (
     check,
     convert,
     packed,

@@ -8,9 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bad_input_cases import Cases
 from safetensors.torch import save
-from weights_files import COUNTER, FLOATS, check, prefixed, saved, small_state, spoiled, state, written
+from support.bad_input_cases import Cases
+from support.data.weights_files import (
+    COUNTER,
+    FLOATS,
+    check,
+    prefixed,
+    saved,
+    small_state,
+    spoiled,
+    state,
+    written,
+)
 
 case = Cases("Weights: what is in them")
 

@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import onnx_models
 import pytest
 import torch
-from bad_input_cases import Cases
-from talking_servers import BODY, CHUNK, CHUNKED, OK, Talk, endless, said, talking, trickled
-from weights_files import packed, state
-from weights_server import Served, Server, serving
+from support.bad_input_cases import Cases
+from support.data import onnx_models
+from support.data.weights_files import packed, state
+from support.hostile_servers import BODY, CHUNK, CHUNKED, OK, Talk, endless, said, talking, trickled
+from support.weights_server import Served, Server, serving
 
 from crowdbench.weights import Wanted
 from crowdbench.weights.responses import Limits

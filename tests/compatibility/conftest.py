@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import toy_queue
-from earlier_files import KEPT, Desk
+from support.cluster import toy_queue
+from support.cluster.queue_machine import TOY_QUEUES
+from support.data.earlier_files import KEPT, Desk
+from support.plugins import install_fake_distribution
 
-TESTS = Path(__file__).resolve().parents[1]
 LONG_AGO = 1_000_000_000.0  # no sign of life can be newer than a test
 
 
@@ -18,15 +19,7 @@ LONG_AGO = 1_000_000_000.0  # no sign of life can be newer than a test
 def desk(toy_plugins: dict[str, str], tmp_path: Path) -> Iterator[Desk]:
     """The earlier files, where nobody has touched them for long, and the queue that its jobs were given to."""
     site, folder = tmp_path / "site", tmp_path / "work"
-    info = site / "toy_queues-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-queues\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[crowdbench.launchers]\ntoy-queue = toy_queue:ToyQueue\n"
-        "[crowdbench.methods]\ntoy-failing = failing_toy:FailingToy\n"
-    )
-    for module in ("toy_queue.py", "failing_toy.py"):
-        shutil.copy(TESTS / module, site)
+    install_fake_distribution(site, "toy-queues", TOY_QUEUES)
     shutil.copytree(KEPT, folder)
     (folder / "results").rename(folder / "runs")
     config = folder / "config" / "crowdbench"

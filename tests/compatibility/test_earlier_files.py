@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from earlier_files import KEPT, Desk
 from safetensors.numpy import load_file
+from support.data.earlier_files import KEPT, Desk
 
 import crowdbench
 
@@ -241,7 +241,7 @@ def test_a_lost_job_is_carried_out_as_it_was_asked_for(desk: Desk) -> None:
     order = read(folder / "job.json")
     order["request"]["root"] = str(desk.folder / "crowds")
     (folder / "job.json").write_text(json.dumps(order))
-    task = desk.python("-m", "toy_queue", "task", folder, "2", "1")
+    task = desk.python("-m", "support.cluster.toy_queue", "task", folder, "2", "1")
     assert task.returncode == 0, task.stderr
     state = read(folder / "state.json")
     assert (state["state"], state["completed"], len(state["starts"])) == ("done", 1, 2)

@@ -1,33 +1,23 @@
-"""A machine on which the queue of toy_queue.py is installed, and a profile that leads to it."""
+"""A machine on which the queue of support.cluster.toy_queue is installed, and a profile that names it."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import toy_queue
-from coco_files import write
-from queue_plugin import Bookkeeper, MakeJob, QueueMachine
+from support.cluster import toy_queue
+from support.cluster.queue_machine import TOY_QUEUES, Bookkeeper, MakeJob, QueueMachine
+from support.data.coco_files import write
+from support.plugins import install_fake_distribution
 
 from crowdbench import plugins
-
-TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
 def queue_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Packages: a distribution with the launcher ``toy-queue`` and the method ``toy-failing``."""
     site = tmp_path_factory.mktemp("queue-site")
-    info = site / "toy_queues-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-queues\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[crowdbench.launchers]\ntoy-queue = toy_queue:ToyQueue\n"
-        "[crowdbench.methods]\ntoy-failing = failing_toy:FailingToy\n"
-    )
-    for module in ("toy_queue.py", "failing_toy.py"):
-        shutil.copy(TESTS / module, site)
+    install_fake_distribution(site, "toy-queues", TOY_QUEUES)
     return site
 
 

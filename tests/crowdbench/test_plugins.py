@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.plugins import install_fake_distribution
 
 from crowdbench import plugins
 from crowdbench.api.dataset import dataset_class
@@ -21,11 +22,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def install(site: Path, name: str, group: str, lines: str, code: str = "") -> None:
-    info = site / f"{name}-3.1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 3.1\n")
-    (info / "entry_points.txt").write_text(f"[crowdbench.{group}]\n{lines}\n")
-    (site / f"{name}.py").write_text(code)
+    declared = dict(line.split(" = ") for line in lines.splitlines())
+    install_fake_distribution(site, name, {group: declared}, version="3.1", modules={name: code})
 
 
 def test_listing_names_imports_no_plugin(site: Path) -> None:

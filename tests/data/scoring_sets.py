@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from scoring_cases import CASES, Files
-from scoring_protocols import CROWD
+from support.data.malformed_files import CASES, Files
+from support.reference.scoring_protocols import CROWD
 
 Content = Any
 Write = Callable[[Content, Path], None]

@@ -3,8 +3,8 @@
 import gzip
 from pathlib import Path
 
-import coco_files
 import pytest
+from support.data import coco_files
 
 from crowdbench import load_dataset
 from crowdbench.errors import MissingDataError, UnknownNameError

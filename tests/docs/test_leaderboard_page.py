@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from made_runs import make_run
+from support.runs.fake_runs import make_run
 
 from crowdbench.cli.leaderboard import STYLES, leaderboard
 from crowdbench.leaderboard.rows import COLUMNS

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from made_runs import make_run
+from support.runs.fake_runs import make_run
 
 from crowdbench.cli import main
 from crowdbench.jobs import profiles

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from slurm_cluster import SCRIPT
-from slurm_desk import PROFILES, Desk
+from support.cluster.login_node import PROFILES, Desk
+from support.cluster.slurm_cluster import SCRIPT
 
 
 @pytest.fixture(scope="session")

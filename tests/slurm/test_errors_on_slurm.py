@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from slurm_desk import RUN, Desk, add_profile, lost, until
+from support.cluster.login_node import RUN, Desk, add_profile, lost, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from slurm_desk import Desk, until
+from support.cluster.login_node import Desk, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 

@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from slurm_desk import RUN, Desk, add_profile, lost, until
+from support.cluster.login_node import RUN, Desk, add_profile, lost, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 LEFT_OVER = {

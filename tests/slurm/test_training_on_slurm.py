@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
-from slurm_desk import Desk, until
+from support.cluster.login_node import Desk, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jittered_truth import jittered
-from simulated_methods import Skill, population, sample
+from support.data.jittered_truth import jittered
+from support.methods.simulated import Skill, population, sample
 
 from crowdbench import evaluate, load_dataset, load_method
 from crowdbench.analysis.bootstrap import (

@@ -1,8 +1,8 @@
 import json
 from pathlib import Path
 
-import coco_files
 import pytest
+from support.data import coco_files
 
 from crowdbench import load_dataset
 from crowdbench.api.boxes import DetectorBoxes, GroundTruthBoxes, NoBoxes, box_source

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import coco_files
 import pytest
-from made_runs import make_run
+from support.data import coco_files
+from support.runs.fake_runs import make_run
 
 from crowdbench import cli, load_dataset
 from crowdbench.api.extent import Extent

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toy_method import KEYPOINTS, BoxCentre, ToyNetwork, ToySettings
+from support.methods.toy import KEYPOINTS, BoxCentre, ToyNetwork, ToySettings
 
 from crowdbench import load_dataset
 from crowdbench.api.load_method import load_method

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.plugins import install_fake_distribution
 
 from crowdbench import plugins
 from crowdbench.api.method_cards import _tables, card_of
@@ -27,10 +28,7 @@ description = "It finds poses."
 def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The file of cards of an installed stranger."""
     (tmp_path / "stranger_cards").mkdir()
-    info = tmp_path / "stranger-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[crowdbench.data]\nstranger = stranger_cards\n")
+    install_fake_distribution(tmp_path, "stranger", {"data": {"stranger": "stranger_cards"}})
     monkeypatch.syspath_prepend(str(tmp_path))
     _tables.cache_clear()
     yield tmp_path / "stranger_cards" / "cards.toml"

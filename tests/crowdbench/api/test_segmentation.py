@@ -5,12 +5,12 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import coco_files
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
+from support.data import coco_files
 
 from crowdbench import load_dataset
 from crowdbench.api.segmentation import Segmentation

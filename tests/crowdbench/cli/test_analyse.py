@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from analysed_runs import crowdpose_root, made_run
+from support.runs.analysed_runs import crowdpose_root, made_run
 
 from crowdbench.run_store.run import Run
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from coco_files import write
+from support.data.coco_files import write
 
 
 def crowdbench(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

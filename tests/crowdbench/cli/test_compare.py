@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from jittered_truth import jittered
+from support.data.jittered_truth import jittered
 
 from crowdbench import evaluate, load_dataset, load_method
 from crowdbench.run_store.run import Run

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import coco_files
 import pytest
+from support.data import coco_files
 
 
 def crowdbench(*arguments: object) -> "subprocess.CompletedProcess[str]":

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import coco_files
 import pytest
-from small_disks import AMPLE, PAGE, Disk, disk
+from support.data import coco_files
+from support.small_disks import AMPLE, PAGE, Disk, disk
 
 from crowdbench.api.dataset import dataset_class
 from crowdbench.scoring.score import score

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from queue_plugin import MakeJob, QueueMachine
+from support.cluster.queue_machine import MakeJob, QueueMachine
 
 from crowdbench.jobs.job import Job, JobState
 from crowdbench.run_store.lease import hold_lease

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_runs import make_run
+from support.runs.fake_runs import make_run
 
 Command = Callable[..., Any]
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.plugins import install_fake_distribution
 
 
 def crowdbench(*arguments: str, path: str = "") -> str:
@@ -25,11 +26,8 @@ def strangers(tmp_path: Path) -> str:
     """Installed distributions: good ones, broken ones, and one that claims a taken name."""
 
     def install(name: str, lines: str, code: str = "", group: str = "methods") -> None:
-        info = tmp_path / f"{name}-2.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n")
-        (info / "entry_points.txt").write_text(f"[crowdbench.{group}]\n{lines}\n")
-        (tmp_path / f"{name}.py").write_text(code)
+        declared = dict(line.split(" = ") for line in lines.splitlines())
+        install_fake_distribution(tmp_path, name, {group: declared}, version="2.0", modules={name: code})
 
     good = (
         "from crowdbench import Method\n"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from queue_plugin import QueueMachine
+from support.cluster.queue_machine import QueueMachine
 
 from crowdbench.jobs.job import Job, JobState
 from crowdbench.run_store.run import Run

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-import report_runs
 from click.testing import CliRunner, Result
+from support.runs import report_runs
 
 from crowdbench.cli.report import report
 from crowdbench.errors import InputError, MissingDataError

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scoring_cases import CASES, Case, Files, write
+from support.data.malformed_files import CASES, Case, Files, write
 
 from crowdbench.cli import main
 

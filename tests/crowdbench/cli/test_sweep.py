@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from coco_files import write
+from support.data.coco_files import write
 
 SUITE = """\
 name = "mine"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from weights_server import Served, Server, entry, install_table, serving, weights_like
+from support.weights_server import Served, Server, entry, install_table, serving, weights_like
 
 from crowdbench.weights.checkpoint_file.state_dict import read_state_dict
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import coco_files
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.data import coco_files
 
 from crowdbench import Dataset, load_dataset
 from crowdbench.errors import AnnotationError, DataError, ImageError, MissingDataError

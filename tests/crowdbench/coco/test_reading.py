@@ -5,11 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import coco_files
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.data import coco_files
 
 from crowdbench.coco import reading
 from crowdbench.coco.keypoint_names import file_order

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import coco_files
 import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from support.data import coco_files
 
 from crowdbench import load_dataset
 from crowdbench.cli import cli

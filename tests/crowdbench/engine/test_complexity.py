@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from support.methods.toy import KEYPOINTS, ToyNetwork, ToySettings
 from torch import nn
-from toy_method import KEYPOINTS, ToyNetwork, ToySettings
 
 from crowdbench.api.load_method import load_method
 from crowdbench.api.method import NetworkMethod

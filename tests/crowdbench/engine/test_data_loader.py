@@ -1,7 +1,6 @@
 """Loader workers: what happens when they cannot do their work."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,12 +10,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import coco_files
 import cv2
 import numpy as np
 import pytest
 import torch
-from toy_method import ToyNetwork, ToySettings
+from support.data import coco_files
+from support.methods.toy import ToyNetwork, ToySettings
+from support.plugins import python_path
 
 from crowdbench import evaluate, load_dataset
 from crowdbench.api.types import Sample
@@ -158,7 +158,7 @@ def test_threads_of_this_process_do_not_hang_the_workers(dataset: Any) -> None:
 
 
 SCRIPT = """
-from toy_method import ToyNetwork, ToySettings
+from support.methods.toy import ToyNetwork, ToySettings
 import crowdbench
 {extra}
 dataset = crowdbench.load_dataset("synthcrowd")
@@ -170,10 +170,14 @@ print("state", run.record.state)
 
 def script(tmp_path: Path, cls: str, extra: str = "") -> "subprocess.CompletedProcess[str]":
     path = tmp_path / "script.py"
-    shutil.copy(Path(__file__).parents[2] / "toy_method.py", tmp_path)
     path.write_text(SCRIPT.format(cls=cls, extra=extra, out=str(tmp_path / "runs")))
     return subprocess.run(
-        [sys.executable, str(path)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, str(path)],
+        env={**os.environ, "PYTHONPATH": python_path(before=os.environ.get("PYTHONPATH", ""))},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toy_method import BoxCentre, ToyNetwork, ToySettings, WrongCount
+from support.methods.toy import BoxCentre, ToyNetwork, ToySettings, WrongCount
 
 from crowdbench import evaluate, load_dataset
 from crowdbench.api.dataset import Dataset

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import coco_files
 import cv2
 import numpy as np
 import pytest
 import torch
-from toy_method import ToySettings
+from support.data import coco_files
+from support.methods.toy import ToySettings
 
 from crowdbench import evaluate
 from crowdbench.api.boxes import box_source
@@ -96,7 +96,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     (path / "toy_arithmetic-1.dist-info").mkdir(parents=True)
     (path / "toy_arithmetic-1.dist-info/METADATA").write_text("Name: toy-arithmetic\nVersion: 1\n")
     (path / "toy_of_mine.py").write_text(
-        "import helper_of_mine\nfrom toy_method import ToyNetwork\n\nclass Toy(ToyNetwork):\n    pass\n"
+        "import helper_of_mine\nfrom support.methods.toy import ToyNetwork\n\nclass Toy(ToyNetwork):\n    pass\n"
     )
     (path / "helper_of_mine.py").write_text("OFFSET = 0\n")
     (path / "set_of_mine.py").write_text(
@@ -218,7 +218,7 @@ def test_code_of_a_notebook(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> No
     def digest(offset: int) -> str:
         typed: dict[str, Any] = {"__name__": "__main__", "offset": offset}
         exec(  # noqa: S102
-            "from toy_method import BoxCentre\nclass Typed(BoxCentre):\n"
+            "from support.methods.toy import BoxCentre\nclass Typed(BoxCentre):\n"
             "    def estimate(self, image, boxes):\n        return super().estimate(image, boxes + offset)\n",
             typed,
         )
@@ -315,7 +315,7 @@ def test_loader_processes_and_processes_that_share_a_run(asked: Asked) -> None:
 
 
 def test_precision_without_a_network_is_refused(asked: Asked) -> None:
-    from toy_method import BoxCentre
+    from support.methods.toy import BoxCentre
 
     dataset = asked.dataset()
     method = BoxCentre(dataset.keypoints, BoxCentre.Settings())

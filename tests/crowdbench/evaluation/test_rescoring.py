@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import coco_files
 import pytest
-from toy_method import BoxCentre, ToySettings
+from support.data import coco_files
+from support.methods.toy import BoxCentre, ToySettings
 
 from crowdbench import load_dataset
 from crowdbench.errors import DataError

@@ -57,10 +57,10 @@ class Folder:
 
 @pytest.fixture(scope="module")
 def begin() -> Iterator[Start]:
-    """Starts processes, as tests/run_processes.py describes them."""
+    """Starts processes, as support.runs.run_in_subprocess describes them."""
     # In this order: what lies in tests/crowdbench is not the package.
     tests = str(Path(__file__).resolve().parents[2])
-    program = f"import sys, crowdbench; sys.path.append({tests!r}); import run_processes as r; r.main()"
+    program = f"import sys, crowdbench; sys.path.append({tests!r}); from support.runs import run_in_subprocess as r; r.main()"
     with subprocess.Popen(
         [sys.executable, "-P", "-c", program],
         stdin=subprocess.PIPE,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.plugins import install_fake_distribution
 
 from crowdbench import plugins
 from crowdbench.errors import InputError, PluginError, SettingsError, UnknownNameError
@@ -48,14 +49,11 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
     found = Places(tmp_path)
     found.package.parent.mkdir(parents=True)
     (tmp_path / "project" / "deep").mkdir(parents=True)
-    info = tmp_path / "site" / "shipper-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shipper\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[crowdbench.data]\nshipper = shipped_profiles\n"
-        "[crowdbench.launchers]\nhere = shipped_code:Here\nnothing = shipped_code:NOTHING\n"
-    )
-    (tmp_path / "site" / "shipped_code.py").write_text(CODE)
+    declared = {
+        "data": {"shipper": "shipped_profiles"},
+        "launchers": {"here": "shipped_code:Here", "nothing": "shipped_code:NOTHING"},
+    }
+    install_fake_distribution(tmp_path / "site", "shipper", declared, modules={"shipped_code": CODE})
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path / "project" / "deep")

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from queue_plugin import MakeJob, QueueMachine
+from support.cluster.queue_machine import MakeJob, QueueMachine
 
 from crowdbench.errors import LaunchError
 from crowdbench.jobs.find_job import find_job

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from queue_plugin import QueueMachine
+from support.cluster.queue_machine import QueueMachine
 
 from crowdbench.errors import LaunchError, SettingsError
 from crowdbench.jobs import submit as submission

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from queue_plugin import QueueMachine
+from support.cluster.queue_machine import QueueMachine
 
 from crowdbench.errors import MachineError
 from crowdbench.evaluation import evaluate as evaluation
@@ -388,7 +388,7 @@ def test_errors_without_words_have_a_line_and_a_cause() -> None:
 
 
 def task(job: Job, start: int) -> list[str]:
-    return [sys.executable, "-m", "toy_queue", "task", str(job.folder), "1", str(start)]
+    return [sys.executable, "-m", "support.cluster.toy_queue", "task", str(job.folder), "1", str(start)]
 
 
 @pytest.mark.slow

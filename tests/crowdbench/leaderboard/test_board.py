@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from made_runs import AS_PUBLISHED, make_run, published_row, write_interval
+from support.runs.fake_runs import AS_PUBLISHED, make_run, published_row, write_interval
 
 from crowdbench.api.extent import Extent
 from crowdbench.cli.leaderboard import leaderboard

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from made_runs import make_run, published_row
+from support.runs.fake_runs import make_run, published_row
 
 from crowdbench.leaderboard.board import build_leaderboard
 from crowdbench.leaderboard.by_crowding import by_crowding

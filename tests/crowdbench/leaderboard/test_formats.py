@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_runs import AS_PUBLISHED, HOSTILE, make_run, published_row
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
+from support.runs.fake_runs import AS_PUBLISHED, HOSTILE, make_run, published_row
 
 from crowdbench.leaderboard.board import LeaderboardTable, build_leaderboard
 from crowdbench.leaderboard.formats import to_csv, to_json, to_latex, to_markdown, to_text

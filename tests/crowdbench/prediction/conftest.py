@@ -1,17 +1,21 @@
-"""A machine with the methods of looking_toys.py, and pictures to look at."""
+"""A machine with the methods of support.methods.image_toys, and images to predict on."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from looking_pictures import Predict, Said
+from support.data.images import Predict, Said
+from support.plugins import install_fake_distribution
 
 from crowdbench import cli, plugins
 
-TESTS = Path(__file__).resolve().parents[2]
+METHODS = {
+    "toy-diagonal": "support.methods.image_toys:BoxDiagonal",
+    "toy-brightest": "support.methods.image_toys:Brightest",
+    "toy-told": "support.methods.image_toys:Told",
+}
 
 
 @pytest.fixture
@@ -20,14 +24,7 @@ def machine(
 ) -> Iterator[Path]:
     """An empty working folder, with the toys installed."""
     site = tmp_path_factory.mktemp("site")
-    info = site / "lookers-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lookers\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[crowdbench.methods]\ntoy-diagonal = looking_toys:BoxDiagonal\ntoy-brightest = looking_toys:Brightest\n"
-        "toy-told = looking_toys:Told\n"
-    )
-    shutil.copy(TESTS / "looking_toys.py", site)
+    install_fake_distribution(site, "image-toys", {"methods": METHODS})
     monkeypatch.syspath_prepend(site)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "250")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from looking_pictures import HEIGHT, WIDTH, Predict, picture, save
+from support.data.images import HEIGHT, WIDTH, Predict, picture, save
 
 BOX = [10.0, 5.0, 20.0, 30.0]
 

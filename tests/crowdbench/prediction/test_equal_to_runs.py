@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from looking_pictures import Predict
+from support.data.images import Predict
 
 from crowdbench import evaluate, load_dataset, load_method
 

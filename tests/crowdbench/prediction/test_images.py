@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from looking_pictures import HEIGHT, WIDTH, Predict, picture, save
+from support.data.images import HEIGHT, WIDTH, Predict, picture, save
 
 
 def drawn(folder: Path) -> list[str]:

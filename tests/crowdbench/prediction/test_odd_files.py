@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 import cv2
 import numpy as np
 import pytest
-from looking_pictures import Predict, picture, save
+from support.data.images import Predict, picture, save
 
 from crowdbench.system.text import encodable, name_bytes, plain, plain_json
 

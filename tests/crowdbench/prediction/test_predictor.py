@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.methods.toy import KEYPOINTS, ToyNetwork, ToySettings
 from torch import nn
-from toy_method import KEYPOINTS, ToyNetwork, ToySettings
 
 from crowdbench.api.types import Instance, LoadedImage
 from crowdbench.engine.batching import in_batches

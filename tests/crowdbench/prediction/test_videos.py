@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from looking_pictures import Predict, save
+from support.data.images import Predict, save
 
 RATE = 10.0
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-import browser
 import pytest
+from support import browser
 
 
 @pytest.fixture(scope="session")

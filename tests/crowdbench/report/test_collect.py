@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import report_runs
+from support.runs import report_runs
 
 from crowdbench import load_dataset
 from crowdbench.errors import InputError, MissingDataError

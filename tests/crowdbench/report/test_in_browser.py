@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import report_runs
-from browser import Browser
-from report_pages import HOSTILE, hostile_data, page_data
+from support.browser import Browser
+from support.runs import report_runs
+from support.runs.report_pages import HOSTILE, hostile_data, page_data
 
 from crowdbench import load_dataset
 from crowdbench.leaderboard.board import build_leaderboard

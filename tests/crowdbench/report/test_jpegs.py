@@ -6,7 +6,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from report_pages import noise, page_data
+from support.runs.report_pages import noise, page_data
 
 from crowdbench.errors import ImageError
 from crowdbench.report.jpegs import Encoded, encode_all

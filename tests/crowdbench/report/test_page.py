@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from report_pages import hostile_data, page_data, run_part
+from support.runs.report_pages import hostile_data, page_data, run_part
 
 from crowdbench.errors import ImageError
 from crowdbench.report.page import report_html

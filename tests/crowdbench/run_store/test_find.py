@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_runs import make_run
+from support.runs.fake_runs import make_run
 
 from crowdbench import cli
 from crowdbench.errors import InputError, MissingDataError

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from made_runs import make_run
+from support.runs.fake_runs import make_run
 
 from crowdbench.errors import MissingDataError
 from crowdbench.jobs.status import list_statuses

@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import coco_files
 import numpy as np
-import onnx_models
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.data import coco_files, onnx_models
 
 from crowdbench import cli
 from crowdbench.api.dataset import dataset_class

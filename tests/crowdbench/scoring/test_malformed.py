@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scoring_cases import CASES, Case, Files, write
-from scoring_protocols import OF_NAME
+from support.data.malformed_files import CASES, Case, Files, write
+from support.reference.scoring_protocols import OF_NAME
 
 from crowdbench.api.scores import Scores
 from crowdbench.errors import DataError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scoring_protocols import COCO, CROWD, GOLDEN_SETS, OF_NAME
+from support.reference.scoring_protocols import COCO, CROWD, GOLDEN_SETS, OF_NAME
 
 from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.errors import UnknownNameError

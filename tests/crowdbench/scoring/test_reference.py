@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 
 import pytest
-from requirements_rule import everything_is_required
-from scoring_protocols import GOLDEN_SETS, OF_NAME, SETS, WHOLE_SETS
+from support.reference.scoring_protocols import GOLDEN_SETS, OF_NAME, SETS, WHOLE_SETS
+from support.requirements import everything_is_required
 
 from crowdbench.scoring.score import score_files
 

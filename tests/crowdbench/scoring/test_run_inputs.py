@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from jittered_truth import jittered
+from support.data.jittered_truth import jittered
 
 from crowdbench import evaluate, load_method
 from crowdbench.api.boxes import GroundTruthBoxes

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from requirements_rule import everything_is_required
-from scoring_protocols import COCO, CROWD
+from support.reference.scoring_protocols import COCO, CROWD
+from support.requirements import everything_is_required
 
 import crowdbench
 from crowdbench.errors import (

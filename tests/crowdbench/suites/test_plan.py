@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from coco_files import write
+from support.data.coco_files import write
+from support.plugins import install_fake_distribution
 
 from crowdbench import plugins
 from crowdbench.errors import InputError, SettingsError, UnknownNameError
@@ -30,12 +31,11 @@ def suite(*runs: SuiteRun) -> Suite:
 @pytest.fixture(autouse=True)
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine with the toy methods, and with nothing in its caches and data folders."""
-    info = tmp_path / "site" / "toys-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[crowdbench.methods]\ntoy-network = toy_method:ToyNetwork\ntoy-wrong-count = toy_method:WrongCount\n"
-    )
+    methods = {
+        "toy-network": "support.methods.toy:ToyNetwork",
+        "toy-wrong-count": "support.methods.toy:WrongCount",
+    }
+    install_fake_distribution(tmp_path / "site", "toys", {"methods": methods})
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     monkeypatch.setenv("CROWDBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CROWDBENCH_DATA", str(tmp_path / "data"))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from support.plugins import install_fake_distribution
 
 from crowdbench import plugins
 from crowdbench.errors import InputError, UnknownNameError
@@ -34,10 +35,7 @@ def written(folder: Path, text: str, name: str = "mine") -> Path:
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installed distribution that ships a suite."""
     (tmp_path / "stranger_suites" / "suites").mkdir(parents=True)
-    info = tmp_path / "stranger-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[crowdbench.data]\nstranger = stranger_suites\n")
+    install_fake_distribution(tmp_path, "stranger", {"data": {"stranger": "stranger_suites"}})
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path / "stranger_suites" / "suites"
 

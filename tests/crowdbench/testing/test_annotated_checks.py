@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from planted_faults import (
+from support.methods.planted_faults import (
     Change,
     in_reverse,
     left_and_right_exchanged,

@@ -4,8 +4,8 @@ that is wrong in none."""
 from collections.abc import Iterator
 from typing import Any
 
-import broken_methods as methods
 import pytest
+from support.methods import broken as methods
 
 from crowdbench.api.method import Method
 from crowdbench.testing import CheckResult, Failed, Inapplicable, Passed, check_method

@@ -9,7 +9,7 @@ from crowdbench.testing.dataset_checks import DATASET_CHECKS
 from crowdbench.testing.method_checks import METHOD_CHECKS
 
 TESTS = """
-from toy_method import BoxCentre
+from support.methods.toy import BoxCentre
 from crowdbench.testing import MethodContract
 from crowdbench_datasets.keypoint_sets import CROWDPOSE_14
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coco_files import write
+from support.data.coco_files import write
 
 from crowdbench import load_dataset
 from crowdbench.api.dataset import Dataset

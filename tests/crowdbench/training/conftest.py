@@ -33,7 +33,11 @@ def start_training(crowds: Path) -> Start:
         run = [sys.executable]
         if processes > 1:
             run += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-        script = [str(TESTS / "train_toy.py"), str(out), json.dumps({"root": str(crowds), **options})]
+        script = [
+            str(TESTS / "support/methods/train_in_subprocess.py"),
+            str(out),
+            json.dumps({"root": str(crowds), **options}),
+        ]
         paths = [str(TESTS.parent), str(TESTS)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(

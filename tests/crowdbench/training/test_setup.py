@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import coco_files
 import pytest
+from support.data import coco_files
 
 from crowdbench import load_dataset
 from crowdbench.errors import SettingsError

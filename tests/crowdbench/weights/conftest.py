@@ -2,7 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from weights_server import Server, serving
+from support.weights_server import Server, serving
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from weights_server import Served, Server, serving, weights_like
+from support.weights_server import Served, Server, serving, weights_like
 
 from crowdbench.weights.download import TransferError, discard, download, note_file
 from crowdbench.weights.responses import Limits, refuse_downgrade

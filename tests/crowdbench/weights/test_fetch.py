@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from weights_server import Served, Server, weights_like
+from support.weights_server import Served, Server, weights_like
 
 from crowdbench.errors import MissingDataError, WeightsError
 from crowdbench.weights import Transfer, Wanted, fetch

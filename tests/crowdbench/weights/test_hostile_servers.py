@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 
 import pytest
-from talking_servers import BODY, CHUNK, CHUNKED, OK, endless, said, talking, trickled
-from weights_server import Served, Server
+from support.hostile_servers import BODY, CHUNK, CHUNKED, OK, endless, said, talking, trickled
+from support.weights_server import Served, Server
 
 from crowdbench.weights.download import TransferError, download
 from crowdbench.weights.responses import Limits

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from weights_server import Served, Server, entry, install_table, weights_like
+from support.weights_server import Served, Server, entry, install_table, weights_like
 
 from crowdbench.errors import MissingDataError, WeightsError
 from crowdbench.weights import ResolvedWeights, Wanted, resolve_weights, weights_folder

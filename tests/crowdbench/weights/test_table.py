@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from weights_server import entry, install_table
+from support.weights_server import entry, install_table
 
 from crowdbench import plugins
 from crowdbench.errors import PluginError

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from drawn_networks import with_drawn_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.reference.random_networks import with_drawn_weights
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from i2rnet_networks import Filling, build, filling
 from support.goldens import load_arrays
+from support.reference.i2rnet_networks import Filling, build, filling
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -1,5 +1,5 @@
 """Every top-down method on every dataset with every kind of boxes, from a checkpoint to the predictions file,
-against the plainest way to compute the same (plain_path.py).
+against the plainest way to compute the same (support.reference.top_down).
 
 Weights are drawn, not trained. Their heatmaps have flat peaks: there a position moves by far more than 1e-4
 pixels when a heatmap changes by float32's rounding. So every coordinate is held against two expectations: what
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plain_path
 import pytest
 import torch
-from i2rnet_networks import filling
 from numpy.typing import NDArray
-from plain_path import LAYOUTS, FloatArray, PlainPose
+from support.reference import top_down as plain_path
+from support.reference.i2rnet_networks import filling
+from support.reference.top_down import LAYOUTS, FloatArray, PlainPose
 from torch import nn
 
 from crowdbench import evaluate, load_dataset

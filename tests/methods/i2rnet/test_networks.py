@@ -14,8 +14,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from i2rnet_networks import Filling, build, build_config, filling, masks_of
 from support.goldens import load_arrays
+from support.reference.i2rnet_networks import Filling, build, build_config, filling, masks_of
 from torch import Tensor, nn
 
 from crowdbench.api.load_method import load_method

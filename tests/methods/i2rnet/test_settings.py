@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from i2rnet_networks import Filling, filling
+from support.reference.i2rnet_networks import Filling, filling
 from torch import Tensor, nn
 
 from crowdbench import evaluate, load_dataset

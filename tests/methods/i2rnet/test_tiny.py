@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from drawn_networks import with_drawn_weights
 from safetensors.torch import save
+from support.reference.random_networks import with_drawn_weights
 from torch import Tensor
 
 from crowdbench.api.load_method import load_method

@@ -15,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from plain_training import Plainly
+from support.reference.top_down_training import Plainly
 
 from crowdbench.api.dataset import load_dataset
 from crowdbench.api.load_method import load_method

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from i2rnet_networks import Filling, filling
+from support.reference.i2rnet_networks import Filling, filling
 from torch import Tensor, nn
 
 from crowdbench.api.load_method import load_method

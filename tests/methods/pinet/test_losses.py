@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from i2rnet_networks import filling
+from support.reference.i2rnet_networks import filling
 from torch import Tensor
 from torch.nn import functional
 

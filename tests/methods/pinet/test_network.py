@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from i2rnet_networks import filling
-from pinet_networks import DATASETS, golden, pinet, released_network
+from support.reference.i2rnet_networks import filling
+from support.reference.pinet_networks import DATASETS, golden, pinet, released_network
 
 from crowdbench.api.load_method import load_method
 from crowdbench.api.types import KeypointSet

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from pinet_networks import golden, pinet, released_network
+from support.reference.pinet_networks import golden, pinet, released_network
 
 from crowdbench.api.types import Sample
 from crowdbench.engine.batching import default_batch_size

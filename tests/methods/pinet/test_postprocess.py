@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from i2rnet_networks import filling
-from pinet_networks import golden, maps_of, pinet
+from support.reference.i2rnet_networks import filling
+from support.reference.pinet_networks import golden, maps_of, pinet
 from torch.nn import functional
 
 from crowdbench.api.types import FloatArray

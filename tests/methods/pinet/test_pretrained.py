@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from pinet_networks import pinet
+from support.reference.pinet_networks import pinet
 from torch import Tensor, nn
 
 from crowdbench.errors import WeightsError

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pinet_networks import pinet
+from support.reference.pinet_networks import pinet
 
 import crowdbench
 from crowdbench.api.load_method import load_method

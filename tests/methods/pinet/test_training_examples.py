@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plain_pinet
 import pytest
 import torch
-from i2rnet_networks import filling
 from numpy.typing import NDArray
+from support.reference import pinet_targets as plain_pinet
+from support.reference.i2rnet_networks import filling
 from torch import Tensor
 
 from crowdbench.api.dataset import load_dataset

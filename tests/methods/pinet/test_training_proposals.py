@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plain_pinet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from support.reference import pinet_targets as plain_pinet
 
 from crowdbench_pinet.recipe import Proposing
 from crowdbench_pinet.targets import Offsets, offset_targets

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from i2rnet_networks import filling
-from pinet_networks import filled_network, golden
+from support.reference.i2rnet_networks import filling
+from support.reference.pinet_networks import filled_network, golden
 from torch import Tensor
 
 from crowdbench_pinet.losses import heatmap_loss, offset_loss

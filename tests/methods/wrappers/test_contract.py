@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import ClassVar
 
-import onnx_models
+from support.data import onnx_models
 
 from crowdbench.testing import MethodContract
 

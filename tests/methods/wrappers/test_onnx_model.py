@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnx_models
 import pytest
 import torch
 from onnx import TensorProto, helper
+from support.data import onnx_models
 
 from crowdbench.api.load_method import load_method
 from crowdbench.api.method import Method

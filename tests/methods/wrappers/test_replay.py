@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import coco_files
 import pytest
+from support.data import coco_files
 
 import crowdbench
 from crowdbench.errors import PredictionError, SettingsError

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import onnx_models
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from support.data import onnx_models
 
 from crowdbench.api.load_method import load_method
 from crowdbench.api.settings import override

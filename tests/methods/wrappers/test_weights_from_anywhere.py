@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import onnx_models
 import pytest
-from weights_server import Served, Server, entry, install_table, serving
+from support.data import onnx_models
+from support.weights_server import Served, Server, entry, install_table, serving
 
 from crowdbench.api.load_method import load_method
 from crowdbench.errors import WeightsError

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import onnx_models
 import pytest
 import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import save_file
+from support.data import onnx_models
 
 from crowdbench.api.load_method import load_method
 from crowdbench.api.method_cards import card_of

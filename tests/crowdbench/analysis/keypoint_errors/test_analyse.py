@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from analysed_runs import crowdpose_root, made_run
-from planted_errors import read_json
-from scoring_cases import CASES, Files, write
+from support.data.malformed_files import CASES, Files, write
+from support.data.planted_errors import read_json
+from support.runs.analysed_runs import crowdpose_root, made_run
 
 from crowdbench import load_dataset
 from crowdbench.analysis import CORRECTIONS, CUMULATIVE, KINDS, Analysis, analyse, analyse_files

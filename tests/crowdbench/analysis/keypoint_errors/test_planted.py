@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted_errors import Planted, planted, read_json
+from support.data.planted_errors import Planted, planted, read_json
 
 from crowdbench.analysis import KINDS, Analysis, analyse_files
 from crowdbench_datasets.keypoint_sets import COCO_17

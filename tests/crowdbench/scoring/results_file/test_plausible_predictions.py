@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scoring_protocols import COCO, CROWD, OF_NAME
+from support.reference.scoring_protocols import COCO, CROWD, OF_NAME
 
 from crowdbench.api.types import FloatArray
 from crowdbench.scoring.problem import Problem, read_problem

@@ -4,9 +4,8 @@ import errno
 import os
 import signal
 
-from toy_method import ToyNetwork
-
 from crowdbench.errors import MachineError, SettingsError, SupersededError
+from support.methods.toy import ToyNetwork
 
 FAILURES = {
     "disk": lambda: OSError(errno.ENOSPC, "No space left on device"),

@@ -1,14 +1,13 @@
-"""Trains the toy as a process of its own: ``python train_toy.py OUT [JSON with more arguments]``."""
+"""Trains the toy as a process of its own: ``python train_in_subprocess.py OUT [JSON with more arguments]``."""
 
 import json
 import sys
-
-from trainable_toy import TrainableToy
 
 from crowdbench import load_dataset
 from crowdbench.api.settings import override
 from crowdbench.errors import CrowdbenchError
 from crowdbench.training import train
+from support.methods.trainable import TrainableToy
 
 
 def main(out: str, options: dict) -> None:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from i2rnet_networks import filling
-from support.goldens import DATA, load_arrays
 from torch import Tensor
 
 from crowdbench.api.load_method import load_method
 from crowdbench_pinet.method import PINet
 from crowdbench_pinet.network import Maps, PINetNetwork
+from support.goldens import DATA, load_arrays
+from support.reference.i2rnet_networks import filling
 
 DATASETS = ("crowdpose", "ochuman", "coco")
 

@@ -13,6 +13,11 @@ from crowdbench.jobs.request import EvaluationRequest
 
 MakeJob = Callable[..., Job]
 ALONE = Resources(1, 1)
+# What the distribution "toy-queues" declares.
+TOY_QUEUES = {
+    "launchers": {"toy-queue": "support.cluster.toy_queue:ToyQueue"},
+    "methods": {"toy-failing": "support.methods.failing:FailingToy"},
+}
 
 
 @dataclass(frozen=True)
@@ -23,8 +28,8 @@ class QueueMachine:
         work: an empty folder to work in; runs go to ``runs/`` in it.
         queue: the queue's folder (see toy_queue.py).
         data: CrowdPose's folder, with three images.
-        environment: in which `crowdbench` finds the queue as ``toys``, and the methods of toy_method.py and
-            failing_toy.py.
+        environment: in which `crowdbench` finds the queue as ``toys``, and the methods of
+            support.methods.toy and support.methods.failing.
     """
 
     work: Path

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from support.plugins import install_fake_distribution
+
 
 @dataclass
 class Served:
@@ -156,10 +158,7 @@ def weights_like(size: int, seed: int = 0) -> bytes:
 
 def install_table(site: Path, table: str, package: str = "stranger") -> None:
     """Install a distribution with a table of weights into a folder for PYTHONPATH."""
-    info = site / f"{package}-3.1.dist-info"
-    info.mkdir(parents=True, exist_ok=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 3.1\n")
-    (info / "entry_points.txt").write_text(f"[crowdbench.data]\n{package} = {package}\n")
+    install_fake_distribution(site, package, {"data": {package: package}}, version="3.1")
     (site / package).mkdir(exist_ok=True)
     # Reading the table must not import the package.
     (site / package / "__init__.py").write_text("raise RuntimeError('imported')\n")

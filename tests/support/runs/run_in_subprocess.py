@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import torch  # noqa: F401  (once, before all forks)
-from toy_method import BoxCentre
 
 from crowdbench import load_dataset
 from crowdbench.errors import CrowdbenchError
@@ -34,6 +33,7 @@ from crowdbench.run_store import lease as writer
 from crowdbench.run_store import recomputation
 from crowdbench.scoring import score as scoring
 from crowdbench.system.files import writing as files
+from support.methods.toy import BoxCentre
 
 LIMIT = 6
 

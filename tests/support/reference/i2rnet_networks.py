@@ -5,11 +5,11 @@ from functools import cache
 from typing import Any
 
 import torch
-from support.fills import fill_input, fill_state_dict, fill_state_dict_centered
 from torch import Tensor, nn
 
 from crowdbench.api.load_method import load_method
 from crowdbench.api.method import NetworkMethod
+from support.fills import fill_input, fill_state_dict, fill_state_dict_centered
 
 VARIANTS = {"w48": "i2rnet-vanilla", "tph": "i2rnet-transpose", "hrt": "i2rnet-hrformer"}
 SHORT = {"vanilla": "w48_pure_en6", "transpose": "tph", "hrformer": "hrt"}

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor, nn
-from toy_method import ToyNetwork
 
 from crowdbench.api.recipe import Recipe
 from crowdbench.api.types import Sample
+from support.methods.toy import ToyNetwork
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from bad_input_cases import Cases
-from odd_plugins import NETWORK, install
 
 from crowdbench import plugins
+from support.bad_input_cases import Cases
+from support.methods.faulty_plugins import NETWORK, install
 
 State = dict[str, torch.Tensor]
 FIT = ["--method", "odd", "--dataset", "crowdpose"]

@@ -1,7 +1,7 @@
 """A CI that lacks the reference data must fail, not skip; GitHub's, which never has it, skips."""
 
 import pytest
-from requirements_rule import everything_is_required
+from support.requirements import everything_is_required
 
 
 @pytest.mark.parametrize(

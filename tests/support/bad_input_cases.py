@@ -14,7 +14,7 @@ import pytest
 
 from crowdbench.cli import main
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "bad-input.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "bad-input.md"
 Make = Callable[[Path], list[str]]
 
 

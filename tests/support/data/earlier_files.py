@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-KEPT = Path(__file__).parent / "compatibility" / "earlier"
+KEPT = Path(__file__).resolve().parents[2] / "compatibility" / "earlier"
 
 
 @dataclass(frozen=True)

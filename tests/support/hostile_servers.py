@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from weights_server import weights_like
+from support.weights_server import weights_like
 
 BODY = weights_like(100_000)
 Talk = Callable[[socket.socket], None]

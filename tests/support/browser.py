@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from requirements_rule import everything_is_required
+
+from support.requirements import everything_is_required
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE_S = 60.0

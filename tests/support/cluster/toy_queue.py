@@ -85,7 +85,7 @@ class ToyQueue(Queue):
         # An orphan from its first moment: nobody has to wait for it. Its group is written down before it begins.
         script = ': > "$0-$$"; "$@" < /dev/null > /dev/null 2>&1 &'
         shell = ["sh", "-c", script, str(folder / RUNNER)]
-        command = [*shell, sys.executable, "-m", "toy_queue", "runner", *arguments]
+        command = [*shell, sys.executable, "-m", "support.cluster.toy_queue", "runner", *arguments]
         subprocess.run(command, check=True, start_new_session=True)
         return [Submission(number, str(folder / number), utc_now(), user_at_host()) for number in numbers]
 
@@ -184,7 +184,15 @@ class _Running:
             # As a cluster names a job's start; `crowdbench.system.distributed.launch_id` reads it.
             environment |= {"SLURM_JOB_ID": self.folder.name, "SLURM_RESTART_COUNT": str(self.start)}
         job = (self.folder / "job").read_text()
-        command = [sys.executable, "-m", "toy_queue", "task", job, self.folder.name, str(self.start)]
+        command = [
+            sys.executable,
+            "-m",
+            "support.cluster.toy_queue",
+            "task",
+            job,
+            self.folder.name,
+            str(self.start),
+        ]
         with (self.folder / f"{task}.log").open("ab") as log:
             return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from requirements_rule import everything_is_required
 
-SCRIPT = Path(__file__).resolve().parents[1] / "slurm" / "dev-cluster"
+from support.requirements import everything_is_required
+
+SCRIPT = Path(__file__).resolve().parents[3] / "slurm" / "dev-cluster"
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,11 @@ Errors of the persons of an image go together, as in photographs; scores follow 
 from dataclasses import dataclass
 
 import numpy as np
-from scoring_protocols import CROWD
 
 from crowdbench.scoring.annotations import Images, Persons
 from crowdbench.scoring.matching import Matches, match
 from crowdbench.scoring.problem import Problem
+from support.reference.scoring_protocols import CROWD
 
 
 @dataclass(frozen=True)

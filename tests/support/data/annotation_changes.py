@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import coco_files
 import numpy as np
 
 from crowdbench_datasets.keypoint_sets import COCO_17, CROWDPOSE_14
+from support.data import coco_files
 
 Content = dict[str, Any]
 Change = Callable[[Content], object]

@@ -9,7 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from requirements_rule import everything_is_required
+
+from support.requirements import everything_is_required
 
 PAGE = 4096
 AMPLE = 64 << 20

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from support.plugins import install_fake_distribution
+
 METHOD = """
 import numpy as np
 from crowdbench import Method, Pose
@@ -62,11 +64,8 @@ def install(
         name: that is declared.
         target: that the name stands for; None for the class ``Odd`` of the module.
     """
-    info = site / f"{module}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[crowdbench.{group}]\n{name} = {target or f'{module}:Odd'}\n")
-    (site / f"{module}.py").write_text(code)
+    declared = {group: {name: target or f"{module}:Odd"}}
+    install_fake_distribution(site, module, declared, modules={module: code})
 
 
 def with_hook(code: str, hook: str) -> str:

@@ -1,0 +1,1 @@
+"""Queues and clusters to submit jobs to in tests."""

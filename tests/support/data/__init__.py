@@ -1,0 +1,1 @@
+"""Writers of the small files that tests read."""

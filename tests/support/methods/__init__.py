@@ -1,0 +1,1 @@
+"""Small methods for tests: some work, some fail in a known way."""

@@ -1,0 +1,1 @@
+"""Plain implementations and golden numbers that the product is compared with."""

@@ -1,0 +1,1 @@
+"""Runs and report pages that tests start from."""
