@@ -51,6 +51,7 @@ lint: $(TEST_READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/pydoclint --quiet crowdbench methods datasets slurm/crowdbench_slurm
 
 format: $(TEST_READY)
 	$(BIN)/ruff check --fix .

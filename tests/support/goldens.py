@@ -39,7 +39,8 @@ class Arrays(Mapping[str, NDArray[Any]]):
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """A whole array; KeyError if only a sample of it is stored."""
-        return self._stored[name]
+        array: NDArray[Any] = self._stored[name]
+        return array
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._stored)

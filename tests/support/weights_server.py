@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from support.plugins import install_fake_distribution
 
@@ -67,7 +68,7 @@ class Server(ThreadingHTTPServer):
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_port}{path}"
 
-    def handle_error(self, request, client_address) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that hang up are part of the tests."""
 
 
@@ -128,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
             if file.chunked:
                 self.wfile.write(b"0\r\n\r\n")
 
-    def log_message(self, *_) -> None:
+    def log_message(self, *_: Any) -> None:
         """Nothing to stderr."""
 
 

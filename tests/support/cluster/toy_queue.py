@@ -112,8 +112,8 @@ class ToyQueue(Queue):
         return sorted(Path(ticket.folder).glob("*.log"), key=lambda path: int(path.stem))
 
     def explain_exit(self, ticket: Submission, seen: QueueStatus) -> str:
-        seen = self.query([ticket]).get(ticket.job_id)
-        return seen.reason if seen is not None else "the queue has forgotten it"
+        known = self.query([ticket]).get(ticket.job_id)
+        return known.reason if known is not None else "the queue has forgotten it"
 
 
 def _require_open(folder: Path) -> None:

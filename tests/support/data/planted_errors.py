@@ -85,7 +85,9 @@ class Scene:
         """Whether the same person is annotated twice, nearly alike: whose a keypoint is, nobody can say then."""
         mine = np.flatnonzero(self.points[person, :, 2] > 0)
         for other in range(len(self.persons)):
-            q = np.array([self.q(other, keypoint, self.points[person, keypoint, :2]) for keypoint in mine])
+            q = np.array(
+                [self.q(other, int(keypoint), self.points[person, keypoint, :2]) for keypoint in mine]
+            )
             if other != person and np.isfinite(q).any() and np.exp(-(q**2) / 2)[np.isfinite(q)].mean() > 0.5:
                 return True
         return False

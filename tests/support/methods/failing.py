@@ -3,11 +3,16 @@
 import errno
 import os
 import signal
+from collections.abc import Callable
+from typing import Any
 
+from torch import nn
+
+from crowdbench.api.types import Pose
 from crowdbench.errors import MachineError, SettingsError, SupersededError
 from support.methods.toy import ToyNetwork
 
-FAILURES = {
+FAILURES: dict[str, Callable[[], BaseException]] = {
     "disk": lambda: OSError(errno.ENOSPC, "No space left on device"),
     "memory": MemoryError,
     "node": lambda: MachineError("the node is on fire.\nCall somebody."),
@@ -26,7 +31,7 @@ class FailingToy(ToyNetwork):
     With several processes ``disk:2@1`` is for the one of that rank alone.
     """
 
-    def predict(self, network, batch):
+    def predict(self, network: nn.Module, batch: Any) -> list[list[Pose]]:
         told, _, rank = os.environ.get("TOY_FAILS", "").partition("@")
         way, _, after = told.partition(":")
         if rank and rank != os.environ["RANK"]:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ class BoxCentre(Method):
 
     paradigm = "top-down"
 
-    def estimate(self, image, boxes):
+    def estimate(self, image: Any, boxes: Any) -> list[Pose]:
         centre = boxes[:, :2] + boxes[:, 2:] / 2
         return [
             Pose(np.c_[np.tile(xy, (self.keypoints.count, 1)), np.ones(self.keypoints.count)], 1.0)
@@ -43,7 +44,7 @@ class ToyNetwork(NetworkMethod):
     def build_network(self) -> nn.Module:
         return nn.Linear(3, self.keypoints.count * 2)
 
-    def prepare(self, sample: Sample, rng=None):
+    def prepare(self, sample: Sample, rng: Any = None) -> Any:
         image = sample.read()
         boxes = np.maximum(sample.boxes_xywh, 0)
         colours = [
@@ -52,10 +53,10 @@ class ToyNetwork(NetworkMethod):
         ]
         return boxes, np.array(colours, np.float32).reshape(-1, 3)
 
-    def collate(self, examples: Sequence):
+    def collate(self, examples: Sequence[Any]) -> Any:
         return [e[0] for e in examples], torch.from_numpy(np.concatenate([e[1] for e in examples]))
 
-    def predict(self, network: nn.Module, batch):
+    def predict(self, network: nn.Module, batch: Any) -> list[list[Pose]]:
         if steps := os.environ.get("TOY_STEPS"):
             with Path(steps).open("a") as file:
                 file.write(".")
@@ -76,7 +77,7 @@ class ToyNetwork(NetworkMethod):
 class WrongCount(BoxCentre):
     """Breaks the contract: one keypoint too few."""
 
-    def estimate(self, image, boxes):
+    def estimate(self, image: Any, boxes: Any) -> list[Pose]:
         return [Pose(pose.keypoints[:-1], pose.score) for pose in super().estimate(image, boxes)]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import Any
 
 from crowdbench import load_dataset
 from crowdbench.api.settings import override
@@ -10,7 +11,7 @@ from crowdbench.training import train
 from support.methods.trainable import TrainableToy
 
 
-def main(out: str, options: dict) -> None:
+def main(out: str, options: dict[str, Any]) -> None:
     root = options.pop("root")
     dataset = load_dataset("synthcrowd", split="train", root=f"{root}/train")
     published = TrainableToy.published_recipe("synthcrowd", dataset.keypoints)

@@ -4,13 +4,14 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from crowdbench.api.recipe import Recipe
-from crowdbench.api.types import Sample
+from crowdbench.api.types import KeypointSet, Pose, Sample
 from support.methods.toy import ToyNetwork
 
 
@@ -18,12 +19,12 @@ from support.methods.toy import ToyNetwork
 class Persons:
     """What the network sees of n persons, and where their keypoints are in their boxes."""
 
-    boxes: list
+    boxes: list[Any]
     colours: Tensor
     positions: Tensor | None = None
     visible: Tensor | None = None
 
-    def to(self, device):
+    def to(self, device: torch.device) -> "Persons":
         return replace(self, colours=self.colours.to(device))
 
 
@@ -31,7 +32,7 @@ class TrainableToy(ToyNetwork):
     """Colours of a 4x4 grid over the box, to positions; with batch norm and dropout, which can go wrong."""
 
     @classmethod
-    def published_recipe(cls, dataset: str, keypoints) -> Recipe:
+    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> Recipe:
         return Recipe(
             epochs=3,
             images=2,
@@ -49,7 +50,7 @@ class TrainableToy(ToyNetwork):
             nn.Linear(32, self.keypoints.count * 2),
         )
 
-    def prepare(self, sample: Sample, rng: np.random.Generator | None = None):
+    def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Any:
         time.sleep(float(os.environ.get("TOY_PREPARE_S", "0")))
         image = sample.read()
         persons = [i for i in sample.instances if rng is None or (i.keypoints[:, 2] > 0).any()]
@@ -67,7 +68,7 @@ class TrainableToy(ToyNetwork):
         positions = (keypoints[..., :2] - boxes[:, None, :2]) / boxes[:, None, 2:]
         return boxes, seen, positions.astype(np.float32), (keypoints[..., 2] > 0).astype(np.float32)
 
-    def collate(self, examples: Sequence):
+    def collate(self, examples: Sequence[Any]) -> Persons:
         boxes, colours, positions, visible = zip(*examples, strict=True)
         batch = Persons(list(boxes), torch.from_numpy(np.concatenate(colours)))
         if positions[0] is None:
@@ -78,7 +79,7 @@ class TrainableToy(ToyNetwork):
             visible=torch.from_numpy(np.concatenate(visible)),
         )
 
-    def loss(self, network: nn.Module, batch) -> dict[str, Tensor]:
+    def loss(self, network: nn.Module, batch: Any) -> dict[str, Tensor]:
         device = next(network.parameters()).device
         time.sleep(float(os.environ.get("TOY_STEP_S", "0")))
         found = network(batch.colours.to(device)).sigmoid().float()
@@ -88,8 +89,8 @@ class TrainableToy(ToyNetwork):
             errors = errors * float("nan")
         return {"position": errors.mean()}
 
-    def count_targets(self, batch) -> int:
+    def count_targets(self, batch: Persons) -> int:
         return len(batch.colours)
 
-    def predict(self, network: nn.Module, batch):
+    def predict(self, network: nn.Module, batch: Any) -> list[list[Pose]]:
         return super().predict(network, (batch.boxes, batch.colours))

@@ -25,7 +25,7 @@ def part_centers(keypoints: Array, areas: Array, parts: Sequence[Sequence[int]],
 
 def in_map(point: Array, size: int) -> bool:
     x, y, v = point.tolist()
-    return v > 0 and 0 <= x < size and 0 <= y < size
+    return bool(v > 0 and 0 <= x < size and 0 <= y < size)
 
 
 def heatmaps(points: Array, size: int, sigma: float) -> tuple[Array, Array]:

@@ -60,7 +60,10 @@ def page_data(runs: int = 2, pictures: int = 2, persons: int = 3) -> PageData:
 
     def pose() -> NDArray[np.float64]:
         x, y = rng.uniform(80, 560), rng.uniform(120, 360)
-        return np.c_[rng.uniform(x - 50, x + 50, 14), rng.uniform(y - 100, y + 100, 14), np.full(14, 2.0)]
+        points: NDArray[np.float64] = np.c_[
+            rng.uniform(x - 50, x + 50, 14), rng.uniform(y - 100, y + 100, 14), np.full(14, 2.0)
+        ]
+        return points
 
     def picture(number: int) -> GalleryImage:
         return GalleryImage(
