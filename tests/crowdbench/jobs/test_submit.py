@@ -94,11 +94,11 @@ import json, sys
 from pathlib import Path
 from crowdbench.jobs.job import Resources
 from crowdbench.jobs.launcher import load_launcher
-from crowdbench.jobs.request import Request
+from crowdbench.jobs.request import EvaluationRequest
 from crowdbench.jobs.submit import submit
 
 queue = load_launcher("toys")
-requests = [Request("m", "d", seed=seed) for seed in json.loads(sys.argv[1])]
+requests = [EvaluationRequest("m", "d", seed=seed) for seed in json.loads(sys.argv[1])]
 print("ready", flush=True)
 sys.stdin.readline()
 print(json.dumps([it.how for it in submit(queue, requests, Resources())]))
