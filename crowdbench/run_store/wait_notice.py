@@ -10,7 +10,7 @@ log = logging.getLogger("crowdbench")
 SAY_EVERY_S = 30.0
 
 
-class Telling:
+class WaitNotice:
     """Says who is at a work, at once and then every half minute.
 
     Args:
