@@ -280,4 +280,5 @@ def recipe_with(method: NetworkMethod, dataset: str, changes: Mapping[str, Any])
         SettingsError: a name is unknown (the message suggests the nearest), or a value has the wrong type.
     """
     published = hooks.published_recipe(method, dataset, method.keypoints)
-    return override(published, changes, of=f"the recipe of {method.name}")
+    changed: Recipe = override(published, changes, of=f"the recipe of {method.name}")
+    return changed

@@ -243,7 +243,7 @@ def _optimizer(parameters: "list[nn.Parameter]", recipe: Recipe) -> "Optimizer":
 
     if not parameters:
         raise SettingsError("freeze leaves nothing to train.")
-    common = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    common: dict[str, Any] = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
     if recipe.optimizer == "sgd":
         return optim.SGD(parameters, momentum=recipe.momentum, nesterov=recipe.momentum > 0, **common)
     kind = optim.Adam if recipe.optimizer == "adam" else optim.AdamW
