@@ -91,10 +91,7 @@ def find_profile(name: str) -> Profile:
     if name not in known:
         where = f"A profile stands under [profile.NAME] in {PROJECT_FILE} or {user_folder() / USER_FILE}."
         raise UnknownNameError(
-            "launcher or profile",
-            name,
-            [LOCAL, *known],
-            hint="\n".join([where, *map(str, faults)]),
+            "launcher or profile", name, [LOCAL, *known], hint="\n".join([where, *map(str, faults)])
         )
     return _profile(name, *known[name])
 
