@@ -48,7 +48,7 @@ def doubt_about(run: Run) -> str | None:
 def doubt_about_scores(run: Run) -> str | None:
     """Why the scores in a record cannot be trusted, in one line: they differ from ``scores.json``.
 
-    A missing ``scores.json`` is no reason; an unreadable one is.
+    A missing ``scores.json`` does not count; an unreadable one does.
     """
     path = run.directory / "scores.json"
     try:
