@@ -43,7 +43,7 @@ from crowdbench.run_store.integrity import doubt_about_scores
 from crowdbench.run_store.lease import Lease, Waiting, in_turn
 from crowdbench.run_store.lease_files import ProgressReport
 from crowdbench.run_store.run import Run
-from crowdbench.run_store.wait_notice import Telling
+from crowdbench.run_store.wait_notice import WaitNotice
 from crowdbench.scoring.common_keypoints import scored_columns
 from crowdbench.system.devices import device_of, emulates, require_compiler
 from crowdbench.system.distributed import available_cpus, from_environment
@@ -229,7 +229,7 @@ def _lead(work: EvaluationWork) -> Run:  # noqa: C901  (one loop, in which the o
 
     while True:
         with in_turn(
-            run.directory, Waiting(lambda: work.result() is not None, Telling("run", waiting))
+            run.directory, Waiting(lambda: work.result() is not None, WaitNotice("run", waiting))
         ) as lease:
             if lease is not None:
                 recomputation.put_in_place(run.directory)
