@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crowdbench.cli.echo import say, say_json
-from crowdbench.cli.runs_option import runs_option
+from crowdbench.cli.options import PATH, annotations_option, json_option, root_option, runs_option
 
 if TYPE_CHECKING:
     from crowdbench.analysis import Analysis
@@ -16,23 +16,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="RUN...")
 @click.option("--dataset", help="The dataset whose rules a results file follows. Required if RUN is a file.")
-@click.option(
-    "--annotations",
-    type=click.Path(path_type=Path),
-    help="Ground-truth file to use instead of the dataset's own.",
-)
-@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
+@annotations_option
+@root_option
 @click.option("--split", help="The split of a results file. Default: the one that papers report.")
-@click.option(
-    "--figures", type=click.Path(path_type=Path), metavar="DIR", help="Draw figures (SVG and PNG) into DIR."
-)
-@click.option(
-    "--save", type=click.Path(path_type=Path), metavar="FILE", help="Write the whole analysis as JSON."
-)
+@click.option("--figures", type=PATH, metavar="DIR", help="Draw figures (SVG and PNG) into DIR.")
+@click.option("--save", type=PATH, metavar="FILE", help="Write the whole analysis as JSON.")
 @click.option("--force", is_flag=True, help="Let --save overwrite a file that crowdbench did not write.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object without the individual predictions."
-)
+@json_option("one JSON object without the individual predictions")
 @runs_option
 def analyse(  # noqa: C901
     names: tuple[str, ...],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from crowdbench.cli.echo import say, say_json
+from crowdbench.cli.options import json_option, out_option
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
@@ -18,22 +19,15 @@ if TYPE_CHECKING:
     from crowdbench.jobs.launcher import Queue
     from crowdbench.jobs.status import JobStatus
 
-_out = click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Directory for runs.",
-)
 _STYLES = {"running": "cyan", "done": "green", "failed": "red", "lost": "red", "waiting": "yellow"}
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[PATTERN]...")
-@_out
+@out_option
 @click.option("--all", "everything", is_flag=True, help="Also show what ended more than a day ago.")
 @click.option("--watch", is_flag=True, help="Refresh every few seconds.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+@json_option("a JSON list instead of a table")
 def status(names: tuple[str, ...], out: Path, everything: bool, watch: bool, as_json: bool) -> None:
     """Show the status of runs and jobs: all of them, or those that match a PATTERN.
 
@@ -183,7 +177,7 @@ def _print_json(rows: "Sequence[JobStatus]") -> None:
 
 @click.command()
 @click.argument("name", metavar="RUN")
-@_out
+@out_option
 @click.option("-f", "--follow", is_flag=True, help="Follow the log until the job has ended.")
 @click.option(
     "--task", type=click.IntRange(0), default=0, show_default=True, help="The process whose log to print."
@@ -274,7 +268,7 @@ def _lines(text: str) -> str:
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="RUN...")
-@_out
+@out_option
 def cancel(names: tuple[str, ...], out: Path) -> None:
     """Cancel jobs. What they have computed is kept; run the same command again to resume.
 
@@ -324,7 +318,7 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[RUN]...")
-@_out
+@out_option
 def wait(names: tuple[str, ...], out: Path) -> None:
     """Wait until jobs have ended: those that are named, or all. Exit status 1 unless all are done."""
     from crowdbench.cli.progress import in_words, wait_for_jobs

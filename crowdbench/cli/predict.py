@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 import click
 
 from crowdbench.cli.echo import say, say_json
-from crowdbench.cli.options import settings_option
+from crowdbench.cli.options import (
+    PATH,
+    batch_size_option,
+    device_option,
+    precision_option,
+    seed_option,
+    settings_option,
+    weights_option,
+)
 from crowdbench.cli.progress import show_progress
 from crowdbench.cli.stopping import stopping_cleanly
 from crowdbench.system.text import plain
@@ -20,7 +28,7 @@ DEFAULT_FOLDER = Path("poses")
 
 @click.command()
 @click.argument("method")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=PATH)
 @click.option(
     "--boxes",
     metavar="FILE|whole",
@@ -34,7 +42,7 @@ DEFAULT_FOLDER = Path("poses")
 )
 @click.option(
     "--annotations",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="COCO annotations that give the images their ids.",
 )
 @click.option(
@@ -44,15 +52,10 @@ DEFAULT_FOLDER = Path("poses")
         "published for."
     ),
 )
-@click.option(
-    "--weights",
-    default="published",
-    show_default=True,
-    help="published, the name of published weights, a URL, a file, or none for random weights.",
-)
+@weights_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help=f"Directory for results.  [default: {DEFAULT_FOLDER}; with --json none]",
 )
 @click.option("--overwrite", is_flag=True, help="Overwrite existing results.")
@@ -67,16 +70,10 @@ DEFAULT_FOLDER = Path("poses")
     "--every", type=click.IntRange(1), default=1, help="Process only every N-th frame of videos.", metavar="N"
 )
 @click.option("--upright", is_flag=True, help="Rotate images as their EXIF orientation says.")
-@click.option(
-    "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, cuda:1, ..."
-)
-@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    help="Persons (top-down methods) or images per batch. Default: what suits the device.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed for random weights.")
+@device_option
+@precision_option
+@batch_size_option
+@seed_option
 @settings_option
 def predict(
     method: str,

@@ -1,16 +1,16 @@
-"""Carry out a job in its own processes, through deaths and restarts.
+"""Run a job in the processes that a launcher starts, across failures and restarts.
 
-The first of the job's processes keeps its state (`crowdbench.jobs.job.JobState`). What started the processes
-learns how the job ended and decides what follows: whether the queue must requeue it.
+The process of rank 0 maintains the job's state (`crowdbench.jobs.job.JobState`). A launcher plugin calls
+`main` in each process. The exit status tells it whether the job has to be requeued.
 """
 
 import dataclasses
-import enum
 import errno
 import logging
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Literal
@@ -28,23 +28,25 @@ from crowdbench.errors import (
 )
 from crowdbench.evaluation.shard_sync import Others, forget_earlier_starts, present
 from crowdbench.jobs.execute import run_evaluation, run_training
-from crowdbench.jobs.job import Attempt, Cause, Failure, Job, JobState
+from crowdbench.jobs.job import Attempt, Cause, Failure, Job, JobOutcome, JobState
 from crowdbench.jobs.request import EvaluationRequest
 from crowdbench.run_store import recomputation
 from crowdbench.run_store.lease import HEARTBEAT_S, hold_lease
 from crowdbench.system.distributed import ProcessInfo, from_environment
-from crowdbench.system.job_context import current_job
-from crowdbench.system.log_file import log_file
+from crowdbench.system.job_context import CurrentJob, current_job, export
+from crowdbench.system.log_file import LINES, PlainFormatter, log_file
 from crowdbench.system.plugin_calls import log_trace
 from crowdbench.system.stop_signal import StopSignal
 from crowdbench.system.text import first_line, utc_now
 
+__all__ = ["CurrentJob", "main", "run_job"]
+
 log = logging.getLogger("crowdbench")
 
-MAX_FAILURES_WITHOUT_PROGRESS = 3  # so many failures in one place are enough
+MAX_FAILURES_WITHOUT_PROGRESS = 3  # then the job is given up
 _KEPT_STARTS = 20
-# What PyTorch says, in a plain RuntimeError, when a GPU, a node or the network has failed.
-_SIGNS_OF_A_BROKEN_MACHINE = (
+# What the messages of RuntimeErrors contain that PyTorch raises when a GPU, a node or the network fails.
+_MACHINE_FAILURES = (
     "CUDA error",
     "NCCL",
     "cuDNN",
@@ -56,14 +58,43 @@ _SIGNS_OF_A_BROKEN_MACHINE = (
 )
 
 
-class JobOutcome(enum.Enum):
-    """How a job's process ended."""
+def main(folder: Path, job: CurrentJob, signals: Sequence[int]) -> int:
+    """Run this process's share of a job; the entry point of the processes that a launcher starts.
 
-    DONE = "done"
-    STOPPED = "stopped"  # as asked; it can go on
-    RETRY = "retry"  # the machine failed, and not too often yet
-    FAILED = "failed"
-    SUPERSEDED = "superseded"  # a later start of this job, or another one, is at it
+    Args:
+        folder: the job's folder.
+        job: how the launcher describes the job. `gpus` is filled in if it is 0.
+        signals: the signals by which the launcher requests a stop.
+
+    Returns:
+        The exit status, a `JobOutcome`. Only the process of rank 0 reports anything but 0, 1, 28 and 75: with
+        another status, other ranks would end it while it may be writing.
+    """
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(PlainFormatter(LINES))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    this = Job(folder)
+    try:
+        export(msgspec.structs.replace(job, gpus=job.gpus or this.order().resources.gpus or 0))
+        # A training stops after the current step; an evaluation has nothing to finish.
+        stop = StopSignal(at_once=isinstance(this.request(), EvaluationRequest))
+        with stop.listening(signals):
+            outcome = run_job(this, stop)
+    except KeyboardInterrupt:
+        outcome = JobOutcome.STOPPED  # before the job began
+    except Exception as error:
+        # Not even the state can be written. The exit status says what the log may not.
+        is_expected = isinstance(error, CrowdbenchError | OSError)
+        log.error("%s: %s", folder, error, exc_info=None if is_expected else error)
+        return JobOutcome.DISK_FULL if is_full_disk(error) else JobOutcome.FAILED
+    else:
+        if stop.lost or outcome is JobOutcome.SUPERSEDED:
+            log.warning("another process has taken over this job; nothing more is written here")
+            return JobOutcome.SUPERSEDED
+    if not from_environment(os.environ).is_main:
+        return JobOutcome.FAILED if outcome is JobOutcome.FAILED else JobOutcome.DONE
+    return outcome
 
 
 def run_job(job: Job, stop: StopSignal) -> JobOutcome:
@@ -227,7 +258,7 @@ def cause_of(error: BaseException) -> Cause:
         return "input"
     text = str(error)
     if (isinstance(error, RuntimeError) or "RuntimeError" in raised) and any(
-        sign in text for sign in _SIGNS_OF_A_BROKEN_MACHINE
+        sign in text for sign in _MACHINE_FAILURES
     ):
         return "machine"
     return "bug"

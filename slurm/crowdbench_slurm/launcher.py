@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crowdbench.errors import LaunchError
-from crowdbench.jobs.job import Job, Resources, Submission, user_at_host
-from crowdbench.jobs.launcher import Queue, QueueStatus
+from crowdbench.jobs.launcher import Job, JobOutcome, Queue, QueueStatus, Resources, Submission
 from crowdbench.system.job_environment import outside_any_job
-from crowdbench.system.text import plain, utc_now
+from crowdbench.system.text import plain
 from crowdbench_slurm import messages as explanations
 from crowdbench_slurm import slurm_cli as commands
-from crowdbench_slurm.exit_codes import DISK_FULL
 from crowdbench_slurm.options import read_options
 
 if TYPE_CHECKING:
@@ -94,7 +92,7 @@ class SlurmQueue(Queue):
             if type(error).__name__ not in ("FailedJobError", "FailedSubmissionError", "CalledProcessError"):
                 raise
             raise LaunchError(explanations.refusal(str(error), self.profile)) from error
-        return [Submission(job.job_id, str(folder), utc_now(), user_at_host()) for job in handed]
+        return [Submission(job.job_id, str(folder)) for job in handed]
 
     @staticmethod
     def _new_folder(job: Job) -> Path:
@@ -170,7 +168,7 @@ class SlurmQueue(Queue):
     def explain_exit(self, ticket: Submission, seen: QueueStatus) -> str:
         """Why a job has ended without a word of its own: what its status and its logs say of it."""
         logs = self.logs(ticket)
-        if seen.status == DISK_FULL:
+        if seen.status == JobOutcome.DISK_FULL:
             return explanations.DISK_IS_FULL
         for words in (_told_by, _said_by_slurm):
             for path in logs:

@@ -20,9 +20,9 @@ from support.cluster.queue_machine import QueueMachine
 from crowdbench.errors import MachineError
 from crowdbench.evaluation import evaluate as evaluation
 from crowdbench.jobs import worker as working
-from crowdbench.jobs.job import Attempt, Job, JobState, Resources, job_for, new_order
+from crowdbench.jobs.job import Attempt, Job, JobOutcome, JobState, Resources, job_for, new_order
 from crowdbench.jobs.request import EvaluationRequest
-from crowdbench.jobs.worker import JobOutcome, cause_of, first_line, is_full_disk, reached_by, run_job
+from crowdbench.jobs.worker import cause_of, first_line, is_full_disk, reached_by, run_job
 from crowdbench.run_store.lease import hold_lease, new_claim
 from crowdbench.run_store.lease_files import LeaseHolder, ProgressReport
 from crowdbench.run_store.run import Run
