@@ -38,7 +38,7 @@ def analyse(  # noqa: C901
 ) -> None:
     """Show where RUN loses AP, and which errors cost most.
 
-    RUN is a finished run, by folder, id, job, method/dataset or method, or anybody's results file (with
+    RUN is a finished run, by folder, id, job, method/dataset or method, or any results file (with
     --dataset). Several are shown side by side. Every keypoint of a matched person is good, jittered, inverted
     (left for right), swapped (on another person) or missed; AP is what it would be if one kind of error were
     not made.

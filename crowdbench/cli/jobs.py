@@ -1,4 +1,4 @@
-"""``crowdbench status``, ``logs``, ``cancel`` and ``wait``: what has become of runs and jobs."""
+"""``crowdbench status``, ``logs``, ``cancel`` and ``wait``: the state of runs and jobs."""
 
 import sys
 import time
@@ -64,12 +64,14 @@ def _rows(out: Path, names: Sequence[str]) -> "tuple[list[JobStatus], list[str]]
 
 
 def _named(name: str, rows: "Sequence[JobStatus]") -> "list[JobStatus]":
-    """The rows that a name means, by the rules that hold for every command."""
+    """Return the rows that a name refers to, by the rules of `crowdbench.run_store.find`."""
     from fnmatch import fnmatchcase
 
-    from crowdbench.run_store.find import Called, named
+    from crowdbench.run_store.find import Called, is_run, named
 
     folder = Path(name)
+    if folder.is_file() and is_run(folder):
+        folder = folder.parent
     if folder.is_dir():
         place = folder.resolve()
         inside = [
@@ -90,7 +92,7 @@ def _named(name: str, rows: "Sequence[JobStatus]") -> "list[JobStatus]":
 
 
 def _recent(rows: "Sequence[JobStatus]", everything: bool) -> "tuple[list[JobStatus], int]":
-    """What is shown, and how many are left out."""
+    """Return the rows to show, and how many are left out."""
     day_s = 24 * 3600
     shown = [row for row in rows if everything or not row.is_ended or time.time() - row.changed < day_s]
     return shown, len(rows) - len(shown)
@@ -154,7 +156,7 @@ def _print_plainly(rows: "Sequence[JobStatus]") -> None:
 
 
 def _log_of(row: "JobStatus") -> Path | None:
-    """What says most about a job; None if nothing does."""
+    """Return the most informative log of a job, or None."""
     from crowdbench.jobs.job import Job
 
     if row.job is None:
@@ -184,7 +186,7 @@ def _print_json(rows: "Sequence[JobStatus]") -> None:
 )
 @click.option("-n", "--lines", type=click.IntRange(1), help="Print only the last N lines.")
 def logs(name: str, out: Path, follow: bool, task: int, lines: int | None) -> None:
-    """Print a job's log. RUN is the job's name or how it begins, its number, or its run's directory."""
+    """Print a job's log. RUN is the job's name or its beginning, its number, or its run's directory."""
     from crowdbench.errors import LaunchError
     from crowdbench.jobs.find_job import find_job
     from crowdbench.jobs.queue_clients import QueueClients
@@ -199,7 +201,7 @@ def logs(name: str, out: Path, follow: bool, task: int, lines: int | None) -> No
     reader: BinaryIO | None = None
     path: Path | None = None
     while True:
-        standing = query_statuses([job], queues)[0][0][0]
+        statuses = query_statuses([job], queues)[0][0][0]
         files = _log_files(job)
         if path is None and task < len(files):
             path = files[task]
@@ -210,14 +212,14 @@ def logs(name: str, out: Path, follow: bool, task: int, lines: int | None) -> No
             _print_end(reader, lines)
         elif reader is not None:
             _print_rest(reader)
-        if not follow or standing.is_ended:
+        if not follow or statuses.is_ended:
             break
         time.sleep(1)
     if reader is not None:
         _print_rest(reader)
         reader.close()
         return
-    words = f"{standing.state}: {standing.reason}" if standing.reason else standing.state
+    words = f"{statuses.state}: {statuses.reason}" if statuses.reason else statuses.state
     raise LaunchError(f"{job.name} has no log{f' of task {task}' if task else ''} ({words}).")
 
 
@@ -262,7 +264,7 @@ def _print_rest(reader: BinaryIO) -> None:
 
 
 def _lines(text: str) -> str:
-    """Progress bars begin their line anew; each of their states is a line."""
+    """Put each state of a progress bar on a line."""
     return text.replace("\r\n", "\n").replace("\r", "\n").expandtabs()
 
 
@@ -272,7 +274,7 @@ def _lines(text: str) -> str:
 def cancel(names: tuple[str, ...], out: Path) -> None:
     """Cancel jobs. What they have computed is kept; run the same command again to resume.
 
-    RUN is a job's name or how it begins, its number, or its run's directory.
+    RUN is a job's name or its beginning, its number, or its run's directory.
     """
     import msgspec
 
@@ -284,35 +286,35 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
     from crowdbench.system.text import utc_now
 
     jobs = dict.fromkeys(find_job(out, name) for name in names)
-    standing = {row.name: row for row, _ in query_statuses(list(jobs), QueueClients())[0]}
+    statuses = {row.name: row for row, _ in query_statuses(list(jobs), QueueClients())[0]}
     queues: dict[str, tuple[Queue, list[Job]]] = {}
     for job in jobs:
-        row = standing[job.name]
+        row = statuses[job.name]
         if row.state in ENDED:
             say(f"{job.name}: {row.state} already")
             continue
         if job.ticket() is None:
             raise LaunchError(
-                f"{job.name}: its number in the queue is not written down; handing it over was interrupted.\n"
-                "Cancel it with the queue's own means."
+                f"{job.name}: its number in the queue was not recorded; the submission was interrupted.\n"
+                "Cancel it with the queue's own tools."
             )
         launcher = job.order().launcher
         queues.setdefault(launcher, (load_queue(launcher), []))[1].append(job)
-    for queue, called_off in queues.values():
+    for queue, cancelled_jobs in queues.values():
         tickets = []
-        for job in called_off:
+        for job in cancelled_jobs:
             ticket = job.ticket()
             assert ticket is not None
-            # First: a job that is asked to stop checks whether it is still wanted.
+            # Recorded first: a job that is asked to stop checks whether it was cancelled.
             tickets.append(ticket)
             job.write(msgspec.structs.replace(ticket, cancelled=utc_now()))
         try:
             queue.cancel(tickets)
         except CrowdbenchError:
-            for job, ticket in zip(called_off, tickets, strict=True):
+            for job, ticket in zip(cancelled_jobs, tickets, strict=True):
                 job.write(ticket)
             raise
-        for job in called_off:
+        for job in cancelled_jobs:
             say(f"{job.name}: cancelled")
 
 
@@ -320,7 +322,7 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
 @click.argument("names", nargs=-1, metavar="[RUN]...")
 @out_option
 def wait(names: tuple[str, ...], out: Path) -> None:
-    """Wait until jobs have ended: those that are named, or all. Exit status 1 unless all are done."""
+    """Wait until the named jobs, or all, have ended. The exit status is 1 unless all are done."""
     from crowdbench.cli.progress import in_words, wait_for_jobs
     from crowdbench.errors import RunError
     from crowdbench.jobs.find_job import find_job

@@ -80,9 +80,9 @@ def submit_requests(
         say_json(rows[0] if len(rows) == 1 else rows)
         return found
     words = {
-        "submitted": "handed over",
-        "waiting": "waits already",
-        "running": "runs already",
+        "submitted": "submitted",
+        "waiting": "is waiting already",
+        "running": "is running already",
         "done": "is done",
     }
     for it in found:

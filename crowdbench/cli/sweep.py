@@ -174,7 +174,7 @@ def _run_here(request: "Request") -> "Run | None":
         return run_training(request, show).run
 
 
-_HOW = {"submitted": "handed over", "waiting": "waiting", "running": "running"}
+_HOW = {"submitted": "submitted", "waiting": "waiting", "running": "running"}
 
 
 def _print_json(outcomes: "Sequence[RunOutcome]") -> None:

@@ -62,14 +62,14 @@ def user_at_host() -> str:
 
 
 class Resources(msgspec.Struct, frozen=True):
-    """What a job is to be carried out with; None leaves it to the profile."""
+    """The resources of a job; None leaves a value to the profile."""
 
     gpus: int | None = None
     nodes: int | None = None
 
 
 class JobSpec(msgspec.Struct, frozen=True):
-    """``job.json``: what was asked.
+    """``job.json``: what was requested.
 
     Attributes:
         request: as `crowdbench.jobs.request.encode` has it.
@@ -125,7 +125,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class JobState(msgspec.Struct, frozen=True):
-    """``state.json``: what has become of a job.
+    """``state.json``: the state of a job.
 
     Attributes:
         runs: the directories it works in, once they are known, the present one last: a training's, its run's.
@@ -168,11 +168,11 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Of the job."""
+        """The job's name."""
         return self.folder.name
 
     def order(self) -> JobSpec:
-        """What was asked.
+        """Read ``job.json``.
 
         Raises:
             LaunchError: it cannot be read.
@@ -186,15 +186,15 @@ class Job:
         return found
 
     def request(self) -> Request:
-        """What was asked, to be carried out."""
+        """Return the request to run."""
         return decode(self.order().request)
 
     def ticket(self) -> Submission | None:
-        """What the queue gave; None before it has."""
+        """Read ``ticket.json``; None before the job is submitted."""
         return _read(self.folder / "ticket.json", Submission)
 
     def state(self) -> JobState | None:
-        """What has become of it; None before its first start."""
+        """Read ``state.json``; None before the first start."""
         return _read(self.folder / "state.json", JobState)
 
     def failure(self) -> Failure | None:
@@ -221,7 +221,7 @@ def _read(path: Path, kind: type[T]) -> T | None:
 
 
 def jobs_folder(root: Path) -> Path:
-    """Where the jobs of a folder of runs lie."""
+    """Return the directory of the jobs in a directory of runs."""
     return root / JOBS
 
 

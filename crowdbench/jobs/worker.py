@@ -139,7 +139,7 @@ def _first(job: Job, stop: StopSignal, others: Others) -> JobOutcome:
             # This one was asked to stop, or misses the other, as a consequence.
             return _failed(keeper, elsewhere.reason, elsewhere.cause)
         if _is_a_stop(error, stop):
-            keeper.end("stopped", "told to stop")
+            keeper.end("stopped", "asked to stop")
             return JobOutcome.STOPPED
         if not isinstance(error, Exception):
             raise

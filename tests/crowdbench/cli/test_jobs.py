@@ -307,5 +307,5 @@ def test_a_job_whose_process_is_killed_is_lost_and_goes_on_with_the_same_command
     options = ("--root", toys.data, "--weights", "none", "--batch-size", 1, "--workers", 0, "--device", "cpu")
     status, out, err = crowdbench("run", "toy-network", "crowdpose", *options, "--on", "toys", "--wait")
     assert status == 0, err
-    assert f"{job.name}: handed over as toy-queue job 2" in err
+    assert f"{job.name}: submitted as toy-queue job 2" in err
     assert out.splitlines()[-1].startswith("Run: ")
