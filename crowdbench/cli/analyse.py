@@ -92,11 +92,7 @@ def _chosen(names: tuple[str, ...], runs: Path) -> "list[Run | Path]":
 
 
 def _analysed(
-    given: "Run | Path",
-    dataset: str | None,
-    annotations: Path | None,
-    root: Path | None,
-    split: str | None,
+    given: "Run | Path", dataset: str | None, annotations: Path | None, root: Path | None, split: str | None
 ) -> "tuple[Analysis, str]":
     """An analysis, and in words which part of the split it is of; empty for all of it."""
     from crowdbench.analysis import analyse as analyse_run

@@ -22,9 +22,7 @@ _MARKS = {"Passed": "passed", "Failed": "FAILED", "Inapplicable": "does not appl
     "--dataset", help="The dataset whose keypoints and settings a method uses. Default: the first installed."
 )
 @click.option(
-    "--root",
-    type=PATH,
-    help="The dataset's folder; a method's poses are then compared with its annotations.",
+    "--root", type=PATH, help="The dataset's folder; a method's poses are then compared with its annotations."
 )
 @click.option("--split", help="The dataset's split. Default: the one that papers report.")
 @click.option(
@@ -130,8 +128,7 @@ def _of_dataset(
     from crowdbench.testing.dataset_checks import DATASET_CHECKS
 
     _refuse(
-        "a dataset",
-        {"--dataset": dataset, "--weights": weights, "--limit": limit, "--set": settings or None},
+        "a dataset", {"--dataset": dataset, "--weights": weights, "--limit": limit, "--set": settings or None}
     )
     _require_check(only, [known.name for known in DATASET_CHECKS])
     load_dataset(name, split=split, root=root)  # what is not there is wrong input, not a failed check

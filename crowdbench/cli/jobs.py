@@ -108,7 +108,10 @@ def _print_table(rows: "Sequence[JobStatus]", everything: bool) -> None:
 
         Console().print(_rich_table(shown))
     else:
-        _print_plainly(shown)
+        from tabulate import tabulate
+
+        if shown:
+            say(tabulate(_table(shown), headers=_HEADERS, disable_numparse=True) + "\n")
     counts = {
         word: sum(row.state == word for row in rows) for word in dict.fromkeys(row.state for row in rows)
     }
@@ -129,30 +132,25 @@ def _cells(row: "JobStatus") -> list[str]:
 _HEADERS = ["name", "state", "AP", "left", "where", ""]
 
 
+def _table(rows: "Sequence[JobStatus]") -> list[list[str]]:
+    """A line for each job, and one for the log of each that failed."""
+    lines = []
+    for row in rows:
+        lines.append(_cells(row))
+        if row.state in ("failed", "lost") and (log := _log_of(row)) is not None:
+            lines.append(["", "", "", "", "", plain(f"log: {log}")])
+    return lines
+
+
 def _rich_table(rows: "Sequence[JobStatus]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     table = Table(*_HEADERS, box=None)
-    for row in rows:
-        table.add_row(*(Text(cell, style=_STYLES.get(row.state, "")) for cell in _cells(row)))
-        log = _log_of(row) if row.state in ("failed", "lost") else None
-        if log is not None:
-            table.add_row("", "", "", "", "", Text(plain(f"log: {log}"), style="dim"))
+    for cells in _table(rows):
+        style = _STYLES.get(cells[1], "") if cells[0] else "dim"
+        table.add_row(*(Text(cell, style=style) for cell in cells))
     return table
-
-
-def _print_plainly(rows: "Sequence[JobStatus]") -> None:
-    from tabulate import tabulate
-
-    cells = []
-    for row in rows:
-        cells.append(_cells(row))
-        log = _log_of(row) if row.state in ("failed", "lost") else None
-        if log is not None:
-            cells.append(["", "", "", "", "", f"log: {log}"])
-    if cells:
-        say(tabulate(cells, headers=_HEADERS, disable_numparse=True) + "\n")
 
 
 def _log_of(row: "JobStatus") -> Path | None:

@@ -40,11 +40,7 @@ DEFAULT_FOLDER = Path("poses")
 @click.option(
     "--box-score", type=float, metavar="SCORE", help="Use only a detector's boxes with at least this score."
 )
-@click.option(
-    "--annotations",
-    type=PATH,
-    help="COCO annotations that give the images their ids.",
-)
+@click.option("--annotations", type=PATH, help="COCO annotations that give the images their ids.")
 @click.option(
     "--dataset",
     help=(
@@ -54,16 +50,12 @@ DEFAULT_FOLDER = Path("poses")
 )
 @weights_option
 @click.option(
-    "--out",
-    type=PATH,
-    help=f"Directory for results.  [default: {DEFAULT_FOLDER}; with --json none]",
+    "--out", type=PATH, help=f"Directory for results.  [default: {DEFAULT_FOLDER}; with --json none]"
 )
 @click.option("--overwrite", is_flag=True, help="Overwrite existing results.")
 @click.option("--json", "as_json", is_flag=True, help="Draw nothing; print one JSON object.")
 @click.option(
-    "--threshold",
-    type=float,
-    help="Keypoints with less confidence are not drawn.  [default: 0.05]",
+    "--threshold", type=float, help="Keypoints with less confidence are not drawn.  [default: 0.05]"
 )
 @click.option("--min-score", type=float, help="Poses of a lower score are not drawn.  [default: 0.05]")
 @click.option(

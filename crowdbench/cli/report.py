@@ -11,11 +11,7 @@ from crowdbench.cli.options import PATH, root_option, runs_option
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="RUN...")
 @click.option(
-    "--out",
-    type=PATH,
-    default=Path("report.html"),
-    show_default=True,
-    help="The HTML file to write.",
+    "--out", type=PATH, default=Path("report.html"), show_default=True, help="The HTML file to write."
 )
 @click.option("--force", is_flag=True, help="Overwrite a file that crowdbench did not write.")
 @runs_option

@@ -60,11 +60,7 @@ if TYPE_CHECKING:
         "all, or common: only those that the dataset shares with the one whose keypoints the method predicts."
     ),
 )
-@click.option(
-    "--annotations",
-    type=PATH,
-    help="Annotation file to use instead of the split's own.",
-)
+@click.option("--annotations", type=PATH, help="Annotation file to use instead of the split's own.")
 @click.option(
     "--crowding",
     metavar="LEVELS",

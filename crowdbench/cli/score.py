@@ -82,10 +82,7 @@ def _print(scores: "Scores") -> None:
     rows = [[name, _percent(value)] for name, value in scores.values.items()]
     say(tabulate(rows, headers=["", scores.protocol], colalign=("left", "right"), disable_numparse=True))
     if scores.extent is not None and (scores.extent.is_part or scores.extent.is_whole):
-        say(
-            f"\n{scores.split}: {scores.extent.words or f'all {scores.extent.images:,} images'}",
-            nl=False,
-        )
+        say(f"\n{scores.split}: {scores.extent.words or f'all {scores.extent.images:,} images'}", nl=False)
     counts = ", ".join(f"{count} {name}" for name, count in scores.counts.items())
     say(f"\n{counts}; scored by {scores.engine} {scores.engine_version}")
     if scores.cross_check:

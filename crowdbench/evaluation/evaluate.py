@@ -28,13 +28,7 @@ from crowdbench.evaluation.cleanup import tidy, tidy_finished
 from crowdbench.evaluation.finish import finish, record_failure
 from crowdbench.evaluation.options import EvaluationOptions
 from crowdbench.evaluation.predict_missing import predict_missing
-from crowdbench.evaluation.provenance import (
-    Execution,
-    code_used,
-    new_record,
-    said_of_finished,
-    with_commits,
-)
+from crowdbench.evaluation.provenance import Execution, code_used, new_record, said_of_finished, with_commits
 from crowdbench.evaluation.shard_sync import announce_start, check_start, present, wait_for_start
 from crowdbench.evaluation.work import EvaluationWork, OnProgress, load_finished
 from crowdbench.run_store import recomputation

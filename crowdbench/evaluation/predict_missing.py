@@ -167,6 +167,6 @@ def _no_person_to_predict(dataset: Dataset, count: int) -> DataError:
         )
     return DataError(
         f"{dataset.annotation_file}: annotated boxes leave no person to predict on any of the {count} "
-        "images: persons need a labelled keypoint, a box that overlaps the image, an area where areas are scored, "
-        f"and must not be crowds.{warnings}\n`crowdbench data check` lists what is wrong."
+        "images: persons need a labelled keypoint, a box that overlaps the image, an area where areas are "
+        f"scored, and must not be crowds.{warnings}\n`crowdbench data check` lists what is wrong."
     )

@@ -294,11 +294,7 @@ class JobStateWriter:
         progress = self.progress()
         number, start = _this_start()
         this = Attempt(
-            number=number,
-            start=start,
-            node=started.node if started else "",
-            at=utc_now(),
-            reached=progress,
+            number=number, start=start, node=started.node if started else "", at=utc_now(), reached=progress
         )
         failures, reason = self.consecutive_failures(progress), self.state.reason
         self._write(

@@ -246,9 +246,6 @@ _MEANINGS = [
         r"Waited for \d+ seconds but could not find submitted jobs in path",
         "the node does not see the folder of runs; put --out on a file system that all nodes share",
     ),
-    (
-        r"(?:CANCELLED|CANCELED) AT \S+ DUE TO TIME LIMIT",
-        explanations.TOO_LATE,
-    ),
+    (r"(?:CANCELLED|CANCELED) AT \S+ DUE TO TIME LIMIT", explanations.TOO_LATE),
     (r"(?:CANCELLED|CANCELED) AT \S+ DUE TO NODE FAILURE", "the node failed"),
 ]

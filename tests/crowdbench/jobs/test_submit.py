@@ -261,7 +261,7 @@ def test_while_a_queue_does_not_answer_nothing_is_handed_over_twice(toys: QueueM
 
 
 def test_jobs_of_two_folders_of_runs_are_not_handed_over_together(toys: QueueMachine) -> None:
-    with pytest.raises(LaunchError, match="belong in one folder of runs"):
+    with pytest.raises(LaunchError, match="must have the same directory for runs"):
         hand_over(toys, [request(), request(out=Path("elsewhere"))])
 
 
