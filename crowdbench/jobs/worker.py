@@ -5,7 +5,6 @@ The process of rank 0 maintains the job's state (`crowdbench.jobs.job.JobState`)
 """
 
 import dataclasses
-import errno
 import logging
 import os
 import sys
@@ -19,15 +18,12 @@ import msgspec
 
 from crowdbench.errors import (
     CrowdbenchError,
-    InputError,
-    MachineError,
-    PluginError,
-    RunError,
     StoppedError,
     SupersededError,
 )
 from crowdbench.evaluation.shard_sync import Others, forget_earlier_starts, present
 from crowdbench.jobs.execute import run_evaluation, run_training
+from crowdbench.jobs.failures import cause_of, is_full_disk, reason_of
 from crowdbench.jobs.job import Attempt, Cause, Failure, Job, JobOutcome, JobState
 from crowdbench.jobs.request import EvaluationRequest
 from crowdbench.run_store import recomputation
@@ -37,7 +33,7 @@ from crowdbench.system.job_context import CurrentJob, current_job, export
 from crowdbench.system.log_file import LINES, PlainFormatter, log_file
 from crowdbench.system.plugin_calls import log_trace
 from crowdbench.system.stop_signal import StopSignal
-from crowdbench.system.text import first_line, utc_now
+from crowdbench.system.text import utc_now
 
 __all__ = ["CurrentJob", "main", "run_job"]
 
@@ -45,17 +41,6 @@ log = logging.getLogger("crowdbench")
 
 MAX_FAILURES_WITHOUT_PROGRESS = 3  # then the job is given up
 _KEPT_STARTS = 20
-# What the messages of RuntimeErrors contain that PyTorch raises when a GPU, a node or the network fails.
-_MACHINE_FAILURES = (
-    "CUDA error",
-    "NCCL",
-    "cuDNN",
-    "Connection closed by peer",
-    "Connection reset by peer",
-    "Broken pipe",
-    "gloo",
-    "Gloo",
-)
 
 
 def main(folder: Path, job: CurrentJob, signals: Sequence[int]) -> int:
@@ -239,38 +224,6 @@ def _report(error: Exception) -> None:
     known = isinstance(error, CrowdbenchError)
     log.error("failed: %s", error, exc_info=None if known else error)
     log_trace(error)
-
-
-def reason_of(error: BaseException) -> str:
-    """What went wrong, in a line; with the kind of error where it is not one of the product's own."""
-    name, line = type(error).__name__, first_line(error, most=10_000)
-    return line if isinstance(error, CrowdbenchError) or line == name else f"{name}: {line}"
-
-
-def cause_of(error: BaseException) -> Cause:
-    """Whether a failure lies in the machine, in what was asked for, or in the code."""
-    if isinstance(error, MachineError | OSError | MemoryError):
-        return "machine"
-    raised = error.raised if isinstance(error, PluginError) else ()
-    if {"OSError", "MemoryError"} & set(raised):
-        return "machine"
-    if not raised and isinstance(error, InputError | PluginError | RunError):
-        return "input"
-    text = str(error)
-    if (isinstance(error, RuntimeError) or "RuntimeError" in raised) and any(
-        sign in text for sign in _MACHINE_FAILURES
-    ):
-        return "machine"
-    return "bug"
-
-
-def is_full_disk(error: BaseException | None) -> bool:
-    """Whether a disk or a quota is at the bottom of an error."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__
-    return False
 
 
 class JobStateWriter:

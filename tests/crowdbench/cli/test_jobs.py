@@ -225,7 +225,7 @@ def test_a_job_whose_number_is_not_known_cannot_be_cancelled_here(
     with hold_lease(job.folder):
         status, _, err = crowdbench("cancel", job.name)
     assert status == 1
-    assert "its number in the queue is not written down" in err
+    assert "its number in the queue was not recorded" in err
 
 
 def test_wait_ends_well_only_if_all_are_done(

@@ -20,15 +20,17 @@ from support.cluster.queue_machine import QueueMachine
 from crowdbench.errors import MachineError
 from crowdbench.evaluation import evaluate as evaluation
 from crowdbench.jobs import worker as working
+from crowdbench.jobs.failures import cause_of, is_full_disk
 from crowdbench.jobs.job import Attempt, Job, JobOutcome, JobState, Resources, job_for, new_order
 from crowdbench.jobs.request import EvaluationRequest
-from crowdbench.jobs.worker import cause_of, first_line, is_full_disk, reached_by, run_job
+from crowdbench.jobs.worker import reached_by, run_job
 from crowdbench.run_store.lease import hold_lease, new_claim
 from crowdbench.run_store.lease_files import LeaseHolder, ProgressReport
 from crowdbench.run_store.run import Run
 from crowdbench.system.distributed import launch_id
 from crowdbench.system.job_context import VARIABLE, CurrentJob
 from crowdbench.system.stop_signal import StopSignal
+from crowdbench.system.text import first_line
 
 Started = Callable[..., JobOutcome]
 
