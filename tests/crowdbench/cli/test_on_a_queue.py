@@ -482,7 +482,7 @@ def test_what_a_killed_submitter_left_behind_is_handed_over_by_the_next(
     (toys.runs / "jobs" / name / "ticket.json").unlink()
     (row,) = json.loads(crowdbench("status", "--json")[1])
     assert (row["state"], row["reason"]) == ("lost", "it was never submitted; run the same command again")
-    assert crowdbench(*toy_run, "--on", "toys")[1].startswith(f"{name}: handed over")
+    assert crowdbench(*toy_run, "--on", "toys")[1].startswith(f"{name}: submitted")
 
 
 def test_a_finished_run_of_a_job_is_read_by_everything_that_reads_runs(
