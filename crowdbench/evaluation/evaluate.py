@@ -28,13 +28,7 @@ from crowdbench.evaluation.cleanup import tidy, tidy_finished
 from crowdbench.evaluation.finish import finish, record_failure
 from crowdbench.evaluation.options import EvaluationOptions
 from crowdbench.evaluation.predict_missing import predict_missing
-from crowdbench.evaluation.provenance import (
-    Execution,
-    code_used,
-    new_record,
-    said_of_finished,
-    with_commits,
-)
+from crowdbench.evaluation.provenance import Execution, code_used, new_record, said_of_finished, with_commits
 from crowdbench.evaluation.shard_sync import announce_start, check_start, present, wait_for_start
 from crowdbench.evaluation.work import EvaluationWork, OnProgress, load_finished
 from crowdbench.run_store import recomputation
@@ -156,7 +150,7 @@ def evaluate_with(  # noqa: PLR0913
         require_compiler(target)
     if emulates(options.precision, target):
         log.warning(
-            "this processor has no units for %s: it will be slower than fp32, not faster", options.precision
+            "this CPU has no units for %s: it will be slower than fp32, not faster", options.precision
         )
     images = image_count(dataset)
     if images == 0:
@@ -260,7 +254,7 @@ def _lead(work: EvaluationWork) -> Run:  # noqa: C901  (one loop, in which the o
                         continue  # the run is another process's now, and so is its record
                     record_failure(work.work, error)
                     if isinstance(error, MachineError) and isinstance(error.__cause__, OSError):
-                        kept = "What is finished is kept; the same command goes on from there."
+                        kept = "What is finished is kept; run the same command again to resume."
                         raise MachineError(f"{error}\n{kept}") from error.__cause__
                     raise
 

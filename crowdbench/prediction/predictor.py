@@ -71,9 +71,7 @@ class Estimator:
         require_options(seed=seed, batch_size=batch_size)
         target = pick_device(device)
         if emulates(precision, target):
-            log.warning(
-                "this processor has no units for %s: it will be slower than fp32, not faster", precision
-            )
+            log.warning("this CPU has no units for %s: it will be slower than fp32, not faster", precision)
         size = default_batch_size(method.paradigm, target.type) if batch_size is None else batch_size
         found = resolve_method_weights(method, dataset, weights, on_progress)  # type: ignore[arg-type]  # called for transfers only
         network = None
