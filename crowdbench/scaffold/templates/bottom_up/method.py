@@ -1,7 +1,7 @@
 """The method: the network predicts persons' centers in the whole image, and keypoints from each center.
 
-The idea is CenterNet's (Zhou et al., 2019): a heatmap whose peaks are persons, and at each peak the offsets to
-that person's keypoints.
+The idea is CenterNet's (Zhou et al., 2019): a heatmap whose peaks are persons, and at each peak the offsets
+to that person's keypoints.
 
 Letters: B images, n people of an image, K keypoints, h and w in cells; see `frames`.
 """
