@@ -121,7 +121,7 @@ def predict(
     folder = out if out is not None or as_json else DEFAULT_FOLDER
     sources = find_sources(images, leave_out=folder)
     paths = [source.path for source in sources]
-    ids = ImageIds([source.path for source in sources if source.kind == "picture"], annotations)
+    ids = ImageIds([source.path for source in sources if source.kind == "image"], annotations)
     output = Output(
         folder,
         not as_json,
