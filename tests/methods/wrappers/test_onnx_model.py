@@ -64,7 +64,7 @@ def test_tensors_in_another_file_are_refused(
     outputs = {"simcc_x": np.zeros((1, 2, 96)), "simcc_y": np.zeros((1, 2, 128))}
     path = onnx_models.constant(tmp_path / "m.onnx", (1, 3, *SIZE), outputs)
     method().load_weights(path)  # whole, it is taken
-    onnx.save(onnx.load_weights(path), path, save_as_external_data=True, location="data", size_threshold=0)
+    onnx.save(onnx.load_model(path), path, save_as_external_data=True, location="data", size_threshold=0)
     assert (tmp_path / "data").is_file()
     if working == "beside it":
         monkeypatch.chdir(tmp_path)
