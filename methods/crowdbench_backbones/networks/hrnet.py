@@ -73,7 +73,7 @@ class Bottleneck(nn.Module):
 
 
 class FusionModule(nn.Module):
-    """Parallel branches, then every resolution is told of every other.
+    """Parallel branches, followed by an exchange among all resolutions.
 
     Args:
         branches: one per resolution, the highest first.

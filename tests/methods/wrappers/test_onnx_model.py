@@ -122,7 +122,7 @@ def test_a_model_that_cannot_compute_is_refused_before_the_first_image(tmp_path:
 
 def test_a_model_of_any_size_takes_the_settings_and_fails_loudly_on_another(tmp_path: Path) -> None:
     path = onnx_models.rtmo_spot(tmp_path / "m.onnx", 2)
-    model = onnx.load_weights(path)
+    model = onnx.load_model(path)
     for axis, name in ((2, "height"), (3, "width")):
         model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
     onnx.save(model, path)
