@@ -1,6 +1,6 @@
 """I2R-Net as crowdbench sees it: three networks, one way to run them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -78,19 +78,18 @@ class I2RNet(TopDownMethod):
 
 
 class I2RNetTwoStage(I2RNet):
-    """I2R-Net on a first stage, a single-person network.
+    """I2R-Net on a first stage, a single-person network."""
 
-    Attributes:
-        start_first_stage: loads weights into the first stage; see `crowdbench_backbones.networks.pretrained`.
-    """
-
-    start_first_stage: ClassVar[Callable[[nn.Module, Mapping[str, Tensor], str], list[str]]]
+    @staticmethod
+    def start_first_stage(network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+        """Load weights into the first stage; see `crowdbench_backbones.networks.pretrained`."""
+        return load_whole(network, state, source)
 
     def initialize_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """Weights of the first stage, or its trunk's of ImageNet, or all of this very network."""
         if any(name.startswith(FIRST_STAGE) for name in state):
             return super().initialize_from(network, state, source)
-        names = type(self).start_first_stage(network.get_submodule(FIRST_STAGE[:-1]), state, source)
+        names = self.start_first_stage(network.get_submodule(FIRST_STAGE[:-1]), state, source)
         return [f"{FIRST_STAGE}{name}" for name in names]
 
 
@@ -163,7 +162,6 @@ class I2RNetTiny(I2RNetTwoStage):
 
     Settings = TinySettings
     published = released.TINY
-    start_first_stage = staticmethod(load_whole)
 
     def build_network(self) -> nn.Module:
         """The network with random weights."""
