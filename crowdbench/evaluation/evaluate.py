@@ -150,7 +150,8 @@ def evaluate_with(  # noqa: PLR0913
         require_compiler(target)
     if emulates(options.precision, target):
         log.warning(
-            "this CPU has no units for %s: it will be slower than fp32, not faster", options.precision
+            "this CPU has no native support for %s: it will be slower than fp32, not faster",
+            options.precision,
         )
     images = image_count(dataset)
     if images == 0:

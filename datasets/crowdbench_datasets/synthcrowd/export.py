@@ -175,7 +175,7 @@ def _fill(recipe: Recipe, folder: Path, on_image: Callable[[], None], workers: i
     annotations: list[dict[str, Any]] = []
     with writing(folder):
         (folder / "images").mkdir(parents=True)
-    # Closed here and now if the disk fills up: no process goes on drawing what nobody takes.
+    # Closed at once if the disk fills up, so that no worker keeps drawing.
     with closing(draw_all(recipe, workers)) as pictures:
         for image_id, picture in enumerate(pictures, FIRST_IMAGE_IDS[recipe.split]):
             file_name = f"{image_id}.jpg"
