@@ -39,7 +39,7 @@ COMMANDS = {
 SUMMARIES = {
     "run": "Run a method on a dataset and score it.",
     "train": "Train a method, then evaluate its weights.",
-    "sweep": "Run what is missing of a suite.",
+    "sweep": "Run the missing runs of a suite.",
     "status": "Show the status of runs and jobs.",
     "logs": "Print a job's log.",
     "cancel": "Cancel jobs.",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def info(method: str, dataset: str | None, settings: dict[str, str], as_json: bool) -> None:
     """Show what METHOD is: paper, weights, published results; with DATASET also its network's size and cost.
 
-    GFLOPs count a multiply-add as two operations. Most papers print multiply-adds, which stand beside, and
+    GFLOPs count a multiply-add as two operations. Most papers print multiply-adds, shown next to them, and
     call them GFLOPs.
     """
     from crowdbench.api.method_cards import card_of

@@ -69,7 +69,7 @@ def leaderboard(
 
     RUNS are a folder of runs, or runs by folder, id, job, method/dataset or method.
     Only what may be compared shares a table; statistics are in percent. Patterns are a shell's; options that
-    take them may be given several times. Directories that are no runs are named on standard error.
+    take them may be given several times. Directories that are not runs are named on standard error.
     """
     from crowdbench.leaderboard import by_crowding as crowd_levels
     from crowdbench.leaderboard.board import build_leaderboard

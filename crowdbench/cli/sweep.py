@@ -98,7 +98,7 @@ def sweep(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Run what is missing of SUITE, and show all of it next to the published results.
+    """Run the missing runs of SUITE, and show all results next to the published ones.
 
     SUITE is the name of an installed suite or a .toml file. Runs that lack something on this machine are
     skipped and named; a run that fails does not stop the others. On a cluster all are submitted together;

@@ -64,8 +64,10 @@ def _row(entry: "WeightsEntry") -> dict[str, Any]:
 
 @weights.command()
 @click.argument("names", nargs=-1, metavar="[NAME|URL]...")
-@click.option("--all", "everything", is_flag=True, help="All that a program can fetch.")
-@click.option("--again", is_flag=True, help="Also what is here: fetch it anew, and trust the new file.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Fetch all weights that can be downloaded without a browser."
+)
+@click.option("--again", is_flag=True, help="Fetch cached files again, and trust the new ones.")
 def fetch(names: tuple[str, ...], everything: bool, again: bool) -> None:
     """Fetch weights into the cache, and print their paths.
 
@@ -110,7 +112,7 @@ def _wanted(name: str) -> "Wanted":
 @click.argument("file", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--method", help="With --dataset: first make sure that the weights fit its network.")
-@click.option("--dataset", help="For which the method's network is built.")
+@click.option("--dataset", help="With --method: the dataset whose network to build.")
 @click.option("--part", help="Which weights, where FILE holds several sets, as in ema or teacher.")
 def convert(file: Path, out: Path, method: str | None, dataset: str | None, part: str | None) -> None:
     """Rewrite FILE, a checkpoint of any of the usual forms, as OUT.safetensors.

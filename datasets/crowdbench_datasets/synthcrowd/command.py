@@ -33,11 +33,23 @@ def _size(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
 )
 @click.option("--crowding", default="mixed", show_default=True, callback=_level, help="0 to 1, or mixed.")
 @click.option("--people", type=int, help="People in an image. Default: 2 to 10.")
-@click.option("--keypoints", type=click.Choice(["14", "17"]), default="14", show_default=True)
+@click.option(
+    "--keypoints",
+    type=click.Choice(["14", "17"]),
+    default="14",
+    show_default=True,
+    help="Keypoints per person.",
+)
 @click.option("--size", default="512x384", show_default=True, callback=_size, help="WIDTHxHEIGHT in pixels.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
-@click.option("--workers", type=click.IntRange(1), help="Processes that draw. Default: the processors.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed for every scene.")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    default="test",
+    show_default=True,
+    help="The split to write.",
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes that draw. Default: the number of CPUs.")
 def synth(
     out: Path,
     images: int | None,
@@ -51,9 +63,9 @@ def synth(
 ) -> None:
     """Write a set of drawn crowds to OUT, in CrowdPose's format.
 
-    Seed, crowding and the other options determine every pixel; the number of workers does not matter. One
-    folder takes a set of each split. Without
-    options it is the standard set that --split means where no --root is given.
+    Seed, crowding and the other options determine every pixel; the number of workers does not matter. OUT may
+    hold one set of each split. Without options this writes the standard set, the one that --split refers to
+    when no --root is given.
     """
     from rich.console import Console
     from rich.progress import Progress
