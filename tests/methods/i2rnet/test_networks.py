@@ -6,12 +6,15 @@ Expected values: the release's forward passes and training steps on deterministi
 
 import copy
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.goldens import load_arrays
@@ -58,9 +61,12 @@ STEPS = [
 METHODS = ["i2rnet-vanilla", "i2rnet-transpose", "i2rnet-hrformer"]
 
 
+FILL = cache(filling)
+
+
 @pytest.fixture(scope="module")
 def fill() -> Filling:
-    return filling()
+    return FILL()
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -95,33 +101,65 @@ def test_the_settings_are_those_of_the_released_configurations(goldens: Path) ->
             assert own.mask_embedding == model["multi_pos_embedding"], config
 
 
+# Heatmaps by stage, of the network in float32, of the optimized one, and of the one in float64.
+Outputs = tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A forward pass that the compact and the whole golden numbers are both compared with."""
+
+    config: str
+    kind: str
+    images_name: str
+    images_shape: tuple[int, ...]
+    rectangles: bytes
+    lengths: tuple[int, ...]
+
+    @cache  # noqa: B019  (of this module's tests)
+    def outputs(self) -> Outputs:
+        fill, network = FILL(), build_config(self.config)
+        images = fill.input(self.images_name, self.images_shape)
+        rectangles = np.frombuffer(self.rectangles, np.int64).reshape(-1, 4)
+        masks, lengths = masks_of(rectangles, images.shape[-2:]), list(self.lengths)
+        with torch.inference_mode():
+            single = fill.into(network, self.kind)(images, masks, lengths)
+            fast = optimize(copy.deepcopy(network), precision="fp32", compiled=False)(images, masks, lengths)
+            return single, fast, network.double()(images.double(), masks.double(), lengths)
+
+
+def in_one_process(names: Iterable[str], what: str) -> list[ParameterSet]:
+    """Cases that compute once what the compact and the whole golden numbers are compared with."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(f"{what}-{name}")) for name in names]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FORWARDS)
-def test_heatmaps_equal_the_released_ones(goldens: Path, fill: Filling, name: str) -> None:
+@pytest.mark.parametrize("name", in_one_process(FORWARDS, "forward"))
+def test_heatmaps_equal_the_released_ones(goldens: Path, name: str) -> None:
     golden = load_arrays(goldens / f"i2rnet/forward_{name}.npz")
     stats = json.loads((goldens / "i2rnet/forward_stats.json").read_text())
-    network = build_config(stats[f"forward_{name}.npz"]["config"])
-    images = fill.input(str(golden["images_name"]), tuple(golden["images_shape"]))
-    masks = masks_of(golden["rectangles"], images.shape[-2:])
-    lengths = golden["length"].tolist()
     compared = 0
-    with torch.inference_mode():
-        for kind, suffix in (("plain", "_f64"), ("centred", "_centred_f64")):
-            single = fill.into(network, kind)(images, masks, lengths)
-            fast = optimize(copy.deepcopy(network), precision="fp32", compiled=False)(images, masks, lengths)
-            double = network.double()(images.double(), masks.double(), lengths)
-            for theirs, ours in (("single", "intra"), ("multi", "inter")):
-                if theirs + suffix not in golden.files:
-                    assert ours == "intra"
-                    assert name.startswith("vanilla")
-                    continue
-                golden.assert_close(theirs + suffix, double[ours][:, :, ::2, ::2], atol=1e-5)
-                compared += 1
-                if kind == "centred":
-                    golden.assert_close(theirs + suffix, single[ours][:, :, ::2, ::2], atol=1e-4)
-                    golden.assert_close(theirs + suffix, fast[ours][:, :, ::2, ::2], atol=1e-4)
-                elif theirs in golden.files:
-                    golden.assert_close(theirs, single[ours], atol=FORWARDS[name])
+    for kind, suffix in (("plain", "_f64"), ("centred", "_centred_f64")):
+        single, fast, double = Forward(
+            stats[f"forward_{name}.npz"]["config"],
+            kind,
+            str(golden["images_name"]),
+            tuple(golden["images_shape"].tolist()),
+            golden["rectangles"].astype(np.int64).tobytes(),
+            tuple(golden["length"].tolist()),
+        ).outputs()
+        for theirs, ours in (("single", "intra"), ("multi", "inter")):
+            if theirs + suffix not in golden.files:
+                assert ours == "intra"
+                assert name.startswith("vanilla")
+                continue
+            golden.assert_close(theirs + suffix, double[ours][:, :, ::2, ::2], atol=1e-5)
+            compared += 1
+            if kind == "centred":
+                golden.assert_close(theirs + suffix, single[ours][:, :, ::2, ::2], atol=1e-4)
+                golden.assert_close(theirs + suffix, fast[ours][:, :, ::2, ::2], atol=1e-4)
+            elif theirs in golden.files:
+                golden.assert_close(theirs, single[ours], atol=FORWARDS[name])
     assert compared == (2 if name.startswith("vanilla") else 4)
 
 
@@ -290,40 +328,58 @@ class GivenBatch:
         return self.heatmaps, self.weights
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", STEPS)
-def test_a_training_step_equals_the_released_one(goldens: Path, fill: Filling, name: str) -> None:
-    """Loss, gradients and batch-norm statistics, padding persons included; float64, without dropout."""
-    golden = json.loads((goldens / f"i2rnet/trainstep_{name}.json").read_text())
-    variant, dataset, _ = name.split("_")
-    method = load_method(f"i2rnet-{variant}", dataset)
-    assert isinstance(method, TopDownMethod)
-    network = without_chance(fill.into(method.build_network()).double())
-    count = sum(golden["length"])
-    shape = (count, 14 if dataset == "crowdpose" else 17, 64, 48)
-    batch = GivenBatch(
-        GivenCrops(
-            fill.input(golden["images_name"], (count, 3, 256, 192)),
-            masks_of(golden["rectangles"], (256, 192)),
-            golden["length"],
-        ),
-        0.1 * fill.input("train/target", shape).double().abs(),
-        (fill.input("train/weight", (*shape[:2], 1))[..., 0] > -1).double(),
-    )
-    losses = method.loss(network, batch)  # type: ignore[arg-type]
-    loss = torch.stack(list(losses.values())).sum()
-    loss.backward()
+@dataclass(frozen=True)
+class Step:
+    """A training step on a filled network, in float64 and without dropout."""
 
-    np.testing.assert_allclose(loss.item(), golden["loss"], rtol=1e-6)
-    for parameter_name, parameter in network.named_parameters():
-        expected = golden["grad_norm"][parameter_name]
+    name: str
+    images_name: str
+    rectangles: str
+    lengths: tuple[int, ...]
+
+    @cache  # noqa: B019  (of this module's tests)
+    def taken(self) -> tuple[float, dict[str, float | None], dict[str, tuple[float, float]]]:
+        """The loss, the norms of gradients, and the means and norms of the weights and statistics after it."""
+        fill = FILL()
+        variant, dataset, _ = self.name.split("_")
+        method = load_method(f"i2rnet-{variant}", dataset)
+        assert isinstance(method, TopDownMethod)
+        network = without_chance(fill.into(method.build_network()).double())
+        count = sum(self.lengths)
+        shape = (count, 14 if dataset == "crowdpose" else 17, 64, 48)
+        batch = GivenBatch(
+            GivenCrops(
+                fill.input(self.images_name, (count, 3, 256, 192)),
+                masks_of(json.loads(self.rectangles), (256, 192)),
+                list(self.lengths),
+            ),
+            0.1 * fill.input("train/target", shape).double().abs(),
+            (fill.input("train/weight", (*shape[:2], 1))[..., 0] > -1).double(),
+        )
+        losses = method.loss(network, batch)  # type: ignore[arg-type]
+        loss = torch.stack(list(losses.values())).sum()
+        loss.backward()
+        norms = {n: None if p.grad is None else p.grad.norm().item() for n, p in network.named_parameters()}
+        state = {n: value.double() for n, value in network.state_dict().items()}
+        return loss.item(), norms, {n: (v.mean().item(), v.norm().item()) for n, v in state.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", in_one_process(STEPS, "step"))
+def test_a_training_step_equals_the_released_one(goldens: Path, name: str) -> None:
+    """Loss, gradients and batch-norm statistics, padding persons included."""
+    golden = json.loads((goldens / f"i2rnet/trainstep_{name}.json").read_text())
+    rectangles = json.dumps(golden["rectangles"])
+    loss, norms, state = Step(name, golden["images_name"], rectangles, tuple(golden["length"])).taken()
+
+    np.testing.assert_allclose(loss, golden["loss"], rtol=1e-6)
+    for parameter, norm in norms.items():
+        expected = golden["grad_norm"][parameter]
         if expected is None:
-            assert parameter.grad is None, parameter_name
+            assert norm is None, parameter
         else:
-            assert parameter.grad is not None, parameter_name
-            norm = parameter.grad.norm()
-            np.testing.assert_allclose(norm, expected, rtol=1e-4, atol=1e-9, err_msg=parameter_name)
-    state = network.state_dict()
+            assert norm is not None, parameter
+            np.testing.assert_allclose(norm, expected, rtol=1e-4, atol=1e-9, err_msg=parameter)
     for entry, (mean, norm) in golden["running_stats_after_forward_mean_and_norm"].items():
-        np.testing.assert_allclose(state[entry].mean(), mean, rtol=1e-5, atol=1e-8, err_msg=entry)
-        np.testing.assert_allclose(state[entry].norm(), norm, rtol=1e-5, err_msg=entry)
+        np.testing.assert_allclose(state[entry][0], mean, rtol=1e-5, atol=1e-8, err_msg=entry)
+        np.testing.assert_allclose(state[entry][1], norm, rtol=1e-5, err_msg=entry)
