@@ -7,6 +7,7 @@ means is never guessed: an entry without a score or a category stays without, fo
 from collections.abc import Mapping
 from typing import Any
 
+from crowdbench.coco.rules.values import kind
 from crowdbench.errors import PredictionError
 from crowdbench.scoring.results_file import columns
 
@@ -97,7 +98,7 @@ class Restyled:
             for entry in of_image:
                 if not isinstance(entry, Mapping):
                     raise PredictionError(
-                        f"{self.source}: {key!r} holds {columns.kind(entry)}; each of an image's predictions "
+                        f"{self.source}: {key!r} holds {kind(entry)}; each of an image's predictions "
                         f"must be an object.\n{_FORMAT}"
                     )
                 if entry.get("image_id") is None and not any(name in entry for name in NAMES):
@@ -212,7 +213,7 @@ def plain_data(document: Any) -> Any:
         return convert()
     except Exception as error:  # what another library has to say of its own kinds of tensors
         raise PredictionError(
-            f"the given list: {columns.kind(document)} cannot be turned into numbers ({error}).\n"
+            f"the given list: {kind(document)} cannot be turned into numbers ({error}).\n"
             "Give lists, NumPy arrays or dense tensors."
         ) from error
 
