@@ -39,6 +39,7 @@ class Persons:
     """N annotated persons in file order.
 
     Attributes:
+        ids: N annotation ids, as the file has them.
         image_ids: N ids, as the file has them.
         keypoints: N rows of 3 K numbers, x, y in image pixels and visibility v in {0, 1, 2}.
         boxes: N rows of x, y, width, height in image pixels.
@@ -47,6 +48,7 @@ class Persons:
         is_crowd: ``(N,)`` bool.
     """
 
+    ids: list[int | str]
     image_ids: list[int | str]
     keypoints: columns.Rows
     boxes: columns.Rows
@@ -58,6 +60,7 @@ class Persons:
         """The persons that are to be kept."""
         mask = np.array(keep, dtype=bool)
         return Persons(
+            list(compress(self.ids, keep)),
             list(compress(self.image_ids, keep)),
             list(compress(self.keypoints, keep)),
             list(compress(self.boxes, keep)),
@@ -150,7 +153,7 @@ def _persons(
 ) -> tuple[Persons, list[str]]:
     entries = content.entries
     if not entries:
-        nobody = Persons([], [], [], np.empty(0), np.empty(0, np.int64), np.empty(0, np.bool_))
+        nobody = Persons([], [], [], [], np.empty(0), np.empty(0, np.int64), np.empty(0, np.bool_))
         return nobody, ["there are no annotations: every statistic is -1"]
     image_ids: list[int | str] = [entry.image_id for entry in entries]
     keypoints = [entry.keypoints for entry in entries]
@@ -158,6 +161,7 @@ def _persons(
     if protocol.labelled is not None:
         keypoints, counts = _on_keypoints(keypoints, counts, protocol)
     persons = Persons(
+        [entry.id for entry in entries],
         image_ids,
         keypoints,
         [entry.bbox for entry in entries],

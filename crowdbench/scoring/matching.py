@@ -4,6 +4,7 @@ Engines match and count in one go and keep nothing. Here the matches are kept: f
 of images follows without matching again, as matching looks at one image at a time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -69,11 +70,6 @@ class Matches:
         """``(T, D)``, whether the prediction counts as wrong: it took nobody."""
         return ~(self.true | self.ignored)
 
-    @property
-    def person_levels(self) -> Indices:
-        """``(N,)``, each person's position in `levels`; -1 where its image is in none."""
-        return self.image_levels[self.person_images]
-
     @cached_property
     def persons_per_image(self) -> NDArray[np.int64]:
         """``(M,)``, how many persons count on each image."""
@@ -129,7 +125,7 @@ class Matches:
         """
         numbers = np.cumsum(chosen) - 1
         seen, persons = chosen[self.images], chosen[self.person_images]
-        person_numbers = np.append(np.cumsum(persons) - 1, -1)  # the last for nobody, at -1
+        person_numbers = np.append(np.cumsum(persons) - 1, -1)  # the last for unmatched, at -1
         return replace(
             self,
             image_ids=[image_id for image_id, wanted in zip(self.image_ids, chosen, strict=True) if wanted],
@@ -163,7 +159,7 @@ def match_run(run: "Run", dataset: "Dataset | None" = None) -> Matches:
     return match(load_run_problem(run, dataset))
 
 
-def match(problem: Problem) -> Matches:
+def match(problem: Problem, thresholds: Sequence[float] = tuple(THRESHOLDS)) -> Matches:
     """Match predictions with persons as COCO's tool does, at every OKS threshold.
 
     In the order of their scores, an image's predictions take the free person of highest OKS that reaches
@@ -175,13 +171,13 @@ def match(problem: Problem) -> Matches:
     low, high = area_bounds(problem.protocol)[0]
     areas = problem.persons.areas
     counted = problem.counted & (areas >= low) & (areas <= high)
-    taken = _taken(problem, kept, images, ranks, counted)
-    nobody = taken < 0
+    taken = _matched_persons(problem, kept, images, ranks, counted, np.array(thresholds))
+    unmatched = taken < 0
     own_areas = _prediction_areas(problem)[kept]
     outside = (own_areas < low) | (own_areas > high)
-    # nobody points at the last person, whoever that is, and is left out of both.
-    true = ~nobody & counted[taken] if len(counted) else np.zeros_like(nobody)
-    ignored = (nobody & outside) | (~nobody & ~true)
+    # An unmatched prediction indexes the last person (-1); the mask leaves it out.
+    true = ~unmatched & counted[taken] if len(counted) else np.zeros_like(unmatched)
+    ignored = (unmatched & outside) | (~unmatched & ~true)
     # Images come by ascending number already; a stable sort by score breaks ties as engines do.
     order = np.argsort(-problem.scores[kept], kind="stable")
     names, levels = _levels(problem)
@@ -225,7 +221,14 @@ def _positions(counts: NDArray[np.integer]) -> Indices:
     return found
 
 
-def _taken(problem: Problem, kept: Indices, images: Indices, ranks: Indices, counted: Flags) -> Indices:
+def _matched_persons(
+    problem: Problem,
+    kept: Indices,
+    images: Indices,
+    ranks: Indices,
+    counted: Flags,
+    thresholds: FloatArray,
+) -> Indices:
     """``(T, D)``: the person that each prediction takes, or -1.
 
     All images and thresholds go side by side: first the best prediction of every image, then the second,
@@ -234,9 +237,9 @@ def _taken(problem: Problem, kept: Indices, images: Indices, ranks: Indices, cou
     persons_by_image = np.argsort(problem.person_images, kind="stable")
     per_image = np.bincount(problem.person_images - 1, minlength=len(problem.images.ids))
     first_of_image = np.cumsum(per_image) - per_image
-    taken = np.full((len(THRESHOLDS), len(kept)), -1)
-    is_free = np.ones((len(THRESHOLDS), len(problem.person_images)), dtype=bool)
-    reached = np.minimum(THRESHOLDS, _HIGHEST)[:, None]
+    taken = np.full((len(thresholds), len(kept)), -1)
+    is_free = np.ones((len(thresholds), len(problem.person_images)), dtype=bool)
+    reached = np.minimum(thresholds, _HIGHEST)[:, None]
     # Every prediction beside every person of its image: P pairs, rank after rank.
     takers = np.argsort(ranks, kind="stable")
     takers = takers[per_image[images[takers]] > 0]
