@@ -1,4 +1,4 @@
-"""Where a dataset's splits lie on disk."""
+"""Find a dataset's splits on disk."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Score predictions: read and check both sides, ask an engine, ask a second one if wanted."""
+"""Score predictions with one engine, optionally cross-checked by a second."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -140,7 +140,7 @@ class _Truth:
         name, split: of the dataset.
         file, protocol: the annotations and the rules.
         extent: of an opened dataset.
-        cls: of a dataset that was not opened, as the file is somebody's own.
+        cls: of a dataset that was not opened, because the user named the file.
     """
 
     name: str

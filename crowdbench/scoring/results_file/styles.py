@@ -43,7 +43,7 @@ class Restyled:
         """Arrange a decoded results file.
 
         Raises:
-            PredictionError: an object in which no list of predictions can be told.
+            PredictionError: an object in which no list of predictions can be identified.
         """
         self.source = source
         self.notes: dict[str, None] = {}
@@ -136,7 +136,7 @@ class Restyled:
         )
 
     def _group(self, value: Any) -> list[Any] | None:
-        """The predictions of one image, None where they cannot be told."""
+        """The predictions of one image, None if they cannot be identified."""
         if isinstance(value, list | tuple):
             return list(value)
         if self._is_group(value):
