@@ -16,7 +16,7 @@
     │                                 one name; exit status 1
     ├── LaunchError                   a job that a cluster does not take, or that is not there; exit status 1
     └── RunError                      a run that could not go on; exit status 1
-        ├── StoppedError              somebody stopped it; it can be continued
+        ├── StoppedError              it was stopped; it can be resumed
         ├── MachineError              a full disk, a lost process: trying again may do
         └── SupersededError           another process is at it, or has taken it over
 
@@ -107,7 +107,7 @@ class RunError(CrowdbenchError):
 
 
 class StoppedError(RunError):
-    """Somebody stopped a run, and it can be continued."""
+    """A run was stopped and can be resumed."""
 
 
 class MachineError(RunError):

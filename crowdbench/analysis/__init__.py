@@ -1,6 +1,6 @@
-"""Where the AP is lost: each keypoint of each matched person is good, jittered, inverted, swapped or missed.
+"""Error analysis: each keypoint of each matched person is good, jittered, inverted, swapped or missed.
 
-The kinds and their rules are those of Ronchi & Perona, "Benchmarking and Error Diagnosis in Multi-Instance
+The kinds and rules are those of Ronchi & Perona, "Benchmarking and Error Diagnosis in Multi-Instance
 Pose Estimation" (ICCV 2017), for any keypoint set. AP, before and after errors are corrected, comes from the
 scoring engine.
 """

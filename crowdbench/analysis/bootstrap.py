@@ -1,7 +1,7 @@
-"""How far AP may be off because these images were measured and not others: the bootstrap over images.
+"""Bootstrap over images: confidence intervals of AP, and of differences between two results.
 
-Images are drawn with replacement, as many as there are, again and again; each time AP itself is computed
-anew, from matches made once. Images are drawn, not persons: persons of one image succeed and fail together.
+Each resample draws as many images as there are, with replacement, and recomputes AP from matches made once.
+Images are resampled, not persons, because the results of persons in one image are correlated.
 """
 
 import logging
@@ -28,21 +28,21 @@ LEVEL = 0.95
 FEWEST = 100
 MOST = 1_000_000
 FEWEST_IMAGES = 10
-"""On fewer, no choice of images tells anything about others: docs/comparing.md has the measurement."""
+"""With fewer images, resampling is uninformative: docs/comparing.md has the measurement."""
 FILE = "interval.json"
 
-# Numbers drawn at a time: 8 MB of int64.
+# Random numbers drawn at a time: 8 MB of int64.
 _AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A statistic, and between which numbers it lies.
+    """A statistic with its confidence interval.
 
     Attributes:
-        point: on the images as they are, in [0, 1]; -1, as the bounds, where there is no person to find.
-        low, high: bounds.
-        level: how often intervals made like this one contain the truth.
+        point: the statistic on all images, in [0, 1]; -1, like the bounds, if there are no persons.
+        low, high: the bounds.
+        level: the confidence level.
     """
 
     point: float
@@ -53,14 +53,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much one results file is better than another on the same images.
+    """The difference in AP between two results files on the same images.
 
     Attributes:
-        first, second: AP of both, in [0, 1]; -1 where there is no person to find.
-        difference: first minus second; None where there is no person to find.
-        low, high: bounds of the difference; None on fewer than 10 images as well.
-        p: likewise; two-sided: how often a difference as large comes about by the choice of images alone, if
-            there is none; never 0, as finitely many choices cannot show that.
+        first, second: the AP of each, in [0, 1]; -1 if there are no persons.
+        difference: first minus second; None if there are no persons.
+        low, high: bounds of the difference; None also with fewer than 10 images.
+        p: two-sided p-value, None likewise; never 0, as the number of resamples is finite.
     """
 
     first: float
@@ -73,11 +72,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Differences:
-    """All that two results files differ by.
+    """The differences between two results files.
 
     Attributes:
-        overall: over all images.
-        levels: by crowding level; empty where the protocol has none.
+        overall: the difference over all images.
+        levels: the differences by crowding level; empty if the protocol has none.
     """
 
     overall: Difference
@@ -85,18 +84,18 @@ class Differences:
 
 
 def interval(matches: Matches, resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL) -> Interval:
-    """The AP of a results file, and its bounds.
+    """The AP of a results file with its confidence interval.
 
-    They are too narrow on few images, and on fewer than 10 they mean nothing.
+    Intervals are too narrow with few images, and meaningless with fewer than 10.
 
     Args:
-        matches: of the file.
-        resamples: how many times images are drawn.
-        seed: of the draws; equal seeds give equal bounds.
-        level: how often intervals made like this one should contain the truth.
+        matches: the file's matches.
+        resamples: the number of resamples.
+        seed: the random seed; equal seeds give equal bounds.
+        level: the confidence level.
 
     Raises:
-        SettingsError: too few resamples, or a level that is none.
+        SettingsError: `resamples` or `level` is out of range.
     """
     _check(resamples, level)
     point = matches.average_precision()
@@ -110,25 +109,24 @@ def interval(matches: Matches, resamples: int = RESAMPLES, seed: int = 0, level:
 def differences(
     first: Matches, second: Matches, resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL
 ) -> Differences:
-    """Compare two results files on the same draws of images.
+    """Compare two results files on the same resamples.
 
-    With the files in the other order every difference has the other sign, to the last bit, and every p is
-    the same.
+    Swapping the files negates every difference exactly and leaves every p unchanged.
 
     Args:
         first, second: matches with the same persons.
         resamples, seed, level: as in `interval`.
 
     Returns:
-        Over all images and by crowding level. A level's images are those of the same draws.
+        Differences over all images and by crowding level, from the same resamples.
 
     Raises:
-        SettingsError: too few resamples, or a level that is none.
-        ValueError: the two are not of the same images.
+        SettingsError: `resamples` or `level` is out of range.
+        ValueError: the two are of different images.
     """
     _check(resamples, level)
     if first.image_ids != second.image_ids:
-        raise ValueError("the two results are of different images, which cannot be drawn for both at once")
+        raise ValueError("the two results are of different images and cannot be resampled together")
     found = _distributions([first, second], resamples, seed, first.levels)
     overall = _difference(first, second, found[None], level)
     levels = {
@@ -146,7 +144,7 @@ def _difference(first: Matches, second: Matches, drawn: FloatArray, level: float
         return Difference(one, other, one - other, None, None, None)
     by = drawn[0] - drawn[1]
     by = by[~np.isnan(by)]
-    # How often the sign is another one, on either side; one more of each, as if the data were one draw.
+    # The rarer sign, with one added to both counts as if the data were one more resample.
     rarer = min(np.count_nonzero(by <= 0), np.count_nonzero(by >= 0))
     p = min(1.0, 2 * (int(rarer) + 1) / (len(by) + 1))
     return Difference(one, other, one - other, *_bounds(by, level), p)
@@ -155,9 +153,9 @@ def _difference(first: Matches, second: Matches, drawn: FloatArray, level: float
 def _distributions(
     files: Sequence[Matches], resamples: int, seed: int, levels: Sequence[str] = ()
 ) -> dict[str | None, FloatArray]:
-    """AP of every file in every draw, ``(files, resamples)``: over all images, then by level.
+    """AP of every file in every resample, ``(files, resamples)``: over all images, then by level.
 
-    NaN where a draw has no person to find.
+    NaN where a resample has no persons.
     """
     images = len(files[0].image_ids)
     chosen: dict[str | None, NDArray[np.bool_]] = {None: np.ones(images, dtype=bool)}
@@ -179,9 +177,9 @@ def _distributions(
 
 
 def draws(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """How often each image is drawn, ``(some, images)`` at a time, `resamples` in all.
+    """Yield how often each image is drawn, in chunks ``(n, images)`` of `resamples` rows in total.
 
-    The draws depend on the three numbers only, not on how many come at a time.
+    The draws depend on the arguments only, not on the chunk size.
     """
     generator = np.random.default_rng(seed)
     rows = max(1, _AT_ONCE // max(1, images))
@@ -193,7 +191,7 @@ def draws(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]
 
 
 def _bounds(drawn: FloatArray, level: float) -> tuple[float, float]:
-    """The interval between percentiles; of the negated numbers it is the negated one, to the last bit."""
+    """The percentile interval; negating the numbers negates it exactly."""
     drawn = np.sort(drawn[~np.isnan(drawn)])
     place = (len(drawn) - 1) * (1 - level) / 2
     at, part = int(place), place - int(place)
@@ -205,20 +203,20 @@ def _bounds(drawn: FloatArray, level: float) -> tuple[float, float]:
 
 def _check(resamples: int, level: float) -> None:
     if not 0 < level < 1:
-        raise SettingsError(f"the level of an interval lies between 0 and 1, got {level}.")
+        raise SettingsError(f"the level of an interval must be between 0 and 1, got {level}.")
     if resamples < FEWEST:
         raise SettingsError(
             f"resamples must be at least {FEWEST}, got {resamples}: bounds of 95 % need the tails."
         )
     if resamples > MOST:
         raise SettingsError(
-            f"resamples can be at most {MOST:,}, got {resamples:,}: more fill the memory and say nothing new."
+            f"resamples can be at most {MOST:,}, got {resamples:,}: more would only use memory."
         )
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """All of ``interval.json``: statistics in [0, 1], and the SHA-256 of the predictions they are of."""
+    """The content of ``interval.json``: statistics in [0, 1], and the SHA-256 of the predictions."""
 
     AP: float
     low: float
@@ -230,20 +228,18 @@ class _Stored:
 
 
 def stored_interval(run: Run, compute: bool = True) -> Interval | None:
-    """The interval of a run's AP, kept beside the run.
+    """The interval of a run's AP, stored with the run.
 
     Args:
-        run: done and scored.
-        compute: compute and store it if it is not there, or is of other predictions. Otherwise it is only
-            read, and believed if it is of the run's own AP: hashing the predictions of thousands of runs
-            takes long.
+        run: a finished and scored run.
+        compute: compute and store the interval if it is missing or of other predictions. Otherwise a stored
+            interval is trusted if its AP is the run's: hashing thousands of predictions is slow.
 
     Returns:
-        None if there is none and none can be made: the run is not done, has no scores, or is on fewer than
-        10 images.
+        None if the run is not done, has no scores, or has fewer than 10 images.
 
     Raises:
-        InputError: it has to be computed, and the dataset is not there or is another one.
+        InputError: the interval has to be computed, but the dataset is missing or has changed.
     """
     scored = (run.scores or {}).get("AP")
     if run.record.state != "done" or scored is None or run.record.protocol.images < FEWEST_IMAGES:
@@ -255,8 +251,8 @@ def stored_interval(run: Run, compute: bool = True) -> Interval | None:
         return _as_interval(stored) if stored is not None else None
     if not run.predictions_file.is_file():
         raise MissingDataError(
-            f"{run.predictions_file}: there are no predictions, so there is no interval of their AP.\n"
-            "Start the run again with the same command and --again."
+            f"{run.predictions_file}: there are no predictions to compute the interval from.\n"
+            "Run the same command again with --again."
         )
     digest = file_digest(run.own_predictions())
     if stored is not None and stored.predictions == digest:
@@ -266,7 +262,7 @@ def stored_interval(run: Run, compute: bool = True) -> Interval | None:
     try:
         write_whole(run.directory / FILE, msgspec.json.format(msgspec.json.encode(stored)) + b"\n")
     except MachineError as error:
-        log.warning("the interval is not kept: %s", error)
+        log.warning("the interval is not stored: %s", error)
     return found
 
 
@@ -278,4 +274,4 @@ def _read(run: Run) -> _Stored | None:
     try:
         return read_json(run.directory / FILE, _Stored, "an interval")
     except DataError:
-        return None  # not there, or damaged: as good as not there
+        return None  # missing or damaged

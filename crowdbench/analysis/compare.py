@@ -1,7 +1,7 @@
-"""Is one run better than another, or did it only have luck with the images?
+"""Test whether two results differ significantly.
 
-Both are measured on the same draws of images (`crowdbench.analysis.bootstrap`), so that what is hard about an
-image is hard for both and drops out.
+Both are evaluated on the same resamples of images (`crowdbench.analysis.bootstrap`), so that the difficulty
+of an image cancels out.
 """
 
 from dataclasses import dataclass
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from crowdbench.api.dataset import Dataset
 
 FEW_IMAGES = 50
-"""With fewer, intervals of the bootstrap are too narrow: docs/comparing.md has the measurement."""
+"""With fewer images, bootstrap intervals are too narrow: docs/comparing.md has the measurement."""
 
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """What is found on all images, or on those of a crowding level.
+    """The comparison on all images, or on those of a crowding level.
 
     Attributes:
-        images: how many they are.
-        persons: how many people count on them.
-        result: the two AP, and by how much they differ.
+        images: the number of images.
+        persons: the number of persons that count.
+        result: both AP and their difference.
     """
 
     images: int
@@ -49,15 +49,15 @@ class Comparison:
     """Two results side by side. AP and differences are in [0, 1]; a difference is first minus second.
 
     Attributes:
-        first, second: their names.
-        dataset, split: that they were measured on.
-        boxes: where both have their boxes from, as records name it; None if a results file is silent on it.
-        overall: over all images.
-        levels: by crowding level.
-        conclusion: what may be concluded, in words.
-        notes: what to keep in mind.
-        resamples, seed, level: of the bootstrap and its intervals.
-        extent: how much of the published split the images are.
+        first, second: the names of the two.
+        dataset, split: the data that both were measured on.
+        boxes: the source of both runs' boxes, as in records; None if one is a results file.
+        overall: the comparison on all images.
+        levels: the comparisons by crowding level.
+        conclusion: what can be concluded, as text.
+        notes: caveats.
+        resamples, seed, level: the settings of the bootstrap.
+        extent: which part of the published split was measured.
     """
 
     first: str
@@ -90,14 +90,14 @@ def compare(
 
     Args:
         first, second: runs, or results files (`crowdbench.analysis.operands.resolve_operand` finds them).
-        dataset: by name; needed if both are files.
-        split: likewise; None takes the dataset's default.
+        dataset: the dataset's name; needed if both are files.
+        split: the split; None uses the dataset's default.
         root, annotations: the dataset's folder, and an annotation file to use instead of the split's own.
         resamples, seed: of the bootstrap.
 
     Raises:
-        InputError: they cannot be compared; says in what they differ.
-        MissingDataError: predictions or the dataset are not there.
+        InputError: the two cannot be compared; the message names the differences.
+        MissingDataError: the predictions or the dataset are missing.
         AnnotationError, PredictionError: a file cannot be scored.
     """
     first, second = disambiguate(first, second)
@@ -113,7 +113,7 @@ def compare(
     else:
         raise InputError(
             f"{first.path} and {second.path} are results files.\n"
-            "Say whose rules they follow: --dataset NAME, and --split if it is not the usual one."
+            "Choose their dataset with --dataset NAME, and --split if it is not the default."
         )
     problems = [_problem(given, opened, protocol) for given in (first, second)]
     one, other = map(match, problems)
@@ -141,12 +141,10 @@ def compare(
 
 
 def _require_same(protocol: Protocol, dataset: str | None, split: str | None) -> None:
-    """A run knows its dataset; what is said about it must be true."""
+    """Check that the options agree with the run."""
     for what, said, known in (("dataset", dataset, protocol.dataset), ("split", split, protocol.split)):
         if said not in (None, known):
-            raise InputError(
-                f"the run was measured on the {what} {known}, not on {said}. Leave --{what} out: a run knows."
-            )
+            raise InputError(f"the run was measured on the {what} {known}, not on {said}. Omit --{what}.")
 
 
 def _opened(dataset: str, split: str | None, root: Path | None, annotations: Path | None) -> "Dataset":
@@ -180,8 +178,8 @@ def _notes(first: Operand, second: Operand) -> list[str]:
     silent = [given.name for given in (first, second) if given.run is None]
     if silent:
         notes.append(
-            f"{' and '.join(silent)}: a results file does not say which boxes its system was given. If both "
-            "did not have the same, the difference tells nothing about the methods."
+            f"{' and '.join(silent)}: a results file does not state which boxes were used. If they differ, "
+            "the difference says nothing about the methods."
         )
     for given in (first, second):
         if given.run is not None and given.run.record.weights.source == "none":

@@ -1,7 +1,7 @@
-"""AP over crowding: one method at several levels of a dataset that draws its own scenes.
+"""AP over crowding: one method at several crowding levels of a synthetic dataset.
 
-Every level is a run of its own (`crowdbench.jobs.request.EvaluationRequest.crowding`), on a split of its own,
-so that it is resumed, recorded and ranked like any other. Here they are put side by side.
+Every level is a separate run on a separate split (`crowdbench.jobs.request.EvaluationRequest.crowding`),
+which is resumed, recorded and ranked like any other. This module combines them.
 """
 
 import io
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("crowdbench")
 STATISTICS = ("AP", "AP50", "AP75", "AR")
-# What must agree at every level before two curves may stand in one figure.
+# Columns that must agree at every level for two curves to share a figure.
 COMPARED = ["level", "annotations", "boxes", "images"]
 
 
@@ -62,22 +62,21 @@ def parse_levels(text: str) -> list[float]:
     if wrong:
         raise SettingsError(f"crowding: levels lie in 0..1, got {', '.join(map(str, wrong))}.")
     if len(set(levels)) < len(levels):
-        raise SettingsError(f"crowding: a level stands twice in {text}.")
+        raise SettingsError(f"crowding: a level appears twice in {text}.")
     return sorted(levels)
 
 
 def write_curve(out: Path, split: str, boxes: str, levels: Sequence[float], runs: Sequence[Run]) -> Curve:
-    """Put runs of one method side by side, as a table and as a picture.
+    """Write a method's curve as a table and a figure to ``<out>/<dataset>-<split>-crowding/``.
 
-    They lie in ``<out>/<dataset>-<split>-crowding/``. Curves of other methods that lie there are drawn
-    together with this one, if they can be compared.
+    Comparable curves of other methods in that folder are drawn in a common figure.
 
     Args:
-        out: the folder of all runs.
-        split: that the levels are drawn from.
-        boxes: as the runs were asked for.
-        levels: of the runs, in the same order.
-        runs: done and scored.
+        out: the directory for runs.
+        split: the split that the levels are derived from.
+        boxes: the source of boxes of the runs.
+        levels: the level of each run.
+        runs: finished and scored runs.
     """
     import pandas as pd
 
@@ -97,7 +96,7 @@ def write_curve(out: Path, split: str, boxes: str, levels: Sequence[float], runs
 
 
 def _name(run: Run) -> str:
-    """The method; with the first run's id if it is not the method as it is published."""
+    """The method's name; with the first run's id if it is not run as published."""
     record = run.record
     as_published = not record.protocol.changed_settings and record.precision == "fp32"
     ordinary = as_published and record.weights.source.startswith(f"{record.method}/")
@@ -140,7 +139,7 @@ def _comparable(folder: Path, name: str, table: "pd.DataFrame") -> "dict[str, pd
             log.warning("%s: not drawn: it is not a curve (%s)", path, error)
             continue
         if any(row != own.get(row[0], row) for row in rows):
-            log.warning("%s: not drawn beside %s: other images, annotations or boxes", path, name)
+            log.warning("%s: not drawn with %s: other images, annotations or boxes", path, name)
             continue
         found[path.stem] = other
     return dict(sorted(found.items()))

@@ -1,4 +1,4 @@
-"""The two that are compared: what is meant by a word, and whether they may be compared at all."""
+"""The operands of a comparison: resolve them, and check that they are comparable."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +11,12 @@ from crowdbench.run_store.run import Run
 
 @dataclass(frozen=True)
 class Operand:
-    """One of the two: a run or a results file.
+    """A run or a results file.
 
     Attributes:
         path: the run's directory, or the file.
-        run: None for a results file.
-        name: how sentences call it.
+        run: the run; None for a results file.
+        name: the name used in messages.
     """
 
     path: Path
@@ -25,42 +25,39 @@ class Operand:
 
     @property
     def predictions(self) -> Path:
-        """The results file; of a run only if it is what the run wrote."""
+        """The results file; a run's is checked against its record."""
         return self.path if self.run is None else self.run.own_predictions()
 
 
 def resolve_operand(given: str | Path, out: Path = Path("runs")) -> Operand:
-    """What a word on the command line refers to.
+    """Resolve an argument of the command line.
 
     Args:
-        given: a results file, or what `crowdbench.run_store.find` takes for one run.
-        out: the folder of all runs, where names and ids are looked for.
+        given: a results file, or anything that `crowdbench.run_store.find` resolves to one run.
+        out: the directory for runs, searched for names and ids.
 
     Raises:
-        MissingDataError: there is no such thing.
-        InputError: several runs are meant.
+        MissingDataError: nothing was found.
+        InputError: several runs match.
     """
     path = Path(given)
     if path.is_file() and not is_run(path):
         return Operand(path, None, path.name)
-    return _side_of_run(run_of(given, out))
-
-
-def _side_of_run(run: Run) -> Operand:
+    run = run_of(given, out)
     return Operand(run.directory, run, run.record.method)
 
 
 def require_comparable(first: Operand, second: Operand) -> None:
-    """See that two runs may be compared; a results file says nothing that speaks against it.
+    """Check that two runs are comparable; results files cannot be checked.
 
     Raises:
-        InputError: they may not; names the difference.
+        InputError: they are not comparable; the message names the differences.
     """
     for given in (first, second):
         if given.run is not None and given.run.record.state != "done":
             raise InputError(
-                f"{given.path}: the run is {given.run.record.state}, not done. Start it again with the same "
-                "command: it goes on where it stopped."
+                f"{given.path}: the run is {given.run.record.state}, not done. Run the same command again "
+                "to resume."
             )
     if first.run is None or second.run is None:
         return
@@ -70,17 +67,17 @@ def require_comparable(first: Operand, second: Operand) -> None:
     facts = ("dataset", "split", "annotations", "boxes", "images", "keypoints")
     differing = [
         f"  {fact}: {first.name} {mine}, {second.name} {theirs}"
-        for fact, mine, theirs in zip(facts, _told(one), _told(other), strict=True)
+        for fact, mine, theirs in zip(facts, _facts(one), _facts(other), strict=True)
         if mine != theirs
     ]
     raise InputError(
-        "these runs cannot be compared: no difference between them would tell which method is better.\n"
+        "these runs cannot be compared: a difference between them would not tell which method is better.\n"
         + "\n".join(differing or ["  their protocols differ"])
         + "\nRun both on the same images, with the same boxes."
     )
 
 
-def _told(record: Record) -> tuple[str, ...]:
+def _facts(record: Record) -> tuple[str, ...]:
     protocol = record.protocol
     boxes = {"gt": "ground truth", "none": "none"}.get(protocol.boxes, protocol.boxes)
     return (
@@ -94,7 +91,7 @@ def _told(record: Record) -> tuple[str, ...]:
 
 
 def disambiguate(first: Operand, second: Operand) -> tuple[Operand, Operand]:
-    """Give them names that tell them apart: with a run's id, or a file's folder, where it takes that."""
+    """Make the names distinct, adding a run's id or a file's path if needed."""
     if first.name != second.name:
         return first, second
     if first.path.resolve() == second.path.resolve():

@@ -1,4 +1,4 @@
-"""What a comparison allows to say, in words."""
+"""The conclusion of a comparison, as text."""
 
 from collections.abc import Sequence
 
@@ -6,42 +6,41 @@ from crowdbench.analysis.bootstrap import LEVEL, Difference, Differences
 
 
 def verdict(first: str, second: str, images: int, found: Differences) -> str:
-    """What may be concluded, in a sentence or a few.
+    """State what can be concluded from a comparison.
 
     Args:
-        first, second: names.
-        images: how many both were measured on.
-        found: what they differ by. As several crowding levels are looked at, each must show more: its p is
-            multiplied by how many they are (Bonferroni).
+        first, second: the names of the two.
+        images: the number of images.
+        found: the differences. The p-values of crowding levels are multiplied by their number (Bonferroni).
     """
     if found.overall.difference is None:
-        return "Nothing may be concluded: there is nobody to find on these images."
+        return "Nothing may be concluded: there are no persons on these images."
     if found.overall.p is None:
         return f"Nothing may be concluded: {images} images are too few to say anything about others."
     words = [_sentence(first, second, images, found.overall)]
-    told = {name: one for name, one in found.levels.items() if one.p is not None}
-    shown = {name: one.difference or 0.0 for name, one in told.items() if is_significant(one, len(told))}
+    tested = {name: one for name, one in found.levels.items() if one.p is not None}
+    shown = {name: one.difference or 0.0 for name, one in tested.items() if is_significant(one, len(tested))}
     for better, worse, sign in ((first, second, 1), (second, first, -1)):
         ahead = [name for name, by in shown.items() if sign * by > 0]
         if ahead:
             words.append(f"By crowding, {better} is shown to be ahead of {worse} on {_listed(ahead)}.")
-    if told and not shown and is_significant(found.overall):
+    if tested and not shown and is_significant(found.overall):
         words.append("No crowding level by itself shows a difference.")
     return " ".join(words)
 
 
-def is_significant(result: Difference, looked_at: int = 1) -> bool:
-    """Whether a difference is more than the choice of images explains.
+def is_significant(result: Difference, tests: int = 1) -> bool:
+    """Whether a difference is significant.
 
     Args:
         result: the difference.
-        looked_at: how many differences are looked at for the one that stands out.
+        tests: the number of differences tested, for Bonferroni's correction.
     """
     return (
         result.p is not None
         and result.low is not None
         and result.high is not None
-        and result.p * looked_at < 1 - LEVEL
+        and result.p * tests < 1 - LEVEL
         and not result.low <= 0 <= result.high
     )
 
@@ -74,7 +73,7 @@ def _equation(p: float | None) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """As many digits as say something."""
+    """Format a p-value with its significant digits."""
     if p is None:
         return "-"
     if p < 0.001:

@@ -103,7 +103,7 @@ def _converted(value: Any, cls: type[Any], name: str, of: str) -> Any:
         if isinstance(value, str) and kind in sizes and re.fullmatch(r"\d+x\d+", value):
             value = [int(side) for side in value.split("x")]  # as tables print sizes
         if isinstance(value, str) and kind is not str:
-            # A bare word is no JSON; the conversion below says whether it will do.
+            # A bare word is not JSON; the conversion below decides whether it is valid.
             with suppress(msgspec.DecodeError, UnicodeError, RecursionError):
                 value = msgspec.json.decode(value)
         converted = msgspec.convert(value, kind, strict=False)

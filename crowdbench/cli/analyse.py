@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crowdbench.cli.echo import say, say_json
-from crowdbench.cli.runs_option import runs_option
+from crowdbench.cli.options import PATH, annotations_option, json_option, root_option, runs_option
 
 if TYPE_CHECKING:
     from crowdbench.analysis import Analysis
@@ -16,23 +16,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="RUN...")
 @click.option("--dataset", help="The dataset whose rules a results file follows. Required if RUN is a file.")
-@click.option(
-    "--annotations",
-    type=click.Path(path_type=Path),
-    help="Ground-truth file to use instead of the dataset's own.",
-)
-@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
+@annotations_option
+@root_option
 @click.option("--split", help="The split of a results file. Default: the one that papers report.")
-@click.option(
-    "--figures", type=click.Path(path_type=Path), metavar="DIR", help="Draw figures (SVG and PNG) into DIR."
-)
-@click.option(
-    "--save", type=click.Path(path_type=Path), metavar="FILE", help="Write the whole analysis as JSON."
-)
+@click.option("--figures", type=PATH, metavar="DIR", help="Draw figures (SVG and PNG) into DIR.")
+@click.option("--save", type=PATH, metavar="FILE", help="Write the whole analysis as JSON.")
 @click.option("--force", is_flag=True, help="Let --save overwrite a file that crowdbench did not write.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object without the individual predictions."
-)
+@json_option("one JSON object without the individual predictions")
 @runs_option
 def analyse(  # noqa: C901
     names: tuple[str, ...],
@@ -48,7 +38,7 @@ def analyse(  # noqa: C901
 ) -> None:
     """Show where RUN loses AP, and which errors cost most.
 
-    RUN is a finished run, by folder, id, job, method/dataset or method, or anybody's results file (with
+    RUN is a finished run, by folder, id, job, method/dataset or method, or any results file (with
     --dataset). Several are shown side by side. Every keypoint of a matched person is good, jittered, inverted
     (left for right), swapped (on another person) or missed; AP is what it would be if one kind of error were
     not made.
@@ -102,11 +92,7 @@ def _chosen(names: tuple[str, ...], runs: Path) -> "list[Run | Path]":
 
 
 def _analysed(
-    given: "Run | Path",
-    dataset: str | None,
-    annotations: Path | None,
-    root: Path | None,
-    split: str | None,
+    given: "Run | Path", dataset: str | None, annotations: Path | None, root: Path | None, split: str | None
 ) -> "tuple[Analysis, str]":
     """An analysis, and in words which part of the split it is of; empty for all of it."""
     from crowdbench.analysis import analyse as analyse_run

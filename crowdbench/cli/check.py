@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crowdbench.cli.echo import say, say_json
-from crowdbench.cli.options import settings_option
+from crowdbench.cli.options import PATH, json_option, settings_option
 
 if TYPE_CHECKING:
     from crowdbench.testing import CheckResult
@@ -22,9 +22,7 @@ _MARKS = {"Passed": "passed", "Failed": "FAILED", "Inapplicable": "does not appl
     "--dataset", help="The dataset whose keypoints and settings a method uses. Default: the first installed."
 )
 @click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    help="The dataset's folder; a method's poses are then compared with its annotations.",
+    "--root", type=PATH, help="The dataset's folder; a method's poses are then compared with its annotations."
 )
 @click.option("--split", help="The dataset's split. Default: the one that papers report.")
 @click.option(
@@ -41,7 +39,7 @@ _MARKS = {"Passed": "passed", "Failed": "FAILED", "Inapplicable": "does not appl
 )
 @settings_option
 @click.option("--only", metavar="CHECK", help="Run only this check.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead.")
+@json_option("a JSON list instead")
 def check(name: str, only: str | None, as_json: bool, **options: Any) -> None:
     """Check that NAME, a method or a dataset, follows the plugin contract.
 
@@ -130,8 +128,7 @@ def _of_dataset(
     from crowdbench.testing.dataset_checks import DATASET_CHECKS
 
     _refuse(
-        "a dataset",
-        {"--dataset": dataset, "--weights": weights, "--limit": limit, "--set": settings or None},
+        "a dataset", {"--dataset": dataset, "--weights": weights, "--limit": limit, "--set": settings or None}
     )
     _require_check(only, [known.name for known in DATASET_CHECKS])
     load_dataset(name, split=split, root=root)  # what is not there is wrong input, not a failed check

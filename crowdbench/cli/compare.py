@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crowdbench.cli.echo import say, say_json
+from crowdbench.cli.options import PATH, annotations_option, json_option, root_option
 
 if TYPE_CHECKING:
     from crowdbench.analysis.compare import Comparison, ComparisonRow
@@ -16,24 +17,20 @@ if TYPE_CHECKING:
 @click.argument("second", metavar="B")
 @click.option("--dataset", help="The dataset whose rules results files follow. Runs know theirs.")
 @click.option("--split", help="The split of results files. Default: the one that papers report.")
-@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
-@click.option(
-    "--annotations",
-    type=click.Path(path_type=Path),
-    help="Ground-truth file to use instead of the dataset's own.",
-)
+@root_option
+@annotations_option
 @click.option(
     "--runs",
     "--out",
     "out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("runs"),
     show_default=True,
     help="Directory for runs, in which names are looked up.",
 )
 @click.option("--resamples", default=1000, show_default=True, help="Number of resamples.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed for resampling.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, in full precision.")
+@json_option("one JSON object, in full precision")
 def compare(
     first: str,
     second: str,

@@ -10,6 +10,7 @@ import click
 
 from crowdbench.cli.echo import say, say_json
 from crowdbench.cli.groups import PluginGroup
+from crowdbench.cli.options import PATH, json_option, root_option
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
@@ -25,14 +26,14 @@ def data() -> None:
 
 @data.command()
 @click.argument("dataset")
-@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
+@root_option
 @click.option("--split", help="Default: every split that is there.")
-@click.option("--boxes", type=click.Path(path_type=Path), help="A detector's results file to check as well.")
+@click.option("--boxes", type=PATH, help="A detector's results file to check as well.")
 @click.option("--against", metavar="DATASET[:SPLIT]", help="Look for images shared with this dataset.")
-@click.option("--against-root", type=click.Path(path_type=Path), help="The other dataset's folder.")
+@click.option("--against-root", type=PATH, help="The other dataset's folder.")
 @click.option("--no-images", is_flag=True, help="Check annotations only.")
 @click.option("--all", "show_all", is_flag=True, help=f"Show more than {SHOWN_PER_KIND} findings of a kind.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of all findings.")
+@json_option("a JSON list of all findings")
 @click.pass_context
 def check(
     ctx: click.Context,

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from crowdbench.cli.echo import say
-from crowdbench.cli.runs_option import runs_option
+from crowdbench.cli.options import PATH, runs_option
 
 
 @click.command()
@@ -15,7 +15,7 @@ from crowdbench.cli.runs_option import runs_option
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path(),
     metavar="DIR",
     help="Directory for the archive. Default: the current directory.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crowdbench.cli.echo import say, say_json
-from crowdbench.cli.options import settings_option
+from crowdbench.cli.options import json_option, settings_option
 
 if TYPE_CHECKING:
     from crowdbench.api.method_cards import Card
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("method")
 @click.argument("dataset", required=False)
 @settings_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@json_option("one JSON object instead")
 def info(method: str, dataset: str | None, settings: dict[str, str], as_json: bool) -> None:
     """Show what METHOD is: paper, weights, published results; with DATASET also its network's size and cost.
 

@@ -1,4 +1,4 @@
-"""``crowdbench status``, ``logs``, ``cancel`` and ``wait``: what has become of runs and jobs."""
+"""``crowdbench status``, ``logs``, ``cancel`` and ``wait``: the state of runs and jobs."""
 
 import sys
 import time
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from crowdbench.cli.echo import say, say_json
+from crowdbench.cli.options import json_option, out_option
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
@@ -18,22 +19,15 @@ if TYPE_CHECKING:
     from crowdbench.jobs.launcher import Queue
     from crowdbench.jobs.status import JobStatus
 
-_out = click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Directory for runs.",
-)
 _STYLES = {"running": "cyan", "done": "green", "failed": "red", "lost": "red", "waiting": "yellow"}
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[PATTERN]...")
-@_out
+@out_option
 @click.option("--all", "everything", is_flag=True, help="Also show what ended more than a day ago.")
 @click.option("--watch", is_flag=True, help="Refresh every few seconds.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+@json_option("a JSON list instead of a table")
 def status(names: tuple[str, ...], out: Path, everything: bool, watch: bool, as_json: bool) -> None:
     """Show the status of runs and jobs: all of them, or those that match a PATTERN.
 
@@ -70,12 +64,14 @@ def _rows(out: Path, names: Sequence[str]) -> "tuple[list[JobStatus], list[str]]
 
 
 def _named(name: str, rows: "Sequence[JobStatus]") -> "list[JobStatus]":
-    """The rows that a name means, by the rules that hold for every command."""
+    """Return the rows that a name refers to, by the rules of `crowdbench.run_store.find`."""
     from fnmatch import fnmatchcase
 
-    from crowdbench.run_store.find import Called, named
+    from crowdbench.run_store.find import Called, is_run, named
 
     folder = Path(name)
+    if folder.is_file() and is_run(folder):
+        folder = folder.parent
     if folder.is_dir():
         place = folder.resolve()
         inside = [
@@ -96,7 +92,7 @@ def _named(name: str, rows: "Sequence[JobStatus]") -> "list[JobStatus]":
 
 
 def _recent(rows: "Sequence[JobStatus]", everything: bool) -> "tuple[list[JobStatus], int]":
-    """What is shown, and how many are left out."""
+    """Return the rows to show, and how many are left out."""
     day_s = 24 * 3600
     shown = [row for row in rows if everything or not row.is_ended or time.time() - row.changed < day_s]
     return shown, len(rows) - len(shown)
@@ -112,7 +108,10 @@ def _print_table(rows: "Sequence[JobStatus]", everything: bool) -> None:
 
         Console().print(_rich_table(shown))
     else:
-        _print_plainly(shown)
+        from tabulate import tabulate
+
+        if shown:
+            say(tabulate(_table(shown), headers=_HEADERS, disable_numparse=True) + "\n")
     counts = {
         word: sum(row.state == word for row in rows) for word in dict.fromkeys(row.state for row in rows)
     }
@@ -133,34 +132,29 @@ def _cells(row: "JobStatus") -> list[str]:
 _HEADERS = ["name", "state", "AP", "left", "where", ""]
 
 
+def _table(rows: "Sequence[JobStatus]") -> list[list[str]]:
+    """A line for each job, and one for the log of each that failed."""
+    lines = []
+    for row in rows:
+        lines.append(_cells(row))
+        if row.state in ("failed", "lost") and (log := _log_of(row)) is not None:
+            lines.append(["", "", "", "", "", plain(f"log: {log}")])
+    return lines
+
+
 def _rich_table(rows: "Sequence[JobStatus]") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     table = Table(*_HEADERS, box=None)
-    for row in rows:
-        table.add_row(*(Text(cell, style=_STYLES.get(row.state, "")) for cell in _cells(row)))
-        log = _log_of(row) if row.state in ("failed", "lost") else None
-        if log is not None:
-            table.add_row("", "", "", "", "", Text(plain(f"log: {log}"), style="dim"))
+    for cells in _table(rows):
+        style = _STYLES.get(cells[1], "") if cells[0] else "dim"
+        table.add_row(*(Text(cell, style=style) for cell in cells))
     return table
 
 
-def _print_plainly(rows: "Sequence[JobStatus]") -> None:
-    from tabulate import tabulate
-
-    cells = []
-    for row in rows:
-        cells.append(_cells(row))
-        log = _log_of(row) if row.state in ("failed", "lost") else None
-        if log is not None:
-            cells.append(["", "", "", "", "", f"log: {log}"])
-    if cells:
-        say(tabulate(cells, headers=_HEADERS, disable_numparse=True) + "\n")
-
-
 def _log_of(row: "JobStatus") -> Path | None:
-    """What says most about a job; None if nothing does."""
+    """Return the most informative log of a job, or None."""
     from crowdbench.jobs.job import Job
 
     if row.job is None:
@@ -183,14 +177,14 @@ def _print_json(rows: "Sequence[JobStatus]") -> None:
 
 @click.command()
 @click.argument("name", metavar="RUN")
-@_out
+@out_option
 @click.option("-f", "--follow", is_flag=True, help="Follow the log until the job has ended.")
 @click.option(
     "--task", type=click.IntRange(0), default=0, show_default=True, help="The process whose log to print."
 )
 @click.option("-n", "--lines", type=click.IntRange(1), help="Print only the last N lines.")
 def logs(name: str, out: Path, follow: bool, task: int, lines: int | None) -> None:
-    """Print a job's log. RUN is the job's name or how it begins, its number, or its run's directory."""
+    """Print a job's log. RUN is the job's name or its beginning, its number, or its run's directory."""
     from crowdbench.errors import LaunchError
     from crowdbench.jobs.find_job import find_job
     from crowdbench.jobs.queue_clients import QueueClients
@@ -205,7 +199,7 @@ def logs(name: str, out: Path, follow: bool, task: int, lines: int | None) -> No
     reader: BinaryIO | None = None
     path: Path | None = None
     while True:
-        standing = query_statuses([job], queues)[0][0][0]
+        statuses = query_statuses([job], queues)[0][0][0]
         files = _log_files(job)
         if path is None and task < len(files):
             path = files[task]
@@ -216,14 +210,14 @@ def logs(name: str, out: Path, follow: bool, task: int, lines: int | None) -> No
             _print_end(reader, lines)
         elif reader is not None:
             _print_rest(reader)
-        if not follow or standing.is_ended:
+        if not follow or statuses.is_ended:
             break
         time.sleep(1)
     if reader is not None:
         _print_rest(reader)
         reader.close()
         return
-    words = f"{standing.state}: {standing.reason}" if standing.reason else standing.state
+    words = f"{statuses.state}: {statuses.reason}" if statuses.reason else statuses.state
     raise LaunchError(f"{job.name} has no log{f' of task {task}' if task else ''} ({words}).")
 
 
@@ -268,17 +262,17 @@ def _print_rest(reader: BinaryIO) -> None:
 
 
 def _lines(text: str) -> str:
-    """Progress bars begin their line anew; each of their states is a line."""
+    """Put each state of a progress bar on a line."""
     return text.replace("\r\n", "\n").replace("\r", "\n").expandtabs()
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="RUN...")
-@_out
+@out_option
 def cancel(names: tuple[str, ...], out: Path) -> None:
     """Cancel jobs. What they have computed is kept; run the same command again to resume.
 
-    RUN is a job's name or how it begins, its number, or its run's directory.
+    RUN is a job's name or its beginning, its number, or its run's directory.
     """
     import msgspec
 
@@ -290,43 +284,43 @@ def cancel(names: tuple[str, ...], out: Path) -> None:
     from crowdbench.system.text import utc_now
 
     jobs = dict.fromkeys(find_job(out, name) for name in names)
-    standing = {row.name: row for row, _ in query_statuses(list(jobs), QueueClients())[0]}
+    statuses = {row.name: row for row, _ in query_statuses(list(jobs), QueueClients())[0]}
     queues: dict[str, tuple[Queue, list[Job]]] = {}
     for job in jobs:
-        row = standing[job.name]
+        row = statuses[job.name]
         if row.state in ENDED:
             say(f"{job.name}: {row.state} already")
             continue
         if job.ticket() is None:
             raise LaunchError(
-                f"{job.name}: its number in the queue is not written down; handing it over was interrupted.\n"
-                "Cancel it with the queue's own means."
+                f"{job.name}: its number in the queue was not recorded; the submission was interrupted.\n"
+                "Cancel it with the queue's own tools."
             )
         launcher = job.order().launcher
         queues.setdefault(launcher, (load_queue(launcher), []))[1].append(job)
-    for queue, called_off in queues.values():
+    for queue, cancelled_jobs in queues.values():
         tickets = []
-        for job in called_off:
+        for job in cancelled_jobs:
             ticket = job.ticket()
             assert ticket is not None
-            # First: a job that is asked to stop checks whether it is still wanted.
+            # Recorded first: a job that is asked to stop checks whether it was cancelled.
             tickets.append(ticket)
             job.write(msgspec.structs.replace(ticket, cancelled=utc_now()))
         try:
             queue.cancel(tickets)
         except CrowdbenchError:
-            for job, ticket in zip(called_off, tickets, strict=True):
+            for job, ticket in zip(cancelled_jobs, tickets, strict=True):
                 job.write(ticket)
             raise
-        for job in called_off:
+        for job in cancelled_jobs:
             say(f"{job.name}: cancelled")
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[RUN]...")
-@_out
+@out_option
 def wait(names: tuple[str, ...], out: Path) -> None:
-    """Wait until jobs have ended: those that are named, or all. Exit status 1 unless all are done."""
+    """Wait until the named jobs, or all, have ended. The exit status is 1 unless all are done."""
     from crowdbench.cli.progress import in_words, wait_for_jobs
     from crowdbench.errors import RunError
     from crowdbench.jobs.find_job import find_job

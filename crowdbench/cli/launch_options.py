@@ -1,4 +1,4 @@
-"""``--on``, ``--gpus``, ``--nodes``, ``--wait``: what commands that can hand work to a queue share."""
+"""``--on``, ``--gpus``, ``--nodes``, ``--wait``: what commands that can submit jobs share."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,14 +35,14 @@ _OPTIONS = (
 
 
 def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options."""
+    """Add the options to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def refuse_queue_options(gpus: int | None, nodes: int | None, wait: bool) -> None:
-    """Options that mean nothing here must not look as if they did.
+    """Refuse options that have no effect in a local run.
 
     Raises:
         UsageError: one was given.
@@ -60,7 +60,7 @@ def refuse_queue_options(gpus: int | None, nodes: int | None, wait: bool) -> Non
         )
 
 
-def hand_over(
+def submit_requests(
     queue: "Queue",
     requests: "Sequence[Request]",
     resources: "Resources",
@@ -68,7 +68,7 @@ def hand_over(
     as_json: bool,
     quiet: bool = False,
 ) -> "list[SubmissionResult]":
-    """Hand requests over, and say what became of each."""
+    """Submit requests, and report what became of each."""
     from crowdbench.jobs.submit import submit
 
     found = submit(queue, requests, resources)
@@ -80,9 +80,9 @@ def hand_over(
         say_json(rows[0] if len(rows) == 1 else rows)
         return found
     words = {
-        "submitted": "handed over",
-        "waiting": "waits already",
-        "running": "runs already",
+        "submitted": "submitted",
+        "waiting": "is waiting already",
+        "running": "is running already",
         "done": "is done",
     }
     for it in found:

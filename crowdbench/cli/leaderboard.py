@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crowdbench.cli.echo import say
-from crowdbench.cli.runs_option import runs_option
+from crowdbench.cli.options import runs_option
 
 if TYPE_CHECKING:
     from crowdbench.leaderboard.table import LeaderboardTable

@@ -7,12 +7,13 @@ import click
 
 from crowdbench import plugins
 from crowdbench.cli.echo import say, say_json
+from crowdbench.cli.options import json_option
 from crowdbench.errors import PluginError
 from crowdbench.system.plugin_calls import calling
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+@json_option("a JSON list instead of a table")
 def methods(as_json: bool) -> None:
     """List the installed methods and where they come from.
 
@@ -22,7 +23,7 @@ def methods(as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+@json_option("a JSON list instead of a table")
 def datasets(as_json: bool) -> None:
     """List the installed datasets, their splits, and where they come from.
 

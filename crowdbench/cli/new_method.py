@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crowdbench.cli.echo import say
+from crowdbench.cli.options import PATH
 
 if TYPE_CHECKING:
     from crowdbench.scaffold.new_method import Beginning
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path(),
     show_default="here",
     help="The directory in which the package's directory is created.",

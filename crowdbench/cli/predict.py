@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 import click
 
 from crowdbench.cli.echo import say, say_json
-from crowdbench.cli.options import settings_option
+from crowdbench.cli.options import (
+    PATH,
+    batch_size_option,
+    device_option,
+    precision_option,
+    seed_option,
+    settings_option,
+    weights_option,
+)
 from crowdbench.cli.progress import show_progress
 from crowdbench.cli.stopping import stopping_cleanly
 from crowdbench.system.text import plain
@@ -20,7 +28,7 @@ DEFAULT_FOLDER = Path("poses")
 
 @click.command()
 @click.argument("method")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=PATH)
 @click.option(
     "--boxes",
     metavar="FILE|whole",
@@ -32,11 +40,7 @@ DEFAULT_FOLDER = Path("poses")
 @click.option(
     "--box-score", type=float, metavar="SCORE", help="Use only a detector's boxes with at least this score."
 )
-@click.option(
-    "--annotations",
-    type=click.Path(path_type=Path),
-    help="COCO annotations that give the images their ids.",
-)
+@click.option("--annotations", type=PATH, help="COCO annotations that give the images their ids.")
 @click.option(
     "--dataset",
     help=(
@@ -44,39 +48,24 @@ DEFAULT_FOLDER = Path("poses")
         "published for."
     ),
 )
+@weights_option
 @click.option(
-    "--weights",
-    default="published",
-    show_default=True,
-    help="published, the name of published weights, a URL, a file, or none for random weights.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help=f"Directory for results.  [default: {DEFAULT_FOLDER}; with --json none]",
+    "--out", type=PATH, help=f"Directory for results.  [default: {DEFAULT_FOLDER}; with --json none]"
 )
 @click.option("--overwrite", is_flag=True, help="Overwrite existing results.")
 @click.option("--json", "as_json", is_flag=True, help="Draw nothing; print one JSON object.")
 @click.option(
-    "--threshold",
-    type=float,
-    help="Keypoints with less confidence are not drawn.  [default: 0.05]",
+    "--threshold", type=float, help="Keypoints with less confidence are not drawn.  [default: 0.05]"
 )
 @click.option("--min-score", type=float, help="Poses of a lower score are not drawn.  [default: 0.05]")
 @click.option(
     "--every", type=click.IntRange(1), default=1, help="Process only every N-th frame of videos.", metavar="N"
 )
 @click.option("--upright", is_flag=True, help="Rotate images as their EXIF orientation says.")
-@click.option(
-    "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, cuda:1, ..."
-)
-@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    help="Persons (top-down methods) or images per batch. Default: what suits the device.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed for random weights.")
+@device_option
+@precision_option
+@batch_size_option
+@seed_option
 @settings_option
 def predict(
     method: str,
@@ -132,7 +121,7 @@ def predict(
     folder = out if out is not None or as_json else DEFAULT_FOLDER
     sources = find_sources(images, leave_out=folder)
     paths = [source.path for source in sources]
-    ids = ImageIds([source.path for source in sources if source.kind == "picture"], annotations)
+    ids = ImageIds([source.path for source in sources if source.kind == "image"], annotations)
     output = Output(
         folder,
         not as_json,

@@ -5,17 +5,13 @@ from pathlib import Path
 import click
 
 from crowdbench.cli.echo import say
-from crowdbench.cli.runs_option import runs_option
+from crowdbench.cli.options import PATH, root_option, runs_option
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="RUN...")
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("report.html"),
-    show_default=True,
-    help="The HTML file to write.",
+    "--out", type=PATH, default=Path("report.html"), show_default=True, help="The HTML file to write."
 )
 @click.option("--force", is_flag=True, help="Overwrite a file that crowdbench did not write.")
 @runs_option
@@ -27,10 +23,10 @@ from crowdbench.cli.runs_option import runs_option
     help="Images in each part of the gallery; 0 for none.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed for images chosen at random.")
-@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
+@root_option
 @click.option(
     "--annotations",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The annotation file that the runs were scored on, if it is not the split's own.",
 )
 def report(

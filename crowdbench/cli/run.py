@@ -2,25 +2,34 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from crowdbench.cli.echo import say, say_json
-from crowdbench.cli.launch_options import (
-    hand_over,
-    refuse_queue_options,
-    where_options,
+from crowdbench.cli.launch_options import refuse_queue_options, submit_requests, where_options
+from crowdbench.cli.options import (
+    PATH,
+    batch_size_option,
+    compile_option,
+    device_option,
+    json_option,
+    out_option,
+    precision_option,
+    root_option,
+    seed_option,
+    settings_option,
+    split_option,
+    weights_option,
+    workers_option,
 )
-from crowdbench.cli.options import settings_option
 from crowdbench.cli.progress import in_words, show_progress, wait_for_jobs
 from crowdbench.cli.stopping import stopping_cleanly
 from crowdbench.jobs.job import Resources
 from crowdbench.system.distributed import from_environment
 
 if TYPE_CHECKING:
-    from crowdbench.jobs.launcher import Launcher, Queue
+    from crowdbench.jobs.launcher import Queue
     from crowdbench.jobs.request import EvaluationRequest
     from crowdbench.run_store.run import Run
 
@@ -28,8 +37,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("method")
 @click.argument("dataset")
-@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
-@click.option("--split", help="The split. Default: the one that papers report.")
+@root_option
+@split_option
 @click.option(
     "--boxes",
     default="gt",
@@ -51,11 +60,7 @@ if TYPE_CHECKING:
         "all, or common: only those that the dataset shares with the one whose keypoints the method predicts."
     ),
 )
-@click.option(
-    "--annotations",
-    type=click.Path(path_type=Path),
-    help="Annotation file to use instead of the split's own.",
-)
+@click.option("--annotations", type=PATH, help="Annotation file to use instead of the split's own.")
 @click.option(
     "--crowding",
     metavar="LEVELS",
@@ -64,35 +69,18 @@ if TYPE_CHECKING:
         "their scenes."
     ),
 )
-@click.option(
-    "--weights",
-    default="published",
-    show_default=True,
-    help="published, the name of published weights, a URL, a file, or none for random weights.",
-)
+@weights_option
 @where_options
-@click.option(
-    "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, cuda:1, ..."
-)
-@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
-@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile, which pays off in long runs.")
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    help="Persons (top-down methods) or images per batch. Default: what suits the device.",
-)
-@click.option("--workers", type=click.IntRange(0), help="Loader processes. Default: half the number of CPUs.")
+@device_option
+@precision_option
+@compile_option
+@batch_size_option
+@workers_option
 @click.option(
     "--limit", type=click.IntRange(1), help="Evaluate only the first N images; the result is marked partial."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed for random weights.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Directory for runs.",
-)
+@seed_option
+@out_option
 @click.option(
     "--save-every",
     "save_every_s",
@@ -103,7 +91,7 @@ if TYPE_CHECKING:
 )
 @click.option("--again", is_flag=True, help="Recompute even if this run is done.")
 @settings_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@json_option("one JSON object instead of a table")
 def run(
     where: str,
     gpus: int | None,
@@ -119,50 +107,50 @@ def run(
     Run the same command again to resume a run that was stopped; one that is done is shown, not repeated. On
     a cluster it is submitted, and the job's name is printed; crowdbench status shows its progress.
     """
-    from crowdbench.jobs.launcher import Queue, load_launcher
+    from crowdbench.jobs.launcher import load_launcher
     from crowdbench.jobs.request import EvaluationRequest
 
     request = EvaluationRequest(settings=settings, command=tuple(sys.argv), **options)
-    launcher = load_launcher(where)
-    if isinstance(launcher, Queue):
-        requests = _levels(request, crowding) if crowding is not None else [request]
-        runs = _hand_over(launcher, requests, Resources(gpus, nodes), wait, as_json)
-        if runs and crowding is not None:
-            _print_curve(requests, runs, as_json)
-        elif runs:
-            _print(runs[0], as_json)
-        return
-    refuse_queue_options(gpus, nodes, wait)
-    if crowding is not None:
-        _run_levels(request, launcher, crowding, as_json)
-        return
-    with stopping_cleanly(), show_progress(f"{request.method} on {request.dataset}") as show:
-        done = launcher.launch(request, show)
-    if from_environment(os.environ).is_main:
-        _print(done, as_json)
-
-
-def _print(done: "Run", as_json: bool) -> None:
-    if as_json:
-        _print_json(done)
+    queue = load_launcher(where)
+    requests = [request] if crowding is None else _levels(request, crowding)
+    if queue is not None:
+        runs = _submit(queue, requests, Resources(gpus, nodes), wait, as_json)
     else:
-        _print_summary(done)
+        refuse_queue_options(gpus, nodes, wait)
+        runs = [_run_here(asked) for asked in requests]
+    if not runs or (queue is None and not from_environment(os.environ).is_main):
+        return
+    if crowding is not None:
+        _print_curve(requests, runs, as_json)
+    elif as_json:
+        _print_json(runs[0])
+    else:
+        _print_summary(runs[0])
 
 
-def _hand_over(
+def _run_here(request: "EvaluationRequest") -> "Run":
+    from crowdbench.jobs.execute import run_evaluation
+
+    level = "" if request.crowding is None else f", crowding {request.crowding:g}"
+    title = f"{request.method} on {request.dataset}{level}"
+    with stopping_cleanly(), show_progress(title) as show:
+        return run_evaluation(request, show)
+
+
+def _submit(
     queue: "Queue", requests: "list[EvaluationRequest]", resources: "Resources", wait: bool, as_json: bool
 ) -> "list[Run]":
-    """To a queue, and wait for what becomes of it if that is asked for."""
+    """Submit to a queue; the runs if they are waited for."""
     from crowdbench.errors import RunError
     from crowdbench.jobs.execute import preflight
     from crowdbench.run_store.run import Run
 
     with show_progress(requests[0].method) as show:
         preflight(requests[0], show)
-    found = hand_over(queue, requests, resources, as_json=as_json and not wait, quiet=wait)
+    submitted = submit_requests(queue, requests, resources, as_json=as_json and not wait, quiet=wait)
     if not wait:
         return []
-    rows = wait_for_jobs([submitted.job for submitted in found])
+    rows = wait_for_jobs([result.job for result in submitted])
     for row in rows:
         if row.state != "done" or row.directory is None:
             raise RunError(f"{row.name} is not done: {in_words(row)}.\ncrowdbench logs {row.name} says more.")
@@ -177,18 +165,6 @@ def _levels(request: "EvaluationRequest", crowding: str) -> "list[EvaluationRequ
     return [replace(request, crowding=level) for level in parse_levels(crowding)]
 
 
-def _run_levels(request: "EvaluationRequest", launcher: "Launcher", crowding: str, as_json: bool) -> None:
-    """A run at each level, then the curve."""
-    requests = _levels(request, crowding)
-    runs = []
-    for asked in requests:
-        title = f"{request.method} on {request.dataset}, crowding {asked.crowding:g}"
-        with stopping_cleanly(), show_progress(title) as show:
-            runs.append(launcher.launch(asked, show))
-    if from_environment(os.environ).is_main:
-        _print_curve(requests, runs, as_json)
-
-
 def _print_curve(requests: "list[EvaluationRequest]", runs: "list[Run]", as_json: bool) -> None:
     from crowdbench.analysis.crowding_curve import STATISTICS, write_curve
     from crowdbench.api.dataset import dataset_class
@@ -200,9 +176,9 @@ def _print_curve(requests: "list[EvaluationRequest]", runs: "list[Run]", as_json
     if as_json:
         say(curve.table.to_json(orient="records"))
         return
-    before = sum(done.was_done_before for done in runs)
-    if before:
-        say(f"note: {before} of {len(runs)} levels were done before; --again computes anew.", err=True)
+    reused = sum(done.was_done_before for done in runs)
+    if reused:
+        say(f"note: {reused} of {len(runs)} levels were done before; --again recomputes them.", err=True)
     for sentence in dict.fromkeys(s for done in runs for s in done.record.warnings):
         say(f"note: {sentence}", err=True)
     shown = curve.table.drop(columns=["boxes", "annotations"])
@@ -241,7 +217,7 @@ def _print_summary(done: "Run") -> None:
         say(f"{record.counts['predictions']} predictions{f' on {words}' if words else ''}, not scored.")
     else:
         say(to_text(build_leaderboard([done])))
-    # A method that finds people itself proposes many that are none: its speed is in images.
+    # A bottom-up method proposes many false positives: its speed is in images.
     unit = "persons" if record.paradigm == "top-down" else "images"
     if f"{unit}_per_s" in record.timings:
         say(f"{record.timings[f'{unit}_per_s']:.1f} {unit}/s on {record.device}.")

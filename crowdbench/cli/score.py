@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crowdbench.cli.echo import say, say_json
+from crowdbench.cli.options import PATH, json_option, root_option, split_option
 
 if TYPE_CHECKING:
     from crowdbench.api.scores import Scores
 
 
 @click.command()
-@click.argument("predictions", type=click.Path(path_type=Path))
+@click.argument("predictions", type=PATH)
 @click.argument("dataset")
 @click.option(
     "--annotations",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Ground-truth file to use instead of the dataset's own; no dataset folder is needed then.",
 )
-@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
-@click.option("--split", help="The split. Default: the one that papers report.")
+@root_option
+@split_option
 @click.option("--engine", default="hotcoco", show_default=True, help="Scoring engine.")
 @click.option("--cross-check", metavar="ENGINE", help="Score with this engine too; fail if they disagree.")
 @click.option(
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     metavar="WHICH",
     help="all, or common: score the keypoints that the file's dataset and DATASET share.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, in full precision.")
+@json_option("one JSON object, in full precision")
 def score(
     predictions: Path,
     dataset: str,
@@ -81,10 +82,7 @@ def _print(scores: "Scores") -> None:
     rows = [[name, _percent(value)] for name, value in scores.values.items()]
     say(tabulate(rows, headers=["", scores.protocol], colalign=("left", "right"), disable_numparse=True))
     if scores.extent is not None and (scores.extent.is_part or scores.extent.is_whole):
-        say(
-            f"\n{scores.split}: {scores.extent.words or f'all {scores.extent.images:,} images'}",
-            nl=False,
-        )
+        say(f"\n{scores.split}: {scores.extent.words or f'all {scores.extent.images:,} images'}", nl=False)
     counts = ", ".join(f"{count} {name}" for name, count in scores.counts.items())
     say(f"\n{counts}; scored by {scores.engine} {scores.engine_version}")
     if scores.cross_check:

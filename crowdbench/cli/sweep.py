@@ -2,20 +2,30 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from crowdbench.cli.echo import say, say_json
 from crowdbench.cli.launch_options import refuse_queue_options, where_options
-from crowdbench.cli.options import key_value_pairs, named_paths
+from crowdbench.cli.options import (
+    batch_size_option,
+    compile_option,
+    device_option,
+    json_option,
+    key_value_pairs,
+    named_paths,
+    out_option,
+    precision_option,
+    seed_option,
+    workers_option,
+)
 from crowdbench.cli.progress import in_words, show_progress, wait_for_jobs
 from crowdbench.cli.stopping import stopping_cleanly
 from crowdbench.jobs.job import Resources
 
 if TYPE_CHECKING:
-    from crowdbench.jobs.launcher import Launcher, Queue
+    from crowdbench.jobs.launcher import Queue
     from crowdbench.jobs.request import Request
     from crowdbench.run_store.run import Run
     from crowdbench.suites.plan import PlannedRun
@@ -54,30 +64,18 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Also submit runs that failed because of an error of their own. On a cluster only.",
 )
-@click.option(
-    "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, cuda:1, ..."
-)
-@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
-@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile, which pays off in long runs.")
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    help="Persons (top-down methods) or images per batch. Default: what suits the device.",
-)
-@click.option("--workers", type=click.IntRange(0), help="Loader processes. Default: half the number of CPUs.")
+@device_option
+@precision_option
+@compile_option
+@batch_size_option
+@workers_option
 @click.option(
     "--limit",
     type=click.IntRange(1),
     help="Evaluate only the first N images of each; results are marked partial.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed for random weights.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Directory for runs.",
-)
+@seed_option
+@out_option
 @click.option("--again", is_flag=True, help="Recompute what is done.")
 @click.option(
     "--set",
@@ -87,7 +85,7 @@ if TYPE_CHECKING:
     metavar="KEY=VALUE",
     help="Override a setting of all runs.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+@json_option("a JSON list instead of a table")
 def sweep(
     suite: str,
     dry_run: bool,
@@ -107,13 +105,13 @@ def sweep(
     run the same command again to resubmit what was lost. Jobs in progress are left alone.
     """
     from crowdbench.errors import RunError
-    from crowdbench.jobs.launcher import Queue, load_launcher
+    from crowdbench.jobs.launcher import load_launcher
     from crowdbench.suites.plan import plan
     from crowdbench.suites.run import RunOutcome, run_all
     from crowdbench.suites.suite import load_suite
 
-    launcher = load_launcher(where)
-    if not isinstance(launcher, Queue):
+    queue = load_launcher(where)
+    if queue is None:
         refuse_queue_options(gpus, nodes, wait)
         if parallel is not None or retry:
             raise click.UsageError("--parallel and --retry go with --on slurm, or a profile.")
@@ -121,11 +119,11 @@ def sweep(
     cells = plan(opened, command=tuple(sys.argv), **options)
     if dry_run:
         outcomes = [RunOutcome(cell, cell.run) for cell in cells]
-    elif isinstance(launcher, Queue):
-        outcomes = _handed_over(cells, launcher, Resources(gpus, nodes), parallel, retry, wait)
+    elif queue is not None:
+        outcomes = _submit(cells, queue, Resources(gpus, nodes), parallel, retry, wait)
     else:
         with stopping_cleanly():
-            outcomes = list(run_all(cells, lambda request: _launched(launcher, request)))
+            outcomes = list(run_all(cells, _run_here))
     if as_json:
         _print_json(outcomes)
     else:
@@ -140,7 +138,7 @@ def sweep(
         )
 
 
-def _handed_over(
+def _submit(
     cells: "Sequence[PlannedRun]",
     queue: "Queue",
     resources: Resources,
@@ -166,17 +164,17 @@ def _handed_over(
     ]
 
 
-def _launched(launcher: "Launcher", request: "Request") -> "Run | None":
-    from crowdbench.jobs.execute import run_training
+def _run_here(request: "Request") -> "Run | None":
+    from crowdbench.jobs.execute import run_evaluation, run_training
     from crowdbench.jobs.request import EvaluationRequest
 
     with show_progress(f"{request.method} on {request.dataset}") as show:
         if isinstance(request, EvaluationRequest):
-            return launcher.launch(request, show)
+            return run_evaluation(request, show)
         return run_training(request, show).run
 
 
-_HOW = {"submitted": "handed over", "waiting": "waiting", "running": "running"}
+_HOW = {"submitted": "submitted", "waiting": "waiting", "running": "running"}
 
 
 def _print_json(outcomes: "Sequence[RunOutcome]") -> None:

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crowdbench.cli.echo import say
-from crowdbench.cli.launch_options import (
-    hand_over,
-    refuse_queue_options,
-    where_options,
+from crowdbench.cli.launch_options import refuse_queue_options, submit_requests, where_options
+from crowdbench.cli.options import (
+    compile_option,
+    device_option,
+    json_option,
+    key_value_pairs,
+    out_option,
+    precision_option,
+    root_option,
+    settings_option,
 )
-from crowdbench.cli.options import key_value_pairs, settings_option
 from crowdbench.cli.progress import in_words, show_progress, wait_for_jobs
 from crowdbench.cli.stopping import stopping_after_a_step
 from crowdbench.jobs.job import Resources
@@ -29,7 +34,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("method")
 @click.argument("dataset")
-@click.option("--root", type=click.Path(path_type=Path), help="The dataset's folder.")
+@root_option
 @click.option("--split", help="The split to train on. Default: the recipe's.")
 @click.option(
     "--validate-on",
@@ -52,26 +57,16 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=click.IntRange(1), help="Short for --recipe epochs=N.")
 @settings_option
 @click.option("--start", help="Initial weights: a name, a URL, a file, or none. Default: the recipe's.")
-@click.option(
-    "--device", default="auto", show_default=True, help="Device to compute on: auto, cpu, cuda, ..."
-)
-@click.option("--precision", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True)
-@click.option(
-    "--compile", "compiled", is_flag=True, help="Use torch.compile, which pays off in long trainings."
-)
+@device_option
+@precision_option
+@compile_option
 @click.option("--deterministic", is_flag=True, help="Use only deterministic operations.")
 @click.option("--workers", type=click.IntRange(0), help="Loader processes per training process.")
 @click.option("--limit", type=click.IntRange(1), help="Use only the first N images of each split.")
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed for everything random."
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Directory for runs.",
-)
+@out_option
 @click.option(
     "--save-every",
     "save_every_s",
@@ -83,7 +78,7 @@ if TYPE_CHECKING:
 @click.option("--log", "trackers", multiple=True, metavar="NAME", help="Also log to tensorboard or wandb.")
 @click.option("--evaluate/--no-evaluate", "evaluated", default=True, help="Evaluate the trained weights.")
 @where_options
-@click.option("--json", "as_json", is_flag=True, help="Print the job's name as JSON. On a cluster only.")
+@json_option("the job's name as JSON. On a cluster only")
 def train(
     changes: dict[str, str],
     epochs: int | None,
@@ -100,25 +95,23 @@ def train(
     machine, start it with torchrun; on a cluster, pass --on slurm --gpus N.
     """
     from crowdbench.jobs.execute import preflight, run_training
-    from crowdbench.jobs.launcher import Queue, load_launcher
+    from crowdbench.jobs.launcher import load_launcher
     from crowdbench.jobs.request import TrainingRequest
 
     if epochs is not None:
         changes = {**changes, "epochs": str(epochs)}
     request = TrainingRequest(recipe=changes, command=tuple(sys.argv), **options)
-    launcher = load_launcher(where)
-    if isinstance(launcher, Queue):
+    queue = load_launcher(where)
+    if queue is not None:
         with show_progress(request.method, of_training=True) as show:
             preflight(request, show)
-        _hand_over(launcher, request, Resources(gpus, nodes), wait, as_json)
+        _submit(queue, request, Resources(gpus, nodes), wait, as_json)
         return
     refuse_queue_options(gpus, nodes, wait)
-    if where != "local":
-        raise click.UsageError(f"{where} carries out evaluations only; leave out --on to train here.")
-    first = from_environment(os.environ).is_main
+    is_main = from_environment(os.environ).is_main
 
     def show_training(training: "TrainingRun") -> None:
-        if first:
+        if is_main:
             _print_summary(training)
 
     with (
@@ -126,18 +119,18 @@ def train(
         show_progress(f"{request.method} on {request.dataset}", of_training=True) as show,
     ):
         trained = run_training(request, show, stopping=stopping, on_trained=show_training)
-    if trained.run is not None and first:
+    if trained.run is not None and is_main:
         _print_run(trained.run)
 
 
-def _hand_over(
+def _submit(
     queue: "Queue", request: "TrainingRequest", resources: "Resources", wait: bool, as_json: bool
 ) -> None:
     from crowdbench.errors import RunError
     from crowdbench.run_store.run import Run
     from crowdbench.training import TrainingRun
 
-    (submitted,) = hand_over(queue, [request], resources, as_json=as_json and not wait, quiet=wait)
+    (submitted,) = submit_requests(queue, [request], resources, as_json=as_json and not wait, quiet=wait)
     if not wait:
         return
     (row,) = wait_for_jobs([submitted.job])

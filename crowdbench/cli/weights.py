@@ -10,6 +10,7 @@ import click
 
 from crowdbench.cli.echo import say, say_json
 from crowdbench.cli.groups import PluginGroup
+from crowdbench.cli.options import PATH, json_option
 from crowdbench.system.text import plain
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def weights() -> None:
 
 
 @weights.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+@json_option("a JSON list instead of a table")
 def list_(as_json: bool) -> None:
     """List the published weights, and which of them are here.
 
@@ -106,8 +107,8 @@ def _wanted(name: str) -> "Wanted":
 
 
 @weights.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
+@click.argument("out", type=PATH)
 @click.option("--method", help="With --dataset: first make sure that the weights fit its network.")
 @click.option("--dataset", help="For which the method's network is built.")
 @click.option("--part", help="Which weights, where FILE holds several sets, as in ema or teacher.")

@@ -11,7 +11,8 @@ import msgspec
 
 from crowdbench.coco.rules.values import identifier, is_id
 from crowdbench.errors import AnnotationError, DataError
-from crowdbench.system.files.reading import not_json, read_bytes, recognise
+from crowdbench.system.files.content import not_json, recognise
+from crowdbench.system.files.reading import read_bytes
 
 Entry = Mapping[str, Any]
 

@@ -22,7 +22,7 @@ def require_boxes_fit(method: str, paradigm: Paradigm, boxes: BoxSource) -> None
     if paradigm == "top-down" and isinstance(boxes, NoBoxes):
         raise SettingsError(
             f"{method} is a top-down method: it looks for a person in each box, and without boxes it would "
-            "find nobody.\nPass --boxes gt, or a detector's results file."
+            "find no persons.\nPass --boxes gt, or a detector's results file."
         )
     if paradigm != "top-down" and isinstance(boxes, DetectorBoxes):
         raise SettingsError(

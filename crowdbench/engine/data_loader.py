@@ -163,14 +163,14 @@ def _loaded(
         multiprocessing_context=_clean_start(method) if processes else None,
         pin_memory=pin_memory,
     )
-    told: set[str] = set()
+    reported: set[str] = set()
     for loaded in _unless_workers_die(loader):
         if isinstance(loaded, CrowdbenchError):  # of the loader, not of the method
             raise loaded
         batch, warnings = loaded
         for text in warnings:
-            if text not in told:
-                told.add(text)
+            if text not in reported:
+                reported.add(text)
                 on_warning(text)
         if isinstance(batch, CrowdbenchError):
             raise batch
@@ -226,7 +226,7 @@ def _unless_workers_die(loader: "DataLoader[T]") -> Iterator[T]:
             ) from error
         if "Too many open files" in str(error) or "ancdata" in str(error):
             raise MachineError(
-                "too many files are open at once for loader processes to hand over batches.\n"
+                "too many files are open at once for loader processes to pass batches on.\n"
                 "Raise the limit (ulimit -n 65536), or say --workers 0."
             ) from error
         raise

@@ -149,7 +149,7 @@ def predict(
     if len(found) != len(samples):
         raise PluginError(
             f"{method.name}: predict returned poses of {len(found)} images for {len(samples)} images "
-            f"({said(samples)}); it must return a list for each image, empty where nobody is found."
+            f"({said(samples)}); it must return a list for each image, empty where no person is found."
         )
     return [_poses(method, "predict", *pair) for pair in zip(samples, found, strict=True)]
 

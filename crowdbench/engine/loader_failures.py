@@ -15,7 +15,7 @@ from crowdbench.errors import CrowdbenchError, MachineError, PluginError
 # PyTorch looks every five seconds whether its workers live, unless it hangs in half a message of a dead one.
 _PATIENCE_S = 12.0
 LITTLE_SHARED_MEMORY = (
-    "shared memory (/dev/shm) is too small for the batches that loader processes hand over.\n"
+    "shared memory (/dev/shm) is too small for the batches of the loader processes.\n"
     "Give a container more of it (docker run --shm-size=2g, or --ipc=host), or say --workers 0 to prepare in "
     "the main process. Smaller batches need less."
 )
@@ -39,9 +39,9 @@ def _as_error(error: Exception) -> CrowdbenchError:
     if is_little_shared_memory(error):
         return MachineError(LITTLE_SHARED_MEMORY)
     if isinstance(error, OSError | MemoryError):
-        return MachineError(f"a loader process cannot hand over a batch ({error}).\nSay --workers 0.")
+        return MachineError(f"a loader process cannot pass a batch on ({error}).\nSay --workers 0.")
     return PluginError(
-        f"a batch cannot be handed over by a loader process ({type(error).__name__}: {error}).\n"
+        f"a loader process cannot pickle a batch ({type(error).__name__}: {error}).\n"
         "What `collate` returns must be something that can be pickled. --workers 0 does without."
     )
 

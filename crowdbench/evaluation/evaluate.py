@@ -28,13 +28,7 @@ from crowdbench.evaluation.cleanup import tidy, tidy_finished
 from crowdbench.evaluation.finish import finish, record_failure
 from crowdbench.evaluation.options import EvaluationOptions
 from crowdbench.evaluation.predict_missing import predict_missing
-from crowdbench.evaluation.provenance import (
-    Execution,
-    code_used,
-    new_record,
-    said_of_finished,
-    with_commits,
-)
+from crowdbench.evaluation.provenance import Execution, code_used, new_record, said_of_finished, with_commits
 from crowdbench.evaluation.shard_sync import announce_start, check_start, present, wait_for_start
 from crowdbench.evaluation.work import EvaluationWork, OnProgress, load_finished
 from crowdbench.run_store import recomputation
@@ -43,7 +37,7 @@ from crowdbench.run_store.integrity import doubt_about_scores
 from crowdbench.run_store.lease import Lease, Waiting, in_turn
 from crowdbench.run_store.lease_files import ProgressReport
 from crowdbench.run_store.run import Run
-from crowdbench.run_store.wait_notice import Telling
+from crowdbench.run_store.wait_notice import WaitNotice
 from crowdbench.scoring.common_keypoints import scored_columns
 from crowdbench.system.devices import device_of, emulates, require_compiler
 from crowdbench.system.distributed import available_cpus, from_environment
@@ -156,7 +150,8 @@ def evaluate_with(  # noqa: PLR0913
         require_compiler(target)
     if emulates(options.precision, target):
         log.warning(
-            "this processor has no units for %s: it will be slower than fp32, not faster", options.precision
+            "this CPU has no native support for %s: it will be slower than fp32, not faster",
+            options.precision,
         )
     images = image_count(dataset)
     if images == 0:
@@ -229,7 +224,7 @@ def _lead(work: EvaluationWork) -> Run:  # noqa: C901  (one loop, in which the o
 
     while True:
         with in_turn(
-            run.directory, Waiting(lambda: work.result() is not None, Telling("run", waiting))
+            run.directory, Waiting(lambda: work.result() is not None, WaitNotice("run", waiting))
         ) as lease:
             if lease is not None:
                 recomputation.put_in_place(run.directory)
@@ -260,7 +255,7 @@ def _lead(work: EvaluationWork) -> Run:  # noqa: C901  (one loop, in which the o
                         continue  # the run is another process's now, and so is its record
                     record_failure(work.work, error)
                     if isinstance(error, MachineError) and isinstance(error.__cause__, OSError):
-                        kept = "What is finished is kept; the same command goes on from there."
+                        kept = "What is finished is kept; run the same command again to resume."
                         raise MachineError(f"{error}\n{kept}") from error.__cause__
                     raise
 

@@ -87,7 +87,7 @@ def _note_on_no_predictions(method: Method, predicted: Predicted) -> list[str]:
     if sum(predicted.parts.done.values()) or not persons:
         return []
     return [
-        f"{method.name} found nobody in any of {predicted.images} images, in which {persons} persons are "
+        f"{method.name} found no person in any of {predicted.images} images, in which {persons} persons are "
         "annotated: look at its threshold, and at what its function returns"
     ]
 

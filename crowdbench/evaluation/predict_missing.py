@@ -158,15 +158,15 @@ def predict_missing(work: EvaluationWork, check_held: Callable[[], None]) -> Pre
 
 
 def _no_person_to_predict(dataset: Dataset, count: int) -> DataError:
-    told = "".join(f"\n{sentence}" for sentence in dataset.warnings)
+    warnings = "".join(f"\n{sentence}" for sentence in dataset.warnings)
     if dataset.boxes.label != "gt":
         return DataError(
             f"{dataset.boxes.label}: none of the boxes is on any of the {count} images of "
-            f"{dataset.annotation_file}, so there is nobody to predict.{told}\n"
+            f"{dataset.annotation_file}, so there is no person to predict.{warnings}\n"
             "Pass boxes that were made for these images, or evaluate more images."
         )
     return DataError(
-        f"{dataset.annotation_file}: annotated boxes leave nobody to ask for on any of the {count} images: "
-        "persons need a labelled keypoint, a box that overlaps the image, an area where areas are scored, "
-        f"and must not be crowds.{told}\n`crowdbench data check` lists what is wrong."
+        f"{dataset.annotation_file}: annotated boxes leave no person to predict on any of the {count} "
+        "images: persons need a labelled keypoint, a box that overlaps the image, an area where areas are "
+        f"scored, and must not be crowds.{warnings}\n`crowdbench data check` lists what is wrong."
     )

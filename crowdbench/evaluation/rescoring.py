@@ -1,7 +1,7 @@
-"""A finished run is scored anew where nothing changed but what scores depend on.
+"""Rescore a finished run where only what scores depend on has changed.
 
-The id of a run covers what its predictions depend on, and of an annotation file that is a part only: whoever
-mends a ``num_keypoints`` or an area finds the run again, and its predictions need not be computed again.
+The id of a run covers what its predictions depend on, which is only a part of an annotation file. After a
+``num_keypoints`` or an area is corrected, the id is the same, and nothing has to be predicted again.
 """
 
 import dataclasses
@@ -64,7 +64,9 @@ def scored_anew(run: Run, wanted: Record, dataset: Dataset) -> Run:
         said_before = []
     for name in _DERIVED:
         (run.directory / name).unlink(missing_ok=True)
-    told = f"scored anew on {datetime.now(UTC):%Y-%m-%d}: the annotation file was {before[:12]}... (SHA-256)"
+    correction = (
+        f"scored anew on {datetime.now(UTC):%Y-%m-%d}: the annotation file was {before[:12]}... (SHA-256)"
+    )
     kept = [s for s in run.record.warnings if s not in said_before and s not in wanted.warnings]
     found = dict.fromkeys([*kept, *dataset.warnings, *(scores.warnings if scores else ())])
     record = dataclasses.replace(
@@ -72,7 +74,7 @@ def scored_anew(run: Run, wanted: Record, dataset: Dataset) -> Run:
         protocol=wanted.protocol,
         scores=dict(scores.values) if scores else None,
         scored_by=f"{scores.engine} {scores.engine_version}" if scores else None,
-        corrections=[*dataset.corrections, told],
+        corrections=[*dataset.corrections, correction],
         warnings=[sentence for sentence in found if sentence not in dataset.corrections],
         doubts=list(dict.fromkeys([*dataset.warnings, *(scores.doubts if scores else ())])),
         extent=wanted.extent,

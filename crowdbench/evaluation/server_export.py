@@ -103,8 +103,7 @@ def _require_whole(run: Run, form: ServerFile) -> None:
     where = f"{protocol.dataset} {protocol.split}"
     if record.state != "done":
         raise InputError(
-            f"{run.directory}: the run is {record.state}, not done. Start it again with the same command: it "
-            "goes on where it stopped."
+            f"{run.directory}: the run is {record.state}, not done. Run the same command again to resume it."
         )
     if protocol.split not in form.images:
         raise InputError(
@@ -119,7 +118,7 @@ def _require_whole(run: Run, form: ServerFile) -> None:
     images, own = form.images[protocol.split], extent_of_run(record).own
     if own is not None:
         raise InputError(
-            f"{run.directory}: a run on annotations of somebody's own{f' ({own})' if own else ''}, "
+            f"{run.directory}: a run on custom annotations{f' ({own})' if own else ''}, "
             f"not on {where} as it is published, which is what the server scores."
         )
     if not protocol.complete or protocol.images != images:

@@ -66,7 +66,7 @@ def wait_for_start(directory: Path, needless: Callable[[], bool], lost: str | No
     """
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        token = _told(directory)
+        token = _start_token(directory)
         if token is not None and token != lost:
             return token
         if needless():
@@ -91,13 +91,13 @@ def check_start(directory: Path, token: str) -> None:
     if claim is not None and has_ended(claim):
         raise MachineError(
             f"the first process (number {claim.pid} on {claim.host}) has died.\n"
-            "What is finished is kept; give the same command again to go on."
+            "What is finished is kept; run the same command again to resume."
         )
 
 
 @contextmanager
 def present(directory: Path, place: ProcessInfo) -> Iterator[None]:
-    """Show signs of life to the first process, in another one."""
+    """Write heartbeats for rank 0, from a process of another rank."""
     folder = _rank_folder(directory, place.rank)
     writer = Lease(folder, new_claim())
     writer.begin()
@@ -112,7 +112,7 @@ class Others:
     """The other processes of this start, as the first one sees them.
 
     Args:
-        directory: where they show signs of life.
+        directory: where they write heartbeats.
         place: of this process.
     """
 
@@ -164,7 +164,7 @@ def wait_for_all(
         elif dead is not None:
             raise MachineError(
                 f"{dead} has died; {batches - len(parts.done)} of {batches} batches are missing.\n"
-                "What is finished is kept; give the same command again to go on. It may have run out of "
+                "What is finished is kept; run the same command again to resume. It may have run out of "
                 "memory: see its log."
             )
         elif time.monotonic() > deadline:
@@ -180,7 +180,7 @@ def _mark(directory: Path) -> Path:
     return directory / _BEGUN.replace("*", launch_id(os.environ))
 
 
-def _told(directory: Path) -> str | None:
+def _start_token(directory: Path) -> str | None:
     try:
         return _mark(directory).read_text("utf-8", errors="replace")
     except OSError:

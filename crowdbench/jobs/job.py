@@ -8,6 +8,7 @@ failure.json    why another of its processes has failed, until that is in the st
 The name follows from what was asked, so that the same command finds its job again, for every user.
 """
 
+import enum
 import getpass
 import socket
 from collections.abc import Iterator
@@ -30,21 +31,45 @@ from crowdbench.run_store.scan import JOBS
 from crowdbench.system.files.json_text import encoded_json
 from crowdbench.system.files.reading import read_json
 from crowdbench.system.files.writing import write_whole
+from crowdbench.system.stop_signal import EXIT_STOPPED
 from crowdbench.system.text import utc_now
 
 SCHEMA = 1
 Cause = Literal["machine", "input", "bug"]
 
 
+class JobOutcome(enum.IntEnum):
+    """How a job's process ended; the value is its exit status.
+
+    Where the disk is full, the log is cut off and the state cannot be written: only the status is left.
+    """
+
+    DONE = 0
+    FAILED = 1
+    DISK_FULL = 28  # ENOSPC
+    SUPERSEDED = 75  # a later start of this job, or another process, has taken over
+    RETRY = 76  # the machine failed, and the job has not been given up yet
+    STOPPED = EXIT_STOPPED  # as requested; the job can resume
+
+
+def user_at_host() -> str:
+    """Return ``user@host`` of this process."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, in containers
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
 class Resources(msgspec.Struct, frozen=True):
-    """What a job is to be carried out with; None leaves it to the profile."""
+    """The resources of a job; None leaves a value to the profile."""
 
     gpus: int | None = None
     nodes: int | None = None
 
 
 class JobSpec(msgspec.Struct, frozen=True):
-    """``job.json``: what was asked.
+    """``job.json``: what was requested.
 
     Attributes:
         request: as `crowdbench.jobs.request.encode` has it.
@@ -67,16 +92,16 @@ class Submission(msgspec.Struct, frozen=True, rename={"job_id": "number"}):
     """``ticket.json``: what a queue gave for a job.
 
     Attributes:
-        job_id: the queue's own name of the job; ``number`` on disk.
-        folder: where the queue's own files of it lie.
-        at: UTC. `by`: user and host.
+        job_id: the queue's name for the job; ``number`` on disk.
+        folder: the directory of the queue's files for the job.
+        at: when it was submitted, UTC. `by`: user and host.
         cancelled: when it was cancelled; None if it was not.
     """
 
     job_id: str
     folder: str
-    at: str
-    by: str
+    at: str = msgspec.field(default_factory=utc_now)
+    by: str = msgspec.field(default_factory=user_at_host)
     cancelled: str | None = None
 
 
@@ -100,7 +125,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class JobState(msgspec.Struct, frozen=True):
-    """``state.json``: what has become of a job.
+    """``state.json``: the state of a job.
 
     Attributes:
         runs: the directories it works in, once they are known, the present one last: a training's, its run's.
@@ -143,11 +168,11 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Of the job."""
+        """The job's name."""
         return self.folder.name
 
     def order(self) -> JobSpec:
-        """What was asked.
+        """Read ``job.json``.
 
         Raises:
             LaunchError: it cannot be read.
@@ -161,15 +186,15 @@ class Job:
         return found
 
     def request(self) -> Request:
-        """What was asked, to be carried out."""
+        """Return the request to run."""
         return decode(self.order().request)
 
     def ticket(self) -> Submission | None:
-        """What the queue gave; None before it has."""
+        """Read ``ticket.json``; None before the job is submitted."""
         return _read(self.folder / "ticket.json", Submission)
 
     def state(self) -> JobState | None:
-        """What has become of it; None before its first start."""
+        """Read ``state.json``; None before the first start."""
         return _read(self.folder / "state.json", JobState)
 
     def failure(self) -> Failure | None:
@@ -196,7 +221,7 @@ def _read(path: Path, kind: type[T]) -> T | None:
 
 
 def jobs_folder(root: Path) -> Path:
-    """Where the jobs of a folder of runs lie."""
+    """Return the directory of the jobs in a directory of runs."""
     return root / JOBS
 
 
@@ -228,12 +253,3 @@ def find_jobs(root: Path) -> Iterator[Job]:
     """All jobs of a folder of runs, by name."""
     for path in sorted(jobs_folder(root).glob("*/job.json")):
         yield Job(path.parent)
-
-
-def user_at_host() -> str:
-    """This user and host."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a number without a name, in containers
-        user = "somebody"
-    return f"{user}@{socket.gethostname()}"

@@ -4,18 +4,18 @@
     launcher = "slurm"
     partition = "gpu"
 
-They stand in ``crowdbench.toml`` of the folder in which one works or of a folder above it, in
-``profiles.toml`` of the user's configuration, and in ``profiles/*.toml`` of installed packages; the first of
-these that knows a name is believed. A profile may be called like a launcher: it then holds its defaults.
+A name is looked up in ``crowdbench.toml`` of the working directory or the nearest parent that has one, then
+in ``profiles.toml`` of the user's configuration, then in ``profiles/*.toml`` of installed packages. A profile
+may have the name of a launcher; it then sets the launcher's defaults.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import platformdirs
 
 from crowdbench import plugins
 from crowdbench.errors import InputError, PluginError, UnknownNameError
@@ -32,10 +32,10 @@ class Profile:
     """A launcher and its options.
 
     Attributes:
-        name: of the profile.
-        launcher: of the installed launcher.
-        options: what the launcher makes of them is its own.
-        file: where it stands; None if it is a launcher without options.
+        name: the profile's name.
+        launcher: the name of an installed launcher.
+        options: interpreted by the launcher.
+        file: the file that defines it; None for a launcher without options.
     """
 
     name: str
@@ -49,13 +49,12 @@ class _File(msgspec.Struct):
 
 
 def user_folder() -> Path:
-    """Where the user's own profiles lie: ``~/.config/crowdbench``, or as ``XDG_CONFIG_HOME`` says."""
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "crowdbench"
+    """The folder of the user's profiles: on Linux ``~/.config/crowdbench``, or in ``$XDG_CONFIG_HOME``."""
+    return platformdirs.user_config_path("crowdbench")
 
 
 def _files() -> Iterator[Path]:
-    """Those of the user."""
+    """The user's own files of profiles, in the order of the look-up."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / PROJECT_FILE).is_file():
@@ -66,9 +65,9 @@ def _files() -> Iterator[Path]:
 
 
 def _tables() -> tuple[dict[str, tuple[Mapping[str, Any], Path | None]], list[PluginError]]:
-    """What is written under each name, and where; and which packages' files cannot be read.
+    """Each name's table and file, and the packages' files that cannot be read.
 
-    A launcher's own name stands for it without options.
+    A launcher's own name refers to it without options.
     """
     found: dict[str, tuple[Mapping[str, Any], Path | None]] = {}
     own = [(path, _read(path)) for path in _files()]
@@ -92,10 +91,7 @@ def find_profile(name: str) -> Profile:
     if name not in known:
         where = f"A profile stands under [profile.NAME] in {PROJECT_FILE} or {user_folder() / USER_FILE}."
         raise UnknownNameError(
-            "launcher or profile",
-            name,
-            [LOCAL, *known],
-            hint="\n".join([where, *map(str, faults)]),
+            "launcher or profile", name, [LOCAL, *known], hint="\n".join([where, *map(str, faults)])
         )
     return _profile(name, *known[name])
 

@@ -1,7 +1,7 @@
 """The status of runs and jobs, from their folders and from the queues that they were submitted to.
 
-A job's own word is believed where it has had the last one; where it was killed, the queue is asked, once for
-all jobs. Nothing depends on a cluster's accounting.
+A job that has reported its end is trusted. For the others the queue is queried, once for all jobs. Nothing
+depends on a cluster's accounting.
 """
 
 import logging
@@ -30,13 +30,13 @@ ENDED: frozenset[StatusName] = frozenset({"done", "failed", "stopped", "cancelle
 
 @dataclass(frozen=True)
 class JobStatus:
-    """How a run or a job stands.
+    """The status of a run or a job.
 
     Attributes:
-        name: of the job; of a run without one, its folder's last three names.
+        name: the job's name; for a run without a job, the last three parts of its path.
         what: "run" or "train".
-        state: it waits in a queue; runs; is done; failed; was stopped and goes on with the same command; was
-            cancelled; or was killed without a word (lost).
+        state: it waits in a queue; runs; is done; failed; was stopped and can be resumed; was
+            cancelled; or exited without reporting a state (lost).
         done, of, unit: how far it is; `eta_s`: how long it will take; `words`: the same, to be shown.
         ap: in [0, 1], when it is done.
         where: the queue's number and the node, or this machine's name.
@@ -96,7 +96,7 @@ def list_statuses(root: Path, queues: QueueClients | None = None) -> tuple[list[
     """All jobs and runs of a folder of runs, the latest last.
 
     Returns:
-        How they stand, and what keeps a queue from answering, if something does.
+        The rows, and the errors of queues that do not answer.
     """
     root = root.absolute()
     jobs = list(find_jobs(root))
@@ -126,7 +126,7 @@ def _each_once(root: Path) -> list[tuple[Path, str]]:
 def query_statuses(
     jobs: Sequence[Job], queues: QueueClients
 ) -> tuple[list[tuple[JobStatus, list[str]]], list[str]]:
-    """How jobs stand, each with the directories of its runs.
+    """Return the status of jobs, each with the directories of its runs.
 
     Jobs that cannot be read are left out, and said among the problems.
     """
@@ -137,7 +137,7 @@ def query_statuses(
             read.append((job, job.order(), job.ticket(), job.state()))
         except CrowdbenchError as error:
             problems.append(str(error).splitlines()[0])
-    # Those that are done have had the last word.
+    # A job that is done needs no query.
     open_ones = [
         (order, ticket)
         for _, order, ticket, state in read
@@ -195,23 +195,28 @@ def _resolve_status(
 ) -> tuple[StatusName, str]:
     """The state in a word, and the reason in a line."""
     own: StatusName = state.state if state is not None else "waiting"
-    word, told = own, (state.reason if state is not None else None) or ""
+    word, explanation = own, (state.reason if state is not None else None) or ""
     if seen is not None and own != "done":
         if seen.state != "ended":
-            word, told = seen.state, seen.reason
+            word, explanation = seen.state, seen.reason
             if word == "waiting" and own == "failed" and state is not None and state.reason:
-                told = f"starts again after {state.reason}" + (f" ({told})" if told else "")
+                explanation = f"starts again after {state.reason}" + (
+                    f" ({explanation})" if explanation else ""
+                )
         elif ticket is not None and ticket.cancelled is not None:
-            word, told = "cancelled", f"at {ticket.cancelled}"
+            word, explanation = "cancelled", f"at {ticket.cancelled}"
         elif ticket is None and state is None:
-            word, told = "lost", "it was never handed over; give the same command again"
+            word, explanation = "lost", "it was never submitted; run the same command again"
         elif own == "running" and (failure := _failure(job, state)) is not None:
-            word, told = "failed", failure.reason  # the first process was killed before it could say so
+            word, explanation = (
+                "failed",
+                failure.reason,
+            )  # the first process was killed before it could say so
         elif own in ("running", "waiting") and ticket is not None:
-            word, told = "lost", queues.explain_exit(order.launcher, ticket, seen)
+            word, explanation = "lost", queues.explain_exit(order.launcher, ticket, seen)
         elif own == "running" and not is_alive(job.folder):
-            word, told = "lost", "killed; give the same command again"
-    return word, told
+            word, explanation = "lost", "killed; run the same command again"
+    return word, explanation
 
 
 def _failure(job: Job, state: JobState | None) -> Failure | None:
@@ -261,7 +266,7 @@ def _of_a_run(path: Path) -> JobStatus | None:
         if is_alive(directory):
             facts = _progress(directory)
         else:
-            word, reason = "lost", "killed; the same command goes on where it was"
+            word, reason = "lost", "killed; run the same command again to resume"
     dataset = record.protocol.dataset if record.protocol is not None else record.dataset
     return JobStatus(
         name="/".join(directory.parts[-3:]),
@@ -295,15 +300,15 @@ def _changed(path: Path) -> float:
 def wait_for(
     jobs: Sequence[Job], poll_s: float = 2.0, patience_s: float = 600.0
 ) -> Iterator[list[JobStatus]]:
-    """Look at jobs until all of them have ended.
+    """Poll jobs until all of them have ended.
 
     Args:
-        jobs: to wait for.
-        poll_s: between two looks; it grows to five times as much while nothing changes.
-        patience_s: so long a queue may leave questions unanswered.
+        jobs: the jobs to wait for.
+        poll_s: seconds between polls, which grow to five times as much while nothing changes.
+        patience_s: how many seconds a queue may leave queries unanswered.
 
     Yields:
-        How they stand, after every look.
+        The status of the jobs, after every query.
 
     Raises:
         LaunchError: the queue has not answered for too long, or a job is not there.

@@ -24,7 +24,7 @@ class SubmissionResult:
 
     Attributes:
         job: its job.
-        how: it was submitted; it waits or runs already; it is done; or it failed, and would again.
+        how: it was submitted; it waits or is running already; it is done; or it failed, and would again.
         number: the queue's, if it has one.
         reason: why it failed.
     """
@@ -74,9 +74,9 @@ def submit(
                 fresh[job.folder] = (job, request)
         for job, request in fresh.values():
             _rewrite_job(job, new_order(job, request, queue.name, queue.profile, resources))
-        handed_over = [job for job, _ in fresh.values()]
-        tickets = queue.submit(handed_over, resources, max_parallel) if handed_over else []
-        for job, ticket in zip(handed_over, tickets, strict=True):
+        new_jobs = [job for job, _ in fresh.values()]
+        tickets = queue.submit(new_jobs, resources, max_parallel) if new_jobs else []
+        for job, ticket in zip(new_jobs, tickets, strict=True):
             job.write(ticket)
             known[job.folder] = SubmissionResult(job, "submitted", ticket.job_id)
     found_all = [known[job.folder] for job in jobs]
@@ -100,7 +100,7 @@ def _submission_lock(folders: Iterable[Path]) -> Iterator[None]:
 
     outs = {folder.absolute() for folder in folders}
     if len(outs) != 1:
-        raise LaunchError("jobs that are handed over together belong in one folder of runs.")
+        raise LaunchError("jobs that are submitted together must have the same directory for runs.")
     folder = jobs_folder(outs.pop())
     lock = FileLock(folder / ".lock", timeout=_LOCK_PATIENCE_S)
     try:
@@ -108,8 +108,8 @@ def _submission_lock(folders: Iterable[Path]) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise LaunchError(
-            f"{folder}: somebody else has been handing over jobs for {_LOCK_PATIENCE_S:.0f} s.\n"
-            f"If nobody is, remove {folder / '.lock'}."
+            f"{folder}: another process has been submitting jobs for {_LOCK_PATIENCE_S:.0f} s.\n"
+            f"If none is running, remove {folder / '.lock'}."
         ) from None
     except OSError as error:
         raise LaunchError(f"{folder}: cannot be written ({error.strerror}).") from error

@@ -1,16 +1,15 @@
-"""Carry out a job in its own processes, through deaths and restarts.
+"""Run a job in the processes that a launcher starts, across failures and restarts.
 
-The first of the job's processes keeps its state (`crowdbench.jobs.job.JobState`). What started the processes
-learns how the job ended and decides what follows: whether the queue must requeue it.
+The process of rank 0 maintains the job's state (`crowdbench.jobs.job.JobState`). A launcher plugin calls
+`main` in each process. The exit status tells it whether the job has to be requeued.
 """
 
 import dataclasses
-import enum
-import errno
 import logging
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Literal
@@ -19,51 +18,68 @@ import msgspec
 
 from crowdbench.errors import (
     CrowdbenchError,
-    InputError,
-    MachineError,
-    PluginError,
-    RunError,
     StoppedError,
     SupersededError,
 )
 from crowdbench.evaluation.shard_sync import Others, forget_earlier_starts, present
 from crowdbench.jobs.execute import run_evaluation, run_training
-from crowdbench.jobs.job import Attempt, Cause, Failure, Job, JobState
+from crowdbench.jobs.failures import cause_of, is_full_disk, reason_of
+from crowdbench.jobs.job import Attempt, Cause, Failure, Job, JobOutcome, JobState
 from crowdbench.jobs.request import EvaluationRequest
 from crowdbench.run_store import recomputation
 from crowdbench.run_store.lease import HEARTBEAT_S, hold_lease
 from crowdbench.system.distributed import ProcessInfo, from_environment
-from crowdbench.system.job_context import current_job
-from crowdbench.system.log_file import log_file
+from crowdbench.system.job_context import CurrentJob, current_job, export
+from crowdbench.system.log_file import LINES, PlainFormatter, log_file
 from crowdbench.system.plugin_calls import log_trace
 from crowdbench.system.stop_signal import StopSignal
-from crowdbench.system.text import first_line, utc_now
+from crowdbench.system.text import utc_now
+
+__all__ = ["CurrentJob", "main", "run_job"]
 
 log = logging.getLogger("crowdbench")
 
-MAX_FAILURES_WITHOUT_PROGRESS = 3  # so many failures in one place are enough
+MAX_FAILURES_WITHOUT_PROGRESS = 3  # then the job is given up
 _KEPT_STARTS = 20
-# What PyTorch says, in a plain RuntimeError, when a GPU, a node or the network has failed.
-_SIGNS_OF_A_BROKEN_MACHINE = (
-    "CUDA error",
-    "NCCL",
-    "cuDNN",
-    "Connection closed by peer",
-    "Connection reset by peer",
-    "Broken pipe",
-    "gloo",
-    "Gloo",
-)
 
 
-class JobOutcome(enum.Enum):
-    """How a job's process ended."""
+def main(folder: Path, job: CurrentJob, signals: Sequence[int]) -> int:
+    """Run this process's share of a job; the entry point of the processes that a launcher starts.
 
-    DONE = "done"
-    STOPPED = "stopped"  # as asked; it can go on
-    RETRY = "retry"  # the machine failed, and not too often yet
-    FAILED = "failed"
-    SUPERSEDED = "superseded"  # a later start of this job, or another one, is at it
+    Args:
+        folder: the job's folder.
+        job: how the launcher describes the job. `gpus` is filled in if it is 0.
+        signals: the signals by which the launcher requests a stop.
+
+    Returns:
+        The exit status, a `JobOutcome`. Only the process of rank 0 reports anything but 0, 1, 28 and 75: with
+        another status, other ranks would end it while it may be writing.
+    """
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(PlainFormatter(LINES))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    this = Job(folder)
+    try:
+        export(msgspec.structs.replace(job, gpus=job.gpus or this.order().resources.gpus or 0))
+        # A training stops after the current step; an evaluation has nothing to finish.
+        stop = StopSignal(at_once=isinstance(this.request(), EvaluationRequest))
+        with stop.listening(signals):
+            outcome = run_job(this, stop)
+    except KeyboardInterrupt:
+        outcome = JobOutcome.STOPPED  # before the job began
+    except Exception as error:
+        # Not even the state can be written. The exit status says what the log may not.
+        is_expected = isinstance(error, CrowdbenchError | OSError)
+        log.error("%s: %s", folder, error, exc_info=None if is_expected else error)
+        return JobOutcome.DISK_FULL if is_full_disk(error) else JobOutcome.FAILED
+    else:
+        if stop.lost or outcome is JobOutcome.SUPERSEDED:
+            log.warning("another process has taken over this job; nothing more is written here")
+            return JobOutcome.SUPERSEDED
+    if not from_environment(os.environ).is_main:
+        return JobOutcome.FAILED if outcome is JobOutcome.FAILED else JobOutcome.DONE
+    return outcome
 
 
 def run_job(job: Job, stop: StopSignal) -> JobOutcome:
@@ -108,7 +124,7 @@ def _first(job: Job, stop: StopSignal, others: Others) -> JobOutcome:
             # This one was asked to stop, or misses the other, as a consequence.
             return _failed(keeper, elsewhere.reason, elsewhere.cause)
         if _is_a_stop(error, stop):
-            keeper.end("stopped", "told to stop")
+            keeper.end("stopped", "asked to stop")
             return JobOutcome.STOPPED
         if not isinstance(error, Exception):
             raise
@@ -210,38 +226,6 @@ def _report(error: Exception) -> None:
     log_trace(error)
 
 
-def reason_of(error: BaseException) -> str:
-    """What went wrong, in a line; with the kind of error where it is not one of the product's own."""
-    name, line = type(error).__name__, first_line(error, most=10_000)
-    return line if isinstance(error, CrowdbenchError) or line == name else f"{name}: {line}"
-
-
-def cause_of(error: BaseException) -> Cause:
-    """Whether a failure lies in the machine, in what was asked for, or in the code."""
-    if isinstance(error, MachineError | OSError | MemoryError):
-        return "machine"
-    raised = error.raised if isinstance(error, PluginError) else ()
-    if {"OSError", "MemoryError"} & set(raised):
-        return "machine"
-    if not raised and isinstance(error, InputError | PluginError | RunError):
-        return "input"
-    text = str(error)
-    if (isinstance(error, RuntimeError) or "RuntimeError" in raised) and any(
-        sign in text for sign in _SIGNS_OF_A_BROKEN_MACHINE
-    ):
-        return "machine"
-    return "bug"
-
-
-def is_full_disk(error: BaseException | None) -> bool:
-    """Whether a disk or a quota is at the bottom of an error."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__
-    return False
-
-
 class JobStateWriter:
     """Writes ``state.json``.
 
@@ -263,11 +247,7 @@ class JobStateWriter:
         progress = self.progress()
         number, start = _this_start()
         this = Attempt(
-            number=number,
-            start=start,
-            node=started.node if started else "",
-            at=utc_now(),
-            reached=progress,
+            number=number, start=start, node=started.node if started else "", at=utc_now(), reached=progress
         )
         failures, reason = self.consecutive_failures(progress), self.state.reason
         self._write(

@@ -1,4 +1,4 @@
-"""Runs and published figures → tables. Only what their protocols allow is ranked against each other."""
+"""Build leaderboard tables from runs and published results; only comparable ones are ranked together."""
 
 import logging
 from collections import Counter
@@ -18,6 +18,7 @@ from crowdbench.leaderboard.published_match import (
 )
 from crowdbench.leaderboard.rows import COLUMNS, ONLY_WITH_PUBLISHED, row_from_published, row_from_run
 from crowdbench.leaderboard.table import (
+    BOX_SOURCES,
     Column,
     LeaderboardTable,
     Row,
@@ -34,13 +35,13 @@ from crowdbench.system.text import plain
 __all__ = ["LeaderboardTable", "build_leaderboard", "comparable", "to_markdown", "to_text"]
 
 log = logging.getLogger("crowdbench")
-# (dataset, split, source of boxes; None where it is left open, protocol as the row has it in that case)
+# Dataset, split, source of boxes (None if not stated), and in that case the protocol as published.
 _Place = tuple[str, str, str | None, str]
 
 
 @dataclass
 class _Group:
-    """What will be a table."""
+    """The runs and published rows of one table."""
 
     protocol: Protocol | None = None
     extent: Extent | None = None
@@ -59,18 +60,17 @@ def build_leaderboard(
 ) -> list[LeaderboardTable]:
     """Group finished, scored runs and published figures by comparable protocol; sort each group by AP.
 
-    A run whose files are not what it wrote is left out, with a warning.
+    A run whose files were changed afterwards is left out, with a warning.
 
-    A published figure does not say on which annotation file it was measured. It joins runs of its dataset,
-    split and source of boxes if they cover the split as it is published, and if there is only one annotation
-    file of which that is true; else it stands in a table of published figures.
+    Published results do not state their annotation file. They join the runs of their dataset, split and
+    source of boxes if those cover the published split with a single annotation file. Otherwise they get a
+    table of their own.
 
     Args:
         runs: in any order.
-        published: figures to show beside them. The difference to a run's own published figure is shown
-            whether they are shown or not.
-        claims: what is said of detectors.
-        intervals: compute intervals of AP that are not stored.
+        published: published results to show. Differences to published AP are shown in any case.
+        claims: the user's names for detectors.
+        intervals: compute AP intervals that are not stored.
         complexity: count parameters and operations that are not stored.
     """
     runs, doubts = believed(runs)
@@ -83,7 +83,7 @@ def build_leaderboard(
             extent = extent_of_run(run.record)
             group = groups.setdefault(comparable(protocol), _Group(protocol, extent))
             group.runs.append(run)
-            if not extent.is_part:  # the same file under another name is the same file
+            if not extent.is_part:  # a copy of the file may have another name
                 group.extent = extent
     measured = list(groups.values())
     apart = _placed(published, measured, claims)
@@ -113,7 +113,7 @@ def build_leaderboard(
 
 
 def _known_figures() -> tuple[PublishedResult, ...]:
-    """For differences. A package with a faulty table must not keep users from seeing their own runs."""
+    """All published results. A package with a faulty table must not hide the user's own runs."""
     try:
         return all_published()
     except PluginError as error:
@@ -124,7 +124,7 @@ def _known_figures() -> tuple[PublishedResult, ...]:
 def _placed(
     published: Iterable[PublishedResult], measured: Sequence[_Group], claims: DetectorAliases
 ) -> dict[_Place, _Group]:
-    """Let published rows join the runs beside which they may stand; the others make groups of their own."""
+    """Add published rows to the runs they are comparable with; return the others in groups of their own."""
     places: dict[_Place, list[PublishedResult]] = {}
     for row in published:
         source = box_source_of(row)
@@ -152,17 +152,17 @@ def _placed(
         group = apart[place] = _Group(rows=rows)
         if len(joined) > 1:
             group.notes.append(
-                "These figures stand apart: there are runs of this split on more than one annotation file, "
-                "and no source names its own."
+                "Listed separately: there are runs of this split on more than one annotation file, and the "
+                "sources do not state theirs."
             )
         elif same_boxes:
-            group.notes.append("No run stands beside these figures: those that are here are of other images.")
+            group.notes.append("Listed separately: the runs of this split cover other images.")
         elif source is not None and source.startswith(DETECTOR):
             others = sorted({p.boxes for _, p in near if p.boxes.startswith(DETECTOR)})
             if others:
                 group.notes.append(
-                    f"Runs with the boxes of {', '.join(others)} stand elsewhere: no source tells the hash "
-                    "of its detections. If they are the same, say so with --detector HASH=NAME."
+                    f"Runs with the boxes of {', '.join(others)} are in other tables: the sources do not "
+                    "state their detections' hash. If they are the same, pass --detector HASH=NAME."
                 )
     return apart
 
@@ -173,12 +173,12 @@ def _measured_table(
     notes = list(filter(None, [overlap_note(entries)]))
     if group.rows:
         notes.append(
-            "Published figures are marked so. Their sources do not say on which annotation file they were "
-            f"measured; they stand here because these runs cover the {protocol.images:,} images of the split."
+            "Published results are marked as such. Their sources do not state the annotation file; they are "
+            f"listed here because these runs cover the {protocol.images:,} images of the split."
         )
     claimed = claims.claimed(protocol.boxes)
     if claimed is not None:
-        notes.append(f"That these boxes are those of {claimed} is what --detector said.")
+        notes.append(f"These boxes are attributed to {claimed} by --detector.")
     return _table(
         _title(protocol, group.extent),
         entries,
@@ -192,15 +192,16 @@ def _measured_table(
 def _published_table(place: _Place, group: _Group) -> LeaderboardTable:
     dataset, split, source, protocol = place
     if source is None:
-        told = {
+        descriptions = {
             "unstated": "boxes not stated by the sources",
             "detector": "boxes of detectors that the sources do not name",
         }
-        what = f"{told.get(protocol, f'{protocol}, by systems that the sources do not name')}: not ranked"
+        described = descriptions.get(protocol, f"{protocol}, by systems that the sources do not name")
+        what = f"{described}: not ranked"
     else:
         kind, _, name = source.partition(":")
-        told = {"gt": "ground-truth boxes", "none": "no boxes", "detector": f"boxes of {name}"}
-        what = f"{told.get(kind, f'{kind}, {name}')} (published figures)"
+        described = f"boxes of {name}" if kind == "detector" else f"{kind}, {name}"
+        what = f"{BOX_SOURCES.get(source, described)} (published figures)"
     return _table(
         f"{dataset} {split}, {what}",
         [],
@@ -222,8 +223,8 @@ def _table(
 ) -> LeaderboardTable:
     sources: dict[str, int] = {}
     for row in group.rows:
-        said = row.source if row.note is None else f"{row.source}. {row.note}"
-        entries.append(row_from_published(row, sources.setdefault(said, len(sources) + 1)))
+        source = row.source if row.note is None else f"{row.source}. {row.note}"
+        entries.append(row_from_published(row, sources.setdefault(source, len(sources) + 1)))
     if is_ranked:
         entries.sort(key=_by_ap)
     else:
@@ -246,15 +247,15 @@ def _table(
 
 
 def _difference_notes(entries: Sequence[Row], is_ranked: bool) -> list[str]:
-    """What order does not mean, where published rows differ in more than the boxes."""
+    """Warn about the order where published rows differ in more than the boxes."""
     if not is_ranked or not any(entry.is_published for entry in entries):
         return []
     kinds = {entry.compared for entry in entries}
     if len(kinds) == 1 and None not in kinds:
         return []
     return [
-        "Rows stand in the order of AP. Those that differ in paradigm, training data or test-time averaging, "
-        "or whose sources do not state them, are not ranked against each other by it."
+        "Rows are sorted by AP. Rows that differ in paradigm, training data or test-time averaging, or whose "
+        "sources do not state them, are not ranked against each other."
     ]
 
 
@@ -264,7 +265,7 @@ def _by_ap(entry: Row) -> tuple[float, str, str]:
 
 
 def _columns(entries: Sequence[Row]) -> list[Column]:
-    """All, but those that say the same of every run."""
+    """All columns, except those that have the same value for every run."""
     if any(entry.is_published for entry in entries):
         return list(COLUMNS)
     same = {
@@ -274,10 +275,9 @@ def _columns(entries: Sequence[Row]) -> list[Column]:
 
 
 def _title(protocol: Protocol, extent: Extent | None) -> str:
-    told = {"gt": "ground-truth boxes", "none": "no boxes"}
-    # "unknown (<who>)" is a source of boxes like no other.
+    # "unknown (<method>)" is not the name of a source.
     of = "boxes" if protocol.boxes.startswith("unknown") else "boxes of"
-    boxes = told.get(protocol.boxes, f"{of} {protocol.boxes}")
+    boxes = BOX_SOURCES.get(protocol.boxes, f"{of} {protocol.boxes}")
     part = f", {extent.words}" if extent is not None and extent.is_part else ""
     if protocol.keypoints is not None:
         part += f", on {len(protocol.keypoints)} common keypoints only"

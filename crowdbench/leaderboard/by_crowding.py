@@ -1,8 +1,8 @@
-"""The leaderboard by crowding: AP by level of crowding in place of the other columns.
+"""The leaderboard by crowding: AP by crowding level in place of the other columns.
 
-Where photographs come with a crowdIndex the levels are those of the statistics AP_easy, AP_medium and
-AP_hard. Where scenes are drawn (`crowdbench.analysis.crowding_curve`) every level is a split of its own, and
-the runs of one method on several of them make a row.
+For images with a crowdIndex, the levels are those of AP_easy, AP_medium and AP_hard. For synthetic scenes
+(`crowdbench.analysis.crowding_curve`), each level is a split, and a method's runs on several levels make
+a row.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from crowdbench.api.dataset import parse_crowding_split
-from crowdbench.leaderboard.rows import COLUMNS, LEVELS, statistic
+from crowdbench.leaderboard.rows import COLUMNS, LEVELS, row_from_run, statistic
 from crowdbench.leaderboard.table import (
+    BOX_SOURCES,
     DOUBT,
     DOUBTED,
     Column,
@@ -43,11 +44,11 @@ _DROP_COLUMN = Column(DROP, "AP_hard less AP_easy, in points", 1, signed=True, b
 
 
 def by_crowding(tables: Sequence[LeaderboardTable], runs: Sequence[Run]) -> list[LeaderboardTable]:
-    """The same rows with AP by level, without tables that know no levels; drawn scenes come last.
+    """Show AP by level; tables without levels are dropped, and synthetic scenes come last.
 
     Args:
-        tables: of the leaderboard.
-        runs: those of the tables, or more.
+        tables: the tables of the leaderboard.
+        runs: their runs, or more.
     """
     found = []
     for table in tables:
@@ -71,14 +72,14 @@ def _with_drop(entry: Row) -> Row:
 
 @dataclass
 class _Curve:
-    """Runs of one method, by level."""
+    """The runs of one method by level."""
 
     first: Record
     runs: dict[float, Run] = field(default_factory=dict)
 
 
 def _drawn(runs: Sequence[Run]) -> list[LeaderboardTable]:
-    """A table for each split whose levels were run, and for each source of boxes and number of images."""
+    """Tables of synthetic scenes, one per split, source of boxes and number of images."""
     places: dict[tuple[str, str, str, str], dict[tuple[str, ...], _Curve]] = {}
     for run in sorted(runs, key=lambda run: run.record.finished or ""):
         record, protocol = run.record, run.record.protocol
@@ -89,24 +90,24 @@ def _drawn(runs: Sequence[Run]) -> list[LeaderboardTable]:
         part = f", {extent.words}" if extent.is_part else ""
         place = (protocol.dataset, found[0], protocol.boxes, part)
         curve = places.setdefault(place, {}).setdefault(_variant(record), _Curve(record))
-        # Of several runs of one level, on other machines or versions, the latest stands for all.
+        # Of several runs of one level, on other machines or versions, the latest is shown.
         curve.runs[found[1]] = run
-    tables = []
-    for place, curves in sorted(places.items()):
-        for group in _on_the_same_scenes(list(curves.values())):
-            tables.append(_curve_table(place, group))
-    return tables
+    return [
+        _curve_table(place, group)
+        for place, curves in sorted(places.items())
+        for group in _on_the_same_scenes(list(curves.values()))
+    ]
 
 
 def _variant(record: Record) -> tuple[str, ...]:
-    """What one row of levels has in common."""
+    """What the runs of one row have in common."""
     settings = msgspec.json.encode(record.settings, order="deterministic").decode()
     weights = record.weights.sha256 or f"{record.weights.source} {record.seed}"
     return (record.method, settings, weights, record.precision)
 
 
 def _on_the_same_scenes(curves: Sequence[_Curve]) -> list[list[_Curve]]:
-    """Curves that were measured on the same file at every level that both have."""
+    """Group curves measured on the same annotation file at every level that they share."""
     groups: list[tuple[dict[float, str], list[_Curve]]] = []
     for curve in curves:
         files = {level: run.record.protocol.annotations for level, run in curve.runs.items()}
@@ -126,7 +127,6 @@ def _curve_table(place: tuple[str, str, str, str], curves: Sequence[_Curve]) -> 
     names = {level: f"AP at {level:g}" for level in levels}
     entries = [_curve_entry(curve, names) for curve in curves]
     entries.sort(key=lambda s: (-_mean(s, list(names.values())), str(s.values["method"])))
-    told = {"gt": "ground-truth boxes", "none": "no boxes"}
     known = {column.name: column for column in COLUMNS}
     kept = ("input", "not as published", "provenance", "weights")
     columns = nonempty_columns(
@@ -139,7 +139,7 @@ def _curve_table(place: tuple[str, str, str, str], curves: Sequence[_Curve]) -> 
         entries,
     )
     return LeaderboardTable(
-        title=f"{dataset} {split} by crowding, {told.get(boxes, f'boxes of {boxes}')}{part}",
+        title=f"{dataset} {split} by crowding, {BOX_SOURCES.get(boxes, f'boxes of {boxes}')}{part}",
         columns=columns,
         entries=tuple(entries),
         dataset=dataset,
@@ -151,8 +151,6 @@ def _curve_table(place: tuple[str, str, str, str], curves: Sequence[_Curve]) -> 
 
 
 def _curve_entry(curve: _Curve, names: dict[float, str]) -> Row:
-    from crowdbench.leaderboard.rows import row_from_run
-
     whole = row_from_run(next(iter(curve.runs.values())))
     values: dict[str, Value] = {"method": curve.first.method}
     for level, name in names.items():

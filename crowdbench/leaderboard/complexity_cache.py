@@ -1,7 +1,7 @@
-"""The size and the cost of a run's network, kept beside the run.
+"""Parameters and operations of a run's network, stored with the run.
 
-Counting takes a pass through the network, which is no business of a table: ``complexity.json`` is written
-once, on request, and read from then on.
+Counting takes a forward pass, which is too slow for a table: ``complexity.json`` is written once, on request,
+and read from then on.
 """
 
 import logging
@@ -14,19 +14,19 @@ from crowdbench.errors import CrowdbenchError, DataError, MachineError
 from crowdbench.run_store.run import Run
 from crowdbench.system.files.reading import read_json
 from crowdbench.system.files.writing import write_whole
-from crowdbench.system.text import plain
+from crowdbench.system.text import first_line, plain
 
 log = logging.getLogger("crowdbench")
 FILE = "complexity.json"
 
 
 class StoredComplexity(msgspec.Struct, frozen=True):
-    """What of `crowdbench.engine.complexity.Complexity` is kept.
+    """The stored part of `crowdbench.engine.complexity.Complexity`.
 
     Attributes:
-        parameters: all of them.
-        flops: of one pass without flip test; 2 per multiply-add.
-        per: what the pass was over.
+        parameters: the number of parameters.
+        flops: operations of one forward pass without flip test, 2 per multiply-add.
+        per: the unit of a pass.
     """
 
     parameters: int
@@ -35,22 +35,21 @@ class StoredComplexity(msgspec.Struct, frozen=True):
 
 
 def stored_complexity(run: Run, *, compute: bool = False) -> StoredComplexity | None:
-    """What is known of a run's network.
+    """The complexity of a run's network.
 
     Args:
-        run: whose.
-        compute: count it if it is not known, and keep it.
+        run: the run.
+        compute: count and store the complexity if it is not stored.
 
     Returns:
-        None if it is not known, if the method has no network that could be counted, or if the method is not
-        installed here as it was.
+        None if it is not stored, the method has no network, or the method cannot be loaded here.
     """
     path = run.directory / FILE
     if path.exists():
         try:
             return read_json(path, StoredComplexity, "what a network costs")
         except DataError as error:
-            log.warning("%s", plain(f"passed over: {error}"))
+            log.warning("%s", plain(f"ignored: {error}"))
     if not compute:
         return None
     record = run.record
@@ -61,14 +60,18 @@ def stored_complexity(run: Run, *, compute: bool = False) -> StoredComplexity | 
             msgspec.json.encode(record.settings),
         )
     except CrowdbenchError as error:
-        reason = str(error).splitlines()[0]
-        log.warning("%s", plain(f"{run.directory}: its network cannot be counted here: {reason}"))
+        log.warning(
+            "%s",
+            plain(
+                f"{run.directory}: the complexity of its network cannot be counted here: {first_line(error)}"
+            ),
+        )
         return None
     if found is not None:
         try:
             write_whole(path, msgspec.json.encode(found) + b"\n")
         except MachineError as error:
-            log.warning("%s", plain(f"not kept: {error}"))
+            log.warning("%s", plain(f"not stored: {error}"))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Which runs and published figures to show; patterns are a shell's."""
+"""Filters for runs and published results, with shell patterns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from crowdbench.run_store.run import Run
 
 @dataclass(frozen=True)
 class RunFilter:
-    """Filters; one that names nothing lets everything through, one of several patterns is enough.
+    """Shell patterns per field. An empty list matches everything; otherwise one match is enough.
 
     Attributes:
-        method, dataset, split: names.
-        boxes: as records name them: ``gt``, ``none``, ``detector:...``.
-        complete: True: all images of a split; False: a part of them, or the user's own annotations; None:
-            both. A published figure counts as complete.
+        method, dataset, split: patterns of names.
+        boxes: patterns of box sources as in records: ``gt``, ``none``, ``detector:...``.
+        complete: True for whole splits, as published results are; False for parts of splits or the user's own
+            annotations; None for both.
     """
 
     method: Sequence[str] = ()
@@ -28,7 +28,7 @@ class RunFilter:
     complete: bool | None = None
 
     def matches(self, run: Run) -> bool:
-        """Whether a run is wanted."""
+        """Whether a run passes all filters."""
         protocol = run.record.protocol
         return (
             _matches(self.method, run.record.method)
@@ -39,7 +39,7 @@ class RunFilter:
         )
 
     def matches_published(self, row: PublishedResult) -> bool:
-        """Whether a published figure is wanted, by its own method's name or by that of the installed one."""
+        """Whether a published result passes; its method may match by published or installed name."""
         return (
             (_matches(self.method, row.method) or (row.name is not None and _matches(self.method, row.name)))
             and _matches(self.dataset, row.dataset)

@@ -1,7 +1,7 @@
 """Tables as text: for terminals, Markdown, LaTeX, CSV and JSON.
 
-Names come from plugins, files and other people's records. Each format gets them so that they stay words:
-what would be an escape sequence, markup or a formula there is taken apart.
+Names come from plugins, files and records of others. Each format escapes what would be a control sequence,
+markup or a formula in it.
 """
 
 import csv
@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 
-from crowdbench.leaderboard.table import Column, LeaderboardTable, Row, Value, cell
+from crowdbench.leaderboard.table import Column, LeaderboardTable, Value, cell
 from crowdbench.system.text import plain, plain_json, spreadsheet_cell
 
 BOLD, ROMAN = "\x1b[1m", "\x1b[0m"
 MISSING = "-"
-# Left out first where a terminal is too narrow for a table; each stands in --format csv.
+# Dropped in this order where a terminal is too narrow; --format csv has all columns.
 _NARROW = (
     *("weights", "machine", "provenance", "GFLOPs as printed", "GFLOPs/image", "GFLOPs/person", "params (M)"),
     *("trained on", "test time", "paradigm", "persons/s", "images/s", "input", "AR", "AP75", "AP50"),
@@ -52,8 +52,8 @@ def to_text(tables: Sequence[LeaderboardTable], *, styled: bool = False, width: 
     Args:
         tables: in the order in which they are printed.
         styled: mark the best with the terminal's bold.
-        width: of the terminal, in characters; the least telling columns are left out of what is wider, and
-            named. None leaves nothing out.
+        width: of the terminal, in characters; the least important columns are dropped from wider
+            tables, and named below. None keeps all.
     """
     return "\n\n".join(_text(table, styled, width) for table in tables)
 
@@ -88,7 +88,7 @@ def _aligned(text: str, width: int, column: Column) -> str:
 
 
 def _width(text: str) -> int:
-    """How many cells of a terminal a text takes."""
+    """The number of terminal cells that a text takes."""
     if text.isascii():
         return len(text)
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
@@ -105,14 +105,14 @@ def _fitting(columns: Sequence[Column], widths: Sequence[int], width: int | None
 
 
 def _remarks(table: LeaderboardTable, has_bold: bool) -> list[str]:
-    """What stands beneath a table."""
+    """The lines below a table."""
     first = [table.bold_note] if has_bold and table.bold_note else []
     sources = [f"[{number}] {source}" for number, source in enumerate(table.sources, 1)]
     return [*first, *table.notes, *sources]
 
 
 def to_markdown(tables: Sequence[LeaderboardTable]) -> str:
-    """Tables in GitHub's Markdown."""
+    """Tables in GitHub-flavored Markdown."""
     return "\n\n".join(map(_markdown, tables))
 
 
@@ -145,12 +145,12 @@ def _markdown_row(cells: Any) -> str:
 def _for_markdown(text: str) -> str:
     text = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = re.sub(r"([\\`*\[\]|~#!])", r"\\\1", text)
-    # Underscores inside of words mean nothing there, and names are full of them.
+    # Underscores inside words are not markup, and are frequent in names.
     return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", text)
 
 
 def to_latex(tables: Sequence[LeaderboardTable]) -> str:
-    """Tables for LaTeX with the package booktabs."""
+    """Tables in LaTeX, using the package booktabs."""
     return "\n\n".join(["% Needs \\usepackage{booktabs}.", *map(_latex, tables)])
 
 
@@ -192,9 +192,9 @@ def _for_latex(text: str) -> str:
 
 
 def to_csv(tables: Sequence[LeaderboardTable]) -> str:
-    """All tables as one, with what its rows have in common in the first columns; numbers in full precision.
+    """All tables as one CSV, each row starting with its table's fields; numbers in full precision.
 
-    Statistics are in percent. Text that a spreadsheet would take for a formula begins with an apostrophe.
+    Statistics are in percent. Text that a spreadsheet would take for a formula gets an apostrophe.
     """
     names = list(dict.fromkeys(name for table in tables for name in table.fields))
     file = io.StringIO()
@@ -217,16 +217,12 @@ def _for_csv(value: Value) -> str:
 
 
 def to_json(tables: Sequence[LeaderboardTable]) -> str:
-    """A list of tables with all that is known of their rows; numbers in full precision."""
+    """A JSON list of tables with all values of their rows; numbers in full precision."""
     return plain_json(msgspec.json.encode([_for_json(table) for table in tables]).decode())
 
 
 def _for_json(table: LeaderboardTable) -> dict[str, Any]:
     fields = table.fields
-
-    def row(entry: Row) -> dict[str, Value]:
-        return {name: entry.values.get(name) for name in fields}
-
     return {
         "title": table.title,
         "dataset": table.dataset,
@@ -234,7 +230,7 @@ def _for_json(table: LeaderboardTable) -> dict[str, Any]:
         "boxes": table.boxes,
         "annotations": table.annotations,
         "ranked": table.is_ranked,
-        "rows": [row(entry) for entry in table.entries],
+        "rows": [{name: entry.values.get(name) for name in fields} for entry in table.entries],
         "notes": table.notes,
     }
 

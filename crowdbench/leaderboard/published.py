@@ -1,7 +1,7 @@
-"""Published results: what papers and model zoos print, each figure with the place it was read in.
+"""Published results of papers and model zoos, each with its source.
 
-Packages ship them in ``published.yaml`` (see `crowdbench.plugins`): a list of rows with the fields of
-`PublishedResult`. They are read strictly: a field of another name or kind is an error, never passed over.
+Packages ship them in ``published.yaml`` (see `crowdbench.plugins`), a list of rows with the fields of
+`PublishedResult`. Unknown fields and wrong types are errors.
 """
 
 from functools import cache
@@ -23,7 +23,7 @@ Year = Annotated[int, msgspec.Meta(ge=2000, le=2100)]
 
 
 class PublishedResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One row of a published table. None stands for what the source does not say.
+    """One row of a published table. None means that the source does not state the value.
 
     Attributes:
         dataset: as `crowdbench datasets` lists it.
@@ -32,7 +32,7 @@ class PublishedResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         protocol: where the persons come from at test time; only equal ones compare.
         source: ``repository:path``, or a URL, in which the figures were read.
         year: of the method's publication.
-        name: the installed method that is this very network, as `crowdbench methods` lists it.
+        name: the installed method that is the same network, as `crowdbench methods` lists it.
         backbone: as the source calls it.
         input: height and width, ``"256x192"``, or the one number that the source gives.
         detector: the boxes' origin under the protocol ``detector``.
@@ -74,7 +74,7 @@ def read_published(path: Path) -> tuple[PublishedResult, ...]:
     """Read one file of published results.
 
     Raises:
-        PluginError: it cannot be read, is no YAML, or a row is not as `PublishedResult` has it; says where.
+        PluginError: the file cannot be read, is not YAML, or has an invalid row; the message says where.
     """
     return read_yaml(path, tuple[PublishedResult, ...], "a list of published results", error=PluginError)
 
@@ -93,7 +93,7 @@ def published_results(
     split: str | None = None,
     protocol: BoxProtocol | None = None,
 ) -> list[PublishedResult]:
-    """The rows that agree with everything that is given.
+    """The rows that match all given arguments.
 
     Args:
         name: an installed method's name.

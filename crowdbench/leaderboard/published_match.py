@@ -1,4 +1,4 @@
-"""Which published figure a run may be held against: the same method under the same protocol, or none."""
+"""Find the published result to compare a run with: the same method under the same protocol."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,24 +15,24 @@ _KINDS = {"bottom-up": "bottom-up", "single-stage": "one-stage", "gt-box": "top-
 
 @dataclass(frozen=True)
 class DetectorAliases:
-    """What a user says of detectors: no source tells the hash of its file.
+    """The user's names for detector files, whose hashes no source states.
 
     Attributes:
-        detectors: published names of detectors, by what records call the file, or by how that begins.
+        detectors: published detector names by the file's hash, or a prefix of it.
     """
 
     detectors: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, pairs: Iterable[str], published: Iterable[PublishedResult]) -> "DetectorAliases":
-        """Claims as the command line has them.
+        """Parse ``--detector`` options.
 
         Args:
             pairs: ``<hash>=<name>``; the name may be a shell pattern that means one published detector.
             published: rows that name detectors.
 
         Raises:
-            SettingsError: no pair, or a name that means no published detector, or several.
+            SettingsError: a value is not a pair, or its name does not match exactly one published detector.
         """
         known = sorted({row.detector for row in published if row.protocol == "detector" and row.detector})
         detectors = {}
@@ -53,10 +53,10 @@ class DetectorAliases:
         return cls(detectors)
 
     def claimed(self, boxes: str) -> str | None:
-        """The name that is claimed for boxes of a record; None for all that are no detector's."""
+        """The detector name given for a record's boxes; None if there is none."""
         if not boxes.startswith(DETECTOR):
             return None
-        # With a floor for scores they are other boxes: a claim has to say so too.
+        # With a minimum score they are other boxes: the name must be given for that score, too.
         digest, floored, floor = boxes.removeprefix(DETECTOR).partition(">=")
         if floored:
             return self.detectors.get(f"{digest}>={floor}")
@@ -79,10 +79,9 @@ NO_CLAIMS = DetectorAliases()
 
 
 def box_source_of(row: PublishedResult) -> str | None:
-    """Where the persons of a published row came from; None where the source leaves it open.
+    """The source of a published row's boxes; None if it is not stated or the detector is not named.
 
-    Rows of one dataset, split and source of boxes may stand in one ranking: a detector that is not named may
-    be any, and is not a source.
+    Rows of equal dataset, split and source of boxes may be ranked together.
     """
     if row.protocol == "gt-box":
         return "gt"
@@ -99,17 +98,17 @@ def paradigm_of(row: PublishedResult) -> str:
 
 
 def covers_published_split(record: Record) -> bool:
-    """Whether a run has seen all images of the published split, and was scored on all of its keypoints."""
+    """Whether a run covers all images and keypoints of the published split."""
     return extent_of_run(record).is_whole and record.protocol.keypoints is None
 
 
 def find_published(
     record: Record, published: Sequence[PublishedResult], claims: DetectorAliases = NO_CLAIMS
 ) -> PublishedResult | None:
-    """The published row of this very method under this very protocol.
+    """Find the published row of the run's method under the run's protocol.
 
     Everything that both state must agree: split, boxes, images, input, training data and test-time averaging;
-    the settings must be the published ones. Where the figures of several sources disagree there is none.
+    the settings must be the published ones. Returns None if several sources give different AP.
 
     Args:
         record: of a run.
@@ -132,7 +131,7 @@ def _same_protocol(record: Record, row: PublishedResult, claims: DetectorAliases
     others = [
         name
         for name, value in protocol.changed_settings.items()
-        # A row's own input is compared below; what the user only says of others changes nothing.
+        # The input size is compared below if the row states it.
         if not (name == "input_size" and row.input is not None)
     ]
     return (
@@ -147,5 +146,5 @@ def _same_protocol(record: Record, row: PublishedResult, claims: DetectorAliases
 
 
 def test_time_averaging(protocol: Protocol) -> str | None:
-    """What a run averages at test time, in the words of published rows; None if the method has no say."""
+    """What a run averages at test time, as published rows name it; None if the method has no such setting."""
     return None if protocol.flip_test is None else "flip" if protocol.flip_test else "none"

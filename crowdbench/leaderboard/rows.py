@@ -1,4 +1,4 @@
-"""What a run, or a published figure, shows on the leaderboard."""
+"""Leaderboard rows from runs and published results."""
 
 import logging
 import math
@@ -16,13 +16,12 @@ from crowdbench.leaderboard.published_match import paradigm_of, test_time_averag
 from crowdbench.leaderboard.table import CHANGED, DELTA, DOUBT, DOUBTED, INTERVAL, Column, Row, Value
 from crowdbench.run_store.record import Record, extent_of_run
 from crowdbench.run_store.run import Run
-from crowdbench.system.text import plain
+from crowdbench.system.text import first_line, plain
 
 log = logging.getLogger("crowdbench")
 INTERVAL_FILE = "interval.json"
 
-# Statistics of all datasets in the order in which they are shown; those that are not here stand in
-# machine-readable formats only.
+# The statistics shown, in order; others appear in machine-readable formats only.
 STATISTICS = {
     "AP50": "AP at an OKS of 0.5",
     "AP75": "AP at an OKS of 0.75",
@@ -40,12 +39,12 @@ def statistic(name: str, description: str) -> Column:
     return Column(name, description, decimals=1, better="highest", is_statistic=True)
 
 
-_METHOD = Column("method", "as `crowdbench methods` lists it; of published rows as their source has it")
+_METHOD = Column("method", "name in `crowdbench methods`; for published rows, name in the source")
 _AP = statistic("AP", "average precision over all OKS thresholds, in percent")
 COLUMNS = (
     _METHOD,
     _AP,
-    Column(DOUBT, "the predictions are implausible: beneath the table it says why"),
+    Column(DOUBT, "the predictions are implausible: the reason is below the table"),
     Column(INTERVAL, "of AP, by bootstrap over images"),
     *(statistic(name, description) for name, description in STATISTICS.items()),
     Column(DELTA, "AP less the published AP of this method under this protocol, in points", 1, signed=True),
@@ -61,13 +60,13 @@ COLUMNS = (
     Column("trained on", "training data"),
     Column("test time", "what was averaged at test time"),
     Column(CHANGED, "settings in which the run differs from the published method"),
-    Column("provenance", "complete: all images of the split; else which; published: printed by somebody"),
+    Column("provenance", "complete: all images of the split; else which; published: from a publication"),
     Column("weights", "where the run's weights came from"),
     Column("run", "the run's id"),
     Column("source", "where a published figure was read: the number under the table"),
 )
 LEVELS = ("AP_easy", "AP_medium", "AP_hard")
-# Where only published rows differ in them, or nothing does, they would be noise.
+# Shown only if there are published rows, or if runs differ in them.
 ONLY_WITH_PUBLISHED = frozenset({"paradigm", "trained on", "test time"})
 
 
@@ -78,12 +77,12 @@ def row_from_run(
     intervals: bool = False,
     complexity: bool = False,
 ) -> Row:
-    """A run's row.
+    """Make a row from a run.
 
     Args:
-        run: done and scored.
-        figure: the published row that it may be held against.
-        intervals: compute the interval of AP if it is not stored.
+        run: a finished and scored run.
+        figure: the published row to compare with.
+        intervals: compute the AP interval if it is not stored.
         complexity: count the network's parameters and operations if they are not stored.
     """
     record, protocol = run.record, run.record.protocol
@@ -122,12 +121,7 @@ def row_from_run(
 
 
 def row_from_published(row: PublishedResult, footnote: int) -> Row:
-    """A published row's row.
-
-    Args:
-        row: as its source has it.
-        footnote: the number under which its source stands.
-    """
+    """Make a row from a published result; `footnote` is the number of its source."""
     values: dict[str, Value] = {
         "method": _called(row),
         "AP": row.ap,
@@ -154,7 +148,7 @@ def row_from_published(row: PublishedResult, footnote: int) -> Row:
         "source": row.source,
         "note": row.note,
     }
-    # A statistic that a source leaves out is not a statistic without persons; AP every table has.
+    # None would mean a statistic without persons, so values not stated are dropped; AP is always shown.
     values = {name: value for name, value in values.items() if value is not None or name == "AP"}
     compared = None
     if row.train is not None and row.tta is not None:
@@ -163,7 +157,7 @@ def row_from_published(row: PublishedResult, footnote: int) -> Row:
 
 
 def _called(row: PublishedResult) -> str:
-    """The method and its backbone, without saying the same twice."""
+    """The method and its backbone, without repetition."""
     if row.backbone is None or row.backbone in row.method:
         return row.method
     return row.backbone if row.backbone.startswith(row.method) else f"{row.method} {row.backbone}"
@@ -177,7 +171,7 @@ def _interval(run: Run, compute: bool) -> dict[str, Value]:
     try:
         found = stored_interval(run, compute=compute)
     except CrowdbenchError as error:
-        log.warning("%s", plain(f"{run.directory}: no interval: {str(error).splitlines()[0]}"))
+        log.warning("%s", plain(f"{run.directory}: no interval: {first_line(error)}"))
         return {}
     if found is None or found.level != LEVEL or found.low < 0:
         return {}
@@ -195,14 +189,14 @@ def _cost(run: Run, compute: bool) -> dict[str, Value]:
 
 
 def _speed(record: Record) -> dict[str, Value]:
-    # What a method finds by itself are not all persons: of those that find, images tell how fast they are.
+    # Not all that a method finds by itself are persons, so its speed is in images.
     unit = "persons" if record.paradigm == "top-down" else "images"
     speed = record.timings.get(f"{unit}_per_s")
     return {} if speed is None else {f"{unit}/s": speed, "machine": _machine(record)}
 
 
 def _machine(record: Record) -> str:
-    """The device, how many of them, and what else decides how fast it is."""
+    """The device, their number, and what else determines the speed."""
     host = record.host
     processes = record.timings.get("processes", 1.0)
     many = f"{processes:.0f} x " if math.isfinite(processes) and processes > 1 else ""
@@ -213,7 +207,7 @@ def _machine(record: Record) -> str:
 
 
 def _said(path: Path) -> str:
-    """A path as text; names of files need not be any."""
+    """A path as ASCII; file names need not be valid text."""
     text = str(path)
     return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 

@@ -1,6 +1,6 @@
-"""A table of the leaderboard: columns, rows, what is best, and what has to be said beneath it.
+"""A leaderboard table: columns, rows, best values and notes, independent of the output format.
 
-Formats (`crowdbench.leaderboard.formats`) turn it into text; nothing here depends on how it will look.
+`crowdbench.leaderboard.formats` turns it into text.
 """
 
 import math
@@ -21,21 +21,22 @@ INTERVAL = "95 % interval"
 DELTA = "vs published"
 DOUBT = "in doubt"
 DOUBTED = "!"
-# More names than this in a sentence would hide it.
+BOX_SOURCES = {"gt": "ground-truth boxes", "none": "no boxes"}
+# The most names listed in a sentence.
 MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column that people read.
+    """A column of the table.
 
     Attributes:
-        name: its heading, and the name of its values.
-        description: what stands in it, for those who ask.
-        decimals: of its numbers; None for text.
-        signed: whether a plus is written.
-        better: which end of its numbers is the good one, for sorting; None where there is none.
-        is_statistic: a score in percent, whose best is marked.
+        name: the heading, and the key in `Row.values`.
+        description: what the column contains.
+        decimals: decimal places of numbers; None for text.
+        signed: whether positive numbers get a plus sign.
+        better: which numbers are better, for sorting; None if neither.
+        is_statistic: whether it is a score in percent, whose best value is marked.
     """
 
     name: str
@@ -47,21 +48,20 @@ class Column:
 
     @property
     def is_text(self) -> bool:
-        """Whether words stand in it."""
+        """Whether the values are text."""
         return self.decimals is None
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row: a run, or a published figure.
+    """A run or a published result.
 
     Attributes:
-        values: everything known of it, by name; statistics and intervals in percent, None where there is
-            nothing. Tables show part of it, machine-readable formats all.
-        provenance: a run of all of the split, a run of something else, or a published table.
-        compared: what a published row must share with another one before the two are compared beyond dataset,
-            split and boxes: kind of method, training data, test-time averaging. None where its source leaves
-            one of them out.
+        values: all values by name; statistics and intervals in percent, None if missing. Tables show some of
+            them, machine-readable formats all.
+        provenance: a run of the whole split, a run of other images, or a published result.
+        compared: paradigm, training data and test-time averaging, which a published row must share with
+            another row to be compared with it. None if the source does not state one of them.
         footnote: the number of a published row's source under the table.
     """
 
@@ -72,17 +72,17 @@ class Row:
 
     @property
     def is_published(self) -> bool:
-        """Whether it is a published figure."""
+        """Whether this is a published result."""
         return self.provenance == "published"
 
     def number(self, name: str) -> float | None:
-        """A value as a number, None where there is none."""
+        """A value as a number; None if missing or text."""
         value = self.values.get(name)
         return value if isinstance(value, int | float) else None
 
     @property
     def title(self) -> str:
-        """What to call it in a sentence."""
+        """The name to use in sentences."""
         run = self.values.get("run")
         return f"{self.values['method']} ({run})" if run else str(self.values["method"])
 
@@ -92,17 +92,17 @@ class LeaderboardTable:
     """Rows of one comparable protocol, best first.
 
     Attributes:
-        title: says what the rows have in common.
-        columns: for people; those in which no row has anything are left out.
+        title: what the rows have in common.
+        columns: the columns shown; empty ones are left out.
         entries: the rows.
-        dataset, split, boxes: what they have in common: boxes are ``"gt"``, ``"none"``,
-            ``"detector:<which>"`` or what else a source says.
-        annotations: SHA-256 of the annotation file; None if only published rows stand here.
-        is_ranked: whether order means anything. Rows whose source does not say where persons come from, or
-            by which detector, are listed by name.
-        best: (row, name of column) of the values that are marked, rows counted from 0.
-        notes: sentences for beneath the table.
-        sources: the footnotes of published rows, counted from 1.
+        dataset, split, boxes: what the rows have in common; boxes are ``"gt"``, ``"none"``,
+            ``"detector:<name>"`` or another source as published.
+        annotations: SHA-256 of the annotation file; None if all rows are published results.
+        is_ranked: whether the order is a ranking. Rows whose source does not state the boxes or the detector
+            are listed by name.
+        best: (row from 0, column name) of the values to mark.
+        notes: sentences below the table.
+        sources: the footnotes of published rows, numbered from 1.
     """
 
     title: str
@@ -119,7 +119,7 @@ class LeaderboardTable:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The names of all values, those of the columns first: what machine-readable formats have."""
+        """The names of all values, as in machine-readable formats; those of the columns first."""
         names = dict.fromkeys(column.name for column in self.columns)
         for entry in self.entries:
             names |= dict.fromkeys(entry.values)
@@ -128,7 +128,7 @@ class LeaderboardTable:
 
     @property
     def rows(self) -> "pd.DataFrame":
-        """The rows as a frame; statistics in percent, NaN where there was nothing to count."""
+        """The rows as a data frame; statistics in percent, NaN if missing."""
         import pandas as pd
 
         data = {}
@@ -142,7 +142,7 @@ class LeaderboardTable:
 
     @property
     def bold_note(self) -> str:
-        """What the marked values mean; empty if none is marked. For formats that can mark them."""
+        """What marked values mean, for formats that can mark them; empty if none is marked."""
         if not self.best:
             return ""
         if not any(entry.is_published for entry in self.entries):
@@ -154,7 +154,7 @@ class LeaderboardTable:
 
 
 def cell(column: Column, entry: Row) -> str:
-    """What stands in a cell, as plain text; empty if there is nothing."""
+    """The text of a cell; empty if there is no value."""
     value = entry.values.get(column.name)
     if value is None:
         return ""
@@ -165,7 +165,7 @@ def cell(column: Column, entry: Row) -> str:
 
 
 def nonempty_columns(columns: Iterable[Column], entries: Sequence[Row]) -> tuple[Column, ...]:
-    """The columns in which some row has something; a statistic stays where no image has persons for it."""
+    """Drop columns without values; a statistic stays even if no image has persons for it."""
     return tuple(
         column
         for column in columns
@@ -182,9 +182,8 @@ def best_cells(
 ) -> frozenset[tuple[int, str]]:
     """The best values of every statistic.
 
-    A run is best if no other run is better, nor any published row that it may be compared with. A published
-    row is best if no row that it may be compared with is better. What can be compared with nothing is not
-    the best of anything.
+    A run is best if no other run and no comparable published row is better. A published row is best if no
+    comparable row is better. A row that is comparable with no other is never marked.
     """
     if not is_ranked:
         return frozenset()
@@ -231,7 +230,7 @@ def _best_of(name: str, entries: Sequence[Row]) -> list[int]:
 
 
 def overlap_note(entries: Sequence[Row]) -> str | None:
-    """A sentence on the runs whose intervals overlap with the best run's; None if there are none."""
+    """A sentence about the runs whose intervals overlap the best run's; None if there are none."""
     measured = [s for s in entries if not s.is_published and s.number("AP") is not None]
     if not measured:
         return None
@@ -243,13 +242,13 @@ def overlap_note(entries: Sequence[Row]) -> str | None:
     if not ties:
         return None
     return (
-        f"Not told apart from {best.title} by AP, because their 95 % intervals overlap with its own: "
-        f"{listing(ties)}. `crowdbench compare` decides between two."
+        f"Not distinguishable from {best.title} by AP, because their 95 % intervals overlap: "
+        f"{listing(ties)}. `crowdbench compare` tests the difference of two runs."
     )
 
 
 def doubt_notes(entries: Sequence[Row]) -> list[str]:
-    """What puts the scores of marked rows in doubt, a sentence a row."""
+    """Why the scores of marked rows are in doubt, one sentence per row."""
     doubted = [entry for entry in entries if entry.values.get(DOUBT)]
     notes = [
         f"{DOUBTED} {entry.title}: {sentence(str(entry.values.get('doubts')))}"
@@ -261,16 +260,16 @@ def doubt_notes(entries: Sequence[Row]) -> list[str]:
 
 
 def listing(names: Sequence[str]) -> str:
-    """Names in a sentence, at most some of them."""
+    """Join names for a sentence, at most `MOST_NAMED` of them."""
     if len(names) > MOST_NAMED:
         return f"{', '.join(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} more"
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def sorted_by(table: LeaderboardTable, name: str) -> LeaderboardTable:
-    """The same rows in another order: the better end of a column first, text by the alphabet.
+    """Sort the rows by a column: best numbers first, text alphabetically.
 
-    Rows that have nothing in the column come last; rows that have the same keep their order.
+    Rows without a value come last; the sort is stable.
     """
     column = next((column for column in table.columns if column.name == name), None)
     if column is None:

@@ -1,7 +1,7 @@
-"""Poses of pictures and videos that belong to no dataset, drawn and written down.
+"""Predict poses in images and videos that belong to no dataset, draw them, and write them to files.
 
-Pictures go the way that a dataset's images go in a run: the same preparation, batches, network and decoding.
-An image that is given with the same boxes therefore has the poses that `crowdbench run` gives it.
+Images are prepared, batched, predicted and decoded as in a run. With the same boxes, an image therefore gets
+the poses that `crowdbench run` predicts for it.
 """
 
 from crowdbench.prediction.box_files import BoxProvider, NoBoxProvider, boxes_for

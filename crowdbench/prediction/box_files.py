@@ -1,4 +1,4 @@
-"""Boxes for pictures: from a file that names them, or the whole picture."""
+"""Boxes for images: from a file, or the whole image."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -31,12 +31,12 @@ Boxes = list[tuple[float, float, float, float]]
 
 @dataclass(frozen=True)
 class ImageQuery:
-    """A picture whose boxes are wanted.
+    """An image or video frame whose boxes are requested.
 
     Attributes:
-        path: of the picture, or of the video.
-        width, height: in pixels.
-        frame: of a video; None for pictures.
+        path: the image or video file.
+        width, height: the size in pixels.
+        frame: the frame number in a video; None for images.
     """
 
     path: Path
@@ -47,12 +47,12 @@ class ImageQuery:
 
 @dataclass(frozen=True)
 class ImageBoxes:
-    """What is known of a picture's persons.
+    """The boxes of an image.
 
     Attributes:
-        instances: with their boxes.
+        instances: the persons, with their boxes.
         source: see `crowdbench.api.types.Sample`.
-        image_id: that the file of boxes gives the picture; None if it gives none.
+        image_id: the id in the box file; None if it has none.
     """
 
     instances: tuple[Instance, ...] = ()
@@ -61,39 +61,39 @@ class ImageBoxes:
 
 
 class BoxProvider(ABC):
-    """Where the boxes of pictures come from."""
+    """Provides the boxes of images."""
 
     @abstractmethod
-    def of(self, asked: ImageQuery) -> ImageBoxes:
-        """The boxes of a picture.
+    def of(self, query: ImageQuery) -> ImageBoxes:
+        """The boxes of an image.
 
         Raises:
-            DataError: nothing is known of this picture.
+            DataError: there is no entry for the image, or it does not fit the image.
         """
 
 
 class NoBoxProvider(BoxProvider):
-    """For methods that find the persons themselves."""
+    """No boxes, for methods that find the persons themselves."""
 
-    def of(self, asked: ImageQuery) -> ImageBoxes:
-        """Nobody."""
+    def of(self, query: ImageQuery) -> ImageBoxes:
+        """No boxes."""
         return ImageBoxes()
 
 
 class WholeImageBoxes(BoxProvider):
-    """The whole picture is one person's box."""
+    """One box that covers the whole image."""
 
     def __init__(self, keypoints: int) -> None:
         self.keypoints = keypoints
 
-    def of(self, asked: ImageQuery) -> ImageBoxes:
-        """One person."""
-        box = (0.0, 0.0, float(asked.width), float(asked.height))
+    def of(self, query: ImageQuery) -> ImageBoxes:
+        """One instance."""
+        box = (0.0, 0.0, float(query.width), float(query.height))
         return ImageBoxes(_instances([box], self.keypoints), "gt")
 
 
 class NamedBoxes(BoxProvider):
-    """A file of ``{"file name": [[x, y, width, height], ...]}``; taken for true, not for a detector's."""
+    """A file of ``{"file name": [[x, y, width, height], ...]}``; treated as ground truth."""
 
     def __init__(self, path: Path, boxes: Mapping[str, Boxes], paths: Sequence[Path], keypoints: int) -> None:
         self.keypoints = keypoints
@@ -101,22 +101,22 @@ class NamedBoxes(BoxProvider):
             _check_boxes(of_name, f"{path}: {name!r}")
         self.names = ImageNameIndex(path, boxes, paths)
         found = self.names.found()
-        _require_plausible(path, [(size_in_header(picture), of) for picture, of in found.items()])
+        _require_plausible(path, [(size_in_header(image), of) for image, of in found.items()])
 
-    def of(self, asked: ImageQuery) -> ImageBoxes:
-        """The boxes by the picture's name; of a video, the same for all of its frames."""
-        boxes = self.names.of(asked.path)
-        cleaned, keep = clean_boxes(boxes, asked.width, asked.height)
+    def of(self, query: ImageQuery) -> ImageBoxes:
+        """The boxes of the image's name, clipped to the image; the same for all frames of a video."""
+        boxes = self.names.of(query.path)
+        cleaned, keep = clean_boxes(boxes, query.width, query.height)
         if not keep.all():
             raise DataError(
-                f"{asked.path}: the box {list(boxes[int(keep.argmin())])} in {self.names.file} lies outside "
-                f"the picture, which is {asked.width}x{asked.height} (width x height)."
+                f"{query.path}: the box {list(boxes[int(keep.argmin())])} in {self.names.file} lies outside "
+                f"the image, which is {query.width}x{query.height} (width x height)."
             )
         return ImageBoxes(_instances(cleaned.tolist(), self.keypoints), "gt")
 
 
 class DatasetBoxes(BoxProvider):
-    """An annotation file that the dataset reads itself: the persons that a run would predict."""
+    """An annotation file read by the dataset: the persons that a run would predict."""
 
     def __init__(
         self, path: Path, dataset: Dataset, images: Sequence[ImageEntry], paths: Sequence[Path]
@@ -124,16 +124,16 @@ class DatasetBoxes(BoxProvider):
         self.dataset = dataset
         self.names = ImageNameIndex(path, {image.file_name: at for at, image in enumerate(images)}, paths)
 
-    def of(self, asked: ImageQuery) -> ImageBoxes:
-        """The boxes of the annotated image of this name."""
-        _refuse_videos(asked)
-        sample = self.dataset[self.names.of(asked.path)]
-        _check_size(asked, sample.width, sample.height, self.names.file)
+    def of(self, query: ImageQuery) -> ImageBoxes:
+        """The boxes of the annotated image with this name."""
+        _refuse_videos(query)
+        sample = self.dataset[self.names.of(query.path)]
+        _check_size(query, sample.width, sample.height, self.names.file)
         return ImageBoxes(sample.instances, "gt", sample.image_id)
 
 
 class AnnotatedBoxes(BoxProvider):
-    """An annotation file with other keypoints than the dataset's, or with none: its persons' boxes only."""
+    """An annotation file without keypoints, or not the dataset's: only its persons' boxes are used."""
 
     def __init__(self, path: Path, content: "_Annotations", paths: Sequence[Path], keypoints: int) -> None:
         self.keypoints = keypoints
@@ -151,17 +151,17 @@ class AnnotatedBoxes(BoxProvider):
         sized = [((image.width, image.height), self.boxes.get(image.id, [])) for image in content.images]
         _require_plausible(path, sized)
 
-    def of(self, asked: ImageQuery) -> ImageBoxes:
-        """The boxes of the annotated image of this name."""
-        _refuse_videos(asked)
-        image = self.names.of(asked.path)
-        _check_size(asked, image.width, image.height, self.names.file)
+    def of(self, query: ImageQuery) -> ImageBoxes:
+        """The boxes of the annotated image with this name."""
+        _refuse_videos(query)
+        image = self.names.of(query.path)
+        _check_size(query, image.width, image.height, self.names.file)
         boxes, keep = clean_boxes(self.boxes.get(image.id, []), image.width, image.height)
         return ImageBoxes(_instances(boxes[keep].tolist(), self.keypoints), "gt", image.id)
 
 
 class DetectedBoxes(BoxProvider):
-    """A detector's results file. Which pictures its image ids are, `ids` tells."""
+    """A detector's results file; `ids` maps images to its image ids."""
 
     def __init__(
         self, path: Path, ids: Mapping[Path, int], keypoints: int, least_score: float | None = None
@@ -169,19 +169,19 @@ class DetectedBoxes(BoxProvider):
         self.path = path
         self.ids = ids
         self.keypoints = keypoints
-        found = {image_id: size_in_header(picture) for picture, image_id in ids.items()}
+        found = {image_id: size_in_header(image) for image, image_id in ids.items()}
         sizes = {image_id: size for image_id, size in found.items() if size is not None}
         detections = Detections.read(path, set(ids.values()), category_id=None, sizes=sizes)
         self.detections = detections.at_least(least_score)
         for warning in detections.warnings:
             log.warning("%s", warning)
 
-    def of(self, asked: ImageQuery) -> ImageBoxes:
-        """The persons that were detected in the image of this id."""
-        _refuse_videos(asked)
-        if asked.path not in self.ids:
-            raise DataError(f"{asked.path}: nothing says which image of {self.path} this picture is.")
-        image_id = self.ids[asked.path]
+    def of(self, query: ImageQuery) -> ImageBoxes:
+        """The persons detected in the image."""
+        _refuse_videos(query)
+        if query.path not in self.ids:
+            raise DataError(f"{query.path}: its image id in {self.path} is unknown.")
+        image_id = self.ids[query.path]
         return ImageBoxes(self.detections.of(image_id, self.keypoints), "detector", image_id)
 
 
@@ -210,7 +210,7 @@ class _Detection(msgspec.Struct):
 
 
 def boxes_for(
-    asked: str | Path,
+    boxes: str | Path,
     paths: Sequence[Path],
     dataset: str,
     ids: "ImageIds",
@@ -219,38 +219,38 @@ def boxes_for(
     """Read the ``--boxes`` option of a prediction.
 
     Args:
-        asked: ``"whole"``, or a file: COCO annotations, a detector's results in COCO format, or ``{"file
+        boxes: ``"whole"``, or a file: COCO annotations, a detector's results in COCO format, or ``{"file
             name": [[x, y, width, height], ...]}``.
-        paths: of all pictures and videos.
-        dataset: whose keypoints are predicted.
-        ids: tells which images a detector's results are of, where their entries have no ``file_name``.
-        least_score: a detector's boxes with a lower score are left out.
+        paths: the paths of all images and videos.
+        dataset: the name of the dataset whose keypoints are predicted.
+        ids: image ids, for detections whose entries have no ``file_name``.
+        least_score: detections with a lower score are dropped.
 
     Raises:
-        SettingsError: a least score for boxes that have no scores.
+        SettingsError: `least_score` is given for boxes without scores.
         MissingDataError: the file cannot be read.
-        DataError: it is none of these, or it is of other pictures.
+        DataError: the file has none of these formats, or describes other images.
     """
     cls = dataset_class(dataset)
-    if least_score is not None and (asked == WHOLE or not isinstance(_document(Path(asked)), list)):
+    if least_score is not None and (boxes == WHOLE or not isinstance(_document(Path(boxes)), list)):
         raise SettingsError(
-            "a least score is for a detector's boxes; these have no scores. Leave --box-score out."
+            "a minimum score applies to a detector's boxes; these have no scores. Omit --box-score."
         )
-    if asked == WHOLE:
+    if boxes == WHOLE:
         return WholeImageBoxes(cls.keypoints.count)
-    file = Path(asked)
+    file = Path(boxes)
     content = _document(file)
     if isinstance(content, list):
         named = _named_ids(file, content, paths)
-        told = named if named is not None else ids.told(file)
-        return DetectedBoxes(file, told, cls.keypoints.count, least_score)
+        known = named if named is not None else ids.for_detections(file)
+        return DetectedBoxes(file, known, cls.keypoints.count, least_score)
     if isinstance(content.get("images"), list):
         return _annotated(file, content, cls, paths)
     return NamedBoxes(file, _converted(content, dict[str, Boxes], file), paths, cls.keypoints.count)
 
 
 def _annotated(path: Path, content: Any, cls: type[Dataset], paths: Sequence[Path]) -> BoxProvider:
-    """As the dataset reads them, so that a run's poses come out; else their boxes."""
+    """Read annotations with the dataset, for a run's poses; if it cannot read them, use only their boxes."""
     foreign = None if "annotations" in content else explained(content)
     if foreign is not None:
         raise DataError(f"{path}: {foreign}")
@@ -261,14 +261,14 @@ def _annotated(path: Path, content: Any, cls: type[Dataset], paths: Sequence[Pat
         except MissingDataError:
             continue  # a split without ground truth
         except AnnotationError as error:
-            log.info("read for its boxes only: %s", error)
+            log.info("only the boxes are used: %s", error)
             break
         return DatasetBoxes(path, dataset, annotations.images, paths)
     return AnnotatedBoxes(path, annotations, paths, cls.keypoints.count)
 
 
 def _named_ids(path: Path, content: Any, paths: Sequence[Path]) -> dict[Path, int] | None:
-    """The image id of each picture, if the detections say what their pictures are called."""
+    """The image id of each image, if the detections have file names."""
     entries = _converted(content, list[_Detection], path)
     named = {entry.file_name: entry.image_id for entry in entries if entry.file_name is not None}
     return ImageNameIndex(path, named, paths).found() if named else None
@@ -284,19 +284,19 @@ def _instances(boxes: Sequence[Sequence[float]], keypoints: int) -> tuple[Instan
 def _check_boxes(boxes: Boxes, where: str) -> None:
     for box in boxes:
         if not np.isfinite(box).all() or box[2] < 0 or box[3] < 0:
-            raise DataError(f"{where}: a box is not finite, or its size is negative: {list(box)}.")
+            raise DataError(f"{where}: a box is not finite or has a negative size: {list(box)}.")
         if np.abs(box).max() > LARGEST_PX:
-            raise DataError(f"{where}: a box is larger than any picture: {list(box)}.")
+            raise DataError(f"{where}: a box is larger than any image: {list(box)}.")
 
 
 def _require_plausible(path: Path, boxes: Sequence[tuple[tuple[int, int] | None, Boxes]]) -> None:
-    """Refuse boxes that certainly are not x, y, width, height in pixels, and say what they hardly are.
+    """Refuse boxes that cannot be x, y, width, height in pixels, and warn of implausible ones.
 
     Args:
-        path: of the boxes.
-        boxes: by picture, with its width and height; None where they are not known.
+        path: the box file, for messages.
+        boxes: each image's width and height (None if unknown) and boxes.
     """
-    rows = [(*box, *size) for size, of_picture in boxes if size is not None for box in of_picture]
+    rows = [(*box, *size) for size, of_image in boxes if size is not None for box in of_image]
     numbers = np.array(rows, dtype=np.float64).reshape(-1, 6)
     for finding in implausible_boxes(numbers[:, :4], numbers[:, 4], numbers[:, 5]):
         if finding.severity == "error":
@@ -304,17 +304,17 @@ def _require_plausible(path: Path, boxes: Sequence[tuple[tuple[int, int] | None,
         log.warning("%s: %s", path.name, finding.sentence)
 
 
-def _check_size(asked: ImageQuery, width: int, height: int, file: Path) -> None:
-    if (asked.width, asked.height) != (width, height):
+def _check_size(query: ImageQuery, width: int, height: int, file: Path) -> None:
+    if (query.width, query.height) != (width, height):
         raise ImageError(
-            f"{asked.path}: the picture is {asked.width}x{asked.height} (width x height), but {file} says "
-            f"{width}x{height}: its boxes would be cut wrongly."
+            f"{query.path}: the image is {query.width}x{query.height} (width x height), but {file} says "
+            f"{width}x{height}: the boxes would be in the wrong place."
         )
 
 
-def _refuse_videos(asked: ImageQuery) -> None:
-    if asked.frame is not None:
+def _refuse_videos(query: ImageQuery) -> None:
+    if query.frame is not None:
         raise DataError(
-            f"{asked.path}: boxes of a video are --boxes {WHOLE}, or a file of boxes by name, for all of its "
-            "frames. A method that needs no boxes finds the persons of each frame."
+            f"{query.path}: for a video, use --boxes {WHOLE} or a file of boxes by name, which apply to "
+            "all frames, or a method that finds the persons itself."
         )

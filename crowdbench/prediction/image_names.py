@@ -1,4 +1,4 @@
-"""Images by name or id, and documents that give ids to files."""
+"""Match images to the names and ids in annotation, detection and box files."""
 
 import re
 from collections import defaultdict
@@ -14,28 +14,25 @@ from crowdbench.errors import DataError, MissingDataError
 from crowdbench.system.files.reading import decode_json, read_bytes
 
 WHOLE = "whole"
-
-
 T = TypeVar("T")
 
-
-# Ids that every JSON reader keeps apart.
+# Integers that every JSON reader represents exactly.
 _NUMBER = re.compile(r"[0-9]{1,15}")
 
 
 class ImageNameIndex(Generic[T]):
-    """What a file says of pictures, by their names.
+    """The entries of a file, looked up by image path.
 
-    A picture has the name that its path ends in, as far as possible: ``crowd/1.jpg`` is ``train/crowd/1.jpg``
-    rather than ``train/1.jpg``. The last part has to be the same.
+    The last component of the name must equal that of the path. Of several such names, the one that shares
+    most trailing components is chosen: ``crowd/1.jpg`` is ``train/crowd/1.jpg`` rather than ``train/1.jpg``.
 
     Args:
-        file: for messages.
-        by_name: as in the file.
-        paths: of all pictures.
+        file: the file, for messages.
+        by_name: its entries by image name.
+        paths: the paths of all images.
 
     Raises:
-        DataError: a name stands for two pictures, or none stands for any.
+        DataError: a name matches two images, or no name matches any.
     """
 
     def __init__(self, file: Path, by_name: Mapping[str, T], paths: Sequence[Path]) -> None:
@@ -52,18 +49,18 @@ class ImageNameIndex(Generic[T]):
                 continue
             if match in owner:
                 raise DataError(
-                    f"{file}: {match!r} may be {owner[match]} or {path}. Say more of their folders in "
-                    "the file, or predict one of them at a time."
+                    f"{file}: {match!r} may be {owner[match]} or {path}. Include more of their folders "
+                    "in the file's names, or predict one of them at a time."
                 )
             owner[match] = path
             self._name[path] = match
         if not self._name:
             example = next(iter(by_name), None)
-            known = f"It names {len(by_name)}, for one {example!r}." if by_name else "It names none."
-            raise DataError(f"{file}: none of the pictures is named in it. {known}")
+            known = f"It names {len(by_name)}, such as {example!r}." if by_name else "It names no images."
+            raise DataError(f"{file}: it names none of the given images. {known}")
 
     def _matching(self, path: Path) -> str | None:
-        """The name with most of the path's last parts; of two with equally many, one without others."""
+        """The name that shares most trailing components with the path; a full suffix wins a tie."""
         parts = path.absolute().parts[::-1]
         ranked = []
         for name in self._last_parts.get(path.name, []):
@@ -77,17 +74,17 @@ class ImageNameIndex(Generic[T]):
         return names[0] if len(names) == 1 else None
 
     def found(self) -> dict[Path, T]:
-        """What the file says of each of the pictures that it names."""
+        """The entry of each image that the file names."""
         return {path: self.by_name[name] for path, name in self._name.items()}
 
     def of(self, path: Path) -> T:
-        """What the file says of a picture.
+        """The entry of an image.
 
         Raises:
-            DataError: it does not name it.
+            DataError: the file does not name the image.
         """
         if path not in self._name:
-            raise DataError(f"{path}: {self.file} does not name this picture.")
+            raise DataError(f"{path}: {self.file} does not name this image.")
         return self.by_name[self._name[path]]
 
 
@@ -96,62 +93,61 @@ class _Images(msgspec.Struct):
 
 
 class ImageIds:
-    """The image id of each picture.
+    """The image id of each image.
 
-    It is what an annotation file says, if there is one. Otherwise it is the number that is the picture's
-    name, as in ``000000000139.jpg``, if all have such names and no two are equal; else pictures are counted
-    from 1.
+    Ids come from the annotation file, if there is one. Otherwise they are the numbers in the file names, as
+    in ``000000000139.jpg``, if all are distinct numbers. Otherwise images are numbered from 1.
 
     Args:
-        paths: of all pictures.
+        paths: the paths of all images.
         annotations: a COCO annotation file that lists them.
 
     Raises:
         MissingDataError: the annotation file cannot be read.
-        DataError: it lists none of the pictures.
+        DataError: the annotation file lists none of the images.
     """
 
     def __init__(self, paths: Sequence[Path], annotations: Path | None = None) -> None:
         self.annotations = annotations
-        self.counted = False
+        self.is_counted = False
         if annotations is not None:
             images = _converted(_document(annotations), _Images, annotations).images
             self._names = ImageNameIndex(annotations, {image.file_name: image.id for image in images}, paths)
             return
         numbers = [int(path.stem) if _NUMBER.fullmatch(path.stem) else None for path in paths]
-        self.counted = None in numbers or len(set(numbers)) < len(numbers)
+        self.is_counted = None in numbers or len(set(numbers)) < len(numbers)
         self._ids = {
-            path: position if self.counted or number is None else number
+            path: position if self.is_counted or number is None else number
             for position, (path, number) in enumerate(zip(paths, numbers, strict=True), 1)
         }
 
     def of(self, path: Path) -> int:
-        """The id of a picture.
+        """The id of an image.
 
         Raises:
             DataError: the annotation file does not list it.
         """
         return self._ids[path] if self.annotations is None else self._names.of(path)
 
-    def told(self, detections: Path) -> dict[Path, int]:
-        """The ids that detections may use: not those that were counted.
+    def for_detections(self, detections: Path) -> dict[Path, int]:
+        """The ids of all images, for a file of detections.
 
         Raises:
-            DataError: they were.
+            DataError: images were numbered from 1, so their ids are not those of the detections.
         """
-        if self.counted:
+        if self.is_counted:
             raise DataError(
-                f"{detections}: detections have image ids, and the pictures' names are not different numbers "
-                "that could be those.\nPass --annotations FILE, the annotation file that the ids are from."
+                f"{detections}: detections refer to images by id, but the images' names are not distinct "
+                "numbers.\nPass --annotations FILE, the annotation file that defines the ids."
             )
         return dict(self._ids) if self.annotations is None else self._names.found()
 
 
 def _document(path: Path) -> Any:
-    """The content of a JSON file: a list or an object.
+    """Read a JSON file whose top level is a list or an object.
 
     Raises:
-        MissingDataError, DataError: there is none.
+        MissingDataError, DataError: the file cannot be read, or holds something else.
     """
     try:
         data = read_bytes(path, "boxes")

@@ -1,4 +1,4 @@
-"""Pictures in memory: decoded once, for the method and for drawing."""
+"""Decode an image once, for the method and for drawing."""
 
 from pathlib import Path
 
@@ -10,38 +10,38 @@ from crowdbench.system.files.opening import open_regular
 from crowdbench.system.files.os_errors import reason
 from crowdbench.system.images import decode_rgb, decoder_warnings
 
-# How Exif data is marked in JPEG and AVIF, PNG, and WebP.
+# Markers of EXIF data in JPEG and AVIF, PNG, and WebP.
 _EXIF_MARKS = (b"Exif", b"eXIf", b"EXIF")
 
 
-def read_picture(path: Path, *, upright: bool) -> tuple[NDArray[np.uint8], bool]:
-    """Decode a picture as datasets are read: grey and 16 bits become RGB of 8 bits, alpha is dropped.
+def read_image(path: Path, *, upright: bool) -> tuple[NDArray[np.uint8], bool]:
+    """Decode an image as a dataset's images are: gray and 16-bit become 8-bit RGB, alpha is dropped.
 
     Args:
-        path: the file.
-        upright: turn the picture as its EXIF orientation says. Datasets' annotations ignore it.
+        path: the image file.
+        upright: apply the EXIF orientation, which datasets' annotations ignore.
 
     Returns:
-        ``(H, W, 3)`` uint8, RGB; and whether its EXIF orientation turns or mirrors it.
+        ``(H, W, 3)`` uint8, RGB, and whether the EXIF orientation rotates or mirrors the stored image.
 
     Raises:
-        ImageError: it cannot be read or decoded.
+        ImageError: the file cannot be read or decoded.
     """
     try:
         with open_regular(path) as file:
             data = np.fromfile(file, dtype=np.uint8)
     except (OSError, ValueError) as error:
-        raise ImageError(f"{path}: cannot read the picture ({reason(error)}).") from error
+        raise ImageError(f"{path}: cannot read the image ({reason(error)}).") from error
     stored = decode_rgb(data, str(path))
     content = data.tobytes()
     if not any(mark in content for mark in _EXIF_MARKS):
         return stored, False
-    # OpenCV knows where each format keeps the orientation: what it turns is turned.
+    # OpenCV knows where each format stores the orientation: the image is rotated if OpenCV rotates it.
     try:
-        with decoder_warnings():  # they have been said
-            seen = decode_rgb(data, str(path), oriented=True)
+        with decoder_warnings():  # already reported by the first decoding
+            oriented = decode_rgb(data, str(path), oriented=True)
     except ImageError:
         return stored, False
-    if np.array_equal(stored, seen):
+    if np.array_equal(stored, oriented):
         return stored, False
-    return (seen if upright else stored), True
+    return (oriented if upright else stored), True

@@ -1,46 +1,36 @@
-"""What `predict` leaves on disk: which files, and how images and video frames are encoded."""
+"""The files that `predict` writes."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+import msgspec
 
-from crowdbench.api.types import LoadedImage, Pose
-from crowdbench.engine.inference import to_coco_results
-from crowdbench.errors import RunError
-from crowdbench.prediction.results import FrameEntry
-from crowdbench.prediction.videos import Frame
+from crowdbench.errors import SettingsError
+from crowdbench.prediction.results import PredictionResult
+from crowdbench.prediction.sources import Source
 from crowdbench.system.files.os_errors import writing
-from crowdbench.system.files.writing import atomic_path
+from crowdbench.system.files.writing import atomic_path, write_whole
 
-# Keypoints with less confidence, and poses of a lower score, are not drawn: methods that find the persons
-# themselves propose dozens of poses of next to no score, which rank behind all others.
+PREDICTIONS, IMAGES = "predictions.json", "images.json"
+# Methods that find the persons themselves propose dozens of poses with scores near zero, which rank behind
+# all others.
 THRESHOLD = MIN_SCORE = 0.05
-_JPEG_QUALITY = 95
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class ShownFrame(LoadedImage):
-    """A frame of a video as a sample."""
-
-    frame: Frame
 
 
 @dataclass(frozen=True)
 class Output:
-    """Where results go, and which.
+    """What is written, and where.
 
     Attributes:
-        folder: of all files; None writes none.
-        drawn: draw copies of pictures and videos; otherwise the frames of videos are kept in the result.
+        folder: the output folder; None writes no files.
+        drawn: draw copies of images and videos; otherwise the result holds the poses of video frames.
         threshold: keypoints with less confidence are not drawn.
-        min_score: poses of a lower score are not drawn.
-        overwrite: replace files that are there.
+        min_score: poses with a lower score are not drawn.
+        overwrite: replace existing files.
     """
 
     folder: Path | None = Path("poses")
@@ -50,17 +40,53 @@ class Output:
     overwrite: bool = False
 
 
-def frame_entry(shown: LoadedImage, poses: list[Pose], with_boxes: bool) -> FrameEntry:
-    """The entry of a frame in the results."""
-    assert isinstance(shown, ShownFrame)
-    return FrameEntry(
-        shown.frame.number, shown.frame.time_s, to_coco_results(shown, poses, with_boxes=with_boxes)
-    )
+def refuse_to_overwrite(output: Output, sources: Sequence[Source], names: Mapping[Path, str]) -> None:
+    """Check that no output file is one of the sources, or exists already.
+
+    Args:
+        output: what will be written.
+        sources: the images and videos.
+        names: the name of each source's drawn copy.
+
+    Raises:
+        SettingsError: an output file is a source, or exists and `output.overwrite` is false.
+    """
+    folder = output.folder
+    if folder is None:
+        return
+    targets = [folder / IMAGES]
+    if any(source.kind == "image" for source in sources):
+        targets.append(folder / PREDICTIONS)
+    for source in sources:
+        if source.kind == "video":
+            targets.append(folder / lines_name(names[source.path]))
+        if output.drawn:
+            targets.append(folder / names[source.path])
+    source_paths = {os.path.realpath(source.path) for source in sources}
+    existing = [target for target in targets if os.path.lexists(target)]
+    for target in existing:
+        if os.path.realpath(target) in source_paths:
+            raise SettingsError(
+                f"{target} is one of the images, and would be overwritten. Choose another folder with --out."
+            )
+    if existing and not output.overwrite:
+        others = f" and {len(existing) - 1} other files" if len(existing) > 1 else ""
+        raise SettingsError(
+            f"{existing[0]}{others} would be overwritten. Choose another folder with --out, or pass "
+            "--overwrite."
+        )
+
+
+def write_results(folder: Path, result: PredictionResult) -> None:
+    """Write the predictions, unless there are only videos, and the list of images and videos."""
+    if result.images or not result.videos:
+        write_whole(folder / PREDICTIONS, msgspec.json.encode(result.predictions))
+    write_whole(folder / IMAGES, msgspec.json.encode(result.listing()))
 
 
 @contextmanager
 def line_file(path: Path) -> Iterator[BinaryIO]:
-    """A file of lines that appears when it is finished."""
+    """Open a file that appears under its name when it is complete."""
     with atomic_path(path) as temporary:
         with writing(path):
             file = temporary.open("xb")
@@ -71,18 +97,5 @@ def line_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def lines_name(name: str) -> str:
-    """What a video's file of poses is called."""
+    """The name of the file with a video's poses."""
     return f"{name}.jsonl"
-
-
-def encoded(image: NDArray[np.uint8], name: str) -> bytes:
-    """The content of an image file, by its name's ending; RGB."""
-    ending = Path(name).suffix
-    quality = [] if ending.lower() == ".png" else [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    try:
-        done, data = cv2.imencode(ending, image[..., ::-1], quality)
-    except cv2.error as error:
-        raise RunError(f"{name}: OpenCV cannot write the drawn picture ({error.err}).") from error
-    if not done:
-        raise RunError(f"{name}: OpenCV cannot write the drawn picture.")
-    return data.tobytes()

@@ -1,8 +1,9 @@
-"""A method that is ready to look at pictures, one after the other, as it does in a run."""
+"""A method with its network and weights, which predicts images as a run does."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from crowdbench.api.load_method import method_class
@@ -28,17 +29,16 @@ log = logging.getLogger("crowdbench")
 
 @dataclass
 class Estimator:
-    """A method, its network with weights, and how it is run.
+    """A method, its network with weights, and how they are run.
 
     Attributes:
         method: configured for a dataset.
         network: on `device`, in eval mode; None for methods without one.
-        batch_size: persons (top-down methods) or images in the network at a time; halved when memory
-            runs out.
+        batch_size: persons (top-down methods) or images per batch; halved when memory runs out.
         device, precision: see `crowdbench.engine.inference.predict_batches`.
-        weights: what was loaded.
-        notes: what was decided while the weights were read, in sentences.
-        waiting_bytes: so much of pictures waits for a batch to be full, at most.
+        weights: the weights loaded.
+        notes: sentences about how the weights were loaded.
+        waiting_bytes: the largest total size of images that wait for a batch to fill.
     """
 
     method: Method
@@ -66,13 +66,13 @@ class Estimator:
         """Fetch the weights and build the network, as `crowdbench.evaluate` does with these arguments.
 
         Raises:
-            InputError: something given is wrong: weights, settings, device.
+            InputError: the weights, settings or device are invalid.
         """
         require_options(seed=seed, batch_size=batch_size)
         target = pick_device(device)
         if emulates(precision, target):
             log.warning(
-                "this processor has no units for %s: it will be slower than fp32, not faster", precision
+                "this CPU has no native support for %s: it will be slower than fp32, not faster", precision
             )
         size = default_batch_size(method.paradigm, target.type) if batch_size is None else batch_size
         found = resolve_method_weights(method, dataset, weights, on_progress)  # type: ignore[arg-type]  # called for transfers only
@@ -86,34 +86,34 @@ class Estimator:
             hooks.load_weights(method, found.path)
         return cls(method, network, size, target, precision, found, notes=notes)
 
-    def poses(self, pictures: Iterable[LoadedImage]) -> Iterator[tuple[LoadedImage, list[Pose]]]:
-        """The poses of each picture, in order.
+    def poses(self, images: Iterable[LoadedImage]) -> Iterator[tuple[LoadedImage, list[Pose]]]:
+        """Yield each image with its poses, in order.
 
-        Pictures are batched as a run batches its images, and are asked for only as they are needed.
+        Images are batched as in a run, and consumed only as needed.
 
         Raises:
-            PluginError: the method broke its contract.
-            RunError: memory ran out with the smallest batches.
+            PluginError: the method violates the plugin contract.
+            RunError: out of memory even with the smallest batches.
         """
-        for waiting in self._batched(pictures):
-            # A top-down method has nothing to do where there is no box.
-            asked = [p for p in waiting if p.instances or self.method.paradigm != "top-down"]
-            found = iter(self._predicted(asked) if asked else [])
-            for picture in waiting:
-                nobody = self.method.paradigm == "top-down" and not picture.instances
-                yield picture, [] if nobody else next(found)
+        for waiting in self._batched(images):
+            # A top-down method is not called for images without boxes.
+            used = [bool(image.instances) or self.method.paradigm != "top-down" for image in waiting]
+            batch = list(compress(waiting, used))
+            found = iter(self._predicted(batch) if batch else [])
+            for image, is_used in zip(waiting, used, strict=True):
+                yield image, next(found) if is_used else []
 
-    def _batched(self, pictures: Iterable[LoadedImage]) -> Iterator[list[LoadedImage]]:
-        """Cut where `in_batches` would cut all of them, or where they fill too much memory."""
+    def _batched(self, images: Iterable[LoadedImage]) -> Iterator[list[LoadedImage]]:
+        """Split where `in_batches` would split the whole list, or where images take too much memory."""
         waiting: list[LoadedImage] = []
         size = 0
-        for picture in pictures:
-            size += picture.pixels.nbytes
-            full = len(in_batches([*waiting, picture], self.batch_size, self.method.paradigm)) > 1
+        for image in images:
+            size += image.pixels.nbytes
+            full = len(in_batches([*waiting, image], self.batch_size, self.method.paradigm)) > 1
             if waiting and (full or size > self.waiting_bytes):
                 yield waiting
-                waiting, size = [], picture.pixels.nbytes
-            waiting.append(picture)
+                waiting, size = [], image.pixels.nbytes
+            waiting.append(image)
         if waiting:
             yield waiting
 
@@ -125,7 +125,7 @@ class Estimator:
             batch_size=self.batch_size,
             device=self.device,
             precision=self.precision,
-            workers=0,  # the pictures are in this process
+            workers=0,  # the images are in memory
             on_halved=self._halve,
         )
         return next(found)
@@ -135,18 +135,18 @@ class Estimator:
 
 
 def dataset_for(method: str, weights: str) -> str:
-    """The dataset whose keypoints and settings a method has, where the user does not say.
+    """The dataset whose keypoints and settings a method uses by default.
 
     Args:
-        method: its name.
-        weights: as the user says.
+        method: the method's name.
+        weights: the ``--weights`` option.
 
     Returns:
         The dataset that the weights were published for.
 
     Raises:
         UnknownNameError: no such method.
-        SettingsError: there are several or none.
+        SettingsError: there is no such dataset, or more than one.
     """
     method_class(method)
     table = weights_table()
@@ -159,7 +159,6 @@ def dataset_for(method: str, weights: str) -> str:
         return published[0]
     known = ", ".join(published)
     raise SettingsError(
-        f"{method} predicts other keypoints, with other settings, for each dataset; say for which, with "
-        "--dataset NAME.\n"
+        f"{method} has keypoints and settings for each dataset; choose one with --dataset NAME.\n"
         + (f"Weights are published for {known}." if known else "`crowdbench datasets` lists the datasets.")
     )

@@ -1,4 +1,4 @@
-"""What was found, as it is written down."""
+"""The results of a prediction, as they are written to disk."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,17 +10,17 @@ from crowdbench.engine.inference import to_coco_results
 
 
 @dataclass(frozen=True)
-class PictureEntry:
-    """A picture, as COCO's ``images`` list it.
+class PredictedImage:
+    """An entry of COCO's ``images`` list.
 
     Attributes:
-        id: in the predictions.
-        file_name: as it was asked for.
-        width, height: in pixels.
-        poses: how many were found.
-        drawn: the copy with skeletons, under the folder of results; None if there is none.
-        file_name_bytes: the name with its bytes as percent signs, where it is not UTF-8 and `file_name` can
-            only describe it; not written for all others.
+        id: the ``image_id`` of its predictions.
+        file_name: the path as given by the user.
+        width, height: the size in pixels.
+        poses: the number of poses found.
+        drawn: the drawn copy, relative to the output folder; None if there is none.
+        file_name_bytes: the percent-encoded bytes of a name that is not UTF-8, which `file_name` can only
+            describe; not written for others.
     """
 
     id: int
@@ -34,12 +34,12 @@ class PictureEntry:
 
 @dataclass(frozen=True)
 class FrameEntry:
-    """A frame of a video, a line of its file.
+    """A video frame: one line of the video's poses file.
 
     Attributes:
-        frame: counted from 0, of all frames of the video.
-        time_s: when it is shown.
-        poses: in COCO results format; ``image_id`` is the frame.
+        frame: the frame number in the video, from 0.
+        time_s: the presentation time.
+        poses: COCO results; ``image_id`` is the frame number.
     """
 
     frame: int
@@ -49,17 +49,17 @@ class FrameEntry:
 
 @dataclass(frozen=True)
 class VideoEntry:
-    """A video.
+    """A video and its results.
 
     Attributes:
-        file_name: as it was asked for.
-        width, height: of its frames, in pixels.
-        frames_per_s: of the video; of the drawn copy a part, if not every frame was looked at.
-        frames: how many were looked at.
-        poses: how many were found in them.
-        poses_file: has a line for each frame, under the folder of results; None if there is none.
-        drawn: the copy with skeletons, there; None if there is none.
-        file_name_bytes: see `PictureEntry`.
+        file_name: the path as given by the user.
+        width, height: the frame size in pixels.
+        frames_per_s: the video's frame rate; the drawn copy's is lower if frames were skipped.
+        frames: the number of frames processed.
+        poses: the number of poses found in them.
+        poses_file: the file with one line per frame, relative to the output folder; None if there is none.
+        drawn: the drawn copy, likewise.
+        file_name_bytes: see `PredictedImage`.
     """
 
     file_name: str
@@ -75,12 +75,12 @@ class VideoEntry:
 
 @dataclass(frozen=True)
 class FailedInput:
-    """What could not be read.
+    """A file that could not be processed.
 
     Attributes:
-        file_name: as it was asked for.
-        error: why.
-        file_name_bytes: see `PictureEntry`.
+        file_name: the path as given by the user.
+        error: the error message.
+        file_name_bytes: see `PredictedImage`.
     """
 
     file_name: str
@@ -90,21 +90,21 @@ class FailedInput:
 
 @dataclass
 class PredictionResult:
-    """Everything that was found.
+    """The results of one call of `predict`.
 
     Attributes:
         info: how: method, settings, weights, and what else decides a prediction.
         layout: the keypoints.
         images, videos, failed: what was looked at.
-        predictions: of the pictures, in COCO results format and with ``file_name``.
-        frames: of each video; empty where it was drawn.
-        notes: what the user may want to know, in sentences.
-        poses_drawn: how many had the score to be drawn.
+        predictions: of the images, in COCO results format and with ``file_name``.
+        frames: the frames of each video; empty if the video was drawn.
+        notes: sentences for the user.
+        poses_drawn: the number of poses with a score high enough to be drawn.
     """
 
     info: dict[str, Any]
     layout: KeypointSet
-    images: list[PictureEntry] = field(default_factory=list)
+    images: list[PredictedImage] = field(default_factory=list)
     videos: list[VideoEntry] = field(default_factory=list)
     failed: list[FailedInput] = field(default_factory=list)
     predictions: list[msgspec.Raw] = field(default_factory=list)
@@ -114,16 +114,16 @@ class PredictionResult:
 
     @property
     def poses(self) -> int:
-        """How many poses were found."""
+        """The number of poses found."""
         return sum(e.poses for e in self.images) + sum(e.poses for e in self.videos)
 
     def listing(self) -> dict[str, Any]:
-        """What was looked at, with COCO's ``images`` and ``categories``."""
+        """The images and videos processed, with COCO's ``images`` and ``categories``."""
         person = {
             "id": 1,
             "name": "person",
             "keypoints": list(self.layout.keypoints),
-            "skeleton": [[a + 1, b + 1] for a, b in self.layout.skeleton],  # COCO counts from 1
+            "skeleton": [[a + 1, b + 1] for a, b in self.layout.skeleton],  # 1-based in COCO
         }
         return {
             "info": self.info,
@@ -134,7 +134,7 @@ class PredictionResult:
         }
 
     def whole(self) -> dict[str, Any]:
-        """Everything in one object."""
+        """The listing and all predictions in one object."""
         videos = [
             {**msgspec.to_builtins(video), "frames": frames}
             for video, frames in zip(self.videos, self.frames, strict=True)
@@ -145,9 +145,9 @@ class PredictionResult:
 def named_results(
     sample: Sample, poses: list[Pose], file_name: str, *, with_boxes: bool
 ) -> list[msgspec.Raw]:
-    """Poses of a picture in COCO results format, with its file's name in each."""
+    """COCO results for an image's poses, each with the image's ``file_name``."""
     name = msgspec.json.encode(file_name)
-    # The entries are text already, and as a run writes them: the name is put before their last brace.
+    # The entries are encoded already, exactly as a run writes them: insert the name before the closing brace.
     return [
         msgspec.Raw(bytes(entry)[:-1] + b',"file_name":' + name + b"}")
         for entry in to_coco_results(sample, poses, with_boxes=with_boxes)

@@ -1,4 +1,4 @@
-"""Which pictures and videos were asked for, and what their drawn copies are called."""
+"""Find images and videos, and name their drawn copies."""
 
 import os
 import re
@@ -11,22 +11,23 @@ from typing import Literal
 from crowdbench.errors import MissingDataError
 from crowdbench.system.files.opening import open_regular
 
-Kind = Literal["picture", "video"]
+Kind = Literal["image", "video"]
 
-# A file in a folder with such a name is meant to be an image, whatever is in it: a broken one is reported.
-_PICTURE_NAMES = frozenset(
+# In folders, files with these extensions are taken for images whatever they contain, so that damaged ones are
+# reported.
+_IMAGE_NAMES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
 _VIDEO_NAMES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
-# What a drawn copy is written as; others become PNG.
+# Formats in which drawn copies are written; others become PNG.
 _WRITTEN = frozenset({".jpeg", ".jpg", ".png"})
 
 _HEADER_BYTES = 192
 _MPEG_PACKET = 188
-# ISO base media files (MP4, MOV) begin alike; these brands are pictures.
-_PICTURE_BRANDS = frozenset({b"avif", b"avis", b"heic", b"heix", b"heif", b"mif1", b"msf1"})
+# ISO base media files (MP4, MOV) begin alike; these brands are image formats.
+_IMAGE_BRANDS = frozenset({b"avif", b"avis", b"heic", b"heix", b"heif", b"mif1", b"msf1"})
 # JPEG, PNG, GIF, TIFF of either byte order and of 64 bits, JPEG 2000, Radiance.
-_PICTURE_SIGNATURES = (
+_IMAGE_SIGNATURES = (
     *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     *(b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"#?RADIANCE", b"#?RGBE"),
 )
@@ -36,42 +37,42 @@ _PORTABLE_PIXMAP = re.compile(rb"P[1-6]\s+(#[^\n]*\s+)*\d+\s+\d+\s")
 
 @dataclass(frozen=True)
 class Source:
-    """A picture or a video.
+    """An image or a video.
 
     Attributes:
-        path: as it was asked for, or under the folder that was.
-        kind: by content.
+        path: the path given by the user, or a file under that folder.
+        kind: detected from the content.
     """
 
     path: Path
     kind: Kind
 
 
-def find_sources(asked: Sequence[Path], *, leave_out: Path | None = None) -> list[Source]:
-    """The pictures and videos that were asked for; those of a folder, and of its folders, by name.
+def find_sources(paths: Sequence[Path], *, leave_out: Path | None = None) -> list[Source]:
+    """Find images and videos in files and folders; folders are searched recursively, sorted by name.
 
-    What a file is, its content says. In folders other files are left out, and so are hidden ones; but one
-    that is called a picture or a video and is none stays, so that reading it says what is wrong.
+    Files are recognized by content. In folders, other files and hidden ones are skipped; but a file with an
+    image's or video's extension is kept, so that reading it reports what is wrong.
 
     Args:
-        asked: files and folders. A file that is found twice is taken once.
-        leave_out: a folder in which nothing is looked for.
+        paths: files and folders; a file found twice is returned once.
+        leave_out: a folder that is not searched.
 
     Raises:
-        MissingDataError: something is not there, or there is neither a picture nor a video in it.
+        MissingDataError: a path does not exist, or a folder has neither an image nor a video.
     """
     found: dict[str, Source] = {}
-    for path in asked:
+    for path in paths:
         sources = list(_in_folder(path, leave_out)) if path.is_dir() else [_of_file(path)]
         if not sources:
-            raise MissingDataError(f"{path}: there is neither a picture nor a video in this folder.")
+            raise MissingDataError(f"{path}: there is neither an image nor a video in this folder.")
         for source in sources:
             found.setdefault(_absolute(source.path), source)
     return list(found.values())
 
 
 def _absolute(path: Path) -> str:
-    """Without dots, but with links: a link has a name of its own."""
+    """Normalize a path without resolving links: a link has its own name."""
     return os.path.abspath(path)  # noqa: PTH100  (Path.absolute keeps the dots)
 
 
@@ -82,17 +83,15 @@ def _of_file(path: Path) -> Source:
         there = False
     if not there:
         raise MissingDataError(f"{path}: no such file or folder.")
-    # What is neither is read as a picture, which says what is wrong.
-    return Source(path, _kind_by_content(path) or _kind_by_name(path) or "picture")
+    # Unrecognized content is read as an image, which reports what is wrong.
+    return Source(path, _kind_by_content(path) or _kind_by_name(path) or "image")
 
 
 def _in_folder(folder: Path, leave_out: Path | None) -> Iterator[Source]:
-    def cannot_look(error: OSError) -> None:
-        raise MissingDataError(
-            f"{error.filename}: cannot look into the folder ({error.strerror})."
-        ) from error
+    def fail(error: OSError) -> None:
+        raise MissingDataError(f"{error.filename}: cannot list the folder ({error.strerror}).") from error
 
-    for place, folders, files in os.walk(folder, onerror=cannot_look):
+    for place, folders, files in os.walk(folder, onerror=fail):
         here = Path(place)
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and not _same(here / name, leave_out)
@@ -110,8 +109,8 @@ def _same(folder: Path, other: Path | None) -> bool:
 
 def _kind_by_name(path: Path) -> Kind | None:
     ending = path.suffix.lower()
-    if ending in _PICTURE_NAMES:
-        return "picture"
+    if ending in _IMAGE_NAMES:
+        return "image"
     return "video" if ending in _VIDEO_NAMES else None
 
 
@@ -120,28 +119,28 @@ def _kind_by_content(path: Path) -> Kind | None:
         with open_regular(path) as file:
             header = file.read(_HEADER_BYTES)
     except (OSError, ValueError):
-        return None  # reading it says why
+        return None  # reported when it is read
     if _is_video(header):
         return "video"
-    return "picture" if _is_picture(header) else None
+    return "image" if _is_image(header) else None
 
 
-def _is_picture(header: bytes) -> bool:
-    """By the first bytes of the formats that OpenCV decodes: its own test takes texts for pictures."""
+def _is_image(header: bytes) -> bool:
+    """Compare with the signatures of formats that OpenCV decodes; its own test accepts some text files."""
     if header[4:8] == b"ftyp":
-        return header[8:12] in _PICTURE_BRANDS
+        return header[8:12] in _IMAGE_BRANDS
     if header[:4] == b"RIFF":
         return header[8:12] == b"WEBP"
-    if header[:2] == b"BM":  # the size of the second header tells it from a word
+    if header[:2] == b"BM":  # the size of the second header tells it from text
         return header[14:18] in _BMP_HEADER_SIZES
-    return header.startswith(_PICTURE_SIGNATURES) or _PORTABLE_PIXMAP.match(header) is not None
+    return header.startswith(_IMAGE_SIGNATURES) or _PORTABLE_PIXMAP.match(header) is not None
 
 
 def _is_video(header: bytes) -> bool:
-    """By the first bytes of MP4 and MOV, Matroska and WebM, AVI, MPEG, Flash and Windows Media."""
+    """Compare with the signatures of MP4, MOV, Matroska, WebM, AVI, MPEG, Flash and Windows Media."""
     if header[4:8] == b"ftyp":
-        return header[8:12] not in _PICTURE_BRANDS
-    if header[4:8] in (b"moov", b"mdat", b"wide"):  # a QuickTime file from before there were brands
+        return header[8:12] not in _IMAGE_BRANDS
+    if header[4:8] in (b"moov", b"mdat", b"wide"):  # an old QuickTime file without brands
         return True
     if header[:4] == b"RIFF":
         return header[8:12] == b"AVI "
@@ -151,19 +150,18 @@ def _is_video(header: bytes) -> bool:
 
 
 def drawn_names(sources: Sequence[Source]) -> list[str]:
-    """What the drawn copies are called under the folder of results; no two alike, on any file system.
+    """The names of the drawn copies in the output folder, unique even on case-insensitive file systems.
 
-    A copy has its picture's name. Where two pictures have the same, they keep their folders too, as far as
-    those differ.
+    A copy has its source's name. Sources of equal name keep their folders, too, as far as those differ.
     """
     short = [_drawn_name(source.path.name, source.kind) for source in sources]
-    taken = Counter(name.casefold() for name in short)
+    counts = Counter(name.casefold() for name in short)
     places = [Path(_absolute(source.path)) for source in sources]
     common = Path(os.path.commonpath([place.parent for place in places])) if places else Path()
     names, used = [], set()
     for name, source, place in zip(short, sources, places, strict=True):
         chosen = name
-        if taken[name.casefold()] > 1:
+        if counts[name.casefold()] > 1:
             folder = place.parent.relative_to(common).as_posix()
             chosen = name if folder == "." else f"{folder}/{name}"
         number = 1

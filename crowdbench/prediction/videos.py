@@ -1,4 +1,4 @@
-"""Videos: frames in order, and a drawn copy of them."""
+"""Read the frames of a video, and write a drawn copy."""
 
 import math
 from collections.abc import Iterator
@@ -12,43 +12,40 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import LoadedImage
 from crowdbench.errors import ImageError, RunError
 from crowdbench.system.files.opening import open_regular
 from crowdbench.system.files.os_errors import reason
 from crowdbench.system.files.writing import atomic_path
 
-# Where a file does not say.
+# Assumed where the file states no frame rate.
 _FRAMES_PER_S = 25.0
-_WRITTEN_AS = "mp4v"
+_CODEC = "mp4v"
 
 
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """One frame of a video.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class VideoFrame(LoadedImage):
+    """A video frame as a sample; `image_id` is its number in the video, from 0.
 
     Attributes:
-        number: counted from 0, of all frames of the video.
-        time_s: when it is shown.
-        pixels: ``(H, W, 3)`` uint8, RGB.
+        time_s: the presentation time.
     """
 
-    number: int
     time_s: float
-    pixels: NDArray[np.uint8]
 
 
 class Video:
-    """An opened video.
+    """An open video.
 
     Args:
-        path: of the file.
-        upright: turn frames as the file says that they are to be shown.
+        path: the video file.
+        upright: rotate frames as the file's metadata says.
 
     Attributes:
-        frames_per_s: when it is shown.
-        announced: about how many frames there are, as the file says; 0 if it does not.
-        turned: the file says that its frames are to be turned.
-        read: how many frames `frames` has come to the end of.
+        frames_per_s: the frame rate.
+        announced: the approximate frame count that the file states; 0 if it states none.
+        turned: whether the file's metadata says to rotate the frames.
+        read: the number of frames read so far.
 
     Raises:
         ImageError: OpenCV cannot open it.
@@ -57,14 +54,14 @@ class Video:
     def __init__(self, path: Path, *, upright: bool) -> None:
         self.path = path
         try:
-            # By its number: a name may be no UTF-8, look like a protocol, or be a pattern of names.
+            # Opened by its descriptor: a name may not be UTF-8, or look like a URL or a file name pattern.
             self._file = open_regular(path)
         except (OSError, ValueError) as failure:
             raise ImageError(f"{path}: cannot read the video ({reason(failure)}).") from failure
         self._capture = cv2.VideoCapture(f"/dev/fd/{self._file.fileno()}", cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             self._file.close()
-            raise ImageError(f"{path}: not a video that OpenCV can read; it may be broken or cut off.")
+            raise ImageError(f"{path}: not a video that OpenCV can read; it may be damaged or truncated.")
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, float(upright))
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.frames_per_s = rate if math.isfinite(rate) and rate > 0 else _FRAMES_PER_S
@@ -82,11 +79,11 @@ class Video:
         self._capture.release()
         self._file.close()
 
-    def frames(self, every: int = 1) -> Iterator[Frame]:
-        """Frames 0, every, 2 every, ... in order; once.
+    def frames(self, every: int = 1) -> Iterator[tuple[int, float, NDArray[np.uint8]]]:
+        """Yield number, presentation time in seconds, and RGB pixels of every n-th frame; call once.
 
         Raises:
-            ImageError: not even the first can be read.
+            ImageError: no frame can be read.
         """
         while self._capture.grab():
             number = self.read
@@ -94,19 +91,18 @@ class Video:
                 done, image = self._capture.retrieve()
                 if not done:
                     break
-                # What the file says of the time of a frame, some files do not say at all.
-                told = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-                time_s = told if told > 0 else number / self.frames_per_s
-                yield Frame(
-                    number, time_s, cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
-                )
+                # Some files have no time stamps.
+                stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                time_s = stamp if stamp > 0 else number / self.frames_per_s
+                rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+                yield number, time_s, rgb.astype(np.uint8, copy=False)
             self.read += 1
         if self.read == 0:
-            raise ImageError(f"{self.path}: OpenCV opens the video and can read no frame of it.")
+            raise ImageError(f"{self.path}: OpenCV opens the video but cannot read any frame.")
 
 
 class VideoWriter:
-    """Writes frames of one size as an MP4 file; see `video_whole`."""
+    """Writes frames of equal size to an MP4 file; see `video_whole`."""
 
     def __init__(self, path: Path, frames_per_s: float) -> None:
         self._path = path
@@ -114,19 +110,19 @@ class VideoWriter:
         self._writer: cv2.VideoWriter | None = None
 
     def write(self, pixels: NDArray[np.uint8]) -> None:
-        """Add a frame, ``(H, W, 3)`` uint8, RGB.
+        """Append a frame, ``(H, W, 3)`` uint8, RGB.
 
         Raises:
             RunError: OpenCV cannot write videos here.
         """
         height, width = pixels.shape[:2]
-        # The encoder halves the resolution of colours: sizes are even. OpenCV would cut the last line off.
+        # Chroma subsampling needs even sizes; OpenCV would crop the last row or column.
         even = cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
         if self._writer is None:
             self._writer = cv2.VideoWriter(
                 str(self._path.absolute()),
                 cv2.CAP_FFMPEG,
-                cv2.VideoWriter.fourcc(*_WRITTEN_AS),
+                cv2.VideoWriter.fourcc(*_CODEC),
                 self._frames_per_s,
                 (even.shape[1], even.shape[0]),
             )
@@ -142,7 +138,7 @@ class VideoWriter:
 
 @contextmanager
 def video_whole(path: Path, frames_per_s: float) -> Iterator[VideoWriter]:
-    """A video that appears under its name when it is finished, or not at all."""
+    """Write a video that appears under its name when it is complete, or not at all."""
     with atomic_path(path) as temporary:
         writer = VideoWriter(temporary, frames_per_s)
         try:

@@ -1,4 +1,4 @@
-"""Runs → what a report shows of them."""
+"""Collect the data of a report from runs."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,14 +8,7 @@ import numpy as np
 
 from crowdbench.errors import InputError
 from crowdbench.report.collect_gallery import _gallery, _Measured
-from crowdbench.report.data import (
-    KINDS,
-    Chart,
-    Errors,
-    Line,
-    PageData,
-    RunPart,
-)
+from crowdbench.report.data import KINDS, Chart, Errors, Line, PageData, RunPart
 from crowdbench.report.run_facts import protocol_sentences, provenance, speed
 from crowdbench.run_store.integrity import doubt_about
 from crowdbench.run_store.record import extent_of_run
@@ -65,14 +58,14 @@ def report_data(
         from crowdbench.scoring.run_inputs import reopen_dataset
 
         dataset = reopen_dataset(runs[0].record.protocol)
-    tell = on_progress or (lambda _: None)
+    report = on_progress or (lambda _: None)
     measured = []
     for run in runs:
-        tell(f"{run.record.method} {run.record.id}")
+        report(f"{run.record.method} {run.record.id}")
         measured.append(_measured(run, dataset))
     sentences = [protocol_sentences(run.record) for run in runs]
     common = tuple(s for s in sentences[0] if all(s in of_run for of_run in sentences))
-    tell("pictures")
+    report("images")
     return PageData(
         dataset=dataset.name,
         split=runs[0].record.protocol.split,
@@ -103,7 +96,7 @@ def _require_equal_images(runs: Sequence[Run]) -> None:
         if run.record.state != "done" or run.record.scores is None:
             raise InputError(
                 f"{run.directory}: the run is {run.record.state} and has no scores. "
-                "The command that began it goes on with it."
+                "Run the same command again to resume."
             )
         doubt = doubt_about(run)
         if doubt is not None:
@@ -124,11 +117,11 @@ def _against_ranking(runs: Sequence[Run]) -> list[str]:
     boxes = list(dict.fromkeys(run.record.protocol.boxes for run in runs))
     if len(boxes) == 1:
         return []
-    told = {"gt": "annotated boxes", "none": "no boxes"}
-    named = ", ".join(told.get(it, it.replace("detector:", "boxes of detector file ")) for it in boxes)
+    sources = {"gt": "annotated boxes", "none": "no boxes"}
+    named = ", ".join(sources.get(it, it.replace("detector:", "boxes of detector file ")) for it in boxes)
     return [
-        f"These runs may not be ranked against each other: their persons come from different places "
-        f"({named}). A method that is given people has an easier task than one that has to find them."
+        f"These runs may not be ranked against each other: their boxes have different "
+        f"sources ({named}). A method that is given boxes has an easier task than one that finds persons."
     ]
 
 
@@ -258,6 +251,3 @@ def _place(part: "ErrorSummary") -> tuple[float, str]:
     if part.high is None or not math.isfinite(part.high):
         return low + 0.05, f"≥{low:g}"
     return (low + part.high) / 2, f"{(low + part.high) / 2:.2f}".removeprefix("0")
-
-
-# --- The gallery

@@ -1,7 +1,7 @@
-"""Panels that are shown on request only, packed by gzip into a fraction of their size.
+"""Compress panels that are shown on request only.
 
-A page with fifty runs and two hundred pictures has ten thousand panels. Browsers would lay out all of them,
-and their poses alone would be more than a page may have; page.js unpacks a run when it is chosen.
+A page with fifty runs and two hundred images has ten thousand panels, too many to lay out or to store
+uncompressed; page.js unpacks a run when it is selected.
 """
 
 import base64
@@ -25,14 +25,10 @@ class Packed:
 
 def pack(run: int, label: str, panels: Iterable[Any]) -> Packed:
     """Pack what msgspec can write as JSON."""
-    return Packed(run, label, base64.b64encode(gzipped(_json(list(panels)))).decode())
+    return Packed(run, label, base64.b64encode(gzipped(msgspec.json.encode(list(panels)))).decode())
 
 
 def packing_ratio(panels: Iterable[Any]) -> float:
-    """What packing makes of a character, by a sample."""
-    sample = _json(list(panels))
+    """The ratio of packed to unpacked size, estimated from a sample."""
+    sample = msgspec.json.encode(list(panels))
     return 4 / 3 * len(gzipped(sample)) / len(sample)
-
-
-def _json(value: Any) -> bytes:
-    return msgspec.json.encode(value)

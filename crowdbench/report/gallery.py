@@ -79,7 +79,7 @@ def _drawn_picture(key: int, picture: GalleryImage, data: PageData) -> _DrawnPic
 def _paths(panel: Panel, data: PageData, scale: float) -> Iterator[tuple[str, str]]:
     bones: dict[str, list[str]] = {}
     for pose in panel.poses:
-        classes = "nobody" if pose.person is None else f"p{pose.person % _PERSON_COLOURS}"
+        classes = "unmatched" if pose.person is None else f"p{pose.person % _PERSON_COLOURS}"
         bones.setdefault(classes, []).append(_bones(pose, data, scale))
     for classes, ds in bones.items():
         yield f"predicted {classes}", "".join(ds)
@@ -145,7 +145,7 @@ def _with_images(sections: Sequence[_DrawnSection], images: Iterator[Encoded]) -
             section,
             pictures=tuple(
                 replace(picture, address=image.address, problem=image.problem)
-                # The sections come first: zip must not take an image for nobody.
+                # `images` comes second: zip must not consume one that it cannot pair.
                 for picture, image in zip(section.pictures, images, strict=False)
             ),
         )

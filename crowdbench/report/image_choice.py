@@ -1,4 +1,4 @@
-"""Which images a report shows: those that say most, and some at random."""
+"""Choose the images of a report: the most informative ones, and a random sample."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class ImageChoice:
 def chosen_images(
     quality: FloatArray, swapped: NDArray[np.int64], count: int, seed: int
 ) -> tuple[ImageChoice, ...]:
-    """Choose images; none stands in two parts.
+    """Choose images; no image is in two parts.
 
     Args:
         quality: ``(R, M)``, how well run r does on image m, in [0, 1]; NaN where there is no person to find.
@@ -53,7 +53,7 @@ def chosen_images(
         )
     take(
         "The worst",
-        f"By the mean OKS of the persons{of_all}; who is not found counts as 0.",
+        f"By the mean OKS of the persons{of_all}; a person not found counts as 0.",
         1 - known.mean(axis=0),
         0.0,
     )

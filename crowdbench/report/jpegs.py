@@ -58,7 +58,7 @@ def _encode(picture: GalleryImage, share: int) -> Encoded:
         jpeg = jpeg_of(shrunk(image, side), quality)
         if len(jpeg) <= MOST_BYTES and encoded_size(len(jpeg)) <= share:
             return Encoded(f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}")
-    return Encoded(problem="No room is left on this page.")
+    return Encoded(problem="The page is full.")
 
 
 def shrunk(image: NDArray[np.uint8], long_side: int) -> NDArray[np.uint8]:

@@ -8,18 +8,13 @@ from typing import Any
 
 from crowdbench.report.charts import Slice, drawn, run_classes, slices
 from crowdbench.report.compression import Packed
-from crowdbench.report.data import (
-    KINDS,
-    Errors,
-    PageData,
-    RunPart,
-)
+from crowdbench.report.data import KINDS, Errors, PageData, RunPart
 from crowdbench.report.gallery import _drawn_sections, _DrawnSection, _fitting, _packed, _with_images
 from crowdbench.report.html import percent, rendered
 from crowdbench.report.jpegs import encode_all
 
 MOST_BYTES = 10_000_000
-"""Of a page. Pictures are made smaller, and in the end fewer, to stay below."""
+"""Size limit of a page; images are shrunk, and finally dropped, to stay below it."""
 
 SHOWN_FIRST = 4
 """Runs that a page with many shows until the reader selects others."""
@@ -71,7 +66,7 @@ def report_html(data: PageData, most_bytes: int = MOST_BYTES) -> bytes:
     kept = _fitting(sections, shown, int(most_bytes * _MOST_TEXT))
     left_out = sum(len(s.pictures) for s in sections) - sum(len(s.pictures) for s in kept)
     if left_out:
-        note = f"{left_out} pictures are left out: the page would be too large."
+        note = f"{left_out} images are left out: the page would be too large."
         data = replace(data, notes=(*data.notes, note))
     packed = _packed(kept, shown, labels_of(data.runs))
     bare = _page(data, kept, shown, packed)
@@ -83,8 +78,7 @@ def report_html(data: PageData, most_bytes: int = MOST_BYTES) -> bytes:
         page = _page(data, _with_images(kept, found), shown, packed)
         if len(page) <= most_bytes:
             break
-        # Images that cannot be read are told in words, whose length nobody knew; and a smaller image does not
-        # always make a smaller file.
+        # The length of error messages is unknown, and a smaller image is not always a smaller file.
         room -= 2 * (len(page) - most_bytes)
     return page
 
@@ -96,7 +90,7 @@ def _shown_first(data: PageData) -> frozenset[int]:
 
 
 def labels_of(runs: Sequence[RunPart]) -> list[str]:
-    """What tells the runs of a page apart: the method, with the run's id where methods are equal."""
+    """A unique label per run: the method, with the run's id if a method has several runs."""
     counts = Counter(run.method for run in runs)
     return [run.method if counts[run.method] == 1 else f"{run.method} {run.id}" for run in runs]
 
@@ -209,7 +203,7 @@ def _runs(data: PageData, shown: Collection[int]) -> list[_Run]:
 
 
 def _protocol_of_some(runs: Sequence[RunPart]) -> list[tuple[str, str]]:
-    """Who, and what is said of them and not of all: each sentence once."""
+    """Sentences that are true of some runs only, each once, with the labels of those runs."""
     said: dict[str, list[str]] = {}
     for run, label in zip(runs, labels_of(runs), strict=True):
         for sentence in (*run.protocol, *(f"Warning: {warning}" for warning in run.warnings)):
@@ -271,6 +265,3 @@ def _drawn_kinds(name: str, counts: Mapping[str, int]) -> dict[str, Any]:
     parts: list[Slice] = slices(dict(counts))
     words = ", ".join(f"{kind} {share} %" for kind, share in zip(KINDS, shares, strict=True))
     return {"name": name, "total": total, "shares": shares, "slices": parts, "words": words}
-
-
-# --- The gallery

@@ -1,4 +1,4 @@
-"""A run's record in words: how it was measured, how fast it was, where it all came from."""
+"""A run's protocol, speed and provenance as text."""
 
 import shlex
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def protocol_sentences(record: Record) -> list[str]:
         )
     if protocol.input_size is not None:
         height, width = protocol.input_size
-        sentences.append(f"The network sees {height}×{width} pixels (height × width).")
+        sentences.append(f"The network's input is {height}×{width} pixels (height × width).")
     if protocol.training_data is not None:
         sentences.append(
             "The weights are random: nothing was trained."
@@ -57,15 +57,15 @@ def _extent(record: Record) -> str:
 def _boxes(boxes: str) -> str:
     if boxes == "gt":
         return (
-            "The method is given the annotated boxes: it does not have to find people, as a real system must."
+            "The method uses the annotated boxes: unlike a real system, it does not have to find the persons."
         )
     if boxes == "none":
-        return "The method finds people by itself."
+        return "The method finds the persons itself."
     if boxes.startswith("detector:"):
         digest, _, floor = boxes.removeprefix("detector:").partition(">=")
         least = f", those with a score of at least {floor}" if floor else ""
-        return f"The method is given a detector's boxes (file {digest}{least})."
-    return f"Where the people come from: {boxes}."
+        return f"The method uses a detector's boxes (file {digest}{least})."
+    return f"Source of the boxes: {boxes}."
 
 
 def speed(run: Run) -> tuple[tuple[str, str], ...]:
@@ -89,7 +89,7 @@ def speed(run: Run) -> tuple[tuple[str, str], ...]:
 
 def _machine(host: Mapping[str, Any]) -> str:
     cpus = host.get("cpus")
-    return ", ".join(filter(None, (str(host.get("name", "")), f"{cpus} processors" if cpus else "")))
+    return ", ".join(filter(None, (str(host.get("name", "")), f"{cpus} CPUs" if cpus else "")))
 
 
 def _number(value: float | None) -> str:
@@ -99,7 +99,7 @@ def _number(value: float | None) -> str:
 
 
 def provenance(run: Run) -> tuple[tuple[str, str], ...]:
-    """Everything that it takes to do the run again."""
+    """Everything needed to reproduce the run."""
     record = run.record
     settings = msgspec.to_builtins(record.settings)
     rows = [

@@ -1,8 +1,8 @@
-"""What a word on the command line means: runs, named alike for every command.
+"""Which runs an argument on the command line refers to; all commands share these rules.
 
-A word is a path (a run's folder, its record or predictions, or a folder of runs), or a name that is looked
-for among all runs: an id, a job, ``method/dataset`` or ``method/dataset-split``, a method, or how an id
-begins. The first of these that anything answers to counts.
+An argument is a path (a run's folder, its record or predictions, or a folder of runs) or a name, which is
+looked up among all runs: an id, a job, ``method/dataset`` or ``method/dataset-split``, a method, or a prefix
+of an id. The first of these that matches any run is used.
 """
 
 import logging
@@ -86,11 +86,13 @@ def runs_of(words: Sequence[str | Path], out: Path = Path("runs")) -> list[Run]:
     found: dict[Path, Run] = {}
     for word in words:
         candidates = _meant(word, out)
-        chosen = candidates if _is_one(word) else [run for run in candidates if run.record.state == "done"]
+        chosen = (
+            candidates if is_run(Path(word)) else [run for run in candidates if run.record.state == "done"]
+        )
         if not chosen:
             raise MissingDataError(
                 f"{word}: no run here is done. Found:\n{_listing(candidates)}\n"
-                "Start them again with the same commands: they go on where they stopped."
+                "Run the same commands again to resume them."
             )
         for run in chosen:
             found.setdefault(run.directory.resolve(), run)
@@ -122,10 +124,6 @@ def is_run(path: Path) -> bool:
     if path.name in RUN_FILES and path.is_file():
         path = path.parent
     return (path / "run.json").is_file()
-
-
-def _is_one(word: str | Path) -> bool:
-    return is_run(Path(word))
 
 
 def _meant(word: str | Path, out: Path) -> list[Run]:

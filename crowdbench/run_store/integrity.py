@@ -1,4 +1,4 @@
-"""Whether what lies in a run's directory is what the run wrote; asked of thousands of runs at a time."""
+"""Whether a run's files are what the run wrote; fast enough for thousands of runs."""
 
 import os
 from collections.abc import Iterable
@@ -20,13 +20,13 @@ class _Scores(msgspec.Struct):
 
 
 def doubt_about(run: Run) -> str | None:
-    """Why a finished run's scores cannot be believed, in a line; None if nothing speaks against them.
+    """Why a finished run's scores cannot be trusted, in one line; None if there is no reason.
 
-    Files that have not been touched since the run are known by their size alone; the others are read.
+    Of files that were not modified since the run, only the size is checked; the others are read.
     """
     record = run.record
     if record.predictions is None or record.finished is None:
-        return None  # of a version that kept no digests
+        return None  # an old version, which recorded no digests
     try:
         until = datetime.fromisoformat(record.finished).timestamp() + _MOMENT_S
     except ValueError:
@@ -36,19 +36,19 @@ def doubt_about(run: Run) -> str | None:
         if status.st_size != record.predictions.bytes or status.st_mtime > until:
             run.own_predictions()
         about = os.stat(f"{run.directory}/run.json")  # noqa: PTH116
-        # A time of modification can be set; that of the last change of the file's entry cannot.
+        # mtime can be set by programs, ctime cannot.
         edited = max(about.st_mtime, about.st_ctime) > until
     except PredictionError as error:
         return str(error)
     except (OSError, DataError):
-        return None  # predictions that were removed to save room: the scores stand
+        return None  # predictions were removed to save space; the scores stay valid
     return doubt_about_scores(run) if edited else None
 
 
 def doubt_about_scores(run: Run) -> str | None:
-    """Why the scores in a record cannot be believed, in a line: its ``scores.json`` says something else.
+    """Why the scores in a record cannot be trusted, in one line: they differ from ``scores.json``.
 
-    That file may have been removed; one that cannot be read is a doubt.
+    A missing ``scores.json`` does not count; an unreadable one does.
     """
     path = run.directory / "scores.json"
     try:
@@ -63,7 +63,7 @@ def doubt_about_scores(run: Run) -> str | None:
 
 
 def believed(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
-    """Runs about which there is no doubt, and the doubts about the others."""
+    """The runs that can be trusted, and the reasons against the others."""
     kept, doubts = [], []
     for run in runs:
         is_scored = run.record.state == "done" and run.record.scores

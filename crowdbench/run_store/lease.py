@@ -1,14 +1,14 @@
-"""Only one process's work in a folder counts, on one machine and on many.
+"""The lease of a folder: one process at a time writes there, on one machine or many.
 
-writer.json     the holder of the lease; removed when it ends in order
+writer.json     the holder of the lease; removed when the holder ends normally
 progress.json   a heartbeat every few seconds, with the progress
-writer.lock     locked while it works, where the file system supports locks
+writer.lock     locked by the holder, where the file system supports locks
 
-A process that is killed leaves its lease behind, without heartbeats: on the same machine the next one
-notices at once, elsewhere when there has been none for 30 s. Others are refused (`hold_lease`), or wait for
-their turn (`in_turn`). A cluster may start a job again while the processes of its first start, on a node it
-has lost sight of, still work: the new start then takes the claim over, and waits until the old one has
-noticed and ended. Before every write that matters a writer makes sure that the claim is still its own.
+A killed process leaves its lease behind without heartbeats. Another process on the same machine notices
+immediately, one elsewhere after 30 s without a heartbeat. While the lease is held, other processes are
+refused (`hold_lease`) or wait (`in_turn`). A cluster may restart a job while processes of its first start
+still run on a node that it has lost contact with. The new start then takes over the lease and waits until the
+old one has noticed and ended. A holder checks its lease before every write that matters.
 """
 
 import logging
@@ -45,30 +45,31 @@ from crowdbench.system.text import utc_now
 log = logging.getLogger("crowdbench")
 
 HEARTBEAT_S = 5.0
-LEASE_TIMEOUT_S = 30.0  # no heartbeat for so long: its holder is dead
+LEASE_TIMEOUT_S = 30.0  # without a heartbeat for this long, the holder is dead
 _GIVE_UP_S = 180.0
 _POLL_S = 0.3
-_SETTLE_S = 1.0  # without a lock, so long until all see the same claim
+_SETTLE_S = 1.0  # without a lock, the time until all processes see the same claim
 
 
 def is_alive(folder: Path) -> bool:
-    """Whether the process that holds a folder's lease lives, as far as this machine can see."""
-    claim, told = read_claim(folder), read_progress(folder)
-    if claim is None or told is None or has_ended(claim):
+    """Whether the holder of a folder's lease is alive, as far as this machine can tell."""
+    claim, progress = read_claim(folder), read_progress(folder)
+    if claim is None or progress is None or has_ended(claim):
         return False
-    return time.time() - told[1] < 2 * LEASE_TIMEOUT_S  # by two machines' clocks
+    return time.time() - progress[1] < 2 * LEASE_TIMEOUT_S  # by two machines' clocks
 
 
 class Lease:
-    """The one that works in a folder.
+    """The lease of a folder, held by this process.
 
     Args:
-        folder: of the work.
-        claim: this process's.
-        on_lost: called, in a thread of its own, when another process has taken over.
+        folder: the folder.
+        claim: identifies this process.
+        on_lost: called in the heartbeat thread when another process has taken over.
 
     Attributes:
-        lost: whether another process has taken over; has_successor: and it is a later start of this job.
+        lost: whether another process has taken over.
+        has_successor: whether that process is a later start of this job.
     """
 
     def __init__(self, folder: Path, claim: LeaseHolder, on_lost: Callable[[], None] | None = None) -> None:
@@ -86,7 +87,7 @@ class Lease:
         self._progress = ProgressReport(self.claim.token, done, of, unit, eta_s, words)
 
     def check_held(self) -> None:
-        """Make sure that this process's work still counts; to be asked before every write.
+        """Check that this process still holds the lease; call this before every write.
 
         Raises:
             SupersededError: another process has taken over.
@@ -96,23 +97,23 @@ class Lease:
             self.lost = True
             self.has_successor = found.succeeds(self.claim)
         elif found is None and self._beats.is_alive() and not (self.folder / CLAIM).exists():
-            self.lost = True  # taken over while this process was frozen, and what was left to do is done
+            self.lost = True  # taken over while this process was frozen, and released since
         if self.lost:
             other = found or "another process, which has finished"
             raise SupersededError(f"{self.folder}: taken over by {other}; nothing more is written here.")
 
     def begin(self) -> None:
-        """Write the lease, and heartbeats from now on.
+        """Write the lease and start the heartbeats.
 
         Raises:
-            MachineError: it cannot be written to.
+            MachineError: the folder cannot be written to.
         """
         write_whole(self.folder / CLAIM, msgspec.json.encode(self.claim))
         self._sign()
         self._beats.start()
 
     def end(self) -> None:
-        """Leave the folder to others."""
+        """Stop the heartbeats and release the lease."""
         self._ended.set()
         if self._beats.is_alive():
             self._beats.join(2 * HEARTBEAT_S)
@@ -135,12 +136,12 @@ class Lease:
                     self._on_lost()
                 return
             except MachineError as error:
-                # Who works here will notice a full disk itself, and say more about it.
+                # The main thread will run into a full disk itself and report it in more detail.
                 log.debug("%s: no heartbeat could be written (%s)", self.folder, error)
 
 
 def new_claim() -> LeaseHolder:
-    """One of this process's."""
+    """A new claim of this process."""
     job = current_job()
     return LeaseHolder(
         token=secrets.token_hex(8),
@@ -155,11 +156,11 @@ def new_claim() -> LeaseHolder:
 
 @contextmanager
 def hold_lease(folder: Path, on_lost: Callable[[], None] | None = None) -> Iterator[Lease]:
-    """Be the only one whose work in a folder counts; who comes second is refused.
+    """Hold the lease of a folder, or fail if another process holds it.
 
     Args:
-        folder: made if need be.
-        on_lost: called, in a thread of its own, when a later start of this job has taken over.
+        folder: created if it does not exist.
+        on_lost: called in the heartbeat thread when a later start of this job has taken over.
 
     Raises:
         SupersededError: another process holds the lease.
@@ -172,27 +173,27 @@ def hold_lease(folder: Path, on_lost: Callable[[], None] | None = None) -> Itera
 
 @dataclass(frozen=True)
 class Waiting:
-    """What a process does while another one works.
+    """What a process does while another one holds the lease; both functions are called repeatedly.
 
     Attributes:
-        needless: asked now and then: whether there is nothing left to do.
-        told: who is at it, and how far; called now and then.
+        is_done: whether nothing is left to do.
+        on_wait: receives the holder and its progress, as far as they are known.
     """
 
-    needless: Callable[[], bool]
-    told: Callable[[LeaseHolder | None, ProgressReport | None], None]
+    is_done: Callable[[], bool]
+    on_wait: Callable[[LeaseHolder | None, ProgressReport | None], None]
 
 
 @contextmanager
 def in_turn(folder: Path, waiting: Waiting) -> Iterator[Lease | None]:
-    """Be the only one whose work in a folder counts; who comes second waits for the first one's end or death.
+    """Hold the lease of a folder; wait while another process holds it, until that ends or dies.
 
     Args:
-        folder: made if need be.
-        waiting: what to do meanwhile.
+        folder: created if it does not exist.
+        waiting: what to do during the wait.
 
     Yields:
-        The writer; None if there was nothing left to do.
+        The lease; None if nothing was left to do.
 
     Raises:
         MachineError: the folder cannot be written to.
@@ -232,7 +233,7 @@ def _entered(
 def _begin(writer: Lease, lock: FileLock) -> None:
     writer.begin()
     if not lock.is_held:
-        # Others may have come to the same conclusion: the last claim is the one that counts.
+        # Others may have reached the same conclusion; the last claim counts.
         time.sleep(_SETTLE_S)
         try:
             writer.check_held()
@@ -242,13 +243,13 @@ def _begin(writer: Lease, lock: FileLock) -> None:
 
 
 def _take(folder: Path, writer: Lease, lock: FileLock, waiting: Waiting | None) -> bool:
-    """Wait until no other process holds the lease, if that is worth waiting for.
+    """Wait until no other process holds the lease.
 
     Returns:
-        Whether the folder is this writer's; False if there is nothing left to do.
+        Whether this process may take it; False if nothing is left to do.
 
     Raises:
-        SupersededError: another process does, and will go on.
+        SupersededError: another process holds it and is alive.
     """
     mine, silence = writer.claim, Silence(folder)
     deadline = time.monotonic() + _GIVE_UP_S
@@ -264,15 +265,15 @@ def _take(folder: Path, writer: Lease, lock: FileLock, waiting: Waiting | None) 
             write_whole(folder / CLAIM, msgspec.json.encode(mine))
             is_later = True
         elif silence.seconds() > LEASE_TIMEOUT_S:
-            return True  # it is dead, or its node is cut off; a lock it may still hold says nothing more
+            return True  # it is dead or its node is cut off; a lock that it may still hold no longer matters
         elif waiting is not None:
-            if waiting.needless():
+            if waiting.is_done():
                 return False
             found = read_progress(folder)
-            waiting.told(held, found[0] if found is not None else None)
+            waiting.on_wait(held, found[0] if found is not None else None)
             time.sleep(_POLL_S)
         elif not is_later and (not is_free or silence.was_broken):
-            raise _refusal(folder, held)  # alive, perhaps where the file system's locks do not reach
+            raise _refusal(folder, held)  # alive, perhaps on a node where the locks have no effect
         elif time.monotonic() > deadline:
             raise _refusal(folder, held)
         else:
@@ -280,7 +281,7 @@ def _take(folder: Path, writer: Lease, lock: FileLock, waiting: Waiting | None) 
 
 
 def has_ended(claim: LeaseHolder) -> bool:
-    """Whether the process of a claim on this very machine is gone; False if that cannot be known."""
+    """Whether a claim's process, on this machine, has ended; False if that cannot be determined."""
     return claim.machine == this_machine() and is_gone(claim.pid)
 
 

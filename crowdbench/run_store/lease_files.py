@@ -13,14 +13,14 @@ CLAIM, PROGRESS, LOCK = "writer.json", "progress.json", "writer.lock"
 
 
 class LeaseHolder(msgspec.Struct, frozen=True):
-    """Who works in a folder.
+    """The process that holds the lease of a folder.
 
     Attributes:
-        token: drawn for this claim.
-        host, pid: the process, and its machine (a cluster's name of the node, if there is one).
-        machine: as `crowdbench.system.processes.this_machine` has it; several nodes may share it.
-        since: when it began, UTC.
-        job, start: the cluster's job, and how often that was started before.
+        token: a random id of this claim.
+        host, pid: the process and its host (the cluster's name of the node, if there is one).
+        machine: `crowdbench.system.processes.this_machine`; several nodes may share it.
+        since: when the process began, UTC.
+        job, start: the cluster's job and the number of its earlier starts.
     """
 
     token: str
@@ -32,7 +32,7 @@ class LeaseHolder(msgspec.Struct, frozen=True):
     start: int = 0
 
     def succeeds(self, other: "LeaseHolder") -> bool:
-        """Whether this is a later start of the very job that the other one belongs to."""
+        """Whether this is a later start of the other one's job."""
         return self.job is not None and self.job == other.job and self.start > other.start
 
     def __str__(self) -> str:
@@ -41,14 +41,14 @@ class LeaseHolder(msgspec.Struct, frozen=True):
 
 
 class ProgressReport(msgspec.Struct, frozen=True):
-    """How far a writer is.
+    """The progress of a lease's holder.
 
     Attributes:
-        token: of its claim.
-        done, of: how many units.
-        unit: what is counted, as in "images".
-        eta_s: seconds that are left, as far as that can be said.
-        words: the same and more, to be shown.
+        token: the token of its claim.
+        done, of: completed and total units.
+        unit: the unit, as in "images".
+        eta_s: the estimated seconds left; None if unknown.
+        words: the progress as text, for display.
     """
 
     token: str
@@ -60,12 +60,12 @@ class ProgressReport(msgspec.Struct, frozen=True):
 
 
 def read_claim(folder: Path) -> LeaseHolder | None:
-    """Who works in a folder, or did until it was killed."""
+    """The holder of a folder's lease, which may have been killed; None without one."""
     return _read(folder / CLAIM, LeaseHolder)
 
 
 def read_progress(folder: Path) -> tuple[ProgressReport, float] | None:
-    """How far the work in a folder is, and when that was said, in seconds since the epoch."""
+    """The progress of the work in a folder, and its time in seconds since the epoch."""
     found = _read(folder / PROGRESS, ProgressReport)
     if found is None:
         return None

@@ -136,12 +136,7 @@ class Record:
 
 
 def identity(
-    method: str,
-    protocol: Protocol,
-    settings: Any,
-    weights: Weights,
-    execution: dict[str, Any],
-    inputs: str,
+    method: str, protocol: Protocol, settings: Any, weights: Weights, execution: dict[str, Any], inputs: str
 ) -> str:
     """Ten hexadecimal digits that name a run: equal if and only if the predictions must be equal.
 

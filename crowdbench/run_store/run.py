@@ -1,10 +1,10 @@
-"""The run directory: ``runs/<dataset>-<split>/<method>/<id>/``, written by one, read by all.
+"""The run directory ``runs/<dataset>-<split>/<method>/<id>/``; one process at a time writes it.
 
 run.json               the record; written first with state "running", last with the result
 predictions.json.gz    COCO results format
 scores.json            full precision, with the engine and its warnings
-log.txt                what was said
-parts/                 predictions while the run goes on; gone when it is done
+log.txt                the log
+parts/                 predictions of an unfinished run; removed when it is done
 """
 
 import hashlib
@@ -12,16 +12,15 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from crowdbench.errors import DataError, MissingDataError, PredictionError
+from crowdbench.errors import MissingDataError, PredictionError
 from crowdbench.run_store.record import Record, Written
+from crowdbench.run_store.record_file import RecordFile
 from crowdbench.system.files.digests import file_digest
-from crowdbench.system.files.json_text import encoded_json
-from crowdbench.system.files.reading import read_json
-from crowdbench.system.files.writing import gzipped, write_whole
+from crowdbench.system.files.writing import gzipped, write_json, write_whole
 
 if TYPE_CHECKING:
     from crowdbench.api.scores import Scores
@@ -31,15 +30,15 @@ PREDICTIONS = "predictions.json.gz"
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(RecordFile[Record]):
     """A run directory and its record as last read or written.
 
     Attributes:
-        was_done_before: it was not computed for the last request, but earlier.
+        was_done_before: whether the run was already done when it was last requested.
     """
 
-    directory: Path
-    record: Record
+    record_name, record_type, record_words = "run.json", Record, "the record of a run"
+
     was_done_before: bool = field(default=False, compare=False)
 
     @property
@@ -55,32 +54,29 @@ class Run:
     @classmethod
     def place(cls, root: Path, record: Record) -> Path:
         """The directory a record belongs in."""
-        group = f"{record.protocol.dataset}-{record.protocol.split}"
-        return root / group / record.method / record.id
+        protocol = record.protocol
+        return root / f"{protocol.dataset}-{protocol.split}" / record.method / record.id
 
     @classmethod
-    def read(cls, directory: Path) -> "Run":
+    def read(cls, directory: Path) -> Self:
         """Read a run directory.
 
         Raises:
-            MissingDataError: there is no record that can be read.
+            MissingDataError: there is no record, or it cannot be read.
         """
-        path = directory / "run.json"
         try:
-            return cls(directory, read_json(path, Record, "the record of a run"))
+            return super().read(directory)
         except MissingDataError as error:
             raise MissingDataError(f"no run here: {error}") from error
-        except DataError as error:
-            raise MissingDataError(str(error)) from error
 
     def own_predictions(self) -> Path:
-        """The predictions' file, checked to be what this run wrote. Everything that reads it asks here.
+        """The predictions file, verified to be what this run wrote; use this to read predictions.
 
-        Runs of versions that kept no digest are believed.
+        Files of old runs, which recorded no digest, are not verified.
 
         Raises:
-            MissingDataError: it is not there.
-            PredictionError: it has another content.
+            MissingDataError: the file is missing.
+            PredictionError: its content has changed.
         """
         path, written = self.predictions_file, self.record.predictions
         if not path.is_file():
@@ -96,11 +92,6 @@ class Run:
             )
         return path
 
-    def write_record(self) -> None:
-        """Replace ``run.json``."""
-        encoded = msgspec.json.format(encoded_json(self.record), indent=2)
-        write_whole(self.directory / "run.json", encoded + b"\n")
-
     def write_predictions(self, predictions: list[msgspec.Raw]) -> Written:
         """Replace the predictions, each in COCO results format; equal predictions give equal bytes."""
         content = gzipped(msgspec.json.encode(predictions))
@@ -109,16 +100,15 @@ class Run:
 
     def write_scores(self, scores: "Scores") -> None:
         """Replace ``scores.json``."""
-        encoded = msgspec.json.format(msgspec.json.encode(scores), indent=2)
-        write_whole(self.directory / "scores.json", encoded + b"\n")
+        write_json(self.directory / "scores.json", scores)
 
 
 def require_own_predictions(path: Path) -> None:
-    """See that a file, if it is a run's predictions, is what the run wrote.
+    """Verify a file if it is a run's predictions.
 
     Raises:
-        PredictionError: it has another content.
+        PredictionError: it is not what the run wrote.
     """
     if path.name == PREDICTIONS and (path.parent / "run.json").is_file():
-        with suppress(MissingDataError):  # a record that cannot be read says nothing
+        with suppress(MissingDataError):  # without a readable record there is no digest
             Run.read(path.parent).own_predictions()

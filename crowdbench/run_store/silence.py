@@ -1,4 +1,4 @@
-"""How long the holder of a lease has had no heartbeat, measured without comparing clocks."""
+"""The time since the last heartbeat of a lease, measured without comparing clocks of machines."""
 
 import time
 from pathlib import Path
@@ -7,13 +7,13 @@ from crowdbench.run_store.lease_files import PROGRESS
 
 
 class Silence:
-    """How long a lease has had no heartbeat, by this machine's clock alone.
+    """The time since the last heartbeat of a lease, by this machine's monotonic clock.
 
     Args:
         folder: the folder of the lease.
 
     Attributes:
-        was_broken: whether there has been a heartbeat since this was made.
+        was_broken: whether there has been a heartbeat since this object was created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,7 +29,7 @@ class Silence:
             return None
 
     def seconds(self) -> float:
-        """Seconds since the last heartbeat, or since this was made."""
+        """Seconds since the last heartbeat, or since this object was created."""
         stamp = self._stamp()
         if stamp != self._last:
             self._last, self._since = stamp, time.monotonic()

@@ -1,4 +1,4 @@
-"""What a process says that waits for another one at the very same work."""
+"""The messages of a process that waits for another one to do the same work."""
 
 import logging
 import time
@@ -10,12 +10,12 @@ log = logging.getLogger("crowdbench")
 SAY_EVERY_S = 30.0
 
 
-class Telling:
-    """Says who is at a work, at once and then every half minute.
+class WaitNotice:
+    """Logs which process is working, immediately and then every half minute.
 
     Args:
-        what: of the work, as in "run".
-        on_progress: called every time.
+        what: the kind of work, as in "run".
+        on_progress: called each time with the other process's progress.
     """
 
     def __init__(self, what: str, on_progress: Callable[[ProgressReport], None] = lambda _: None) -> None:
@@ -25,9 +25,9 @@ class Telling:
         self._said: float | None = None
 
     def __call__(self, claim: LeaseHolder | None, progress: ProgressReport | None) -> None:
-        """Take note of who is at it, and how far."""
+        """Receive the other process and its progress."""
         if claim is None:
-            return  # it has begun, or ended, just now
+            return  # it has just begun or ended
         if progress is not None and progress.token == claim.token and progress.of:
             self._on_progress(progress)
             how_far = f": {progress.done} of {progress.of} {progress.unit}"

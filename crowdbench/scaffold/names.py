@@ -1,4 +1,4 @@
-"""What a plugin is called: the name that users type, the module, the class; and which names will not do."""
+"""Derive a plugin's module and class names from the method's name, and reject unusable names."""
 
 import builtins
 import keyword
@@ -55,7 +55,7 @@ def names_of(name: str, taken: Collection[str] = ()) -> PackageNames:
 
 
 def _obstacle(name: str, module: str) -> str | None:
-    """Why a package of this name would not be found, or would hide another one."""
+    """Why a package of this name would not be importable, or would hide another."""
     if keyword.iskeyword(module):
         return f"{module} is a word of Python itself, and cannot be imported"
     if module in _FOLDERS:

@@ -1,4 +1,4 @@
-"""The files of a plugin that are not code, as templates."""
+"""Templates of a plugin's files other than code."""
 
 PYPROJECT = """\
 [build-system]
@@ -58,9 +58,9 @@ $commands
 pytest
 ```
 
-`pip install -e` installs this very folder: what you change in `src/` counts at once. The code lies in
-`src/` so that tests meet the package as it is installed, entry point included, and not a folder that
-happens to lie beside them.
+`pip install -e` installs this folder in place: changes in `src/` take effect at once. The code is in
+`src/` so that tests import the installed package, entry point included, and not a folder next to
+them.
 
 ## Make it yours
 

@@ -18,10 +18,10 @@ from crowdbench.suites.plan import PlannedRun, log
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What became of a cell: a run, or the job that it was handed over as, or why there is neither.
+    """What became of a planned run: a run, the job that it was submitted as, or why there is neither.
 
     Attributes:
-        how: it goes on in a queue: handed over just now, waiting or running.
+        how: its state in a queue: submitted just now, waiting or running; None if it is in no queue.
     """
 
     cell: PlannedRun
@@ -32,7 +32,7 @@ class RunOutcome:
 
 
 def run_all(cells: Sequence[PlannedRun], launch: Callable[[Request], Run | None]) -> Iterator[RunOutcome]:
-    """Carry out what is ready, one after the other, and go on after a failure.
+    """Run what is ready, one after the other, and continue after a failure.
 
     Args:
         cells: those that are done or that lack something are passed over.
@@ -83,7 +83,7 @@ def submit_all(
     max_parallel: int | None = None,
     retry: bool = False,
 ) -> list[RunOutcome]:
-    """Hand over what is ready to a queue, in one piece; what is under way there is left alone.
+    """Submit what is ready to a queue, together. Jobs in progress are left alone.
 
     Args:
         cells: those that are done or that lack something are passed over.
@@ -122,7 +122,7 @@ def refresh(outcome: RunOutcome, word: str = "") -> RunOutcome:
     """The outcome of a cell whose job has ended.
 
     Args:
-        outcome: when it was handed over.
+        outcome: the outcome when it was submitted.
         word: how it ended, if the job itself could not say it.
     """
     job = outcome.job
@@ -132,5 +132,5 @@ def refresh(outcome: RunOutcome, word: str = "") -> RunOutcome:
     if state is not None and state.state == "done" and state.run is not None:
         with suppress(MissingDataError):
             return RunOutcome(outcome.cell, Run.read(state.run), job=job)
-    reason = (state.reason if state is not None else None) or word or "it ended without a word"
+    reason = (state.reason if state is not None else None) or word or "it exited without reporting a state"
     return RunOutcome(outcome.cell, error=reason, job=job)

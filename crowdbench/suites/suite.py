@@ -1,7 +1,7 @@
 """Suites: files that name runs worth doing together, and the figure that each should reproduce.
 
-Packages ship them in ``suites/*.toml`` (see `crowdbench.plugins`); anybody's own file is as good. A file is
-read strictly: a misspelled field must not quietly change what is measured.
+Packages ship them in ``suites/*.toml`` (see `crowdbench.plugins`); any other file works
+as well. A file is read strictly: a misspelled field must not quietly change what is measured.
 """
 
 from collections.abc import Mapping
@@ -165,7 +165,7 @@ def read_suite(path: Path) -> Suite:
     """Read a suite's file.
 
     Raises:
-        InputError: it cannot be read, is no TOML, or a field is not as `Suite` has it; says where.
+        InputError: it cannot be read, is not TOML, or a field is not as `Suite` has it; says where.
     """
     return read_toml_as(path, Suite, "a suite", error=InputError)
 
@@ -179,7 +179,7 @@ def installed_suites() -> Mapping[str, tuple[Path, ...]]:
 
 
 def load_suite(name: str | Path) -> Suite:
-    """An installed suite by its name, or anybody's by its path.
+    """Load an installed suite by its name, or any suite by its path.
 
     Args:
         name: ends in ``.toml`` if it is a path.

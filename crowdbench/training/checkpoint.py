@@ -1,10 +1,11 @@
-"""Checkpoints of a training: whole at any moment, checked before they are believed.
+"""Checkpoints of a training: written atomically, and verified when they are read.
 
-A checkpoint is three files in ``checkpoints/``: the weights, what else the optimizer needs, both safetensors,
-and a small JSON file, written last, that says where the training was and what the other two must be. The two
-newest are kept: if the newest is damaged, the one before it serves.
+A checkpoint is three files in ``checkpoints/``: the weights and the optimizer's state, both safetensors, and
+a small JSON manifest, written last, with the position of the training and the digests of the other two. The
+two newest checkpoints are kept; if the newest is damaged, the one before it is used.
 
-Of random numbers nothing has to be kept: they follow from seed and step (`crowdbench.engine.seeding`).
+No state of random number generators is stored: seeds follow from the training's seed and the step
+(`crowdbench.engine.seeding`).
 """
 
 import hashlib
@@ -20,7 +21,7 @@ import msgspec
 from crowdbench.errors import DataError, MachineError
 from crowdbench.system.files.os_errors import reason
 from crowdbench.system.files.reading import LARGEST_WEIGHTS, read_bytes, read_json
-from crowdbench.system.files.writing import write_whole
+from crowdbench.system.files.writing import write_json, write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,8 +34,8 @@ class Best(msgspec.Struct, frozen=True):
     """The best validation so far.
 
     Attributes:
-        epoch: after which it was made, from 1.
-        step: after which it was made.
+        epoch: the epoch before it, counted from 1.
+        step: the step before it.
         score: AP, in [0, 1].
     """
 
@@ -44,16 +45,16 @@ class Best(msgspec.Struct, frozen=True):
 
 
 class Position(msgspec.Struct, frozen=True):
-    """Where a training is.
+    """The position of a training.
 
     Attributes:
-        step: optimizer steps done.
-        epoch: the current one, from 0.
-        batch: batches of it that every process has done.
-        validated: whether what is due at the end of the epoch before has been done.
+        step: completed optimizer steps.
+        epoch: the current epoch, from 0.
+        batch: batches of this epoch that every process has completed.
+        validated: whether the work due at the end of the previous epoch is done.
         best: the best validation so far.
-        sums: of this epoch's losses, times persons; and of the persons.
-        scaler: state of the loss scaler (fp16).
+        sums: this epoch's losses, each summed over persons, and the number of ``persons``.
+        scaler: the state of the loss scaler (fp16).
     """
 
     step: int = 0
@@ -76,9 +77,9 @@ class Checkpoint:
     """A training at one moment.
 
     Attributes:
-        position: where it was.
+        position: the training's position.
         weights: the network's tensors by name.
-        state: the optimizer's tensors, and the moving average's, by name.
+        state: the optimizer's tensors and those of the moving average, by name.
     """
 
     position: Position
@@ -91,7 +92,7 @@ class Checkpoints:
 
     Args:
         folder: ``checkpoints/`` in the run directory.
-        training: its id; those of others are refused.
+        training: the training's id; checkpoints of others are rejected.
     """
 
     def __init__(self, folder: Path, training: str) -> None:
@@ -99,10 +100,10 @@ class Checkpoints:
         self.training = training
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, then remove those that are too old.
+        """Write a checkpoint, then remove old ones.
 
         Raises:
-            MachineError: it cannot be written; those that are there stay as they were.
+            MachineError: it cannot be written; the earlier ones are unchanged.
         """
         from safetensors.torch import save
 
@@ -122,28 +123,28 @@ class Checkpoints:
         self._remove_others(name)
 
     def _remove_unfinished(self, name: str) -> None:
-        """Make room again, unless an earlier checkpoint of the same step needs the files."""
+        """Free the disk space, unless an earlier checkpoint of the same step needs the files."""
         if (self.folder / f"{name}.json").is_file():
             return
-        with suppress(OSError):  # what is wrong with the folder is being reported
+        with suppress(OSError):  # the caller reports what is wrong with the folder
             for path in self.folder.glob(f"{name}.*"):
                 path.unlink()
 
     def note(self, position: Position) -> None:
-        """Say more about the newest checkpoint, whose tensors stay as they are.
+        """Replace the position in the newest checkpoint's manifest.
 
         Raises:
-            MachineError: it cannot be written, or its tensors are not there.
+            MachineError: the manifest cannot be read or written.
         """
         path = self.folder / f"{self._name(position)}.json"
         try:
-            known = read_json(path, _Manifest, "a checkpoint's list of files")
+            known = read_json(path, _Manifest, "a checkpoint's manifest")
             self._write_manifest(position, known.sha256)
         except (DataError, MachineError) as error:
             raise self._cannot_write(error) from error
 
     def newest(self) -> Checkpoint | None:
-        """The newest whole checkpoint; None if there is none. Damaged ones are passed over with a warning."""
+        """The newest intact checkpoint, or None. Damaged ones are skipped with a warning."""
         for path in sorted(self.folder.glob("step-*.json"), reverse=True):
             try:
                 return self._read(path)
@@ -152,10 +153,10 @@ class Checkpoints:
         return None
 
     def at(self, step: int) -> Checkpoint:
-        """The checkpoint of a step, which another process has found whole.
+        """The checkpoint of a step that another process has verified.
 
         Raises:
-            MachineError: it is not there: the processes do not share a file system.
+            MachineError: it cannot be read: the processes do not share a file system.
         """
         path = self.folder / f"{self._name(Position(step=step))}.json"
         try:
@@ -166,13 +167,13 @@ class Checkpoints:
                 "All processes of a training must see one folder of runs."
             ) from error
 
-    def keep(self, name: str, weights: "Mapping[str, Tensor]", facts: Mapping[str, Any]) -> Path:
-        """Write weights for others to use, with facts about them in their header.
+    def export(self, name: str, weights: "Mapping[str, Tensor]", facts: Mapping[str, Any]) -> Path:
+        """Write a weights file for use outside of the training.
 
         Args:
-            name: of the file, without ending.
+            name: the file's name without extension.
             weights: tensors by name.
-            facts: JSON values.
+            facts: JSON values for the file's header.
 
         Raises:
             MachineError: they cannot be written.
@@ -180,7 +181,7 @@ class Checkpoints:
         from safetensors.torch import save
 
         path = self.folder / f"{name}.safetensors"
-        # One entry only: safetensors writes several in an order that changes from run to run.
+        # One entry only: safetensors writes several in an order that differs between runs.
         header = {"crowdbench": msgspec.json.encode(facts, order="sorted").decode()}
         try:
             write_whole(path, save(_plain(weights), header))
@@ -194,8 +195,7 @@ class Checkpoints:
 
     def _write_manifest(self, position: Position, digests: dict[str, str]) -> None:
         manifest = _Manifest(self.training, position, digests)
-        encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-        write_whole(self.folder / f"{self._name(position)}.json", encoded + b"\n")
+        write_json(self.folder / f"{self._name(position)}.json", manifest)
 
     def _cannot_write(self, error: Exception) -> MachineError:
         newest = max(self.folder.glob("step-*.json"), default=None)
@@ -203,7 +203,7 @@ class Checkpoints:
         why = reason(error.__cause__ or error)
         return MachineError(
             f"{self.folder}: the checkpoint cannot be written ({why}).\n{kept}. Make room, or make the "
-            "folder writable, and give the same command again: it goes on from there."
+            "folder writable, and run the same command again to resume."
         )
 
     def _read(self, path: Path) -> Checkpoint:
@@ -211,9 +211,9 @@ class Checkpoints:
         from safetensors.torch import load
 
         try:
-            manifest = read_json(path, _Manifest, "a checkpoint's list of files")
+            manifest = read_json(path, _Manifest, "a checkpoint's manifest")
             if manifest.training != self.training:
-                raise _DamagedError("of another training")
+                raise _DamagedError("it belongs to another training")
             found = {}
             for file, digest in manifest.sha256.items():
                 data = read_bytes(self.folder / Path(file).name, "a checkpoint", limit=LARGEST_WEIGHTS)
@@ -225,28 +225,28 @@ class Checkpoints:
         weights = [tensors for file, tensors in found.items() if file.endswith(".weights.safetensors")]
         state = [tensors for file, tensors in found.items() if file.endswith(".state.safetensors")]
         if len(weights) != 1 or len(state) != 1:
-            raise _DamagedError("it does not name weights and state")
+            raise _DamagedError("its manifest does not list weights and state")
         return Checkpoint(manifest.position, weights[0], state[0])
 
     def _remove_others(self, current: str) -> None:
-        """All but the current one and the one before it; later ones were damaged and passed over."""
+        """Remove all but the current checkpoint and the one before it; later ones are damaged."""
         manifests = sorted(self.folder.glob("step-*.json"), reverse=True)
         earlier = [path for path in manifests if path.stem < current]
         kept = {current, *(path.stem for path in earlier[: KEPT - 1])}
         for path in manifests:
             if path.stem not in kept:
-                path.unlink(missing_ok=True)  # first: without it the other two are nothing
+                path.unlink(missing_ok=True)  # first: without it the other files do not count
         for path in self.folder.glob("step-*.safetensors"):
             if path.name.split(".")[0] not in kept:
                 path.unlink(missing_ok=True)
 
 
 class _DamagedError(Exception):
-    """A checkpoint that cannot be believed."""
+    """A checkpoint that fails verification."""
 
 
 def _plain(tensors: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
-    """Copies in row-major order on the processor, which share memory with nothing."""
+    """Contiguous copies on the CPU that share no memory."""
     import torch
 
     return {

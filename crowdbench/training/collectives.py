@@ -1,7 +1,7 @@
-"""The processes of one training, as a launcher started them: `torchrun`, or Slurm's `srun`.
+"""The processes of one training, as started by `torchrun` or Slurm's `srun`.
 
-Tensors that the network exchanges go through the fastest way there is (NCCL between GPUs); what the loop
-itself has to agree on, a few numbers a step, goes through the processors (gloo) and stalls no GPU.
+The network's tensors are exchanged by the fastest backend (NCCL between GPUs). The few numbers per step that
+the training loop has to agree on go through the CPUs (gloo) and stall no GPU.
 """
 
 import os
@@ -19,43 +19,35 @@ if TYPE_CHECKING:
     import torch
     from torch.distributed import ProcessGroup
 
-# A process waits so long for the others, who may be writing a checkpoint to a slow disk.
-PATIENCE = timedelta(minutes=30)
+# The others may be writing a checkpoint to a slow disk.
+TIMEOUT = timedelta(minutes=30)
 
 
 class Collectives:
-    """What the processes of a training do together; with one, nothing.
+    """Collective operations of a training's processes; without effect in a single process.
 
     Args:
-        place: this process.
-        device: where this process computes.
-        control: the group for the loop's own numbers; None with one process.
+        process: this process.
+        device: the device of this process.
+        control: the group for the training loop's numbers; None with one process.
+
+    Attributes:
+        rank: of this process.
+        world_size: the number of processes.
+        is_main: whether this process writes the files.
     """
 
     def __init__(
-        self, place: ProcessInfo, device: "torch.device", control: "ProcessGroup | None" = None
+        self, process: ProcessInfo, device: "torch.device", control: "ProcessGroup | None" = None
     ) -> None:
-        self.place = place
+        self.rank = process.rank
+        self.world_size = process.world_size
+        self.is_main = process.is_main
         self.device = device
         self._control = control
 
-    @property
-    def rank(self) -> int:
-        """Of this process."""
-        return self.place.rank
-
-    @property
-    def world_size(self) -> int:
-        """Of all processes."""
-        return self.place.world_size
-
-    @property
-    def is_main(self) -> bool:
-        """Whether this process writes the files."""
-        return self.place.rank == 0
-
     def all_reduce_sum(self, *numbers: float) -> list[float]:
-        """Each number, added over all processes."""
+        """The sum of each number over all processes."""
         if self._control is None:
             return list(numbers)
         import torch
@@ -66,7 +58,7 @@ class Collectives:
         return [float(number) for number in total]
 
     def gather(self, value: Any) -> list[Any] | None:
-        """The values of all processes in the first one; None in the others."""
+        """The values of all processes, in the first one; None in the others."""
         if self._control is None:
             return [value]
         from torch import distributed
@@ -76,7 +68,7 @@ class Collectives:
         return found
 
     def broadcast(self, value: Any) -> Any:
-        """The first process's value, in all of them."""
+        """The first process's value."""
         if self._control is None:
             return value
         from torch import distributed
@@ -86,63 +78,64 @@ class Collectives:
         return content[0]
 
     def keep_waiting(self) -> None:
-        """Tell the other processes, which are at `agreed`, that the first one is not there yet."""
+        """Keep the other processes, which are in `raise_on_all`, waiting for the first one."""
         self.broadcast(_WAIT)
 
     def raise_on_all(self, error: CrowdbenchError | None) -> None:
-        """Let an error of the first process be everybody's: the others would wait for it in vain.
+        """Raise an error of the first process in all processes, which would otherwise wait for it.
 
-        While the first one waits for something, it may `keep_waiting` those that are here already.
+        As long as the first process itself has to wait, it calls `keep_waiting` for those that are here.
 
         Raises:
-            CrowdbenchError: the first process has one.
+            CrowdbenchError: the first process has an error.
         """
-        told = self.broadcast((type(error).__name__, str(error)) if error is not None else None)
+        received = self.broadcast((type(error).__name__, str(error)) if error is not None else None)
         if error is not None:
             raise error
-        while told == _WAIT:
-            told = self.broadcast(None)
-        if told is not None:
-            raise RunError(f"the first process has ended with {told[0]}: {told[1]}")
+        while received == _WAIT:
+            received = self.broadcast(None)
+        if received is not None:
+            raise RunError(f"the first process ended with {received[0]}: {received[1]}")
 
 
 _WAIT = "wait"
 
 
 @contextmanager
-def process_group(place: ProcessInfo, device: "torch.device", meeting: Path) -> Iterator[Collectives]:
-    """Find the other processes, and leave them at the end.
+def process_group(process: ProcessInfo, device: "torch.device", folder: Path) -> Iterator[Collectives]:
+    """Join the process group of the training, and leave it at the end.
 
     Args:
-        place: of this process.
-        device: where it computes.
-        meeting: a folder that all processes see; used where the launcher has not said where to meet.
+        process: this process.
+        device: the device of this process.
+        folder: a folder that all processes see, for the rendezvous if the launcher sets no address.
 
     Raises:
-        MachineError: they cannot be found.
+        MachineError: the other processes cannot be reached.
     """
-    if place.world_size == 1:
-        yield Collectives(place, device)
+    if process.world_size == 1:
+        yield Collectives(process, device)
         return
     from torch import distributed
 
-    told = "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ
+    has_address = "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ
     try:
         distributed.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
-            timeout=PATIENCE,
-            store=None if told else rendezvous_store(meeting, place),
-            rank=place.rank,
-            world_size=place.world_size,
+            timeout=TIMEOUT,
+            store=None if has_address else rendezvous_store(folder, process),
+            rank=process.rank,
+            world_size=process.world_size,
             device_id=device if device.type == "cuda" else None,
         )
-        control = distributed.new_group(backend="gloo", timeout=PATIENCE)
+        control = distributed.new_group(backend="gloo", timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:
-        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}" if told else str(meeting)
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}" if has_address else str(folder)
         raise MachineError(
-            f"process {place.rank} of {place.world_size} cannot find the others at {where} ({error})."
+            f"process {process.rank} of {process.world_size} cannot reach the others at {where} ({error}).\n"
+            "All processes must be running, and their nodes must reach each other."
         ) from error
     try:
-        yield Collectives(place, device, control)
+        yield Collectives(process, device, control)
     finally:
         distributed.destroy_process_group()

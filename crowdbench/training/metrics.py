@@ -1,4 +1,4 @@
-"""What is measured while a network trains: ``metrics.jsonl``, the curve, and loggers."""
+"""The metrics of a training: ``metrics.jsonl``, the plot, and loggers."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,20 +20,20 @@ class Tracker(Protocol):
     """A logger of a training's metrics."""
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Take numbers of a step."""
+        """Log the values of a step."""
 
     def close(self) -> None:
-        """Write what is left."""
+        """Flush and close."""
 
 
 class MetricsFile:
     """``metrics.jsonl``: one JSON object per line.
 
-    Each has ``kind`` (``"train"`` or ``"validation"``), and ``step`` and ``epoch``, both counted from 1.
+    Each has ``kind`` (``"train"``, ``"epoch"`` or ``"validation"``), ``step`` and ``epoch``, counted from 1.
 
     Args:
-        path: of the file.
-        step: lines of later steps are dropped: a training that goes on from there writes them again.
+        path: the file.
+        step: lines of later steps are dropped; a training that resumes from this step writes them again.
     """
 
     def __init__(self, path: Path, step: int) -> None:
@@ -42,14 +42,14 @@ class MetricsFile:
         write_whole(path, b"".join(msgspec.json.encode(line) + b"\n" for line in self.lines))
 
     def write(self, line: Line) -> None:
-        """Add a line.
+        """Append a line, unless it is there already.
 
         Raises:
             MachineError: the disk is full or not writable.
         """
         known = {_name(earlier) for earlier in self.lines[-_LINES_A_STEP:]}
         if _name(line) in known:
-            return  # made again after a restart
+            return  # repeated after a restart
         self.lines.append(line)
         with writing(self.path), self.path.open("ab") as file:
             file.write(msgspec.json.encode(line) + b"\n")
@@ -67,12 +67,12 @@ def _name(line: Line) -> tuple[Any, Any]:
 
 
 def _each_once(lines: Iterable[Line]) -> list[Line]:
-    """Without those that a start has written once more after an earlier one was killed."""
+    """The lines without duplicates that a restart after a kill has written."""
     return list({msgspec.json.encode(_name(line)): line for line in lines}.values())
 
 
 def _read(path: Path) -> list[Line]:
-    """The whole lines of a file; the last one may have been cut off by a kill."""
+    """The valid lines of a file; a kill may have truncated the last one."""
     if not path.exists():
         return []
     lines = []
@@ -83,7 +83,7 @@ def _read(path: Path) -> list[Line]:
 
 
 def write_curve(path: Path, metrics: MetricsFile, title: str) -> None:
-    """Draw losses, and validation scores if there are any, over epochs; nothing before there is an epoch."""
+    """Plot losses and validation scores over epochs; without a finished epoch, write nothing."""
     from crowdbench.visualization.plots import line_figure
 
     epochs: dict[int, float] = {line["epoch"]: line["epoch_loss"] for line in metrics.of_kind("epoch")}
@@ -141,17 +141,17 @@ TRACKERS = ("tensorboard", "wandb")
 def open_trackers(
     names: Sequence[str], folder: Path, training: str, facts: Mapping[str, Any]
 ) -> list[Tracker]:
-    """Begin to report to others.
+    """Open the loggers of a training.
 
     Args:
-        names: of `TRACKERS`.
-        folder: of the training.
-        training: its id.
-        facts: about it, to be shown beside its curves.
+        names: names from `TRACKERS`.
+        folder: the training's directory.
+        training: the training's id.
+        facts: its configuration, shown next to its curves.
 
     Raises:
-        UnknownNameError: no such tracker.
-        InputError: it is not installed.
+        UnknownNameError: a tracker is unknown.
+        InputError: a tracker is not installed.
     """
     made: list[Tracker] = []
     for name in names:

@@ -1,4 +1,4 @@
-"""A training's progress: measured after every step and reported to loggers and to the caller."""
+"""A training's progress, measured after every step and reported to the loggers and the caller."""
 
 import logging
 import time
@@ -19,17 +19,17 @@ LOG_EVERY_STEPS = 20
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """How far a training is; given to the caller after every step, in the first process only.
+    """The progress of a training; passed to the caller after every step, in the first process only.
 
     Attributes:
-        epoch: the current one, from 1. `epochs`: of how many.
-        step: steps done. `steps`: of how many.
-        loss: sum of the losses, mean over the persons of this epoch so far.
+        epoch, epochs: the current epoch, from 1, and their total number.
+        step, steps: the completed steps and their total number.
+        loss: the sum of the losses, averaged over the persons of this epoch so far.
         rate: the learning rate.
-        images_per_s: since the last report, of all processes.
-        waiting: share of the time since then in which this process waited for data.
-        eta_s: seconds until all steps are done, at this pace; validations not counted.
-        score: the last validation's AP, if there was one.
+        images_per_s: images per second since the last log line, over all processes.
+        waiting: the fraction of that time in which this process waited for data.
+        eta_s: the estimated seconds until the last step, without validations.
+        score: the last validation's AP; None before the first validation.
     """
 
     epoch: int
@@ -45,14 +45,14 @@ class TrainingProgress:
 
 
 class Reporter:
-    """Measures the pace, and tells it to everybody who wants to know.
+    """Measures a training's pace and reports it.
 
     Args:
-        processes: which share the training.
-        recipe: of the training.
-        steps_an_epoch: optimizer steps.
+        processes: share the training.
+        recipe: the training's recipe.
+        steps_per_epoch: optimizer steps in an epoch.
         metrics: ``metrics.jsonl``; None in all processes but the first.
-        followers: loggers.
+        trackers: loggers.
         on_progress: called after every step, in the first process.
     """
 
@@ -60,37 +60,37 @@ class Reporter:
         self,
         processes: Collectives,
         recipe: Recipe,
-        steps_an_epoch: int,
+        steps_per_epoch: int,
         metrics: MetricsFile | None,
-        followers: Sequence[Tracker],
+        trackers: Sequence[Tracker],
         on_progress: Callable[[TrainingProgress], None] | None,
     ) -> None:
         self.processes = processes
         self.epochs = recipe.epochs
-        self.steps = steps_an_epoch * recipe.epochs
+        self.steps = steps_per_epoch * recipe.epochs
         self.metrics = metrics
-        self.followers = followers
+        self.trackers = trackers
         self.on_progress = on_progress if processes.is_main else None
         scored = metrics.of_kind("validation") if metrics else []
         self.score: float | None = scored[-1][MAIN_STATISTIC] if scored else None
         self.resume_clock()
-        self._line = self._fresh()
+        self._line = self._new_line()
 
     @staticmethod
-    def _fresh() -> dict[str, float]:
+    def _new_line() -> dict[str, float]:
         return {"images": 0.0, "waited": 0.0, "seconds": 0.0, "steps": 0.0}
 
     def resume_clock(self) -> None:
-        """Count time from now on: what was between did not belong to training."""
+        """Restart the clock after work that is not training."""
         self._last = time.perf_counter()
         self._waited = 0.0
 
     def on_batch_ready(self) -> None:
-        """Data has come; everything since the last step was waiting."""
+        """Record that a batch has arrived; the time since the last step was spent waiting."""
         self._waited = time.perf_counter() - self._last
 
     def on_step(self, position: Position, result: StepResult, images: int) -> None:
-        """A step is done, of so many images in this process."""
+        """Report a completed step on `images` images of this process."""
         now = time.perf_counter()
         seconds, self._last = now - self._last, now
         line = self._line
@@ -117,7 +117,7 @@ class Reporter:
         if position.step % LOG_EVERY_STEPS == 0:
             persons = max(result.persons, 1)
             losses = {f"loss_{name}": value / persons for name, value in result.losses.items()}
-            self._tell(
+            self._write(
                 "train",
                 position.step,
                 position.epoch + 1,
@@ -128,36 +128,35 @@ class Reporter:
                     "data_wait": progress.waiting,
                 },
             )
-            self._line = self._fresh()
+            self._line = self._new_line()
 
     def on_epoch_end(self, position: Position) -> None:
-        """All batches of the epoch are done: the losses over all its persons, of all processes."""
+        """Report the losses over all persons of the epoch; all processes call this."""
         sums = position.sums
         losses = _means(dict(zip(sums, self.processes.all_reduce_sum(*sums.values()), strict=True)))
         named = {f"loss_{name}": value for name, value in losses.items()}
         values = {**named, "epoch_loss": sum(losses.values())}
-        self._tell("epoch", position.step, position.epoch + 1, values)
+        self._write("epoch", position.step, position.epoch + 1, values)
 
-    def validated(self, position: Position, scores: Mapping[str, float], seconds: float) -> None:
-        """A validation was made, after `position.epoch` epochs."""
+    def on_validation(self, position: Position, scores: Mapping[str, float], seconds: float) -> None:
+        """Report a validation after `position.epoch` epochs."""
         self.score = scores[MAIN_STATISTIC]
         log.info("epoch %d: AP %.4f", position.epoch, self.score)
-        self._tell("validation", position.step, position.epoch, {**scores, "seconds": seconds})
+        self._write("validation", position.step, position.epoch, {**scores, "seconds": seconds})
 
-    def _tell(self, kind: str, step: int, epoch: int, values: Mapping[str, float]) -> None:
+    def _write(self, kind: str, step: int, epoch: int, values: Mapping[str, float]) -> None:
         if self.metrics is None:
             return
         self.metrics.write({"kind": kind, "step": step, "epoch": epoch, **values})
-        for follower in self.followers:
-            follower.log({f"{kind}/{name}": value for name, value in values.items()}, step)
+        for tracker in self.trackers:
+            tracker.log({f"{kind}/{name}": value for name, value in values.items()}, step)
 
     def draw(self, path: Path, title: str) -> None:
-        """Draw the curve anew."""
+        """Replace the plot of losses and scores."""
         if self.metrics is not None:
             write_curve(path, self.metrics, title)
 
 
 def _means(sums: Mapping[str, float]) -> dict[str, float]:
-    """Sums over persons, divided by their number."""
     persons = max(sums.get("persons", 0.0), 1.0)
     return {name: value / persons for name, value in sums.items() if name != "persons"}

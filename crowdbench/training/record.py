@@ -1,10 +1,10 @@
-"""The record of a training, and the directory it lies in: ``runs/<dataset>-<split>/<method>/<id>/``.
+"""The record of a training and its directory, ``runs/<dataset>-<split>/<method>/<id>/``.
 
 training.json          the record
-metrics.jsonl          what was measured on the way, a JSON object a line
+metrics.jsonl          metrics during training, one JSON object per line
 curve.png              losses and validation scores over epochs
-log.txt                what was said
-checkpoints/           best.safetensors, last.safetensors, and what a training goes on from
+log.txt                the log
+checkpoints/           best.safetensors, last.safetensors, and checkpoints to resume from
 """
 
 import hashlib
@@ -14,11 +14,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from crowdbench.errors import MissingDataError
 from crowdbench.run_store.record import State, Weights
-from crowdbench.system.files.json_text import encoded_json
-from crowdbench.system.files.reading import read_json
-from crowdbench.system.files.writing import write_whole
+from crowdbench.run_store.record_file import RecordFile
 from crowdbench.training.checkpoint import Best
 
 SCHEMA = 1
@@ -30,16 +27,16 @@ class TrainingRecord:
     """All of ``training.json``. Unknown fields are ignored on reading.
 
     Attributes:
-        dataset, split, annotations: what was trained on, and the SHA-256 of its annotation file.
-        images: how many of its images have persons to learn from.
-        limit: if only the first images of the split were taken.
+        dataset, split, annotations: the training data, and the SHA-256 of its annotation file.
+        images: the number of images with enough labelled keypoints to train on.
+        limit: the number of images that the split was cut to; None for all.
         recipe: every value, as it was applied.
-        changed_recipe: the values that are not as the method publishes them for this dataset.
-        not_applied: what the published configuration names and the released code does not apply.
-        selection: how the best weights were chosen: by the ``"validation"`` split, as the ``"last"`` ones, or
-            on the very split that is reported (``"test"``), as some published code does.
-        validation_split: what was scored on the way; None for nothing.
-        processes: how many shared the work.
+        changed_recipe: the values that differ from the published recipe for this dataset.
+        not_applied: values of the published configuration that the released code ignores.
+        selection: how the best weights were chosen: on the ``"validation"`` split, as the ``"last"`` ones, or
+            on the split that is reported (``"test"``), as in some published code.
+        validation_split: the split that was scored during training; None for none.
+        processes: the number of processes.
         best: the best validation; None without one.
     """
 
@@ -80,7 +77,7 @@ class TrainingRecord:
 
     @property
     def training_data(self) -> str:
-        """What weights of this training were trained on, in words."""
+        """A description of the data that the weights were trained on."""
         data = f"{self.dataset} {self.split}"
         if self.limit is not None:
             data += f", first {self.limit} images"
@@ -92,46 +89,29 @@ class TrainingRecord:
 
 
 def training_identity(facts: dict[str, Any]) -> str:
-    """Ten hexadecimal digits that name a training: equal if it is to end with equal weights."""
+    """The id of a training, ten hexadecimal digits: equal for trainings with equal results."""
     encoded = msgspec.json.encode({"schema": SCHEMA, "training": facts}, order="deterministic")
     return hashlib.sha256(encoded).hexdigest()[:10]
 
 
 @dataclass(frozen=True)
-class TrainingRun:
+class TrainingRun(RecordFile[TrainingRecord]):
     """A training's directory and its record as last read or written."""
 
-    directory: Path
-    record: TrainingRecord
+    record_name, record_type = "training.json", TrainingRecord
+    record_words = "the record of a training"
 
     @classmethod
     def place(cls, root: Path, record: TrainingRecord) -> Path:
         """The directory a record belongs in."""
         return root / f"{record.dataset}-{record.split}" / record.method / record.id
 
-    @classmethod
-    def read(cls, directory: Path) -> "TrainingRun":
-        """Read a training's directory.
-
-        Raises:
-            MissingDataError: there is no record that can be read.
-        """
-        path = directory / "training.json"
-        record = read_json(path, TrainingRecord, "the record of a training", error=MissingDataError)
-        return cls(directory, record)
-
     @property
     def checkpoints(self) -> Path:
-        """The folder of its weights."""
+        """The folder of checkpoints and weights."""
         return self.directory / "checkpoints"
 
     @property
     def weights(self) -> Path:
         """The weights to use: those of the best validation, or the last ones if there was none."""
-        best = self.checkpoints / "best.safetensors"
-        return best if self.record.best is not None else self.checkpoints / "last.safetensors"
-
-    def write_record(self) -> None:
-        """Replace ``training.json``."""
-        encoded = msgspec.json.format(encoded_json(self.record), indent=2)
-        write_whole(self.directory / "training.json", encoded + b"\n")
+        return self.checkpoints / ("last.safetensors" if self.record.best is None else "best.safetensors")

@@ -1,7 +1,7 @@
-"""How the processes of a Slurm step find each other: the first one says in a file where it listens.
+"""How the processes of a Slurm step find each other: the first one writes its address to a file.
 
-A port that is computed from the job's number may be taken, by another job or another program; a port that the
-system has just handed out is not.
+A port that is derived from the job's id may be in use by another job or program; a port that the system has
+just assigned is free.
 """
 
 import os
@@ -20,8 +20,8 @@ from crowdbench.system.files.writing import write_whole
 if TYPE_CHECKING:
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-PATIENCE_S = 600.0
-_TRY = timedelta(seconds=20)
+TIMEOUT_S = 600.0
+_CONNECT_TIMEOUT = timedelta(seconds=20)
 _POLL_S = 0.2
 
 
@@ -30,52 +30,50 @@ class _Address(msgspec.Struct):
     port: int
 
 
-def rendezvous_store(folder: Path, place: ProcessInfo) -> "TCPStore":
-    """The store through which processes find each other.
+def rendezvous_store(folder: Path, process: ProcessInfo) -> "TCPStore":
+    """A connected store for `torch.distributed`.
 
     Args:
-        folder: all processes see it.
-        place: of this process.
+        folder: a folder that all processes see.
+        process: this process.
 
     Raises:
-        MachineError: no process came in ten minutes, or the folder cannot be written to.
+        MachineError: the processes have not met within ten minutes, or the folder cannot be written to.
     """
     path = folder / f".meeting-{launch_id(os.environ)}.json"
-    if place.is_main:
-        return _listening(path, place)
-    return _found(path, place)
+    return _listen(path, process) if process.is_main else _connect(path, process)
 
 
-def _listening(path: Path, place: ProcessInfo) -> "TCPStore":
+def _listen(path: Path, process: ProcessInfo) -> "TCPStore":
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     host = os.environ.get("SLURMD_NODENAME", "localhost")
     store = TCPStore(
         host,
         0,
-        place.world_size,
+        process.world_size,
         is_master=True,
         wait_for_workers=False,
-        timeout=timedelta(seconds=PATIENCE_S),
+        timeout=timedelta(seconds=TIMEOUT_S),
     )
     write_whole(path, msgspec.json.encode(_Address(host, store.port)))
     store.set("first", "here")
-    deadline = time.monotonic() + PATIENCE_S
-    while store.add("met", 0) < place.world_size - 1:
+    deadline = time.monotonic() + TIMEOUT_S
+    while store.add("met", 0) < process.world_size - 1:
         if time.monotonic() > deadline:
             raise MachineError(
-                f"{store.add('met', 0) + 1} of {place.world_size} processes reached {host}:{store.port}.\n"
-                "See the logs of the others; nodes must reach each other, and share the folder of runs."
+                f"{store.add('met', 0) + 1} of {process.world_size} processes reached {host}:{store.port}.\n"
+                "See the logs of the others. Nodes must reach each other and share the folder of runs."
             )
         time.sleep(_POLL_S)
     path.unlink(missing_ok=True)
     return store
 
 
-def _found(path: Path, place: ProcessInfo) -> "TCPStore":
+def _connect(path: Path, process: ProcessInfo) -> "TCPStore":
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     problem = "the file did not appear"
     while time.monotonic() < deadline:
         try:
@@ -83,20 +81,20 @@ def _found(path: Path, place: ProcessInfo) -> "TCPStore":
             store = TCPStore(
                 address.host,
                 address.port,
-                place.world_size,
+                process.world_size,
                 is_master=False,
                 wait_for_workers=False,
-                timeout=_TRY,
+                timeout=_CONNECT_TIMEOUT,
             )
             store.get("first")
             store.add("met", 1)
-            store.set_timeout(timedelta(seconds=PATIENCE_S))
+            store.set_timeout(timedelta(seconds=TIMEOUT_S))
             return store
-        # It is not there yet, or is one that an earlier job of the same number left behind: look again.
+        # Not written yet, or left behind by an earlier job of the same id: try again.
         except (DataError, OSError, RuntimeError) as error:
             problem = str(error)
         time.sleep(_POLL_S)
     raise MachineError(
-        f"{path}: process {place.rank} of {place.world_size} found nobody there ({problem}).\n"
-        "All processes must see one folder of runs, and the first one's node."
+        f"{path}: process {process.rank} of {process.world_size} cannot reach the first one ({problem}).\n"
+        "All processes must share the folder of runs and reach the first one's node."
     )

@@ -1,7 +1,7 @@
-"""Which images are in which batch of which process: a function of seed and epoch, and of nothing else.
+"""Which images are in which batch of which process: a function of seed and epoch alone.
 
-That is what lets a training go on from any step as if nothing had happened. A step takes the same images
-however many processes share it.
+A training can therefore resume from any step with identical batches. A step uses the same images for any
+number of processes.
 """
 
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ class EpochSampler:
     """The order of the images of a training.
 
     Attributes:
-        images: how many there are to train on.
-        batch: images of a process's batch.
-        processes: how many share the work.
-        seed: of the training.
+        images: the number of training images.
+        batch: the images in a batch of one process.
+        processes: the number of processes.
+        seed: the training's seed.
     """
 
     images: int
@@ -30,19 +30,19 @@ class EpochSampler:
 
     @property
     def batches(self) -> int:
-        """Batches of each process in an epoch. The last one may be smaller; it is never left out."""
+        """The batches of each process in an epoch, including the last one, which may be smaller."""
         return -(-self.images // (self.batch * self.processes))
 
     def epoch(self, epoch: int, rank: int, first: int = 0) -> Iterator[list[int]]:
-        """The batches of a process, as positions of images.
+        """The batches of a process, as indices of images.
 
-        All processes have equally many images in a batch: if they cannot, the epoch's first images are taken
-        a second time.
+        All processes get the same number of images. If the images cannot be divided evenly, the first ones
+        of the epoch are used a second time.
 
         Args:
-            epoch: from 0.
-            rank: of the process.
-            first: begin with this batch.
+            epoch: the epoch, from 0.
+            rank: the process.
+            first: the number of the first batch to yield.
         """
         shuffled = order_generator(self.seed, epoch).permutation(self.images)
         missing = -self.images % self.processes

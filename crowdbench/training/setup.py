@@ -1,9 +1,10 @@
-"""What is settled before a training begins: where, on what, and what its record says."""
+"""The setup of a training: its images, its options on this machine, and its record."""
 
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,9 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExecutionOptions:
-    """How a training is carried out on this machine."""
+    """How a training runs on this machine.
 
-    place: ProcessInfo
+    Attributes:
+        process: this process among those that share the training.
+        workers: loader processes of this process.
+        save_every_s: seconds between two checkpoints within an epoch.
+    """
+
+    process: ProcessInfo
     device: "torch.device"
     precision: Precision
     compiled: bool
@@ -43,13 +50,36 @@ class ExecutionOptions:
     save_every_s: float
 
 
-def loader_workers(place: ProcessInfo) -> int:
-    """Loader processes of this process: half of its processors, at most 8."""
-    return min(8, max(1, available_cpus(os.environ, place) // 2))
+@dataclass(frozen=True)
+class TrainingSetup:
+    """What a training is made from.
+
+    Attributes:
+        method: configured for `dataset`.
+        dataset: the split to train on.
+        validation: the split to score; None for none.
+        samples: the images of `dataset` to train on.
+        recipe: how to train.
+        options: how to run it on this machine.
+        start: the file of the weights to start from; None for random ones.
+    """
+
+    method: NetworkMethod
+    dataset: Dataset
+    validation: Dataset | None
+    samples: Sequence[Sample]
+    recipe: Recipe
+    options: ExecutionOptions
+    start: Path | None
 
 
-def trainable_samples(dataset: Dataset, limit: int | None, least_keypoints: int) -> list[Sample]:
-    """Images with so many labelled keypoints to learn from.
+def loader_workers(process: ProcessInfo) -> int:
+    """The default number of loader processes: half of this process's CPUs, at most 8."""
+    return min(8, max(1, available_cpus(os.environ, process) // 2))
+
+
+def trainable_samples(dataset: Dataset, limit: int | None, min_keypoints: int) -> list[Sample]:
+    """The images with at least `min_keypoints` labelled keypoints, over all persons.
 
     Raises:
         SettingsError: there are no annotations, the boxes are a detector's, or there is no person.
@@ -63,30 +93,33 @@ def trainable_samples(dataset: Dataset, limit: int | None, least_keypoints: int)
     found = [
         sample
         for sample in samples
-        if sum(np.count_nonzero(i.keypoints[:, 2] > 0) for i in sample.instances) >= least_keypoints
+        if sum(np.count_nonzero(i.keypoints[:, 2] > 0) for i in sample.instances) >= min_keypoints
     ]
     if not found:
         raise SettingsError(
-            f"{dataset.name} {dataset.split}: no image has {least_keypoints} labelled keypoints."
+            f"{dataset.name} {dataset.split}: no image has {min_keypoints} labelled keypoints."
         )
     return found
 
 
-def new_record(  # noqa: PLR0913  (what a training is made from)
-    method: NetworkMethod,
-    dataset: Dataset,
-    validation: Dataset | None,
+def new_record(
+    setup: TrainingSetup,
     selection: Selection,
-    recipe: Recipe,
-    source: str,
-    sha256: str | None,
-    samples: Sequence[Sample],
+    start: Weights,
     limit: int | None,
-    way: ExecutionOptions,
     command: Sequence[str] | None,
 ) -> TrainingRecord:
-    """The record of a training that begins, with the id that follows from it."""
-    applied = msgspec.to_builtins(recipe)
+    """The record of a new training, with its id.
+
+    Args:
+        setup: what the training is made from.
+        selection: how the best weights are chosen.
+        start: where the initial weights come from.
+        limit: the number of images that both splits were cut to; None for all.
+        command: None takes this process's.
+    """
+    method, dataset, validation, options = setup.method, setup.dataset, setup.validation, setup.options
+    applied = msgspec.to_builtins(setup.recipe)
     not_applied = applied.pop("not_applied")
     published = msgspec.to_builtins(hooks.published_recipe(method, dataset.name, dataset.keypoints))
     plugin = plugins.installed("method").get(method.name)
@@ -101,12 +134,12 @@ def new_record(  # noqa: PLR0913  (what a training is made from)
         "selection": selection,
         "settings": settings,
         "recipe": applied,
-        "start": sha256,
-        "processes": way.place.world_size,
-        "seed": way.seed,
-        "precision": way.precision,
-        "compiled": way.compiled,
-        "device": way.device.type,
+        "start": start.sha256,
+        "processes": options.process.world_size,
+        "seed": options.seed,
+        "precision": options.precision,
+        "compiled": options.compiled,
+        "device": options.device.type,
     }
     return TrainingRecord(
         id=training_identity(facts),
@@ -116,7 +149,7 @@ def new_record(  # noqa: PLR0913  (what a training is made from)
         dataset=dataset.name,
         split=dataset.split,
         annotations=annotations,
-        images=len(samples),
+        images=len(setup.samples),
         limit=limit,
         settings=settings,
         recipe=applied,
@@ -124,17 +157,17 @@ def new_record(  # noqa: PLR0913  (what a training is made from)
         not_applied=not_applied,
         selection=selection,
         validation_split=validation.split if validation else None,
-        start=Weights(source, sha256),
+        start=start,
         started_tensors=0,
         parameters=0,
-        processes=way.place.world_size,
-        precision=way.precision,
-        compiled=way.compiled,
-        deterministic=way.deterministic,
-        seed=way.seed,
-        device=str(way.device),
+        processes=options.process.world_size,
+        precision=options.precision,
+        compiled=options.compiled,
+        deterministic=options.deterministic,
+        seed=options.seed,
+        device=str(options.device),
         versions=machine.versions(method.tracked_packages),
-        host=machine.host(way.device),
+        host=machine.host(options.device),
         command=list(command if command is not None else sys.argv),
         started=utc_now(),
         warnings=[*dataset.corrections, *dataset.warnings],

@@ -1,4 +1,4 @@
-"""One step of the optimizer: some batches forward and backward, then the weights move."""
+"""The optimizer step: forward and backward passes of some batches, then an update of the weights."""
 
 import math
 import random
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step found, in this process.
+    """The result of a step in this process.
 
     Attributes:
-        losses: by name, sums over persons.
-        persons: that they are sums over.
-        rate: the learning rate that was used.
+        losses: the losses by name, summed over persons.
+        persons: the number of persons.
+        rate: the learning rate of the step.
     """
 
     losses: dict[str, float]
@@ -39,15 +39,15 @@ class StepResult:
 
 
 class Trainer:
-    """A network, its optimizer, and what else changes from step to step.
+    """A network, its optimizer, its loss scaler and its moving average.
 
     Args:
-        method: gives the losses.
+        method: computes the losses.
         network: on the device of `processes`.
         recipe: how to train.
-        processes: which share the work.
-        precision: of the forward pass; weights stay float32.
-        seed: of the training.
+        processes: share the training.
+        precision: the precision of the forward pass; weights stay float32.
+        seed: the training's seed.
         compiled: use `torch.compile`.
     """
 
@@ -70,7 +70,7 @@ class Trainer:
         self.processes = processes
         self.precision = precision
         self.seed = seed
-        self._fixed = _freeze(network, recipe)
+        self._frozen = _freeze(network, recipe)
         self._named = {name: p for name, p in self.network.named_parameters() if p.requires_grad}
         self.optimizer = _optimizer(list(self._named.values()), recipe)
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=precision == "fp16")
@@ -79,21 +79,21 @@ class Trainer:
         )
         if compiled:
             self.network.compile()
-        self._called = _shared(self.network, processes)
+        self._wrapped = _distributed(self.network, processes)
 
     def train_mode(self) -> None:
-        """Training mode, but for what the recipe keeps still."""
+        """Put the network in training mode, except for its frozen parts."""
         self.network.train()
-        for module in self._fixed:
+        for module in self._frozen:
             module.eval()
 
     def step(self, batches: Sequence[Batch], step: int, epoch: int) -> StepResult:
-        """Move the weights once.
+        """Update the weights once.
 
         Args:
-            batches: whose gradients are averaged.
-            step: how many came before.
-            epoch: from 0.
+            batches: their gradients are averaged.
+            step: the number of earlier steps.
+            epoch: the epoch, from 0.
 
         Raises:
             RunError: memory ran out.
@@ -122,11 +122,11 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        self._move_average()
+        self._update_average()
         return StepResult(_summed(found, persons), sum(persons), rate)
 
     def _weights(self, persons: Sequence[int]) -> list[float]:
-        """What each batch's loss is multiplied by; processes are averaged afterwards."""
+        """The factor of each batch's loss, before gradients are averaged over processes."""
         if self.recipe.average == "batches":
             return [1 / len(persons)] * len(persons)
         (total,) = self.processes.all_reduce_sum(sum(persons))
@@ -135,16 +135,17 @@ class Trainer:
     def _backward(self, batch: Batch, weight: float, *, last: bool) -> "dict[str, Tensor]":
         import torch
 
-        # Gradients travel between processes once a step.
-        quiet = nullcontext() if last or self._called is self.network else self._called.no_sync()  # type: ignore[operator]
-        with quiet:
+        # Gradients are synchronized between processes once a step.
+        wrapped = self._wrapped
+        sync = nullcontext() if last or wrapped is self.network else wrapped.no_sync()  # type: ignore[operator]
+        with sync:
             with autocast(self.processes.device, self.precision):
-                losses = hooks.loss(self.method, self._called, batch)
+                losses = hooks.loss(self.method, wrapped, batch)
             total = torch.stack([loss.float() for loss in losses.values()]).sum()
             self.scaler.scale(total * weight).backward()  # type: ignore[no-untyped-call]
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def _move_average(self) -> None:
+    def _update_average(self) -> None:
         if self.average is None:
             return
         import torch
@@ -153,12 +154,12 @@ class Trainer:
         torch._foreach_lerp_(list(self.average.values()), list(self._named.values()), 1 - self.recipe.ema)
 
     def weights(self) -> "dict[str, Tensor]":
-        """The weights that are worth keeping: with a moving average, that; buffers as they are."""
+        """The weights to keep: parameters, replaced by their moving average if there is one, and buffers."""
         state = dict(self.network.state_dict())
         return state if self.average is None else {**state, **self.average}
 
     def state(self) -> "dict[str, Tensor]":
-        """What else a checkpoint has to hold, by name."""
+        """The other tensors that a checkpoint needs, by name."""
         held: dict[str, Tensor] = {}
         names = list(self._named)
         for index, values in self.optimizer.state_dict()["state"].items():
@@ -170,7 +171,7 @@ class Trainer:
     def load(
         self, weights: "Mapping[str, Tensor]", state: "Mapping[str, Tensor]", scaler: dict[str, Any]
     ) -> None:
-        """Go on where a checkpoint was made."""
+        """Restore the state of a checkpoint."""
         self.network.load_state_dict(dict(weights))
         if self.average is not None:
             self.average = {n: p.detach().clone() for n, p in self._named.items()}
@@ -193,35 +194,38 @@ def _with_batch_norm(network: "nn.Module", recipe: Recipe, processes: Collective
         return network
     if processes.device.type != "cuda":
         raise SettingsError(
-            "batch_norm=synchronised needs GPUs: PyTorch does not synchronise batch norms on processors.\n"
+            "batch_norm=synchronised needs GPUs: PyTorch does not synchronize batch norms on CPUs.\n"
             "Set --recipe batch_norm=process or batch_norm=frozen."
         )
     from torch import nn
 
-    synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-    return synchronised
+    synchronized: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    return synchronized
 
 
 def _freeze(network: "nn.Module", recipe: Recipe) -> "list[nn.Module]":
-    """Stop what the recipe keeps still.
+    """Freeze the parameters that the recipe names.
 
     Returns:
         The modules that stay in eval mode.
 
     Raises:
-        SettingsError: a name to freeze fits nothing.
+        SettingsError: a name matches nothing in the network.
     """
     from torch import nn
 
+    def is_within(name: str, part: str) -> bool:
+        return name == part or name.startswith(f"{part}.")
+
     def frozen(name: str) -> bool:
-        return any(name == start or name.startswith(f"{start}.") for start in recipe.freeze)
+        return any(is_within(name, part) for part in recipe.freeze)
 
     names = [name for name, _ in (*network.named_modules(), *network.named_parameters()) if name]
-    for start in recipe.freeze:
-        if not any(name == start or name.startswith(f"{start}.") for name in names):
+    for part in recipe.freeze:
+        if not any(is_within(name, part) for name in names):
             known = sorted({name.split(".", maxsplit=1)[0] for name in names})
             raise SettingsError(
-                f"freeze: nothing in the network is called {start!r}; there are: {', '.join(known)}."
+                f"freeze: the network has no part {part!r}; its parts are: {', '.join(known)}."
             )
     for name, parameter in network.named_parameters():
         if frozen(name):
@@ -239,31 +243,20 @@ def _optimizer(parameters: "list[nn.Parameter]", recipe: Recipe) -> "Optimizer":
 
     if not parameters:
         raise SettingsError("freeze leaves nothing to train.")
+    common: dict[str, Any] = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
     if recipe.optimizer == "sgd":
-        return optim.SGD(
-            parameters,
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.momentum > 0,
-            weight_decay=recipe.weight_decay,
-        )
+        return optim.SGD(parameters, momentum=recipe.momentum, nesterov=recipe.momentum > 0, **common)
     kind = optim.Adam if recipe.optimizer == "adam" else optim.AdamW
-    return kind(
-        parameters,
-        lr=recipe.learning_rate,
-        betas=recipe.betas,
-        eps=recipe.epsilon,
-        weight_decay=recipe.weight_decay,
-    )
+    return kind(parameters, betas=recipe.betas, eps=recipe.epsilon, **common)
 
 
-def _shared(network: "nn.Module", processes: Collectives) -> "nn.Module":
+def _distributed(network: "nn.Module", processes: Collectives) -> "nn.Module":
     if processes.world_size == 1:
         return network
     from torch.nn.parallel import DistributedDataParallel
 
     devices = [processes.device] if processes.device.type == "cuda" else None
-    # Some released networks hold weights that their forward pass never uses.
+    # Some released networks have parameters that their forward pass never uses.
     return DistributedDataParallel(network, device_ids=devices, find_unused_parameters=True)
 
 
@@ -271,12 +264,12 @@ def _seed_all(seed: int) -> None:
     import torch
 
     torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  (a method may ask the old generator)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  (a method may use the legacy generator)
     random.seed(seed)
 
 
 def _summed(found: "Sequence[Mapping[str, Tensor]]", persons: Sequence[int]) -> dict[str, float]:
-    """Losses times persons. Asking for the numbers waits for the device."""
+    """Each loss, summed over persons. This synchronizes with the device."""
     import torch
 
     names = list(found[0])
@@ -286,29 +279,29 @@ def _summed(found: "Sequence[Mapping[str, Tensor]]", persons: Sequence[int]) -> 
 
 
 def require_finite(result: StepResult, image_ids: Sequence[int], step: int) -> None:
-    """Stop when a loss is not a number.
+    """Check that all losses are finite.
 
     Raises:
-        RunError: names the images of the batch.
+        RunError: a loss is not; names the images of the batch.
     """
     if all(math.isfinite(loss) for loss in result.losses.values()):
         return
     shown = ", ".join(f"{name} {value}" for name, value in result.losses.items())
     raise RunError(
         f"the loss is not finite in step {step + 1} ({shown}).\n"
-        f"The images of its batch: {', '.join(map(str, image_ids))}. Look at them and their annotations, or "
-        "lower the learning rate (--recipe learning_rate=...); the last checkpoint is from before."
+        f"The images of its batch: {', '.join(map(str, image_ids))}. Check them and their annotations, or "
+        "lower the learning rate (--recipe learning_rate=...). The last checkpoint is of an earlier step."
     )
 
 
 def in_groups(batches: Iterator[Any], size: int, first: int, total: int) -> Iterator[list[Any]]:
-    """The batches of an epoch by optimizer step; the last step may have fewer.
+    """Group the batches of an epoch by optimizer step; the last group may be smaller.
 
     Args:
-        batches: of one epoch, from `first` on.
+        batches: the batches of the epoch from number `first` on.
         size: batches in a step.
-        first: where the epoch is continued; a multiple of `size`.
-        total: batches of the epoch.
+        first: where the epoch resumes; a multiple of `size`.
+        total: batches in the epoch.
     """
     for start in range(first, total, size):
         yield [next(batches) for _ in range(min(size, total - start))]

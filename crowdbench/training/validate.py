@@ -1,4 +1,4 @@
-"""Scoring a network while it trains: every process predicts its share of the images, none of them twice."""
+"""Scoring a network during training; every process predicts its share of the images."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from crowdbench.api.dataset import Dataset
-from crowdbench.api.method import NetworkMethod
-from crowdbench.api.types import Precision
 from crowdbench.engine import hooks
 from crowdbench.engine.batching import default_batch_size, in_batches
 from crowdbench.engine.inference import predict_batches, to_coco_results
@@ -17,6 +14,7 @@ from crowdbench.engine.samples import image_count, samples_of
 from crowdbench.errors import StoppedError
 from crowdbench.system.files.writing import gzipped, write_whole
 from crowdbench.training.collectives import Collectives
+from crowdbench.training.setup import TrainingSetup
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,42 +22,43 @@ if TYPE_CHECKING:
 MAIN_STATISTIC = "AP"
 
 
-def validate(  # noqa: PLR0913
-    method: NetworkMethod,
+def validate(
+    setup: TrainingSetup,
     network: "nn.Module",
     weights: "Mapping[str, Tensor]",
-    dataset: Dataset,
     processes: Collectives,
     file: Path,
     *,
     limit: int | None,
-    precision: Precision,
-    workers: int,
-    stopping: Callable[[], bool] = lambda: False,
+    stopping: Callable[[], bool],
 ) -> dict[str, float] | None:
-    """Predict a split and score it.
+    """Predict and score the validation split.
 
     Args:
-        method, network: the network is copied, not changed.
+        setup: has a validation split.
+        network: it is copied, not changed.
         weights: to predict with.
-        dataset: the split.
         processes: share the images.
         file: where the first process writes the predictions.
-        limit: the first images of the split only.
-        precision: of the network.
-        workers: loader processes of each process.
-        stopping: asked after every batch.
+        limit: use only this many images, from the start of the split.
+        stopping: polled after every batch.
 
     Returns:
         The statistics by name, in the first process; None in the others.
 
     Raises:
-        StoppedError: it was stopped; what comes before is safe, so nothing has to be finished.
+        StoppedError: `stopping` returned true. The checkpoint before the validation is complete.
     """
     from crowdbench.scoring.score import score_files
 
+    method, dataset, precision = setup.method, setup.validation, setup.options.precision
+    assert dataset is not None
     device = processes.device
-    copied = _fresh(method, network, weights).to(device).eval()
+    copied = copy.deepcopy(network)  # optimizing changes modules in place
+    for parameter in copied.parameters():
+        parameter.requires_grad_(False)
+    copied.load_state_dict(dict(weights))
+    copied = copied.to(device).eval()
     fast = hooks.optimize_for_inference(method, copied, precision=precision)
     images = image_count(dataset)
     count = images if limit is None else min(limit, images)
@@ -69,12 +68,18 @@ def validate(  # noqa: PLR0913
     size = default_batch_size(method.paradigm, device.type)
     batches = in_batches(own, size, method.paradigm)
     found = predict_batches(
-        method, fast, batches, batch_size=size, device=device, precision=precision, workers=workers
+        method,
+        fast,
+        batches,
+        batch_size=size,
+        device=device,
+        precision=precision,
+        workers=min(setup.options.workers, 2),
     )
     results: list[msgspec.Raw] = []
     for batch, poses in zip(batches, found, strict=True):
         if stopping():
-            raise StoppedError("stopped while it was validated; give the same command again to go on.")
+            raise StoppedError("stopped during a validation; run the same command again to resume.")
         for sample, ps in zip(batch, poses, strict=True):
             results += to_coco_results(sample, ps, category_id=dataset.category_id)
     shares = processes.gather(msgspec.json.encode(results))
@@ -86,12 +91,3 @@ def validate(  # noqa: PLR0913
     return score_files(
         file, dataset.annotation_file, dataset.protocol, image_ids=partial, in_protocols_order=True
     ).values
-
-
-def _fresh(method: NetworkMethod, network: "nn.Module", weights: "Mapping[str, Tensor]") -> "nn.Module":
-    """A copy to be made fast: that changes modules in place."""
-    copied = copy.deepcopy(network)
-    for parameter in copied.parameters():
-        parameter.requires_grad_(False)
-    copied.load_state_dict(dict(weights))
-    return copied

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 WIDTH_INCHES, HEIGHT_INCHES, DOTS_PER_INCH = 8, 5, 100
-# Okabe and Ito's colours, told apart by nearly everybody (jfly.uni-koeln.de/color), without the yellow, which
-# is faint on white. Seven colours and eight markers: 56 lines before both are the same.
+# Okabe and Ito's colors (jfly.uni-koeln.de/color), distinguishable with most color vision deficiencies,
+# without the yellow, which is faint on white. With eight markers, 56 lines differ in color or marker.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^DvPX*"
 # More markers than this on a line would hide it.

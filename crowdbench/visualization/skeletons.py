@@ -91,7 +91,7 @@ def person_colours(
 
     Args:
         poses: of one picture, or of one frame of a video.
-        before: the poses of the frame before with their colours; who stands where somebody stood keeps it.
+        before: the poses of the previous frame with their colors; a person at the same place keeps the color.
         palette: colours to choose from.
 
     Returns:
@@ -122,7 +122,7 @@ def _middle_and_size(pose: Pose) -> tuple[FloatArray, float]:
 def _kept_colours(
     middles: Sequence[tuple[FloatArray, float]], before: Sequence[tuple[Pose, str]]
 ) -> dict[int, str]:
-    """By position, the colours of those who are less than half their size from where somebody was."""
+    """The colors, by index, of poses less than half their size away from a pose of the previous frame."""
     earlier = [(_middle_and_size(pose)[0], colour) for pose, colour in before]
     pairs = sorted(
         (float(np.hypot(*(middle - other))), now, then)

@@ -1,7 +1,7 @@
 """Where weights are kept, and what each file must be.
 
 Beside every file lies a lock, ``<file>.lock.json``: the size and hash that the file had when it was first
-seen. That first file is trusted, because its publisher tells no hash (where one is told, the table has it);
+seen. That first file is trusted, because its publisher gives no hash (where one is given, the table has it);
 from then on any other file of that name is refused.
 """
 
@@ -35,7 +35,7 @@ def weights_folder() -> Path:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A file that somebody wants to have on this disk.
+    """A requested file and its place in the cache.
 
     Attributes:
         name: what the user calls it: an entry's name, or a URL.
@@ -76,7 +76,7 @@ class Wanted:
             parts = urlsplit(url)
             _ = parts.port
         except ValueError as error:
-            raise WeightsError(f"{url!r} is no URL ({error}).") from error
+            raise WeightsError(f"{url!r} is not a URL ({error}).") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise WeightsError(f"{url!r}: weights are fetched from https:// and http:// only.")
         if "@" in parts.netloc:
@@ -84,7 +84,7 @@ class Wanted:
                 f"The URL for {parts.hostname} holds a user name or password, which would be written into "
                 "every record. Put them into ~/.netrc instead, where they are looked up by the host's name."
             )
-        # The name serves people who look into the cache; nothing that a stranger chose may become a path.
+        # The name is for people who look into the cache; nothing chosen by a third party may become a path.
         name = re.sub(r"[^A-Za-z0-9._-]", "_", parts.path.rsplit("/", 1)[-1]).strip("._")[-100:]
         folder = weights_folder() / "from-url" / sha256(url.encode()).hexdigest()[:16]
         return cls(url, folder / (name or "weights"), url)
@@ -119,12 +119,12 @@ class Locked(msgspec.Struct, frozen=True):
 def verify(wanted: Wanted, file: Path, *, url: str | None, renewed: bool = False) -> str:
     """Check a file against what is published and against its lock; without a lock, lock it.
 
-    Only what is whole is locked: once it is, nobody asks again whether it is the right one.
+    Only complete files are locked: a locked file is not checked against its source again.
 
     Args:
         wanted: what the file should be.
         file: the file itself, in its place or still on its way there.
-        url: where it came from; None if somebody put it there.
+        url: where it came from; None if the user put it there.
         renewed: it takes the place of the one that is locked.
 
     Returns:
@@ -211,8 +211,8 @@ def _write_lock(wanted: Wanted, locked: Locked) -> None:
         write_whole(wanted.lock_file, msgspec.json.format(msgspec.json.encode(locked), indent=2) + b"\n")
     except MachineError as error:
         raise MissingDataError(
-            f"{error} Without it nobody knows later whether the file is still the same.\n"
-            f"Let somebody who may write there run: crowdbench weights fetch {wanted.name}"
+            f"{error} Without it, later changes of the file cannot be detected.\n"
+            f"Have a user with write permission run: crowdbench weights fetch {wanted.name}"
         ) from error
 
 

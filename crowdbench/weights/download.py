@@ -147,7 +147,7 @@ def _read_note(url: str, partial: Path) -> _Note | None:
     try:
         note = msgspec.json.decode(note_file(partial).read_bytes(), type=_Note)
     except (FileNotFoundError, msgspec.DecodeError):
-        return None  # without a readable note nobody knows what the bytes are; they come again
+        return None  # without a readable note the bytes cannot be identified; download them again
     return note if note.url == url else None
 
 

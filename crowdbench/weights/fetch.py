@@ -1,4 +1,4 @@
-"""A verified file on this disk, whoever else wants it at the same time."""
+"""Fetching a file and verifying it; several processes may fetch the same file at once."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ def fetch(wanted: Wanted, on_progress: OnProgress | None = None, *, again: bool 
 
     Args:
         wanted: the file.
-        on_progress: told how far the transfer is.
+        on_progress: called with the progress of the transfer.
         again: fetch it even if it is there, and trust the new one in its place. The old one stays until the
             new one is whole.
 

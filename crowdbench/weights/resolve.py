@@ -26,7 +26,7 @@ class ResolvedWeights:
         source: for the record: an entry's name, a URL, a path as given, or ``"none"``.
         path: of the file; None for none.
         sha256: of the file; None for none.
-        training_data: what it was trained on, ``"none"`` for none, None if nobody knows.
+        training_data: what it was trained on, ``"none"`` for none, None if unknown.
     """
 
     source: str
@@ -51,7 +51,7 @@ def resolve_weights(
         method, dataset, input_size: for which ``"published"`` must be; the size is (height, width), None for
             methods that have none.
         whole: refuse trunks, which are for training.
-        on_progress: told how far a transfer is.
+        on_progress: called with the progress of a transfer.
 
     Raises:
         WeightsError: nothing is published for this; or the file is not what it was.

@@ -132,7 +132,7 @@ class Answer:
                 self._put(None)
         except _UnwantedError:
             return
-        except BaseException as error:  # told to the thread that waits
+        except BaseException as error:  # passed to the waiting thread
             try:
                 self._put(error)
             except _UnwantedError:
@@ -186,4 +186,4 @@ def refuse_downgrade(way: list[str]) -> None:
 
 
 class _UnwantedError(Exception):
-    """Nobody waits for the answer any more."""
+    """The response is no longer needed."""

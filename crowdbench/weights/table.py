@@ -1,6 +1,6 @@
 """The tables of published weights that installed packages ship as ``weights.toml``.
 
-A table is data: adding a file somebody published needs no code. Its packages are found without being imported
+A table is data: adding a published file needs no code. Its packages are found without being imported
 (`crowdbench.plugins`).
 """
 
@@ -31,7 +31,7 @@ class WeightsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         role: ``"trained"``: a method's whole network. ``"first-stage"``: the same, and other methods start
             their training from it. ``"trunk"``: a part of the network, pretrained elsewhere; for training.
         file: what the file is called on disk.
-        training_data: what it was trained on, as in ``"crowdpose trainval"``; None if nobody says.
+        training_data: what it was trained on, as in ``"crowdpose trainval"``; None if unknown.
         dataset: for which the network was built; None for trunks.
         input_size: (height, width) of the network's input; None where the network takes any.
         url: where a program can fetch it.

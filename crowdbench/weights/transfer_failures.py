@@ -50,12 +50,7 @@ def _no_address() -> tuple[type[Exception], ...]:
     from requests import exceptions
     from urllib3.exceptions import LocationParseError
 
-    return (
-        exceptions.InvalidURL,
-        exceptions.InvalidSchema,
-        exceptions.TooManyRedirects,
-        LocationParseError,
-    )
+    return (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.TooManyRedirects, LocationParseError)
 
 
 def is_hopeless(error: Exception, attempt: int) -> bool:

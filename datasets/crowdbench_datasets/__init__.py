@@ -1,1 +1,1 @@
-"""The datasets that come with crowdbench, each a `crowdbench.Dataset`."""
+"""The datasets that ship with crowdbench, each a `crowdbench.Dataset`."""

@@ -7,7 +7,7 @@ from crowdbench_datasets.scoring_protocols import coco_protocol
 
 
 class COCO(CocoFormatDataset):
-    """COCO 2017. The ground truth of test-dev2017 is kept on COCO's server."""
+    """COCO 2017. The ground truth of test-dev2017 is not public; COCO's server scores it."""
 
     name = "coco"
     splits = ("train2017", "val2017", "test-dev2017")
@@ -19,7 +19,7 @@ class COCO(CocoFormatDataset):
         "val2017": ("annotations/person_keypoints_val2017.json", "annotations/coco_val.json"),
         "test-dev2017": ("annotations/image_info_test-dev2017.json",),
     }
-    # test-dev2017 is a part of the images of test2017.
+    # The images of test-dev2017 are a subset of test2017.
     image_folders = ("images/{split}", "{split}", "images/test2017", "test2017", "images")
     unannotated_splits = frozenset({"test-dev2017"})
     server_files = {  # noqa: RUF012  (declared a ClassVar by the base)

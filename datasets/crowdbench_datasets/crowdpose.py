@@ -6,7 +6,7 @@ from crowdbench_datasets.scoring_protocols import CROWDPOSE_PROTOCOL
 
 
 class CrowdPose(CocoFormatDataset):
-    """CrowdPose in the layout of its authors, or in the one that mmpose uses."""
+    """CrowdPose in its authors' directory layout or in mmpose's."""
 
     name = "crowdpose"
     splits = ("train", "val", "trainval", "test")

@@ -1,27 +1,17 @@
-"""The keypoint sets that the datasets of this package label, each stated once."""
+"""The keypoint sets of the datasets in this package."""
 
 from crowdbench.api.types import KeypointSet
 
-# Jeff-sjtu/CrowdPose: names and sigmas of the official evaluation. The skeleton in the annotation files
-# is COCO's, with indices up to 17, and does not fit; this one joins what the names say.
+_LIMBS = (
+    *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
+    *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
+)
+
+# Jeff-sjtu/CrowdPose: names and sigmas of the official evaluation. The skeleton in the annotation files is
+# COCO's, with indices up to 17, and does not fit CrowdPose's keypoints; this one follows their names.
 CROWDPOSE_14 = KeypointSet(
     name="crowdpose-14",
-    keypoints=(
-        "left_shoulder",
-        "right_shoulder",
-        "left_elbow",
-        "right_elbow",
-        "left_wrist",
-        "right_wrist",
-        "left_hip",
-        "right_hip",
-        "left_knee",
-        "right_knee",
-        "left_ankle",
-        "right_ankle",
-        "head",
-        "neck",
-    ),
+    keypoints=(*_LIMBS, "head", "neck"),
     flip_pairs=((0, 1), (2, 3), (4, 5), (6, 7), (8, 9), (10, 11)),
     skeleton=(
         *((10, 8), (8, 6), (11, 9), (9, 7), (6, 7), (0, 6), (1, 7), (0, 1)),
@@ -34,25 +24,7 @@ CROWDPOSE_14 = KeypointSet(
 # cocodataset/cocoapi: kpt_oks_sigmas; the skeleton of person_keypoints_*.json, counted from 0.
 COCO_17 = KeypointSet(
     name="coco-17",
-    keypoints=(
-        "nose",
-        "left_eye",
-        "right_eye",
-        "left_ear",
-        "right_ear",
-        "left_shoulder",
-        "right_shoulder",
-        "left_elbow",
-        "right_elbow",
-        "left_wrist",
-        "right_wrist",
-        "left_hip",
-        "right_hip",
-        "left_knee",
-        "right_knee",
-        "left_ankle",
-        "right_ankle",
-    ),
+    keypoints=("nose", "left_eye", "right_eye", "left_ear", "right_ear", *_LIMBS),
     flip_pairs=((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16)),
     skeleton=(
         *((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8)),

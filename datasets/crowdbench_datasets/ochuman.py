@@ -9,7 +9,7 @@ from crowdbench_datasets.scoring_protocols import coco_protocol
 
 
 class OCHuman(CocoFormatDataset):
-    """OCHuman as its authors' converter writes it.
+    """OCHuman in COCO format, as written by its authors' converter.
 
     Image ids collide between val and test; file names do not.
     """
@@ -27,7 +27,7 @@ class OCHuman(CocoFormatDataset):
         )
         for split in splits
     }
-    # No source tells how many persons are in each.
+    # No source gives the number of persons per split.
     published = {  # noqa: RUF012  (declared a ClassVar by the base)
         "val": PublishedCounts(2500, None, "liruilong940607/OCHumanApi"),
         "test": PublishedCounts(2231, None, "liruilong940607/OCHumanApi"),
@@ -36,7 +36,7 @@ class OCHuman(CocoFormatDataset):
 
     @classmethod
     def explain_foreign_file(cls, content: Mapping[str, Any]) -> str | None:
-        """OCHuman's own ``ochuman.json``: images that hold their annotations, with 19 keypoints."""
+        """Recognize OCHuman's own ``ochuman.json``: images contain their annotations, 19 keypoints each."""
         images = content.get("images")
         first = images[0] if isinstance(images, list) and images else None
         if not (isinstance(first, Mapping) and isinstance(first.get("annotations"), list)):
@@ -44,8 +44,8 @@ class OCHuman(CocoFormatDataset):
         if "keypoint_names" not in content and "keypoint_visible" not in content:
             return None
         return (
-            "this is OCHuman's own format (ochuman.json), not COCO's: its images hold their annotations, "
+            "this is OCHuman's own format (ochuman.json), not COCO's: its images contain their annotations, "
             "with 19 keypoints each.\nUse ochuman_coco_format_val_range_0.00_1.00.json or "
-            "ochuman_coco_format_test_range_0.00_1.00.json, or make them of it with the converter of "
-            "OCHumanApi (github.com/liruilong940607/OCHumanApi)."
+            "ochuman_coco_format_test_range_0.00_1.00.json, or convert this file with OCHumanApi "
+            "(github.com/liruilong940607/OCHumanApi)."
         )

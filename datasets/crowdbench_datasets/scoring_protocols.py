@@ -1,4 +1,4 @@
-"""The rules of scoring of CrowdPose and of COCO, as the official tools apply them."""
+"""The scoring rules of CrowdPose and COCO, as in the official tools."""
 
 from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.api.types import KeypointSet
@@ -6,10 +6,10 @@ from crowdbench_datasets.keypoint_sets import CROWDPOSE_14
 
 
 def crowd_protocol(name: str, keypoints: KeypointSet) -> ScoringProtocol:
-    """CrowdPose's rules on any keypoint set.
+    """CrowdPose's rules for any keypoint set.
 
-    A person's area is 0.53 of its box, and every code base splits the images by crowdIndex at 0.2 and 0.8
-    (Jeff-sjtu/CrowdPose:crowdpose-api/PythonAPI/crowdposetools/cocoeval.py).
+    A person's area is 0.53 times the area of its box. Images are split by crowdIndex at 0.2 and 0.8, as in
+    every code base (Jeff-sjtu/CrowdPose:crowdpose-api/PythonAPI/crowdposetools/cocoeval.py).
     """
     return ScoringProtocol(
         name=name,
@@ -21,7 +21,7 @@ def crowd_protocol(name: str, keypoints: KeypointSet) -> ScoringProtocol:
 
 
 def coco_protocol(name: str, keypoints: KeypointSet) -> ScoringProtocol:
-    """COCO's keypoint rules: areas from the annotations, AP and AR also by area."""
+    """COCO's keypoint rules: areas come from the annotations; AP and AR are also computed by area."""
     return ScoringProtocol(
         name=name,
         keypoints=keypoints,

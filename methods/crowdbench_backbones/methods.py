@@ -46,7 +46,7 @@ class HRNetW48S(TopDownMethod):
 
     @classmethod
     def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> TopDownRecipe:
-        """The numbers of I2R-Net vanilla; nobody has published this network by itself."""
+        """The recipe of I2R-Net vanilla; none is published for this network alone."""
         return published("vanilla", dataset, keypoints, IMAGENET_HRNET)
 
     def initialize_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:

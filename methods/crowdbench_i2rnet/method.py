@@ -1,7 +1,7 @@
 """I2R-Net as crowdbench sees it: three networks, one way to run them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -34,9 +34,19 @@ FIRST_STAGE = "singleformer."
 
 
 class I2RNet(TopDownMethod):
-    """What the three networks share: position masks, and persons of an image that see each other."""
+    """What all variants share: position masks, and attention among the persons of an image.
+
+    Attributes:
+        release_name: the variant's name in `crowdbench_i2rnet.recipes`.
+    """
 
     settings: VanillaSettings
+    release_name: ClassVar[str]
+
+    @classmethod
+    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> TopDownRecipe:
+        """Return the release's recipe; CrowdPose's for a dataset that the release does not have."""
+        return recipes.published(cls.release_name, dataset, keypoints)
 
     def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Any:
         """Cut out the persons of an image, and draw where they stand; with a generator, augmented."""
@@ -68,7 +78,12 @@ class I2RNet(TopDownMethod):
 
 
 class I2RNetTwoStage(I2RNet):
-    """What the networks on a single-person network share."""
+    """I2R-Net on a first stage, a single-person network."""
+
+    @staticmethod
+    def start_first_stage(network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
+        """Load weights into the first stage; see `crowdbench_backbones.networks.pretrained`."""
+        return load_whole(network, state, source)
 
     def initialize_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """Weights of the first stage, or its trunk's of ImageNet, or all of this very network."""
@@ -77,16 +92,13 @@ class I2RNetTwoStage(I2RNet):
         names = self.start_first_stage(network.get_submodule(FIRST_STAGE[:-1]), state, source)
         return [f"{FIRST_STAGE}{name}" for name in names]
 
-    def start_first_stage(self, first: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
-        """The same for the first stage by itself: all of it."""
-        return load_whole(first, state, source)
-
 
 class I2RNetVanilla(I2RNet):
     """I2R-Net on HRNet-W48-S, the variant without an intra-human stage (Ding et al., IJCAI 2022)."""
 
     Settings = VanillaSettings
     published = released.VANILLA
+    release_name = "vanilla"
 
     def build_network(self) -> nn.Module:
         """The network with the release's initialisation, without ImageNet's weights."""
@@ -94,11 +106,6 @@ class I2RNetVanilla(I2RNet):
         return VanillaNetwork(
             self.keypoints.count, own.input_size, own.relation_layers, own.use_position_mask
         )
-
-    @classmethod
-    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> TopDownRecipe:
-        """The release's, from ImageNet's weights; CrowdPose's for a dataset that it does not know."""
-        return recipes.published("vanilla", dataset, keypoints)
 
     def initialize_from(self, network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
         """Weights of ImageNet's HRNet-W48 into the trunk, or all of this very network."""
@@ -111,6 +118,8 @@ class I2RNetTransPose(I2RNetTwoStage):
     Settings = TransPoseSettings
     settings: TransPoseSettings
     published = released.TRANSPOSE
+    release_name = "transpose"
+    start_first_stage = staticmethod(start_transpose_h)
 
     def build_network(self) -> nn.Module:
         """The network with random weights."""
@@ -125,15 +134,6 @@ class I2RNetTransPose(I2RNetTwoStage):
             shared_upsampling=own.shared_upsampling,
         )
 
-    @classmethod
-    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> TopDownRecipe:
-        """The release's, from its TransPose-H; CrowdPose's numbers for a dataset that it does not know."""
-        return recipes.published("transpose", dataset, keypoints)
-
-    def start_first_stage(self, first: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
-        """See `initialize_from`."""
-        return start_transpose_h(first, state, source)
-
 
 class I2RNetHRFormer(I2RNetTwoStage):
     """I2R-Net on HRFormer-B (Ding et al., IJCAI 2022)."""
@@ -141,6 +141,8 @@ class I2RNetHRFormer(I2RNetTwoStage):
     Settings = HRFormerSettings
     settings: HRFormerSettings
     published = released.HRFORMER
+    release_name = "hrformer"
+    start_first_stage = staticmethod(start_hrformer)
 
     def build_network(self) -> nn.Module:
         """The network with random weights."""
@@ -153,15 +155,6 @@ class I2RNetHRFormer(I2RNetTwoStage):
             embedding=own.mask_embedding,
             use_position_mask=own.use_position_mask,
         )
-
-    @classmethod
-    def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> TopDownRecipe:
-        """The release's, from its HRFormer-B; CrowdPose's numbers for a dataset that it does not know."""
-        return recipes.published("hrformer", dataset, keypoints)
-
-    def start_first_stage(self, first: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
-        """See `initialize_from`."""
-        return start_hrformer(first, state, source)
 
 
 class I2RNetTiny(I2RNetTwoStage):

@@ -40,7 +40,7 @@ def padded_rows(lengths: Sequence[int], device: torch.device) -> tuple[Tensor, T
         present: the same shape, bool, which of them are persons.
         real: ``(S,)`` int64, the rows that are persons.
     """
-    # Nobody could be attended to in an image without persons: not a number would come of it.
+    # An image without persons has no keys to attend to: the softmax would give NaN.
     count = torch.tensor([length for length in lengths if length], dtype=torch.int64, device=device)
     present = torch.arange(max(lengths, default=0), device=device) < count[:, None]
     rows = torch.arange(present.numel(), device=device).view(present.shape)

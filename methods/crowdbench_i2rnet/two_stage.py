@@ -32,7 +32,7 @@ class TwoStageNetwork(nn.Module):
         input_size: (height, width) of the crops; both divisible by 16.
         relation_layers: of the encoder among persons.
         embedding: how position masks are embedded.
-        use_position_mask: whether persons are told where they stand. The weights exist either way.
+        use_position_mask: whether to add the embedded position masks. The weights exist either way.
         shared_upsampling: one deconvolution applied twice, instead of two.
         tokens_across: of a person; the features are pooled to as many columns, or up to twice as many.
     """
@@ -71,7 +71,7 @@ class TwoStageNetwork(nn.Module):
     def forward(
         self, images: Tensor, masks: Tensor, lengths: Sequence[int], portion: int = PORTION
     ) -> Heatmaps:
-        """Estimate all persons; those of one image see each other and nobody else.
+        """Estimate all persons; attention is among the persons of one image.
 
         Args:
             images: ``(S, 3, H, W)``, normalised crops, the persons of an image consecutive.
@@ -101,7 +101,7 @@ class TwoStageNetwork(nn.Module):
         }
 
     def _positions(self, masks: Tensor, lengths: Sequence[int], size: int | None) -> Tensor | None:
-        """``(S, h * w, D)``, or None where persons are not told where they stand."""
+        """``(S, h * w, D)``, or None without position masks."""
         if not self.use_position_mask:
             return None
         if not self.training:

@@ -32,7 +32,7 @@ class VanillaNetwork(HRNetTrunk):
         keypoints: K.
         input_size: (height, width) of the crops; both divisible by 16.
         relation_layers: of the encoder.
-        use_position_mask: whether persons are told where they stand. The weights exist either way.
+        use_position_mask: whether to add the embedded position masks. The weights exist either way.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class VanillaNetwork(HRNetTrunk):
     def forward(
         self, images: Tensor, masks: Tensor, lengths: Sequence[int], portion: int = PORTION
     ) -> Heatmaps:
-        """Estimate all persons; those of one image see each other and nobody else.
+        """Estimate all persons; attention is among the persons of one image.
 
         In training, images are padded to equally many persons, because the released statistics of the batch
         norms in the mask embedding and the upsampling have seen the padding. It changes no output otherwise.

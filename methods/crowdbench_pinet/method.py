@@ -17,6 +17,7 @@ from crowdbench.vision.geometry import transform_points
 from crowdbench_backbones.networks.fuse import optimize
 from crowdbench_backbones.networks.pretrained import load_trunk, load_whole
 from crowdbench_backbones.top_down.crops import normalised
+from crowdbench_backbones.top_down.settings import require_sigma_per_keypoint
 from crowdbench_pinet import recipe as recipes
 from crowdbench_pinet.augmentation import draw, view
 from crowdbench_pinet.body_parts import bones, part_keypoints
@@ -88,12 +89,7 @@ class PINet(NetworkMethod):
     published = PINET
 
     def __init__(self, keypoints: KeypointSet, settings: PINetSettings, name: str | None = None) -> None:
-        sigmas = settings.nms_sigmas
-        if sigmas is not None and len(sigmas) != keypoints.count:
-            raise SettingsError(
-                f"nms_sigmas has {len(sigmas)} values; {keypoints.name} has {keypoints.count} keypoints.\n"
-                "Give one per keypoint, or null for the dataset's own."
-            )
+        require_sigma_per_keypoint(settings.nms_sigmas, keypoints)
         super().__init__(keypoints, settings, name)
         part_keypoints(keypoints)  # refuses layouts without body parts
         self.images_at_once = 1

@@ -23,7 +23,7 @@ class Targets:
             one less behind it.
         smallest_area: persons of smaller boxes, in square pixels of the network's input, have no part
             centres, and so no offsets; their keypoints stand in the heatmaps all the same.
-        mask_ignored: do not count pixels of persons whose poses nobody knows (`Sample.ignored`).
+        mask_ignored: exclude the pixels of persons without annotated keypoints (`Sample.ignored`).
     """
 
     sigma: float = 2.0

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Sampling = Literal["released", "exact"]
-SAMPLINGS: tuple[Sampling, ...] = ("released", "exact")
 
 
 class GraphBlock(nn.Module):

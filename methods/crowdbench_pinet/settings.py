@@ -6,6 +6,7 @@ Values are those of the released configurations; how they are used is `crowdbenc
 import math
 from dataclasses import dataclass
 
+from crowdbench_backbones.top_down.settings import require_nms
 from crowdbench_pinet.preprocessing import MULTIPLE
 from crowdbench_pinet.refinement import Sampling
 
@@ -51,7 +52,7 @@ class PINetSettings:
     pose_fusion: bool = True
     exact_middle: bool = False
 
-    def __post_init__(self) -> None:  # noqa: C901
+    def __post_init__(self) -> None:
         for name in ("short_side", "longest_side"):
             side = getattr(self, name)
             if side < MULTIPLE or side % MULTIPLE:
@@ -74,12 +75,7 @@ class PINetSettings:
         for name in ("scale_decrease", "candidate_threshold"):
             if not math.isfinite(getattr(self, name)):
                 raise ValueError(f"{name} must be finite, got {getattr(self, name)}.")
-        if not 0 <= self.nms_threshold <= 1:
-            raise ValueError(
-                f"nms_threshold is an OKS, from 0 to 1, which keeps all poses; got {self.nms_threshold}."
-            )
-        if self.nms_sigmas is not None and not all(0 < sigma < math.inf for sigma in self.nms_sigmas):
-            raise ValueError(f"nms_sigmas must be positive and finite, got {list(self.nms_sigmas)}.")
+        require_nms(self.nms_threshold, self.nms_sigmas)
 
 
 # On COCO, the released refinement has one layer less. A dataset that is not listed gets the defaults.

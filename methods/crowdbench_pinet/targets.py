@@ -93,7 +93,7 @@ def draw_heatmaps(
 
 @dataclass(frozen=True, eq=False)
 class Offsets:
-    """Where the keypoints are, as told by the pixels next to part centres.
+    """Offsets from the keypoints to the pixels near part centers.
 
     Attributes:
         parts: ``(R,)`` int64, the part of each row.
@@ -143,8 +143,8 @@ def offset_targets(
         values[at, keypoint] = positions[at] - keypoints[person, keypoint, :2]
         weights[at, keypoint] = 1 / np.sqrt(area)
         last_areas[at] = area
-    told = weights.any(axis=1)
-    return Offsets(part[told], pixel[told], values[told], weights[told])
+    weighted = weights.any(axis=1)
+    return Offsets(part[weighted], pixel[weighted], values[weighted], weights[weighted])
 
 
 def _surroundings(centers: FloatArray, size: int, radius: int) -> tuple[IntArray, IntArray, IntArray]:
@@ -160,12 +160,12 @@ def _surroundings(centers: FloatArray, size: int, radius: int) -> tuple[IntArray
 
 
 def _who_writes(
-    told: NDArray[np.bool_], last_areas: Float32Array, labelled: NDArray[np.bool_], area: np.float64
+    written: NDArray[np.bool_], last_areas: Float32Array, labelled: NDArray[np.bool_], area: np.float64
 ) -> NDArray[np.bool_]:
     """Which keypoints a person writes into the pixels around its part centres, keypoint after keypoint.
 
     Args:
-        told: ``(m, K)``, which of them have an offset there already.
+        written: ``(m, K)``, which of them have an offset there already.
         last_areas: ``(m,)``, of the pixels' last writers.
         labelled: ``(K,)``.
         area: of this person.
@@ -173,9 +173,9 @@ def _who_writes(
     Returns:
         ``(m, K)`` bool.
     """
-    first = labelled & ~(told & (last_areas < area)[:, None])
+    first = labelled & ~(written & (last_areas < area)[:, None])
     # Once a keypoint is written, the last writer is this person, as large as float32 remembers it.
-    again = labelled & ~(told & (np.float32(area) < area))
+    again = labelled & ~(written & (np.float32(area) < area))
     written_before = np.zeros_like(first)
     written_before[:, 1:] = np.logical_or.accumulate(first[:, :-1], axis=1)
     chosen: NDArray[np.bool_] = np.where(written_before, again, first)

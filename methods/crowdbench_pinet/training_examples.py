@@ -95,8 +95,8 @@ def _known(sample: Sample, *, mask_ignored: bool) -> NDArray[np.bool_]:
     """``(H, W)``: where it is known who is there."""
     known = np.ones((sample.height, sample.width), dtype=np.bool_)
     if mask_ignored:
-        for somebody in sample.ignored:
-            known &= ~somebody.mask(sample.height, sample.width)
+        for person in sample.ignored:
+            known &= ~person.mask(sample.height, sample.width)
     return known
 
 

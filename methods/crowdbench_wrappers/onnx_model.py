@@ -32,7 +32,7 @@ _INPUT_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 def usual_provider() -> Provider:
-    """What ONNX Runtime computes with here unless told otherwise: a GPU if its build can use one."""
+    """Return the default provider: ``"cuda"`` if this build of ONNX Runtime supports it, else ``"cpu"``."""
     if find_spec("onnxruntime") is None:
         return "cpu"  # nothing can be computed anyway; `OnnxModel` says what is missing
     import onnxruntime
@@ -55,7 +55,7 @@ class OnnxModel:
     Raises:
         InputError: ONNX Runtime is not installed.
         SettingsError: the provider is not available here.
-        WeightsError: the file is no ONNX model of images, or needs more than itself.
+        WeightsError: the file is not an ONNX model of images, or refers to other files.
     """
 
     def __init__(self, path: Path, provider: Provider) -> None:

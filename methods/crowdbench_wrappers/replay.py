@@ -1,8 +1,8 @@
 """A results file as a method: any system's output joins the records, the reports and the leaderboard.
 
-The file is what somebody else's code wrote, in COCO results format. What crowdbench cannot see in it, where
-the boxes came from and what the network was trained on, the user has to say; it becomes part of the protocol,
-so that the run is ranked with its like only.
+The file is in COCO results format. It does not record where the boxes came from or what the network was
+trained on, so the user must state both. They become part of the protocol, so that the run is compared only
+with runs of the same protocol.
 """
 
 import re

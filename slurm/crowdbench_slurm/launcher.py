@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crowdbench.errors import LaunchError
-from crowdbench.jobs.job import Job, Resources, Submission, user_at_host
-from crowdbench.jobs.launcher import Queue, QueueStatus
+from crowdbench.jobs.launcher import Job, JobOutcome, Queue, QueueStatus, Resources, Submission
 from crowdbench.system.job_environment import outside_any_job
-from crowdbench.system.text import plain, utc_now
+from crowdbench.system.text import plain
 from crowdbench_slurm import messages as explanations
 from crowdbench_slurm import slurm_cli as commands
-from crowdbench_slurm.exit_codes import DISK_FULL
 from crowdbench_slurm.options import read_options
 
 if TYPE_CHECKING:
@@ -32,7 +30,7 @@ SUBMISSIONS = ".submissions"
 
 
 class SlurmQueue(Queue):
-    """Hands jobs over to Slurm; `crowdbench_slurm.options.Options` says what a profile may say."""
+    """Submits jobs to Slurm; `crowdbench_slurm.options.Options` says what a profile may say."""
 
     name = "slurm"
 
@@ -42,11 +40,11 @@ class SlurmQueue(Queue):
 
     @property
     def device(self) -> str | None:
-        """As the profile says."""
+        """The profile's device."""
         return self.options.device
 
     def resolve_resources(self, resources: Resources) -> Resources:
-        """As the profile says where nothing was asked.
+        """Complete the requested resources with those of the profile.
 
         Raises:
             SettingsError: GPUs and nodes do not go together.
@@ -94,7 +92,7 @@ class SlurmQueue(Queue):
             if type(error).__name__ not in ("FailedJobError", "FailedSubmissionError", "CalledProcessError"):
                 raise
             raise LaunchError(explanations.refusal(str(error), self.profile)) from error
-        return [Submission(job.job_id, str(folder), utc_now(), user_at_host()) for job in handed]
+        return [Submission(job.job_id, str(folder)) for job in handed]
 
     @staticmethod
     def _new_folder(job: Job) -> Path:
@@ -114,7 +112,7 @@ class SlurmQueue(Queue):
         )
 
     def _refuse_jobs_that_never_start(self, tickets: Sequence[Submission]) -> None:
-        """Take back what Slurm has accepted and would keep in the queue for ever.
+        """Cancel jobs that Slurm has accepted and would never start.
 
         Raises:
             LaunchError: there is such a job.
@@ -124,8 +122,8 @@ class SlurmQueue(Queue):
             return
         self.cancel(tickets)
         raise LaunchError(
-            f"Slurm would keep the job in the queue for ever ({found.reason}).\n"
-            f"It was taken back. Change the profile {self.profile}, or what you asked for."
+            f"Slurm would never start the job ({found.reason}).\n"
+            f"It was cancelled. Change the profile {self.profile}, or what you asked for."
         )
 
     def _first_opinion(self, ticket: Submission) -> QueueStatus | None:
@@ -149,7 +147,7 @@ class SlurmQueue(Queue):
         return {number: explanations.seen(line) for number, line in lines.items()}
 
     def cancel(self, tickets: Sequence[Submission]) -> None:
-        """Call jobs off.
+        """Cancel jobs.
 
         Raises:
             LaunchError: Slurm does not answer, or refuses.
@@ -168,15 +166,15 @@ class SlurmQueue(Queue):
         return [path for _, path in sorted(found)]
 
     def explain_exit(self, ticket: Submission, seen: QueueStatus) -> str:
-        """Why a job has ended without a word of its own: what its status and its logs say of it."""
+        """Explain from a job's exit status and logs why it ended without reporting a state."""
         logs = self.logs(ticket)
-        if seen.status == DISK_FULL:
+        if seen.status == JobOutcome.DISK_FULL:
             return explanations.DISK_IS_FULL
-        for words in (_told_by, _said_by_slurm):
+        for words in (_explained_by, _said_by_slurm):
             for path in logs:
-                told = words(path)
-                if told:
-                    return told
+                explanation = words(path)
+                if explanation:
+                    return explanation
         node = f" on {seen.node}" if seen.node else ""
         if not logs:
             return (
@@ -214,7 +212,7 @@ _FOLLOWS = re.compile(
 )
 
 
-def _told_by(log: Path) -> str:
+def _explained_by(log: Path) -> str:
     """A line at the end of a log that says what went wrong, if there is one, and what it means."""
     for line in reversed(_last_lines(log)):
         for pattern, meaning in _MEANINGS:
@@ -248,9 +246,6 @@ _MEANINGS = [
         r"Waited for \d+ seconds but could not find submitted jobs in path",
         "the node does not see the folder of runs; put --out on a file system that all nodes share",
     ),
-    (
-        r"(?:CANCELLED|CANCELED) AT \S+ DUE TO TIME LIMIT",
-        explanations.TOO_LATE,
-    ),
+    (r"(?:CANCELLED|CANCELED) AT \S+ DUE TO TIME LIMIT", explanations.TOO_LATE),
     (r"(?:CANCELLED|CANCELED) AT \S+ DUE TO NODE FAILURE", "the node failed"),
 ]

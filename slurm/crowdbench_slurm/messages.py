@@ -28,7 +28,7 @@ _UNCLEAR = {"None", "PartitionConfig"}  # what Slurm says before it has had a cl
 _PATIENT = {
     "Resources": "next in line; nothing is free",
     "Priority": "others come first",
-    "BeginTime": "was taken back into the queue; starts again in a moment",
+    "BeginTime": "was requeued; starts again in a moment",
     "JobArrayTaskLimit": "as many of the sweep run as may at the same time",
     "ReqNodeNotAvail": "nodes it needs are down or reserved",
     "NodeDown": "its node is down",
@@ -43,9 +43,7 @@ _SOME_LIMIT = (
     "The account, the partition or the quality of service has a limit that the job exceeds: of jobs, GPUs, "
     "nodes or time. `sacctmgr show qos,assoc` lists them. Ask for less, or set another {}."
 )
-DISK_IS_FULL = (
-    "the disk, or the quota, is full; make room and give the same command again: it goes on where it was"
-)
+DISK_IS_FULL = "the disk, or the quota, is full; free space, then run the same command again to resume"
 TOO_LATE = "the time limit came before it could write down where it is; set a longer `time` or `signal_s`"
 _ENDED = {
     "CANCELLED": "cancelled",

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from crowdbench.errors import LaunchError
 
 _PATIENCE_S = 60
-# Slurm's servers take breaths: a question is asked a few times before it counts as unanswered.
 # Columns, and how wide: `squeue` cuts off what is longer.
 _COLUMNS = {"JobArrayID": 40, "State": 24, "exit_code": 12, "Reason": 120, "NodeList": 1000}
 
@@ -43,7 +42,7 @@ def require() -> None:
     if missing:
         raise LaunchError(
             f"there is no Slurm on this machine: {', '.join(missing)} not found in PATH.\n"
-            "Give the command on a login node, load the cluster's Slurm module, or leave --on out."
+            "Run the command on a login node, load the cluster's Slurm module, or leave --on out."
         )
 
 
@@ -88,7 +87,7 @@ def _line(row: str) -> Line:
 
 
 def cancel(numbers: Iterable[str]) -> None:
-    """Call jobs off; those that have ended already are no error.
+    """Cancel jobs; jobs that have already ended are ignored.
 
     Raises:
         LaunchError: Slurm does not answer, or refuses.
@@ -97,7 +96,7 @@ def cancel(numbers: Iterable[str]) -> None:
 
 
 def requeue(number: str) -> None:
-    """Take a job of one's own back into the queue, from within it.
+    """Requeue the job in which this process runs.
 
     Raises:
         LaunchError: the node has no `scontrol`, or Slurm refuses.
@@ -105,7 +104,7 @@ def requeue(number: str) -> None:
     if shutil.which("scontrol") is None:
         raise LaunchError(
             f"scontrol is not on {os.environ.get('SLURMD_NODENAME', 'this node')}, so the job cannot queue "
-            "itself again.\nGive the same command again: it goes on where it was."
+            "itself again.\nRun the same command again to resume."
         )
     ask("scontrol", "requeue", number)
 

@@ -209,9 +209,7 @@ for name, hook in DATASETS.items():
 
 
 LAUNCHER = """
-from crowdbench.jobs.launcher import Launcher
-
-class Odd(Launcher):
+class Odd:
     def launch(self, request, on_progress=None):
         pass
 """
@@ -241,11 +239,7 @@ class Odd(Queue):
 """
 # A launcher, and what is wrong with it.
 LAUNCHERS = {
-    "a-launcher-that-runs-nothing": (LAUNCHER, ""),
-    "a-launcher-that-exits": (
-        LAUNCHER,
-        "def launch(self, request, on_progress=None):\n    raise SystemExit(0)",
-    ),
+    "a-launcher-that-is-not-a-queue": (LAUNCHER, ""),
     "a-queue-that-does-not-start": (QUEUE, "def __init__(self, profile, options):\n    raise SystemExit(0)"),
     "a-queue-that-completes-nothing": (QUEUE, "def resolve_resources(self, resources):\n    pass"),
     "a-queue-without-tickets": (QUEUE, ""),

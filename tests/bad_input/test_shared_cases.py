@@ -32,7 +32,7 @@ CASES: tuple[tuple[str, str, int, tuple[str, ...]], ...] = (
     ("07-file-names-for-ids", "score no_image_id.json coco --annotations gt.json", 0, ("there is no image_id", "93.33")),
     ("09-category-0", "run hrnet-tiny coco --root coco RUN", 0, ("AP",)),
     ("09-category-0", "run hrnet-tiny coco --root coco --boxes boxes0.json RUN", 0, ("AP",)),
-    ("10-area-0", "run hrnet-tiny coco --root coco RUN", 2, ("leave nobody to ask for on any of the 2 images",)),
+    ("10-area-0", "run hrnet-tiny coco --root coco RUN", 2, ("leave no person to predict on any of the 2 images",)),
     ("10-area-0", "data check coco --root coco --split val2017", 1, ("3 of 3 persons have area 0",)),
     ("10-area-0", "score preds.json coco --annotations coco/annotations/person_keypoints_val2017.json", 0, ("3 of 3 persons have area 0",)),
     ("12-partly-swapped-sizes", "run hrnet-tiny crowdpose --root crowdpose RUN", 0, ("swapped in 20 of the images",)),

@@ -220,10 +220,10 @@ def test_jobs_are_found_again_by_the_same_command(desk: Desk) -> None:
     assert JOB_WAITING in found.stdout + found.stderr
     assert desk.submitted() == queued
     lost = desk.crowdbench("run", "toy-network", "synthcrowd", *ON_QUEUE, "--seed", "3", "--save-every", "0")
-    assert f"{JOB_LOST}: handed over" in lost.stdout + lost.stderr
+    assert f"{JOB_LOST}: submitted" in lost.stdout + lost.stderr
     # Made by other code, it is not what would be made now.
     done = desk.crowdbench("run", "toy-network", "synthcrowd", *ON_QUEUE)
-    assert f"{JOB_DONE}: handed over" in done.stdout + done.stderr
+    assert f"{JOB_DONE}: submitted" in done.stdout + done.stderr
     assert len(desk.submitted()) == len(queued) + 2
     assert {desk.states()[name] for name in (JOB_DONE, JOB_LOST, JOB_WAITING)} == {"waiting"}
 

@@ -173,5 +173,5 @@ def test_a_disk_without_room_for_anything(desk: Desk, small_disk: Path) -> None:
     row = desk.job(name, str(small_disk))
     assert row["state"] == "lost"
     assert row["reason"].startswith(
-        "the disk, or the quota, is full; make room and give the same command again"
+        "the disk, or the quota, is full; free space, then run the same command again"
     )

@@ -124,7 +124,7 @@ def test_a_sweep_of_which_jobs_are_killed_is_complete_once_it_is_started_again(d
     command = ("sweep", suite(desk, out, cells // 2), "--limit", 4, "--out", out)
     on_slurm = ("--on", "slurm", "--parallel", 4)
     shown = desk.done(*command, *on_slurm)
-    assert f"{cells} runs: {cells} handed over." in shown
+    assert f"{cells} runs: {cells} submitted." in shown
     numbers = {row["where"].split()[0].split("_")[0] for row in desk.status(out)}
     assert len(numbers) == 1  # one array
 

@@ -1,4 +1,4 @@
-"""What AP would be if errors of one kind, or of several, were not made: a problem like the given one."""
+"""Correct errors of one or several kinds in a scoring problem, to measure the AP gained."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,25 +16,24 @@ from crowdbench.scoring.problem import Problem
 from crowdbench.scoring.statistics import statistic, trivial_curves, value
 
 CUMULATIVE = ("miss", "swap", "inversion", "jitter")
-"""The order in which kinds are corrected one on top of the other."""
+"""The order of cumulative corrections."""
 BACKGROUND, NOT_FOUND, SCORE = "background", "not found", "score"
 CORRECTIONS = (*CUMULATIVE, BACKGROUND, NOT_FOUND, SCORE)
-"""All that is corrected alone: the kinds of keypoints, unmatched predictions, persons without a prediction,
-and the order of the scores."""
+"""The individual corrections: keypoint errors, unmatched predictions, persons not found, and scores."""
 
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """Everything that is known of the predictions of a problem.
+    """A scoring problem with its matches and keypoint errors.
 
     Attributes:
         problem: predictions and ground truth.
         poses: ``(P, K, 3)``, the predictions.
         truth: ``(N, K, 3)``, the persons.
-        pairing: who is matched with whom.
-        places: ``(M,)``, positions of the predictions that are matched with a counted person.
-        kinds: of their keypoints.
-        oks: ``(P,)``, of each prediction with its person; NaN where there is none.
+        pairing: which prediction is matched with which person.
+        places: ``(M,)``, indices of the predictions matched with a counted person.
+        kinds: the kinds of their keypoints.
+        oks: ``(P,)``, the OKS of each prediction with its person; NaN if unmatched.
     """
 
     problem: Problem
@@ -53,17 +52,17 @@ class Diagnosis:
 
     @property
     def is_not_found(self) -> NDArray[np.bool_]:
-        """``(N,)``, persons that count and are matched with no prediction."""
+        """``(N,)``, persons that count and are unmatched."""
         lost = self.pairing.counted.copy()
         lost[self.pairing.person[self.places]] = False
         return lost
 
 
 def with_keypoints_corrected(diagnosis: Diagnosis, kinds: Sequence[str]) -> Problem:
-    """Put the keypoints of some kinds where they would do no more harm than they must.
+    """Move keypoints with some kinds of error just far enough to correct the error.
 
-    A jitter goes where it is just good, a miss where it is just near, and an inverted or swapped keypoint as
-    near to its own place as it is to the wrong one. Each stays in the direction in which it lies.
+    Jitter moves to the similarity where it is just good, a miss to where it is just near, and an inverted or
+    swapped keypoint as near to its own place as it is to the wrong one. The direction is kept.
     """
     problem, found = diagnosis.problem, diagnosis.kinds
     wanted = np.isin(found.codes, [KINDS.index(kind) for kind in kinds])
@@ -80,7 +79,7 @@ def with_keypoints_corrected(diagnosis: Diagnosis, kinds: Sequence[str]) -> Prob
     distance = np.sqrt(-2 * np.log(similarity) * area) * spread
     own = diagnosis.truth[persons, columns, :2]
     away = diagnosis.poses[diagnosis.places[rows], columns, :2] - own
-    # Never zero: a keypoint in its own place is good. Absurd coordinates are infinitely far, and come home.
+    # Never zero: a keypoint in its own place is good. Overflow of absurd coordinates ends at the own place.
     with np.errstate(over="ignore"):
         away /= np.hypot(away[:, 0], away[:, 1])[:, None]
     poses = diagnosis.poses[diagnosis.places]
@@ -92,7 +91,7 @@ def with_keypoints_corrected(diagnosis: Diagnosis, kinds: Sequence[str]) -> Prob
 
 
 def with_best_scores(diagnosis: Diagnosis) -> Problem:
-    """Rank every prediction by its OKS with its person; unmatched ones come behind, surplus ones last."""
+    """Score every prediction by its OKS with its person: unmatched ones rank behind, surplus ones last."""
     scores = np.nan_to_num(diagnosis.oks, nan=0.0)
     scores[~diagnosis.pairing.takes_part] = -1
     return replace(diagnosis.problem, scores=scores)
@@ -111,7 +110,7 @@ def without_background(diagnosis: Diagnosis) -> Problem:
 
 
 def without_persons_not_found(diagnosis: Diagnosis) -> Problem:
-    """Let the persons that are matched with no prediction not count."""
+    """Ignore the persons that are unmatched."""
     problem = diagnosis.problem
     counts = np.where(diagnosis.is_not_found, 0, problem.persons.num_keypoints)
     return replace(problem, persons=replace(problem.persons, num_keypoints=counts))
@@ -127,7 +126,7 @@ def alone(diagnosis: Diagnosis) -> Iterator[tuple[str, Problem]]:
 
 
 def one_by_one(diagnosis: Diagnosis) -> Iterator[tuple[str, Problem]]:
-    """The kinds in the order of `CUMULATIVE` from the second on, each on top of those before it."""
+    """Cumulative corrections in the order of `CUMULATIVE`, from the second on."""
     for last, kind in enumerate(CUMULATIVE[1:], start=2):
         yield kind, with_keypoints_corrected(diagnosis, CUMULATIVE[:last])
 

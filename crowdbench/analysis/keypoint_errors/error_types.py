@@ -1,4 +1,4 @@
-"""Of which kind a predicted keypoint is, by what it lies near."""
+"""Classify predicted keypoints by the true keypoints near them."""
 
 from dataclasses import dataclass
 
@@ -12,23 +12,23 @@ KINDS = ("good", "jitter", "inversion", "swap", "miss")
 """By code: entry c is the kind with code c."""
 ERRORS = KINDS[1:]
 LETTERS = "gjism"
-"""A letter for each kind, in the order of `KINDS`; ``-`` stands for a keypoint that is not labelled."""
+"""A letter for each kind, in the order of `KINDS`; ``-`` is an unlabeled keypoint."""
 UNLABELLED = -1
 
 GOOD_FROM = 0.85
-"""Similarity from which a keypoint is good; the paper leaves open of which kind one of exactly 0.85 is."""
+"""Similarity from which a keypoint is good; the paper leaves the kind at exactly 0.85 open."""
 NEAR_FROM = 0.5
 """Similarity below which a keypoint is near nothing."""
 
 
 @dataclass(frozen=True, eq=False)
 class KeypointKinds:
-    """What becomes of the keypoints of M matched predictions.
+    """The kinds of the keypoints of M matched predictions.
 
     Attributes:
         codes: ``(M, K)`` int8, positions in `KINDS`, or `UNLABELLED`.
-        similarity: ``(M, K)`` float64, of each keypoint to the true keypoint that it is nearest to, whoever
-            has that; -1 where the person's own keypoint is not labelled.
+        similarity: ``(M, K)`` float64, of each keypoint to the nearest true keypoint of any person
+            in the image; -1 where the person's own keypoint is not labelled.
     """
 
     codes: NDArray[np.int8]
@@ -73,7 +73,7 @@ def kinds_of(
     images: NDArray[np.int64],
     keypoints: KeypointSet,
 ) -> KeypointKinds:
-    """Sort the keypoints of matched predictions into kinds.
+    """Classify the keypoints of matched predictions.
 
     A keypoint is compared with its own place, with its mirror's on the same person, and with both on every
     other person of the image, those included that scoring ignores. The best similarity m decides: a good one

@@ -1,4 +1,4 @@
-"""Who shares an image with whom, without a loop over images."""
+"""Pair members of two lists that are in the same image, without a loop over images."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Pairs:
 
 
 def pairs_within(first: Places, second: Places) -> Pairs:
-    """Pair what lies in the same image.
+    """Pair the members of two lists that are in the same image.
 
     Args:
         first, second: the image of each member of the two lists, in any order.

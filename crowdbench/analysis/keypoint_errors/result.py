@@ -1,4 +1,4 @@
-"""What an analysis finds, as it is written to ``analysis.json``."""
+"""The result of an analysis, as stored in ``analysis.json``."""
 
 from pathlib import Path
 from typing import Literal
@@ -11,20 +11,20 @@ from crowdbench.system.files.reading import LARGEST_DATA, read_json
 from crowdbench.system.files.writing import write_whole
 
 RULES = 1
-"""Goes up when the rules change, so that results by older ones are not believed."""
+"""Incremented when the rules change, so that older results are ignored as stale."""
 
 Outcome = Literal["matched", "ignored", "background", "surplus"]
 
 
 class PredictedPerson(msgspec.Struct, frozen=True, gc=False):
-    """What became of one prediction.
+    """The outcome of one prediction.
 
     Attributes:
         image_id: as the ground truth has it.
         prediction: its position among the scored predictions, in file order.
         score: that the method gave it.
-        outcome: ``matched`` with a person that counts; with one that scoring ignores (``ignored``); with
-            nobody (``background``); ``surplus`` beyond the 20 best of the image, which are not looked at.
+        outcome: ``matched`` with a person that counts; ``ignored``: with a person that scoring ignores;
+            ``background``: unmatched; ``surplus``: not among the 20 best of the image.
         person: the id of the annotation that it is matched with.
         oks: with that person; None without one.
         kinds: a letter for each keypoint (`crowdbench.analysis.LETTERS`: g, j, i, s, m for good, jitter,
@@ -50,7 +50,7 @@ class PredictedPerson(msgspec.Struct, frozen=True, gc=False):
 
 
 class ErrorSummary(msgspec.Struct, frozen=True):
-    """What is found on some of the images.
+    """The errors on a group of images.
 
     Attributes:
         name: ``all``, a level's name, or the bounds of the measure of crowding.
@@ -100,7 +100,7 @@ class ErrorSummary(msgspec.Struct, frozen=True):
 
 
 class Analysis(msgspec.Struct, frozen=True):
-    """Where the AP is lost.
+    """The result of an error analysis.
 
     Attributes:
         protocol: the scoring protocol's name.
@@ -111,7 +111,7 @@ class Analysis(msgspec.Struct, frozen=True):
         bins: the same by tenths of the measure.
         instances: every prediction, in file order.
         not_found: image id and annotation id of persons that count and that no prediction is matched with.
-        advice: one sentence: what there is most to gain from.
+        advice: one sentence naming the correction that gains most.
         warnings: of reading predictions and ground truth.
         engine: name and version of what computed AP and matches.
         predictions_sha256, annotations_sha256: the files that were analysed.
@@ -134,11 +134,11 @@ class Analysis(msgspec.Struct, frozen=True):
     instances: list[PredictedPerson]
 
     def write(self, path: Path) -> None:
-        """Write it as JSON, whole or not at all."""
+        """Write as JSON, atomically."""
         write_whole(path, self.encoded())
 
     def encoded(self) -> bytes:
-        """It as JSON, on one line."""
+        """Encode as one line of JSON."""
         return msgspec.json.encode(self) + b"\n"
 
 
@@ -148,7 +148,7 @@ def is_analysis(content: bytes) -> bool:
 
 
 def read_analysis(path: Path) -> Analysis | None:
-    """Read what `Analysis.write` wrote; None if there is nothing that can be read."""
+    """Read a stored analysis; None if it is missing or unreadable."""
     try:
         return read_json(path, Analysis, "an analysis", limit=LARGEST_DATA)
     except DataError:

@@ -1,4 +1,4 @@
-"""One plain sentence: what there is most to gain from."""
+"""One sentence: which correction gains most AP."""
 
 from collections.abc import Sequence
 
@@ -6,17 +6,17 @@ from crowdbench.analysis.keypoint_errors.corrections import BACKGROUND, CORRECTI
 from crowdbench.analysis.keypoint_errors.error_types import ERRORS
 from crowdbench.analysis.keypoint_errors.result import ErrorSummary
 
-# What is to be gained from, and what would have to come true.
+# The source of the gain, and the condition for it.
 _WORDS = {
-    "miss": ("missed keypoints", "if keypoints that are near nobody's lay near their own place"),
-    "swap": ("swaps", "if keypoints that lie on other persons lay on their own"),
-    "inversion": ("inversions", "if left and right were told apart"),
-    "jitter": ("jitter", "if keypoints that are near their place lay as near as a good one"),
-    BACKGROUND: ("background", "if predictions that match nobody were not made"),
+    "miss": ("missed keypoints", "if keypoints that are near no true keypoint were near their own"),
+    "swap": ("swaps", "if keypoints on other persons were on their own"),
+    "inversion": ("inversions", "if left and right were distinguished"),
+    "jitter": ("jitter", "if keypoints near their place were as near as a good one"),
+    BACKGROUND: ("background", "if unmatched predictions were not made"),
     NOT_FOUND: ("persons not found", "if persons without a prediction did not count"),
     SCORE: ("scores", "if the scores ranked the poses by how good they are"),
 }
-# Of so few keypoints nothing can be said.
+# Fewer labeled keypoints allow no statement.
 _LEAST_LABELLED = 20
 
 
@@ -24,8 +24,8 @@ def advice(whole: ErrorSummary, keypoints: Sequence[str]) -> str:
     """Name the correction that alone gains most.
 
     Args:
-        whole: what is found on all images.
-        keypoints: names, in the order of the counts.
+        whole: the summary of all images.
+        keypoints: keypoint names, in the order of the counts.
     """
     gains = {name: gain for name in CORRECTIONS if (gain := whole.gain(name)) is not None}
     if not gains:
@@ -41,7 +41,7 @@ def advice(whole: ErrorSummary, keypoints: Sequence[str]) -> str:
 
 
 def _where(whole: ErrorSummary, kind: str, keypoints: Sequence[str]) -> str:
-    """Which keypoint is most often of a kind."""
+    """Name the keypoint that has a kind of error most often."""
     if kind not in ERRORS:
         return ""
     labelled = [sum(counts) for counts in zip(*whole.kinds.values(), strict=True)]
@@ -53,4 +53,4 @@ def _where(whole: ErrorSummary, kind: str, keypoints: Sequence[str]) -> str:
     if not shares:
         return ""
     worst = max(shares, key=lambda name: shares[name])
-    return f"; it befalls {worst} most often ({100 * shares[worst]:.0f} % of those labelled)"
+    return f"; most often at {worst} ({100 * shares[worst]:.0f} % of those labelled)"

@@ -18,7 +18,7 @@ Row = list[str]
 
 
 def one(title: str, analysis: Analysis) -> str:
-    """All tables of one analysis, and its advice."""
+    """The tables and advice of one analysis."""
     whole = analysis.whole
     return "\n\n".join(
         [
@@ -57,8 +57,7 @@ def side_by_side(analyses: Mapping[str, Analysis]) -> str:
         blocks += _levels_side_by_side(analyses)
     if len({(a.annotations_sha256, a.whole.images) for a in analyses.values()}) > 1:
         blocks.append(
-            "Not all of these were measured on the same images: what is hard differs, and so does what there "
-            "is to gain."
+            "Not all of these were measured on the same images, so their errors and gains are not comparable."
         )
     blocks.append("\n".join(f"{head}: {analysis.advice}" for head, analysis in analyses.items()))
     return "\n\n".join(blocks)
@@ -159,7 +158,7 @@ def _table(heads: Sequence[str], rows: Sequence[Row | str]) -> str:
 
 
 def _percent(value: float) -> str:
-    # -1 stands for "no such person in the ground truth", not for a score.
+    # -1 means that the ground truth has no such person.
     return "none" if value < 0 else f"{100 * value:.1f}"
 
 

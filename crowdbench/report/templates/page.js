@@ -1,5 +1,5 @@
 "use strict";
-// Everything here is an addition: without it the page shows the same, unsorted and unfiltered.
+// Progressive enhancement: without scripts the page shows the same content, unsorted and unfiltered.
 document.documentElement.classList.add("js");
 
 // --- Tables that sort. Cells may carry data-value where what they show does not sort by itself.
@@ -116,7 +116,7 @@ if (dialog) {
   const views = () =>
     [...document.querySelectorAll("main .panel")].filter((panel) => panel.checkVisibility())
       .map((panel) => panel.querySelector("svg.view"));
-  const place = document.getElementById("enlarged"), told = document.getElementById("told");
+  const place = document.getElementById("enlarged"), caption = document.getElementById("caption");
   let current = null;
   const show = (view) => {
     current = view;
@@ -124,8 +124,8 @@ if (dialog) {
     copy.removeAttribute("tabindex");
     copy.removeAttribute("role");
     place.replaceChildren(copy);
-    const caption = view.closest(".picture").querySelector("figcaption").textContent;
-    told.textContent = `${view.closest(".panel").querySelector("p").textContent} · ${caption}`;
+    const words = view.closest(".picture").querySelector("figcaption").textContent;
+    caption.textContent = `${view.closest(".panel").querySelector("p").textContent} · ${words}`;
     if (!dialog.open) dialog.showModal();
   };
   const go = (step) => {

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from crowdbench.errors import DataError
-from crowdbench.system.files.reading import not_json, read_bytes, recognise
+from crowdbench.system.files.content import not_json, recognise
+from crowdbench.system.files.reading import read_bytes
 
 # Strings are passed over whole.
 _NOT_FINITE = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')

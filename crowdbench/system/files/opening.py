@@ -26,11 +26,7 @@ def open_regular(path: Path) -> BufferedReader:
 
 def kind_of(mode: int) -> str:
     """What something that is not a file is, as in ``"this is a pipe"``, by its mode."""
-    for is_kind, name in (
-        (stat.S_ISDIR, "a folder"),
-        (stat.S_ISFIFO, "a pipe"),
-        (stat.S_ISSOCK, "a socket"),
-    ):
+    for is_kind, name in ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket")):
         if is_kind(mode):
             return f"this is {name}"
     return "this is a device"

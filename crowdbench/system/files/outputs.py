@@ -125,7 +125,7 @@ def _opened(path: Path) -> int:
         descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as failure:
         if failure.errno == errno.ENXIO:
-            raise InputError(f"{path}: this is a pipe that nobody reads.") from failure
+            raise InputError(f"{path}: this is a pipe without a reader.") from failure
         raise cannot_write(path, failure) from failure
     os.set_blocking(descriptor, True)  # there is a reader; from now on it may take its time
     return descriptor

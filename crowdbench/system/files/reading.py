@@ -19,22 +19,6 @@ from crowdbench.system.files.os_errors import reason, remedy
 from crowdbench.system.files.yaml_files import load_yaml
 from crowdbench.system.text import GIB, in_bytes
 
-__all__ = [
-    "LARGEST_DATA",
-    "LARGEST_NOTE",
-    "LARGEST_WEIGHTS",
-    "decode_json",
-    "in_bytes",
-    "not_json",
-    "read_bytes",
-    "read_json",
-    "read_text",
-    "read_toml",
-    "read_toml_as",
-    "read_yaml",
-    "recognise",
-]
-
 T = TypeVar("T")
 
 LARGEST_DATA = 2 * GIB  # annotations, predictions, boxes; COCO's largest has 0.5 GiB

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import msgspec
+
+from crowdbench.system.files.json_text import encoded_json
 from crowdbench.system.files.opening import kind_of
 from crowdbench.system.files.os_errors import writing
 from crowdbench.system.processes import this_machine
@@ -43,6 +46,15 @@ def write_whole(path: Path, data: bytes) -> None:
                 temporary.unlink(missing_ok=True)
             raise
         _flush_folder(path.parent)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write content that msgspec encodes, indented, as `write_whole` does.
+
+    Raises:
+        MachineError: it cannot be written.
+    """
+    write_whole(path, msgspec.json.format(encoded_json(content), indent=2) + b"\n")
 
 
 def refuse_special(path: Path) -> None:

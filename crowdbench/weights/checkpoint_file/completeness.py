@@ -128,7 +128,7 @@ def survey_in(archive: zipfile.ZipFile, name: str) -> Survey:
 def _require_checksums(archive: zipfile.ZipFile, path: Path) -> None:
     entries = archive.infolist()
     wrong = [info.filename for info in entries if not _has_its_checksum(archive, info)]
-    # PyTorch can be told to compute none; it then writes others, and all are wrong.
+    # PyTorch can be set not to compute checksums; it then writes wrong ones.
     if wrong and len(wrong) < len(entries):
         raise _not_whole(path, "PyTorch checkpoint", f"the checksum of {wrong[0]} is another")
 

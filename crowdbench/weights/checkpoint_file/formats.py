@@ -38,7 +38,7 @@ class Form(Enum):
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file of weights without waiting for anybody.
+    """Open a weights file without blocking.
 
     Raises:
         MissingDataError: there is none, it is a folder, a pipe or a device, or it may not be read.

@@ -48,7 +48,7 @@ def fitted(
         if best is None or hits > best[0]:
             best = hits, names, taken
     assert best is not None  # the names as they are come first
-    if best[0] <= 0:  # what is wrong with them is said by whoever loads them
+    if best[0] <= 0:  # the caller, which loads them, reports what is wrong
         return unwrapped(state), None
     return best[1], best[2]
 

@@ -99,7 +99,7 @@ def _decoded(raw: bytes, path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise _broken(path, f"its header is damaged: {error}") from error
     if not isinstance(content, dict):
-        raise _broken(path, "its header is no JSON object")
+        raise _broken(path, "its header is not a JSON object")
     return content
 
 

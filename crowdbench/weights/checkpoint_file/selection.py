@@ -49,7 +49,7 @@ def choose(content: Any, path: Path, part: str | None = None) -> SelectedWeights
             scripts call the network's.
 
     Raises:
-        WeightsError: there are none, or several between which nobody but the user can choose.
+        WeightsError: there are none, or several of which the user must choose one.
     """
     found = _weights_first(dict(_candidates(content, set())))
     if part is not None:

@@ -48,7 +48,7 @@ class Loaded:
 
     Attributes:
         state: tensors by the file's names, on the CPU.
-        notes: what somebody who compares numbers should know of how they were found.
+        notes: how the weights were selected, where that can change numbers.
     """
 
     state: "dict[str, Tensor]"

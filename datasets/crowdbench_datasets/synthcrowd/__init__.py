@@ -1,4 +1,4 @@
-"""synthcrowd: crowds of drawn people, generated on the machine from a seed."""
+"""synthcrowd: synthetic crowds of drawn figures, generated locally from a seed."""
 
 from crowdbench_datasets.synthcrowd.dataset import SynthCrowd
 

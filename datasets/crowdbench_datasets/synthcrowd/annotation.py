@@ -1,26 +1,23 @@
-"""What an annotator would write about a crowd, in CrowdPose's format, and true to the pixel."""
+"""Exact annotations of a rendered crowd, in CrowdPose's format."""
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from crowdbench.api.types import KeypointSet
+from crowdbench.api.types import FloatArray, KeypointSet
 from crowdbench_datasets.keypoint_sets import CROWDPOSE_14
 from crowdbench_datasets.synthcrowd.body import Region
 from crowdbench_datasets.synthcrowd.drawing import OWNER_STEP
 from crowdbench_datasets.synthcrowd.people import KEYPOINTS
 from crowdbench_datasets.synthcrowd.render import Crowd
 
-Array = NDArray[np.float64]
-
-# A person of whom fewer keypoints are seen is not labelled: nobody could.
+# Persons with fewer visible keypoints are not labeled.
 FEWEST_VISIBLE = 3
-# CrowdPose counts labels among the first keypoints only: head and neck alone make no person.
+# CrowdPose's num_keypoints counts the first keypoints only, without head and neck.
 CROWDPOSE_COUNTED = 12
-# A keypoint is visible if its body part is seen this near to it, as a share of an adult's height.
+# A keypoint is visible if its body region is visible within this distance, in adult heights.
 TOLERANCE = 0.012
-# A face's keypoint is seen if it is not turned farther away than this (nearness from the head's middle).
+# Visible only if the face is turned toward the camera.
 FACE = ("nose", "left_eye", "right_eye")
 
 _HEAD = (Region.HEAD, Region.HAIR)
@@ -28,7 +25,7 @@ _HIP = (Region.PELVIS, Region.TRUNK, Region.SKIRT)
 
 
 def _regions(name: str) -> tuple[Region, ...]:
-    """Where a keypoint may be seen: the body parts that meet in it."""
+    """The body regions that meet at a keypoint, where it can be visible."""
     side, _, joint = name.partition("_")
     first = 0 if side == "left" else 1
     arm, forearm = Region(Region.LEFT_ARM + first), Region(Region.LEFT_FOREARM + first)
@@ -49,16 +46,16 @@ _SEEN_AT = {name: _regions(name) for name in KEYPOINTS}
 def annotate(
     crowd: Crowd, keypoints: KeypointSet, image_id: int, first_id: int
 ) -> tuple[float, list[dict[str, Any]]]:
-    """The image's crowdIndex and its annotations, the farthest person first.
+    """Compute an image's crowdIndex and its annotations, the farthest person first.
 
-    Boxes hold the whole figure, hidden parts included, cut to the image. Keypoints outside the image are not
-    labelled (0, 0, 0); hidden ones are, with v = 1, as CrowdPose does.
+    Boxes enclose the whole figure, including hidden parts, clipped to the image. Keypoints outside the image
+    are unlabeled (0, 0, 0); occluded ones are labeled with v = 1, as in CrowdPose.
 
     Args:
-        crowd: the image.
-        keypoints: what to label; every name must be one of `figures.KEYPOINTS`.
-        image_id: of the image.
-        first_id: of the first annotation; the others follow.
+        crowd: the rendered image.
+        keypoints: the keypoints to label; every name must be in `people.KEYPOINTS`.
+        image_id: id of the image.
+        first_id: id of the first annotation; the others follow.
     """
     boxes, labels = _boxes(crowd), []
     for index in range(len(crowd.figures)):
@@ -85,9 +82,9 @@ def annotate(
 
 
 def crowd_index(annotations: list[dict[str, Any]]) -> float:
-    """CrowdPose's measure (Li et al., CVPR 2019, section 3.1) of how much people share their boxes.
+    """CrowdPose's crowd index (Li et al., CVPR 2019, section 3.1).
 
-    The mean, over persons with keypoints, of the number of others' labelled keypoints inside the person's
+    The mean over persons with keypoints of the number of other persons' labeled keypoints inside the person's
     closed box, divided by the number of its own.
     """
     people = [a for a in annotations if a["num_keypoints"] > 0]
@@ -111,12 +108,12 @@ def _number(value: float) -> int | float:
     return int(value) if value == int(value) else round(float(value), 2)
 
 
-def _count(points: Array, keypoints: KeypointSet) -> int:
+def _count(points: FloatArray, keypoints: KeypointSet) -> int:
     counted = points[:CROWDPOSE_COUNTED] if keypoints is CROWDPOSE_14 else points
     return int(np.count_nonzero(counted[:, 2] > 0))
 
 
-def _boxes(crowd: Crowd) -> Array:
+def _boxes(crowd: Crowd) -> FloatArray:
     height, width = crowd.owners.shape
     extents = np.array([figure.extent for figure in crowd.figures]) * crowd.scales[:, None]
     corners = extents + np.tile(crowd.origins, 2)
@@ -124,8 +121,8 @@ def _boxes(crowd: Crowd) -> Array:
     return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
 
 
-def _label(crowd: Crowd, index: int, keypoints: KeypointSet) -> Array:
-    """``(K, 3)``: x, y, v of one figure."""
+def _label(crowd: Crowd, index: int, keypoints: KeypointSet) -> FloatArray:
+    """``(K, 3)``: x, y, v of one figure's keypoints."""
     height, width = crowd.owners.shape
     figure, scale = crowd.figures[index], crowd.scales[index]
     labels = np.zeros((keypoints.count, 3))

@@ -1,4 +1,4 @@
-"""What stands behind and below the figures: sky, walls, streets, foliage; and the light on it all."""
+"""The background of an image: sky, walls, street or foliage, and the direction of the light."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crowdbench_datasets.synthcrowd.outfits import Colour
+from crowdbench_datasets.synthcrowd.outfits import Color, mix
 
 Image = NDArray[np.uint8]
 
@@ -22,22 +22,22 @@ class Scene:
 
     Attributes:
         background: ``(H, W, 3)`` uint8, RGB.
-        light: unit vector in the image toward the light.
-        haze: colour of the air.
+        light: unit vector toward the light, in the image plane.
+        haze: RGB color that distant figures fade to.
     """
 
     background: Image
     light: tuple[float, float]
-    haze: Colour
+    haze: Color
 
 
 def sample_scene(rng: np.random.Generator, size: tuple[int, int]) -> Scene:
-    """Draw a scene: a backdrop above, a ground below, clutter where they meet, texture on everything."""
+    """Sample a scene: backdrop above the horizon, ground below, clutter between, grain over everything."""
     width, height = size
     horizon = int(rng.uniform(0.30, 0.58) * height)
     canvas = np.empty((height, width, 3), np.uint8)
-    sky = _colour(rng, _SKIES)
-    _fade(canvas[:horizon], sky, _mixed(sky, (255, 255, 255), 0.35))
+    sky = _color(rng, _SKIES)
+    _fade(canvas[:horizon], sky, mix(sky, (255, 255, 255), 0.35))
     kind = rng.integers(3)
     if kind == 0:
         _wall(rng, canvas[:horizon])
@@ -45,8 +45,8 @@ def sample_scene(rng: np.random.Generator, size: tuple[int, int]) -> Scene:
         _foliage(rng, canvas[:horizon])
     else:
         _skyline(rng, canvas[:horizon])
-    ground = _colour(rng, _GROUNDS)
-    _fade(canvas[horizon:], _mixed(ground, sky, 0.3), _mixed(ground, (0, 0, 0), 0.15))
+    ground = _color(rng, _GROUNDS)
+    _fade(canvas[horizon:], mix(ground, sky, 0.3), mix(ground, (0, 0, 0), 0.15))
     _paving(rng, canvas, horizon)
     _clutter(rng, canvas, horizon)
     _grain(rng, canvas)
@@ -54,27 +54,22 @@ def sample_scene(rng: np.random.Generator, size: tuple[int, int]) -> Scene:
     return Scene(canvas, (float(np.cos(angle)), float(np.sin(angle))), sky)
 
 
-def _colour(rng: np.random.Generator, palette: tuple[tuple[int, int, int], ...]) -> Colour:
+def _color(rng: np.random.Generator, palette: tuple[tuple[int, int, int], ...]) -> Color:
     red, green, blue = np.clip(np.array(palette[rng.integers(len(palette))]) + rng.normal(0, 12, 3), 10, 245)
     return float(red), float(green), float(blue)
 
 
-def _mixed(first: Colour, second: Colour, share: float) -> Colour:
-    red, green, blue = (a + share * (b - a) for a, b in zip(first, second, strict=True))
-    return red, green, blue
-
-
-def _fade(area: Image, top: Colour, bottom: Colour) -> None:
+def _fade(area: Image, top: Color, bottom: Color) -> None:
     steps = np.linspace(0, 1, len(area))[:, None]
     area[:] = (np.array(top) + steps * (np.array(bottom) - np.array(top))).astype(np.uint8)[:, None]
 
 
 def _wall(rng: np.random.Generator, area: Image) -> None:
     height, width = area.shape[:2]
-    wall = _colour(rng, _WALLS)
+    wall = _color(rng, _WALLS)
     top = int(rng.uniform(-0.3, 0.3) * height)
     area[max(top, 0) :] = np.array(wall, np.uint8)
-    joint = _mixed(wall, (30, 30, 30), 0.25)
+    joint = mix(wall, (30, 30, 30), 0.25)
     if rng.random() < 0.5:
         course = int(rng.integers(7, 14))
         for row, y in enumerate(range(max(top, 0), height, course)):
@@ -83,7 +78,7 @@ def _wall(rng: np.random.Generator, area: Image) -> None:
                 cv2.line(area, (x, y), (x, y + course), joint)
     pitch = int(rng.integers(50, 110))
     for x in range(int(rng.integers(-20, 40)), width, pitch):
-        pane = _mixed((60, 74, 92), (210, 220, 230), float(rng.random()) * 0.6)
+        pane = mix((60, 74, 92), (210, 220, 230), float(rng.random()) * 0.6)
         box = (x, top + int(0.25 * height), int(0.5 * pitch), int(0.45 * height))
         cv2.rectangle(area, box, pane, -1)
         cv2.rectangle(area, box, joint, 2)
@@ -96,9 +91,9 @@ def _foliage(rng: np.random.Generator, area: Image) -> None:
         x = rng.uniform(-20, width + 20, count)
         y = height - rng.gamma(2.0, 0.16 + 0.05 * (2 - depth), count) * height
         for at_x, at_y, radius in zip(x, y, rng.uniform(12, 40, count), strict=True):
-            colour = _mixed(_colour(rng, _LEAVES), (190, 205, 215), 0.3 * (2 - depth) / 2)
+            color = mix(_color(rng, _LEAVES), (190, 205, 215), 0.3 * (2 - depth) / 2)
             axes = (int(radius), int(radius * 0.75))
-            cv2.ellipse(area, (int(at_x), int(max(at_y, 6))), axes, 0, 0, 360, colour, -1, cv2.LINE_AA)
+            cv2.ellipse(area, (int(at_x), int(max(at_y, 6))), axes, 0, 0, 360, color, -1, cv2.LINE_AA)
 
 
 def _skyline(rng: np.random.Generator, area: Image) -> None:
@@ -107,9 +102,9 @@ def _skyline(rng: np.random.Generator, area: Image) -> None:
     while x < width:
         wide = int(rng.integers(36, 110))
         top = int(rng.uniform(0.05, 0.75) * height)
-        wall = _mixed(_colour(rng, _WALLS), (200, 206, 214), 0.3)
+        wall = mix(_color(rng, _WALLS), (200, 206, 214), 0.3)
         cv2.rectangle(area, (x, top), (x + wide, height), wall, -1)
-        dark = _mixed(wall, (40, 48, 60), 0.5)
+        dark = mix(wall, (40, 48, 60), 0.5)
         for window in range(x + 6, x + wide - 6, 13):
             for floor in range(top + 8, height - 6, 16):
                 cv2.rectangle(area, (window, floor), (window + 6, floor + 8), dark, -1)
@@ -135,9 +130,9 @@ def _clutter(rng: np.random.Generator, canvas: Image, horizon: int) -> None:
         x, wide = int(rng.uniform(0, width)), int(rng.uniform(4, 40))
         foot = horizon + int(rng.uniform(0.02, 0.2) * (height - horizon))
         top = foot - int(rng.uniform(0.15, 0.6) * horizon)
-        colour = _mixed(_colour(rng, _WALLS), (40, 44, 50), 0.4)
-        cv2.rectangle(canvas, (x, top), (x + wide, foot), colour, -1)
-        cv2.line(canvas, (x, top), (x, foot), _mixed(colour, (255, 255, 255), 0.3), 2)
+        color = mix(_color(rng, _WALLS), (40, 44, 50), 0.4)
+        cv2.rectangle(canvas, (x, top), (x + wide, foot), color, -1)
+        cv2.line(canvas, (x, top), (x, foot), mix(color, (255, 255, 255), 0.3), 2)
 
 
 def _grain(rng: np.random.Generator, canvas: Image) -> None:

@@ -1,20 +1,19 @@
-"""Flesh and cloth on the skeleton: each part of a figure is the convex hull of a few balls."""
+"""Body and clothes around the skeleton; each part of a figure is the convex hull of a few balls."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
-from crowdbench_datasets.synthcrowd.outfits import Colour, Outfit, mix, shade
+from crowdbench.api.types import FloatArray
+from crowdbench_datasets.synthcrowd.outfits import Color, Outfit, mix, shade
 from crowdbench_datasets.synthcrowd.skeleton import Joints
 
-Array = NDArray[np.float64]
-Ball = tuple[Array, float]
+Ball = tuple[FloatArray, float]
 
 
 class Region(IntEnum):
-    """What a pixel of a figure belongs to; the owner map stores it per pixel."""
+    """Body region of a pixel, as stored in the owner map."""
 
     HEAD = 1
     HAIR = 2
@@ -33,44 +32,38 @@ class Region(IntEnum):
     CARRIED = 15
 
 
-PATTERNED = (
-    *(Region.TRUNK, Region.LEFT_ARM, Region.RIGHT_ARM, Region.LEFT_FOREARM, Region.RIGHT_FOREARM),
-    Region.SKIRT,
-)
-
-
 @dataclass(frozen=True)
 class Part:
     """One convex piece of a figure.
 
     Attributes:
-        region: what it belongs to.
-        balls: centres, in the body frame, and radii; in heights.
-        colour: RGB.
-        bias: added to its nearness when parts are put in order of depth: a sleeve lies over its arm.
+        region: the body region that it belongs to.
+        balls: centers in the body frame, and radii, in standing heights.
+        color: RGB.
+        bias: added to the nearness when parts are sorted by depth, so that a sleeve covers its arm.
         is_patterned: carries the outfit's pattern.
         is_flat: too small to be shaded.
     """
 
     region: Region
     balls: tuple[Ball, ...]
-    colour: Colour
+    color: Color
     bias: float = 0.0
     is_patterned: bool = False
     is_flat: bool = False
 
 
 def _limb(
-    joints: tuple[Array, Array, Array],
+    joints: tuple[FloatArray, FloatArray, FloatArray],
     radii: tuple[float, float, float],
     regions: tuple[Region, Region],
-    skin: Colour,
-    cloth: Colour,
+    skin: Color,
+    cloth: Color,
     covered: float,
     bias: float,
     is_patterned: bool,
 ) -> list[Part]:
-    """Two tapered segments, bare beyond the covered part."""
+    """Two tapered segments, bare beyond the covered share."""
     parts = []
     for index in (0, 1):
         start, end = joints[index], joints[index + 1]
@@ -91,7 +84,7 @@ def _head(joints: Joints, index: int, outfit: Outfit) -> list[Part]:
     base, left = joints.head_base[index], joints.head_left[index]
     up, forward = joints.head_up[index], joints.head_forward[index]
 
-    def at(x: float, y: float, z: float) -> Array:
+    def at(x: float, y: float, z: float) -> FloatArray:
         return np.asarray(base + size * (x * left + y * up + z * forward))
 
     skin, dark = outfit.skin, shade(outfit.skin, 0.62)
@@ -175,7 +168,7 @@ def _trunk(joints: Joints, index: int, outfit: Outfit) -> list[Part]:
         hem = tuple((end, 0.066 * girth + 0.02 * outfit.skirt) for end in ends)
         parts.append(Part(Region.SKIRT, ((waist, 0.068 * girth), *hem), outfit.bottom, 0.03))
     if outfit.bag is not None:
-        # A rucksack: behind the trunk, so it shows from the back and, a little, from the side.
+        # A backpack behind the trunk: visible from the back and partly from the side.
         across = shoulders[0] - shoulders[1]
         behind = np.cross(across, neck - pelvis)
         behind *= -0.075 / np.linalg.norm(behind)
@@ -185,7 +178,7 @@ def _trunk(joints: Joints, index: int, outfit: Outfit) -> list[Part]:
 
 
 def flesh_out(joints: Joints, index: int, outfit: Outfit) -> list[Part]:
-    """The parts of one figure, in no order."""
+    """The parts of one figure, unordered."""
     girth, skin = outfit.girth, outfit.skin
     parts = [*_trunk(joints, index, outfit), *_head(joints, index, outfit)]
     for side in (0, 1):

@@ -1,4 +1,4 @@
-"""What the figures do: families of stances, and variations of each."""
+"""Body poses: families of stances and random variation within each."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ Limb = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Family:
-    """A typical stance and how far its instances stray from it."""
+    """A typical stance, and the spread of its instances around it."""
 
     arms: tuple[Limb, Limb]
     legs: tuple[Limb, Limb]
@@ -84,7 +84,7 @@ _SEATED = np.array([family.is_seated for family in FAMILIES.values()])
 
 
 def sample_stances(rng: np.random.Generator, count: int) -> Stance:
-    """Draw a stance for each of N figures; left and right change places in half of them."""
+    """Sample a stance for each of N figures; half of them are mirrored."""
     which = rng.choice(len(_NAMES), size=count, p=_WEIGHTS)
     stray = _STRAY[which]
     limbs = _LIMBS[which] + stray[:, None, None] * rng.standard_normal((count, 2, 8))
@@ -96,7 +96,7 @@ def sample_stances(rng: np.random.Generator, count: int) -> Stance:
     swapped = rng.random(count) < 0.5
     limbs[swapped] = limbs[swapped, ::-1]
     trunk[swapped, 1:3] *= -1.0
-    # A knee does not bend forward, and legs do not cross by more than a little.
+    # Knees do not bend forward, and legs cross only slightly.
     limbs[..., 6] = np.minimum(limbs[..., 6], limbs[..., 4] - 1.0)
     limbs[..., [5, 7]] = np.maximum(limbs[..., [5, 7]], -3.0)
     return Stance(limbs=limbs, trunk=trunk, is_seated=_SEATED[which])

@@ -69,7 +69,7 @@ class SynthCrowd(CocoFormatDataset):
 
     @classmethod
     def facts(cls, split: str, annotations: Path) -> SplitFacts:
-        """A set is the split if it was drawn by the standard recipe; all others are somebody's own."""
+        """A set drawn by the standard recipe is the split itself; all others are custom."""
         found = recipe_of(annotations)
         if found is None or found.split not in cls.splits:
             return SplitFacts(is_own=True)

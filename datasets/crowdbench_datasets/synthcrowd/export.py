@@ -13,7 +13,7 @@ import cv2
 from crowdbench.api.types import KeypointSet
 from crowdbench.errors import CrowdbenchError, DataError
 from crowdbench.run_store.lease import Lease, Waiting, in_turn
-from crowdbench.run_store.wait_notice import Telling
+from crowdbench.run_store.wait_notice import WaitNotice
 from crowdbench.system.files.leftovers import is_temporary, remove_leftovers
 from crowdbench.system.files.os_errors import writing
 from crowdbench.system.files.reading import LARGEST_DATA, read_bytes, read_json
@@ -54,7 +54,7 @@ def generate(
     """
     folder = folder.absolute()
     keeping = folder / _KEEPING if folder.is_dir() else folder.with_name(f".{folder.name}{_KEEPING}")
-    waiting = Waiting(lambda: is_whole(recipe, folder), Telling("set of images"))
+    waiting = Waiting(lambda: is_whole(recipe, folder), WaitNotice("set of images"))
     try:
         with in_turn(keeping, waiting) as writer:
             if writer is None or is_whole(recipe, folder):
@@ -175,7 +175,7 @@ def _fill(recipe: Recipe, folder: Path, on_image: Callable[[], None], workers: i
     annotations: list[dict[str, Any]] = []
     with writing(folder):
         (folder / "images").mkdir(parents=True)
-    # Closed here and now if the disk fills up: no process goes on drawing what nobody takes.
+    # Closed at once if the disk fills up, so that no worker keeps drawing.
     with closing(draw_all(recipe, workers)) as pictures:
         for image_id, picture in enumerate(pictures, FIRST_IMAGE_IDS[recipe.split]):
             file_name = f"{image_id}.jpg"

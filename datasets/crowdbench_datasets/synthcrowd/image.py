@@ -1,4 +1,4 @@
-"""One image of a set as it goes to disk: encoded, and labelled."""
+"""Draw, encode and label one image of a set."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ class Picture(msgspec.Struct, frozen=True):
     """An image of a set.
 
     Attributes:
-        jpeg: the file's content.
-        crowd_index: by CrowdPose's formula.
-        labels: its annotations, numbered from 1; numbers within the set are given when it is written.
+        jpeg: the encoded file.
+        crowd_index: CrowdPose's crowd index.
+        labels: annotations with ids from 1; the final ids are assigned when the set is written.
     """
 
     jpeg: bytes

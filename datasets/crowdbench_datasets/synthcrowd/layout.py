@@ -1,46 +1,45 @@
-"""Where the figures of an image stand: how crowded it is."""
+"""Placement of the figures in an image, which determines how crowded it is."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdbench.api.types import FloatArray
 from crowdbench_datasets.synthcrowd.people import Figure
 
-Array = NDArray[np.float64]
-
-# Places that are tried for each figure; the best is taken.
+# Candidate places per figure, of which the best is used.
 CANDIDATES = 24
-# The share of a figure's box that boxes of others cover, summed, at crowding 1.
+# Sum of the overlaps of a figure's box with the others' boxes at crowding 1, as a share of its own box.
 FULL_OVERLAP = 1.0
 
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """Where N figures are, the farthest first.
+    """Positions of N figures, the farthest first.
 
     Attributes:
-        order: ``(N,)`` int64, the figures' numbers.
-        origins: ``(N, 2)``: ground contacts, x and y in pixels.
-        scales: ``(N,)``: pixels in an adult's height.
+        order: ``(N,)`` int64, indices of the figures.
+        origins: ``(N, 2)``: x, y of the ground contacts, in pixels.
+        scales: ``(N,)``: an adult's height in pixels.
     """
 
     order: NDArray[np.int64]
-    origins: Array
-    scales: Array
+    origins: FloatArray
+    scales: FloatArray
 
 
 def place(
     rng: np.random.Generator, figures: list[Figure], size: tuple[int, int], crowding: float
 ) -> Placement:
-    """Put figures on the ground so that they overlap as much as the crowding says.
+    """Place figures on the ground with an overlap that follows the crowding level.
 
-    Each takes, of a number of random places, the one where the overlap with those already placed comes
-    nearest to its goal: none at crowding 0, `FULL_OVERLAP` of its own box at crowding 1. People come
-    nearer to the camera as it gets crowded, as they do in photographs of crowds.
+    For each figure, of `CANDIDATES` random places the one is used whose overlap with the figures already
+    placed is closest to the target: none at crowding 0, `FULL_OVERLAP` of its own box at crowding 1. Figures
+    are larger in crowded images, as in real photographs of crowds.
 
     Args:
-        rng: the image's stream.
+        rng: the image's random generator.
         figures: N figures.
         size: width and height of the image in pixels.
         crowding: 0 to 1.
@@ -60,7 +59,7 @@ def place(
         left, right = 2 - reach[:, 0], width - 2 - reach[:, 2]
         x = left + rng.random(CANDIDATES) * (right - left)
         if len(boxes) and crowding > 0:
-            # Half of the places are beside somebody: crowds are clumps, not even rows.
+            # Half of the candidates are next to another figure: crowds form clumps, not even rows.
             beside = rng.integers(len(boxes), size=CANDIDATES // 2)
             middle = boxes[beside, [0]] / 2 + boxes[beside, 2] / 2
             x[: CANDIDATES // 2] = middle + rng.normal(0, 0.16, CANDIDATES // 2) * scale[: CANDIDATES // 2]
@@ -74,8 +73,8 @@ def place(
     return Placement(order, origins[order], scales[order])
 
 
-def _covered(tried: Array, boxes: Array) -> Array:
-    """For each of the tried boxes, the mutual cover with all boxes that are there, summed."""
+def _covered(tried: FloatArray, boxes: FloatArray) -> FloatArray:
+    """``(n,)``: for each candidate box, the sum of its overlaps with the boxes already placed."""
     if not len(boxes):
         return np.zeros(len(tried))
     low = np.maximum(tried[:, None, :2], boxes[None, :, :2])

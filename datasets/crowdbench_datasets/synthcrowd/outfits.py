@@ -1,16 +1,15 @@
-"""What the figures wear, and how they are built."""
+"""Builds and clothes of the figures."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 Pattern = Literal["plain", "stripes", "pinstripes", "checks", "dots", "block"]
 PATTERNS: tuple[Pattern, ...] = ("plain", "stripes", "pinstripes", "checks", "dots", "block")
 
-# RGB. Hand-picked: skins and hairs as seen in daylight, cloth from muted to loud.
+# RGB, chosen by hand.
 _SKINS = (
     *((244, 208, 184), (232, 190, 160), (222, 174, 138), (205, 152, 112)),
     *((176, 122, 84), (146, 96, 64), (112, 72, 48), (82, 54, 38)),
@@ -33,42 +32,42 @@ _SHOES = ((30, 28, 28), (234, 232, 228), (92, 62, 42), (170, 44, 44), (70, 84, 1
 
 @dataclass(frozen=True)
 class Outfit:
-    """One figure's build and clothes.
+    """The build and clothes of one figure.
 
     Attributes:
         stature: height relative to an adult's; children are smaller and have larger heads.
         girth: thickness relative to the average.
-        head: size of the head relative to an adult's.
-        sleeve: covered part of the arm; 0 none, 0.5 to the elbow, 1 to the wrist.
-        trouser: covered part of the leg; as `sleeve`.
-        skirt: covered part of the leg under a skirt; 0 is not a skirt.
-        hair_length: 0 short, 1 to the shoulders; negative is bald.
-        pattern, pattern_colour: on what covers the trunk and the arms.
-        pattern_period: in heights.
+        head: head size relative to an adult's.
+        sleeve: covered share of the arm: 0.5 reaches the elbow, 1 the wrist.
+        trouser: covered share of the leg, as for `sleeve`.
+        skirt: length as a share of the leg; 0 for no skirt.
+        hair_length: 0 is short, 1 reaches the shoulders, negative is bald.
+        pattern, pattern_color: of the clothes on the trunk and the arms.
+        pattern_period: in standing heights.
     """
 
     stature: float
     girth: float
     head: float
-    skin: Colour
-    hair: Colour
-    top: Colour
-    bottom: Colour
-    shoes: Colour
+    skin: Color
+    hair: Color
+    top: Color
+    bottom: Color
+    shoes: Color
     sleeve: float
     trouser: float
     skirt: float
     hair_length: float
-    hat: Colour | None
-    bag: Colour | None
+    hat: Color | None
+    bag: Color | None
     pattern: Pattern
-    pattern_colour: Colour
+    pattern_color: Color
     pattern_period: float
 
 
-def _pick(rng: np.random.Generator, palette: tuple[tuple[int, int, int], ...], stray: float) -> Colour:
-    colour = np.array(palette[rng.integers(len(palette))]) + stray * rng.standard_normal(3)
-    red, green, blue = np.clip(colour * rng.uniform(0.85, 1.08), 6, 250)
+def _pick(rng: np.random.Generator, palette: tuple[tuple[int, int, int], ...], stray: float) -> Color:
+    color = np.array(palette[rng.integers(len(palette))]) + stray * rng.standard_normal(3)
+    red, green, blue = np.clip(color * rng.uniform(0.85, 1.08), 6, 250)
     return float(red), float(green), float(blue)
 
 
@@ -78,7 +77,7 @@ def _length(rng: np.random.Generator, choices: tuple[float, ...], weights: tuple
 
 
 def sample_outfit(rng: np.random.Generator) -> Outfit:
-    """Draw the build and the clothes of one figure."""
+    """Sample the build and clothes of one figure."""
     child = rng.random() < 0.12
     skirted = rng.random() < 0.22
     dressed = skirted and rng.random() < 0.5
@@ -100,19 +99,18 @@ def sample_outfit(rng: np.random.Generator) -> Outfit:
         hat=_pick(rng, _CLOTHS, 8) if rng.random() < 0.14 else None,
         bag=_pick(rng, _CLOTHS, 8) if rng.random() < 0.12 else None,
         pattern=pattern,
-        pattern_colour=_pick(rng, _CLOTHS, 9),
+        pattern_color=_pick(rng, _CLOTHS, 9),
         pattern_period=float(rng.uniform(0.025, 0.09)),
     )
 
 
-def shade(colour: Colour, gain: float) -> Colour:
-    """A colour under more or less light."""
-    red, green, blue = (min(255.0, max(0.0, channel * gain)) for channel in colour)
+def shade(color: Color, gain: float) -> Color:
+    """Scale a color's brightness, clipped to 0..255."""
+    red, green, blue = (min(255.0, max(0.0, channel * gain)) for channel in color)
     return red, green, blue
 
 
-def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """``share`` of the second colour in the first."""
-    a, b = np.array(first), np.array(second)
-    mixed: NDArray[np.float64] = a + share * (b - a)
-    return float(mixed[0]), float(mixed[1]), float(mixed[2])
+def mix(first: Color, second: Color, share: float) -> Color:
+    """Interpolate from the first color (share 0) to the second (share 1)."""
+    red, green, blue = (a + share * (b - a) for a, b in zip(first, second, strict=True))
+    return red, green, blue

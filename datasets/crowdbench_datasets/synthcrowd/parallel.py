@@ -1,8 +1,8 @@
-"""All pictures of a set, drawn by several processes, in order.
+"""Draw the images of a set in several processes, in order.
 
-The processes are programs of their own that return their images through a pipe. They are not forks (see
-`crowdbench.engine.data_loader`) and not children of `multiprocessing`, which would run the user's script once
-more in each of them: opening a dataset must be safe at the top of a script.
+Worker processes are separate programs that return images through a pipe. They are not forked (see
+`crowdbench.engine.data_loader`) and not started by `multiprocessing`, which would rerun the user's script in
+each of them: opening a dataset must be safe at the top level of a script.
 """
 
 import json
@@ -21,24 +21,24 @@ from crowdbench_datasets.synthcrowd.image import Picture, draw
 from crowdbench_datasets.synthcrowd.recipe import Recipe
 
 WORKER = "crowdbench_datasets.synthcrowd.worker"
-# A process starts in the time of some 30 images; fewer are not worth one.
+# Starting a process takes as long as drawing about 30 images.
 FEWEST_IMAGES = 32
 LENGTH_BYTES = 4
 
 
 def draw_all(recipe: Recipe, workers: int | None = None) -> Generator[Picture]:
-    """Draw a set.
+    """Draw the images of a set.
 
     Args:
-        recipe: which.
-        workers: processes; 1 draws in this one. None takes the processors that are available, and fewer for
+        recipe: the set.
+        workers: number of processes; 1 draws in this process. None uses the available CPUs, or fewer for
             small sets.
 
     Yields:
-        The pictures, in order; the same whatever the number of processes.
+        The images in order, independent of the number of processes.
 
     Raises:
-        RunError: a process died.
+        RunError: a worker process died.
     """
     count = _useful_workers(recipe) if workers is None else min(workers, recipe.images)
     if count <= 1:
@@ -58,15 +58,15 @@ def _useful_workers(recipe: Recipe) -> int:
 
 @contextmanager
 def _worker(recipe: Recipe, first: int, step: int) -> "Iterator[subprocess.Popen[bytes]]":
-    """A process that draws every ``step``-th image; it ends with the block, or when this process does."""
+    """Start a process that draws every ``step``-th image; it ends with the block or with this process."""
     command = [sys.executable, "-P", "-m", WORKER, json.dumps(asdict(recipe)), str(first), str(step)]
     process = subprocess.Popen(
         command,
-        # It finds the packages where this process found them.
+        # The worker imports packages from where this process found them.
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        # Ctrl-C reaches this process only, which then ends its workers.
+        # Ctrl-C reaches this process only, which then stops its workers.
         process_group=0,
     )
     with process:
@@ -83,6 +83,6 @@ def _next_of(process: "subprocess.Popen[bytes]") -> Picture:
     if not length or len(content) < length:
         raise RunError(
             f"a process that draws crowds ended with status {process.wait()} before its work was done.\n"
-            "It may have run out of memory. Nothing half-drawn is left; start again."
+            "It may have run out of memory. No partial set is kept; run the same command again."
         )
     return msgspec.msgpack.decode(content, type=Picture)

@@ -1,4 +1,4 @@
-"""Printed cloth, shadows and seats: what is painted around and onto a figure."""
+"""Cloth patterns, shadows and seats."""
 
 import cv2
 import numpy as np
@@ -6,14 +6,14 @@ from numpy.typing import NDArray
 
 from crowdbench_datasets.synthcrowd.body import Region
 from crowdbench_datasets.synthcrowd.drawing import Image, OwnerMap, figure_regions
-from crowdbench_datasets.synthcrowd.outfits import Colour, Outfit, shade
+from crowdbench_datasets.synthcrowd.outfits import Color, Outfit, shade
 from crowdbench_datasets.synthcrowd.people import Figure
 
 Window = tuple[int, int, int, int]
 
 
 def window_of(figure: Figure, origin: tuple[float, float], scale: float, size: tuple[int, int]) -> Window:
-    """Left, top, right, bottom of the pixels that a figure can touch, cut to the image (width, height)."""
+    """Left, top, right, bottom of the pixels that a figure can cover, clipped to a (width, height)."""
     left, top, right, bottom = figure.extent * scale
     width, height = size
     return (
@@ -27,7 +27,7 @@ def window_of(figure: Figure, origin: tuple[float, float], scale: float, size: t
 def print_cloth(
     image: Image, owners: OwnerMap, figure: Figure, number: int, scale: float, window: Window
 ) -> None:
-    """Put the outfit's pattern on a figure that was just painted, in both images' coordinates."""
+    """Draw the outfit's pattern onto a figure that was just drawn."""
     outfit = figure.outfit
     left, top, right, bottom = window
     if outfit.pattern == "plain" or right <= left or bottom <= top:
@@ -36,13 +36,13 @@ def print_cloth(
     if outfit.sleeve >= 0.5:
         regions += [Region.LEFT_ARM, Region.RIGHT_ARM]
     cloth = figure_regions(owners[top:bottom, left:right], number, tuple(regions))
-    # Along and across the trunk, so that the print leans with its wearer.
+    # Coordinates along and across the trunk, so that the pattern follows the body.
     y, x = np.mgrid[0 : bottom - top, 0 : right - left].astype(np.float32)
     down, across = -figure.up[1] * y - figure.up[0] * x, figure.up[0] * y - figure.up[1] * x
     printed = cloth & _print(outfit, down, across, max(outfit.pattern_period * scale, 3.0))
     area = image[top:bottom, left:right]
-    # The print lets the shading through: it scales what is there.
-    ratio = np.array(outfit.pattern_colour) / np.maximum(np.array(outfit.top), 24.0)
+    # Scale the pixels instead of replacing them, to keep the shading.
+    ratio = np.array(outfit.pattern_color) / np.maximum(np.array(outfit.top), 24.0)
     area[printed] = np.clip(area[printed] * ratio, 0, 255).astype(np.uint8)
 
 
@@ -64,7 +64,7 @@ def _print(
 
 
 def cast_shadow(image: Image, figure: Figure, origin: tuple[float, float], scale: float) -> None:
-    """Darken the ground where a figure stands."""
+    """Darken the ground below a figure."""
     height, width = image.shape[:2]
     reach = 0.16 * scale
     left, right = max(int(origin[0] - 2 * reach), 0), min(int(origin[0] + 2 * reach), width)
@@ -79,12 +79,12 @@ def cast_shadow(image: Image, figure: Figure, origin: tuple[float, float], scale
 
 
 def set_seat(
-    image: Image, owners: OwnerMap, figure: Figure, origin: tuple[float, float], scale: float, colour: Colour
+    image: Image, owners: OwnerMap, figure: Figure, origin: tuple[float, float], scale: float, color: Color
 ) -> None:
-    """A box under a seated figure; it hides who is behind it."""
+    """Draw a box under a seated figure; it occludes the figures behind it."""
     half, top = 0.11 * scale, origin[1] - 0.25 * scale * figure.outfit.stature
     corners = (round(origin[0] - half), round(top)), (round(origin[0] + half), round(origin[1]))
     cv2.rectangle(owners, *corners, (0,), -1)
-    cv2.rectangle(image, *corners, shade(colour, 0.8), -1)
+    cv2.rectangle(image, *corners, shade(color, 0.8), -1)
     lid = corners[0], (corners[1][0], round(top + 0.03 * scale))
-    cv2.rectangle(image, *lid, shade(colour, 1.1), -1)
+    cv2.rectangle(image, *lid, shade(color, 1.1), -1)

@@ -1,18 +1,16 @@
-"""Figures as the camera sees them, before they have a place in the image."""
+"""Figures projected into the camera, before placement in the image."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crowdbench.api.types import FloatArray
 from crowdbench_datasets.synthcrowd.body import Part, flesh_out
 from crowdbench_datasets.synthcrowd.body_poses import sample_stances
 from crowdbench_datasets.synthcrowd.outfits import Outfit, sample_outfit
 from crowdbench_datasets.synthcrowd.skeleton import Joints, articulate
 
-Array = NDArray[np.float64]
-
-# Where keypoints that are no joints of the skeleton lie, in the head's frame, for a head of size 1.
+# Keypoints that are not joints of the skeleton, in the head's frame, for a head of size 1.
 _HEAD_POINTS = {
     "head": (0.0, 0.124, 0.0),
     "nose": (0.0, 0.050, 0.062),
@@ -21,56 +19,45 @@ _HEAD_POINTS = {
     "left_ear": (0.050, 0.063, -0.004),
     "right_ear": (-0.050, 0.063, -0.004),
 }
-_PAIRS = {
-    "shoulder": "shoulders",
-    "elbow": "elbows",
-    "wrist": "wrists",
-    "hip": "hips",
-    "knee": "knees",
-    "ankle": "ankles",
-}
-# The order of `Figure.keypoints`: every name that any keypoint set asks for.
-KEYPOINTS = (
-    *_HEAD_POINTS,
-    "neck",
-    *(f"{side}_{name}" for name in _PAIRS for side in ("left", "right")),
-)
+_PAIRS = {name: f"{name}s" for name in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")}
+# The order of `Figure.keypoints`: all names of all keypoint sets.
+KEYPOINTS = (*_HEAD_POINTS, "neck", *(f"{side}_{name}" for name in _PAIRS for side in ("left", "right")))
 
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """One figure, projected; lengths in standing heights of an adult, ground contact at the origin.
+    """One projected figure. Lengths are in adult standing heights; the ground contact is the origin.
 
     Attributes:
-        outfit: what it wears.
-        parts: its pieces, the farthest first.
-        discs: ``(B, 3)``: x right, y down, radius of every part's balls, part after part.
-        firsts: ``(P + 1,)``: where each part's discs begin.
-        keypoints: ``(len(KEYPOINTS), 3)``: x right, y down, and nearness to the viewer.
+        outfit: its build and clothes.
+        parts: its parts, the farthest first.
+        discs: ``(B, 3)``: x right, y down and radius of every part's balls, in the order of the parts.
+        firsts: ``(P + 1,)``: index of each part's first disc.
+        keypoints: ``(len(KEYPOINTS), 3)``: x right, y down and nearness to the camera.
         extent: ``(4,)``: left, top, right, bottom.
         up: ``(2,)``, the direction of the trunk in the image.
-        head_facing: nearness of the direction the face looks in: 1 into the camera, -1 away.
-        is_seated: a seat stands under it.
+        head_facing: cosine between the face's direction and the direction to the camera.
+        is_seated: whether it sits on a seat.
     """
 
     outfit: Outfit
     parts: tuple[Part, ...]
-    discs: Array
+    discs: FloatArray
     firsts: tuple[int, ...]
-    keypoints: Array
-    extent: Array
-    up: Array
+    keypoints: FloatArray
+    extent: FloatArray
+    up: FloatArray
     head_facing: float
     is_seated: bool
 
 
 def sample_figures(rng: np.random.Generator, count: int, camera_pitch: float) -> list[Figure]:
-    """Draw N figures.
+    """Sample N figures.
 
     Args:
-        rng: the image's stream.
-        count: N.
-        camera_pitch: how far the camera looks down, in radians.
+        rng: the image's random generator.
+        count: number of figures, N.
+        camera_pitch: downward pitch of the camera, in radians.
     """
     stances = sample_stances(rng, count)
     joints = articulate(stances)
@@ -81,10 +68,10 @@ def sample_figures(rng: np.random.Generator, count: int, camera_pitch: float) ->
     ]
 
 
-def _sample_yaws(rng: np.random.Generator, count: int) -> Array:
-    """Half of the scenes have a common direction, as on a street; in the others everyone turns anywhere.
+def _sample_yaws(rng: np.random.Generator, count: int) -> FloatArray:
+    """Sample yaws: in half of the images most figures share a direction, as on a street.
 
-    Faces are more common than backs: photographs are taken from where the faces are seen.
+    Faces toward the camera are more common than backs, as in photographs.
     """
     common = rng.choice([0.0, np.pi, np.pi / 2, -np.pi / 2], p=[0.6, 0.14, 0.13, 0.13])
     shared = rng.random() < 0.5
@@ -95,20 +82,20 @@ def _sample_yaws(rng: np.random.Generator, count: int) -> Array:
 
 def _project(joints: Joints, index: int, outfit: Outfit, yaw: float, pitch: float, is_seated: bool) -> Figure:
     turn = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
-    # Screen axes: x right, y down, nearness; the camera looks down by the pitch.
+    # Screen axes: x right, y down, nearness.
     look = np.array([[1, 0, 0], [0, -np.cos(pitch), np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
     view = outfit.stature * (look @ turn).T
 
     parts = flesh_out(joints, index, outfit)
     counts = [len(part.balls) for part in parts]
-    centres = np.array([centre for part in parts for centre, _ in part.balls]) @ view
+    centers = np.array([center for part in parts for center, _ in part.balls]) @ view
     radii = outfit.stature * np.array([radius for part in parts for _, radius in part.balls])
     starts = np.concatenate([[0], np.cumsum(counts)])
-    nearness = np.add.reduceat(centres[:, 2], starts[:-1]) / counts
+    nearness = np.add.reduceat(centers[:, 2], starts[:-1]) / counts
     nearness += outfit.stature * np.array([part.bias for part in parts])
     order = np.argsort(nearness, kind="stable")
     rows = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in order])
-    discs = np.column_stack([centres[rows, :2], radii[rows]])
+    discs = np.column_stack([centers[rows, :2], radii[rows]])
 
     points = [
         outfit.head * joints.head_point(*place) + (1 - outfit.head) * joints.head_base

@@ -1,46 +1,44 @@
-"""One image of a crowd, from a stream of random numbers."""
+"""Render one image of a crowd from a random generator."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crowdbench.api.types import FloatArray
 from crowdbench_datasets.synthcrowd.background import sample_scene
 from crowdbench_datasets.synthcrowd.drawing import Image, OwnerMap, draw_figure
 from crowdbench_datasets.synthcrowd.layout import place
 from crowdbench_datasets.synthcrowd.patterns import cast_shadow, print_cloth, set_seat, window_of
 from crowdbench_datasets.synthcrowd.people import Figure, sample_figures
 
-Array = NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class Crowd:
-    """An image and everything that is known about it.
+    """A rendered image and its ground truth.
 
     Attributes:
         image: ``(H, W, 3)`` uint8, RGB.
-        owners: ``(H, W)`` uint16: who is seen at each pixel, see `drawing.OWNER_STEP`; figure n of the lists
+        owners: ``(H, W)`` uint16: the visible figure at each pixel, see `drawing.OWNER_STEP`; ``figures[n]``
             has number n + 1.
         figures: the farthest first.
-        origins: ``(N, 2)``: ground contacts, x and y in pixels.
-        scales: ``(N,)``: pixels in an adult's height.
+        origins: ``(N, 2)``: x, y of the ground contacts, in pixels.
+        scales: ``(N,)``: an adult's height in pixels.
     """
 
     image: Image
     owners: OwnerMap
     figures: list[Figure]
-    origins: Array
-    scales: Array
+    origins: FloatArray
+    scales: FloatArray
 
 
 def render(rng: np.random.Generator, size: tuple[int, int], people: int, crowding: float) -> Crowd:
-    """Draw a crowd.
+    """Render a crowd.
 
     Args:
-        rng: decides everything else.
+        rng: source of all randomness.
         size: width and height in pixels.
-        people: how many figures.
+        people: number of figures.
         crowding: 0 (apart) to 1 (on top of each other); see `layout.place`.
     """
     scene = sample_scene(rng, size)
@@ -57,6 +55,5 @@ def render(rng: np.random.Generator, size: tuple[int, int], people: int, crowdin
             set_seat(image, owners, figure, origin, scale, figure.outfit.shoes)
         distance = 1 - scale / nearest
         draw_figure(image, owners, figure, number, origin, scale, scene.light, (scene.haze, 0.35 * distance))
-        window = window_of(figure, origin, scale, size)
-        print_cloth(image, owners, figure, number, scale, window)
+        print_cloth(image, owners, figure, number, scale, window_of(figure, origin, scale, size))
     return Crowd(image, owners, figures, placement.origins, placement.scales)

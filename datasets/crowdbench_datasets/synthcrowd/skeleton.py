@@ -1,8 +1,7 @@
-"""The articulated figure: from angles to joints in space.
+"""The articulated figure: from joint angles to joint positions in 3D.
 
-The body frame is right-handed: x to the figure's own left, y up, z forward, in units of the figure's standing
-height. Seen by a viewer in front of it, x points to the right of the image: a figure that faces the viewer
-has its left hand there.
+The body frame is right-handed: x to the figure's left, y up, z forward, in units of the figure's standing
+height. For a figure that faces the camera, x points to the right of the image.
 """
 
 from dataclasses import dataclass
@@ -10,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from crowdbench.api.types import FloatArray
 
 # Columns of `Stance.limbs`, in degrees. A limb hangs straight down at swing 0 and spread 0; swing lifts it
-# forward, spread lifts it outward. Both lower segments have angles of their own: no hinge is modelled.
+# forward, spread lifts it outward. Upper and lower segments have independent angles; no hinge is modeled.
 ARM, FOREARM, THIGH, SHANK = slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 8)
 
 # Columns of `Stance.trunk`, in degrees but for the lift, which is in heights above the ground.
@@ -28,46 +27,46 @@ HALF_SHOULDERS, HALF_HIPS = 0.105, 0.052
 
 @dataclass(frozen=True)
 class Stance:
-    """How N figures hold themselves.
+    """Joint angles of N figures.
 
     Attributes:
         limbs: ``(N, 2, 8)`` degrees; left then right; columns ARM, FOREARM, THIGH, SHANK.
         trunk: ``(N, 7)``, columns LEAN to LIFT.
-        is_seated: ``(N,)`` bool; a seat stands under these.
+        is_seated: ``(N,)`` bool, which figures sit on a seat.
     """
 
-    limbs: Array
-    trunk: Array
+    limbs: FloatArray
+    trunk: FloatArray
     is_seated: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Joints:
-    """Points of N figures, each ``(N, 3)`` or, for what comes in pairs, ``(N, 2, 3)``, left first."""
+    """Joints of N figures, each ``(N, 3)``, or ``(N, 2, 3)`` with left first for paired joints."""
 
-    pelvis: Array
-    waist: Array
-    neck: Array
-    head_base: Array
-    head_top: Array
-    head_left: Array
-    head_up: Array
-    head_forward: Array
-    shoulders: Array
-    elbows: Array
-    wrists: Array
-    hands: Array
-    hips: Array
-    knees: Array
-    ankles: Array
-    toes: Array
+    pelvis: FloatArray
+    waist: FloatArray
+    neck: FloatArray
+    head_base: FloatArray
+    head_top: FloatArray
+    head_left: FloatArray
+    head_up: FloatArray
+    head_forward: FloatArray
+    shoulders: FloatArray
+    elbows: FloatArray
+    wrists: FloatArray
+    hands: FloatArray
+    hips: FloatArray
+    knees: FloatArray
+    ankles: FloatArray
+    toes: FloatArray
 
-    def head_point(self, left: float, up: float, forward: float) -> Array:
-        """``(N, 3)``, a point given in the head's frame, in heights from the base of the skull."""
+    def head_point(self, left: float, up: float, forward: float) -> FloatArray:
+        """``(N, 3)``: a point given in the head's frame, in heights from the base of the skull."""
         return self.head_base + left * self.head_left + up * self.head_up + forward * self.head_forward
 
 
-def _direction(angles: Array) -> Array:
+def _direction(angles: FloatArray) -> FloatArray:
     """``(N, 2, 3)`` unit vectors of limbs with ``(N, 2, 2)`` swing and spread."""
     swing, spread = np.radians(angles[..., 0]), np.radians(angles[..., 1])
     outward = np.array([1.0, -1.0])
@@ -76,16 +75,15 @@ def _direction(angles: Array) -> Array:
     )
 
 
-def _unit(x: Array, y: Array, z: Array) -> Array:
+def _unit(x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
     vector = np.stack([x, y, z], axis=-1)
     return np.asarray(vector / np.linalg.norm(vector, axis=-1, keepdims=True))
 
 
 def articulate(stance: Stance) -> Joints:
-    """Place the joints of N figures.
+    """Compute the joints of N figures.
 
-    The lowest ankle of each stands on the ground, y = 0, unless its lift raises it; the pelvis stands over
-    x = z = 0.
+    The lowest ankle is on the ground, y = 0, unless the lift raises it; the pelvis is above x = z = 0.
     """
     limbs, trunk = stance.limbs, np.radians(stance.trunk)
     zeros = np.zeros(len(limbs))
@@ -107,7 +105,7 @@ def articulate(stance: Stance) -> Joints:
     knees = hips + UPPER_LEG * _direction(limbs[..., THIGH])
     shank = _direction(limbs[..., SHANK])
     ankles = knees + LOWER_LEG * shank
-    # The sole follows the shank only half way: feet stay closer to the ground than to the leg.
+    # The sole follows the shank only half way.
     foot_pitch = np.radians(limbs[..., SHANK][..., 0]) * 0.5
     outward = np.radians(12.0) * across[..., 0]
     toes = ankles + FOOT * np.stack(

@@ -1,7 +1,7 @@
-"""The program of a process that draws pictures for another: see `parallel`.
+"""Entry point of a worker process that draws images; see `parallel`.
 
-Its arguments are a recipe in JSON, the first image and the step to the next. It writes pictures to its
-standard output, each behind its length, and ends when nobody reads them any more.
+Arguments: a recipe in JSON, the index of the first image, and the step. Images are written to standard
+output, each prefixed by its length. The process ends when the reader closes the pipe.
 """
 
 import json
@@ -18,7 +18,7 @@ from crowdbench_datasets.synthcrowd.recipe import Recipe
 
 def main(recipe: str, first: str, step: str) -> None:
     """Draw every ``step``-th image of a set."""
-    # Workers are the parallelism; OpenCV's own threads on top would fight over the cores.
+    # The processes are the parallelism; OpenCV's threads would oversubscribe the cores.
     cv2.setNumThreads(1)
     wanted = Recipe(**json.loads(recipe))
     out = sys.stdout.buffer
@@ -29,7 +29,7 @@ def main(recipe: str, first: str, step: str) -> None:
             out.write(content)
             out.flush()
     except BrokenPipeError:
-        # The reader is gone. Leave without flushing: the interpreter would complain about the pipe once more.
+        # The reader has gone. Exit without flushing, or the interpreter reports the pipe again.
         os._exit(1)
 
 

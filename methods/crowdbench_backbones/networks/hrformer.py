@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from crowdbench_backbones.networks.cpu_kernels import PLAIN
-from crowdbench_backbones.networks.hrnet import HRNetTrunk, conv
+from crowdbench_backbones.networks.hrnet import HRNetTrunk, conv, fusion
+from crowdbench_backbones.networks.hrnet_pose import SinglePersonNetwork
 from crowdbench_backbones.networks.input_sizes import require_multiple
 
 WIDTH = 78
@@ -196,28 +197,17 @@ class TransformerBlock(nn.Module):
 
 
 def _fusion(channels: Sequence[int], source: int, target: int) -> nn.Module:
-    """As HRNet's, with depthwise convolutions on the way down and bilinear upsampling on the way up."""
-    if source == target:
-        return nn.Identity()
-    if source > target:
-        return nn.Sequential(
-            conv(channels[source], channels[target], kernel=1),
-            nn.BatchNorm2d(channels[target]),
-            nn.Upsample(scale_factor=2 ** (source - target), mode="bilinear", align_corners=False),
-        )
-    halvings = target - source
-    steps: list[nn.Module] = []
-    for step in range(halvings):
-        last = step == halvings - 1
-        inputs, outputs = channels[source], channels[target] if last else channels[source]
-        layers: list[nn.Module] = [
+    """`crowdbench_backbones.networks.hrnet.fusion` with depthwise downsampling and bilinear upsampling."""
+
+    def downsampling(inputs: int, outputs: int) -> list[nn.Module]:
+        return [
             nn.Conv2d(inputs, inputs, kernel_size=3, stride=2, padding=1, groups=inputs, bias=False),
             nn.BatchNorm2d(inputs),
             conv(inputs, outputs, kernel=1),
             nn.BatchNorm2d(outputs),
         ]
-        steps.append(nn.Sequential(*layers) if last else nn.Sequential(*layers, nn.ReLU(inplace=True)))
-    return nn.Sequential(*steps)
+
+    return fusion(channels, source, target, downsampling=downsampling, upsampling="bilinear")
 
 
 class HRFormerTrunk(HRNetTrunk):
@@ -253,7 +243,7 @@ class KeypointHead(nn.Module):
         return heatmaps
 
 
-class HRFormerPose(nn.Module):
+class HRFormerPose(SinglePersonNetwork):
     """Crops to heatmaps, each crop by itself.
 
     Args:
@@ -281,10 +271,6 @@ class HRFormerPose(nn.Module):
         return self.backbone.trunk(images)[0]
 
     def heatmaps(self, features: Tensor) -> Tensor:
-        """``(N, 78, H / 4, W / 4)`` to ``(N, K, H / 4, W / 4)``."""
+        """See `SinglePersonNetwork`."""
         heatmaps: Tensor = self.keypoint_head(features)
         return heatmaps
-
-    def forward(self, images: Tensor) -> Tensor:
-        """``(N, 3, H, W)``, normalised, to heatmaps ``(N, K, H / 4, W / 4)``."""
-        return self.heatmaps(self.features(images))

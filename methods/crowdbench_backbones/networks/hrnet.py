@@ -73,7 +73,7 @@ class Bottleneck(nn.Module):
 
 
 class FusionModule(nn.Module):
-    """Parallel branches, then every resolution is told of every other.
+    """Parallel branches, followed by an exchange among all resolutions.
 
     Args:
         branches: one per resolution, the highest first.
@@ -105,22 +105,33 @@ class FusionModule(nn.Module):
         return fused
 
 
-def fusion(channels: Sequence[int], source: int, target: int) -> nn.Module:
-    """What brings a branch's map to another branch's width and resolution in HRNet."""
+def _strided(inputs: int, outputs: int) -> list[nn.Module]:
+    return [conv(inputs, outputs, stride=2), nn.BatchNorm2d(outputs)]
+
+
+def fusion(
+    channels: Sequence[int],
+    source: int,
+    target: int,
+    *,
+    downsampling: Callable[[int, int], list[nn.Module]] = _strided,
+    upsampling: str = "nearest",
+) -> nn.Module:
+    """Build the layers that bring branch `source`'s map to branch `target`'s width and resolution."""
     if source == target:
         return nn.Identity()
     if source > target:
         return nn.Sequential(
             conv(channels[source], channels[target], kernel=1),
             nn.BatchNorm2d(channels[target]),
-            nn.Upsample(scale_factor=2 ** (source - target), mode="nearest"),
+            nn.Upsample(scale_factor=2 ** (source - target), mode=upsampling),
         )
     halvings = target - source
     steps: list[nn.Module] = []
     for step in range(halvings):
         last = step == halvings - 1
         width = channels[target] if last else channels[source]
-        layers: list[nn.Module] = [conv(channels[source], width, stride=2), nn.BatchNorm2d(width)]
+        layers = downsampling(channels[source], width)
         steps.append(nn.Sequential(*layers) if last else nn.Sequential(*layers, nn.ReLU(inplace=True)))
     return nn.Sequential(*steps)
 

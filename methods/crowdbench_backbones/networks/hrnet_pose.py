@@ -14,7 +14,26 @@ from crowdbench_backbones.networks.input_sizes import require_multiple
 KERNEL_STD = 0.001
 
 
-class HRNetPose(HRNetTrunk):
+class SinglePersonNetwork(nn.Module):
+    """A network that maps each crop to heatmaps independently; subclasses implement `features`."""
+
+    final_layer: nn.Module
+
+    def features(self, images: Tensor) -> Tensor:
+        """``(N, 3, H, W)``, normalized, to ``(N, C, H / 4, W / 4)``."""
+        raise NotImplementedError
+
+    def heatmaps(self, features: Tensor) -> Tensor:
+        """``(N, C, H / 4, W / 4)`` to ``(N, K, H / 4, W / 4)``."""
+        heatmaps: Tensor = self.final_layer(features)
+        return heatmaps
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(N, 3, H, W)``, normalized, to heatmaps ``(N, K, H / 4, W / 4)``."""
+        return self.heatmaps(self.features(images))
+
+
+class HRNetPose(SinglePersonNetwork, HRNetTrunk):
     """A trunk with the head of pose HRNet (Sun et al., CVPR 2019, section 3); by itself HRNet-W48-S.
 
     Args:
@@ -47,15 +66,6 @@ class HRNetPose(HRNetTrunk):
     def features(self, images: Tensor) -> Tensor:
         """``(N, 3, H, W)``, normalised, to ``(N, C, H / 4, W / 4)``."""
         return self.trunk(images, wanted=[0])[0]
-
-    def heatmaps(self, features: Tensor) -> Tensor:
-        """``(N, C, H / 4, W / 4)`` to ``(N, K, H / 4, W / 4)``."""
-        heatmaps: Tensor = self.final_layer(features)
-        return heatmaps
-
-    def forward(self, images: Tensor) -> Tensor:
-        """``(N, 3, H, W)``, normalised, to heatmaps ``(N, K, H / 4, W / 4)``."""
-        return self.heatmaps(self.features(images))
 
 
 def hrnet_tiny(keypoints: int, input_size: tuple[int, int] = (128, 96)) -> HRNetPose:

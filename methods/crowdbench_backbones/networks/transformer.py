@@ -98,7 +98,7 @@ class SelfAttention(nn.Module):
             both = 2 * channels
             queries, keys = self.operations.linear(x + positions, weight[:both], bias[:both]).chunk(2, -1)
             values = self.operations.linear(x, weight[both:], bias[both:])
-        if not groups:  # everybody is alone, or nobody is there
+        if not groups:  # every person is alone, or there are none
             attended = self._attend(queries, keys, values)
         elif len(groups) == 1 and groups[0].in_order:
             (group,) = groups

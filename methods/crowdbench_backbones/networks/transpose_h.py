@@ -9,6 +9,7 @@ Letters: N crops, K keypoints, H and W of the input, D = 96 channels of a token.
 from torch import Tensor, nn
 
 from crowdbench_backbones.networks.hrnet import HRNetTrunk
+from crowdbench_backbones.networks.hrnet_pose import SinglePersonNetwork
 from crowdbench_backbones.networks.input_sizes import require_multiple
 from crowdbench_backbones.networks.position_encoding import sine_table
 from crowdbench_backbones.networks.transformer import Encoder, as_map, as_tokens
@@ -17,7 +18,7 @@ from crowdbench_backbones.networks.transformer import Encoder, as_map, as_tokens
 UNUSED_FUSIONS = ("stage3.3.fuse_layers.1.", "stage3.3.fuse_layers.2.")
 
 
-class TransPoseHNetwork(HRNetTrunk):
+class TransPoseHNetwork(SinglePersonNetwork, HRNetTrunk):
     """Crops to heatmaps, each crop by itself.
 
     Args:
@@ -49,12 +50,3 @@ class TransPoseHNetwork(HRNetTrunk):
         maps = self.reduce(self.trunk(images, wanted=[0])[0])
         positions = self.pos_embedding.transpose(0, 1)  # (1, L, D)
         return as_map(self.global_encoder(as_tokens(maps), positions), maps.shape[-2:])
-
-    def heatmaps(self, features: Tensor) -> Tensor:
-        """``(N, D, H / 4, W / 4)`` to ``(N, K, H / 4, W / 4)``."""
-        heatmaps: Tensor = self.final_layer(features)
-        return heatmaps
-
-    def forward(self, images: Tensor) -> Tensor:
-        """``(N, 3, H, W)``, normalised, to heatmaps ``(N, K, H / 4, W / 4)``."""
-        return self.heatmaps(self.features(images))

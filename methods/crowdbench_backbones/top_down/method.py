@@ -21,7 +21,7 @@ from crowdbench_backbones.top_down.augmentation import draw
 from crowdbench_backbones.top_down.crops import CropBatch, Persons, cut_out, join
 from crowdbench_backbones.top_down.losses import keypoint_loss
 from crowdbench_backbones.top_down.recipes import AUGMENTATION, TopDownRecipe
-from crowdbench_backbones.top_down.settings import TopDownSettings
+from crowdbench_backbones.top_down.settings import TopDownSettings, require_sigma_per_keypoint
 from crowdbench_backbones.top_down.training_examples import (
     Supervised,
     SupervisedBatch,
@@ -47,12 +47,7 @@ class TopDownMethod(NetworkMethod):
     settings: TopDownSettings
 
     def __init__(self, keypoints: KeypointSet, settings: TopDownSettings, name: str | None = None) -> None:
-        sigmas = settings.nms_sigmas
-        if sigmas is not None and len(sigmas) != keypoints.count:
-            raise SettingsError(
-                f"nms_sigmas has {len(sigmas)} values; {keypoints.name} has {keypoints.count} keypoints.\n"
-                "Give one per keypoint, or null for the dataset's own."
-            )
+        require_sigma_per_keypoint(settings.nms_sigmas, keypoints)
         super().__init__(keypoints, settings, name)
         self.augmentation, self.target_sigma = AUGMENTATION, TopDownRecipe.target_sigma
         self.portion = PORTION

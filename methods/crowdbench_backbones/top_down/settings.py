@@ -8,6 +8,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from crowdbench.api.types import KeypointSet
+from crowdbench.errors import SettingsError
+
 # The release suppresses with sigmas of its own: the head has .062, but is scored with .079.
 CROWDPOSE_NMS_SIGMAS = (
     *(0.079, 0.079, 0.072, 0.072, 0.062, 0.062),
@@ -54,12 +57,7 @@ class TopDownSettings:
             raise ValueError(f"box_enlargement must be positive and finite, got {self.box_enlargement}.")
         if not math.isfinite(self.confidence_threshold):
             raise ValueError(f"confidence_threshold must be finite, got {self.confidence_threshold}.")
-        if not 0 <= self.nms_threshold <= 1:
-            raise ValueError(
-                f"nms_threshold is an OKS, from 0 to 1, which keeps all poses; got {self.nms_threshold}."
-            )
-        if self.nms_sigmas is not None and not all(0 < sigma < math.inf for sigma in self.nms_sigmas):
-            raise ValueError(f"nms_sigmas must be positive and finite, got {list(self.nms_sigmas)}.")
+        require_nms(self.nms_threshold, self.nms_sigmas)
 
 
 @dataclass(frozen=True)
@@ -94,6 +92,23 @@ class HRFormerSettings(TopDownSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_divisible(self.input_size, 32)
+
+
+def require_nms(threshold: float, sigmas: tuple[float, ...] | None) -> None:
+    """Raise `ValueError` for an impossible threshold or impossible sigmas of OKS NMS."""
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"nms_threshold is an OKS, from 0 to 1, which keeps all poses; got {threshold}.")
+    if sigmas is not None and not all(0 < sigma < math.inf for sigma in sigmas):
+        raise ValueError(f"nms_sigmas must be positive and finite, got {list(sigmas)}.")
+
+
+def require_sigma_per_keypoint(sigmas: tuple[float, ...] | None, keypoints: KeypointSet) -> None:
+    """Raise `SettingsError` unless `nms_sigmas` has one value per keypoint, or is None."""
+    if sigmas is not None and len(sigmas) != keypoints.count:
+        raise SettingsError(
+            f"nms_sigmas has {len(sigmas)} values; {keypoints.name} has {keypoints.count} keypoints.\n"
+            "Give one per keypoint, or null for the dataset's own."
+        )
 
 
 def require_divisible(input_size: tuple[int, int], divisor: int) -> None:

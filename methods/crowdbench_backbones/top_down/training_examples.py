@@ -30,7 +30,7 @@ class Supervised(Generic[CropsT]):
     """One image's persons, augmented.
 
     Attributes:
-        crops: what the network eats.
+        crops: the network's input.
         positions: ``(n, K, 2)`` float64, of the keypoints, x, y in heatmap pixels.
         visible: ``(n, K)`` bool, which of them are labelled.
     """
@@ -45,7 +45,7 @@ class SupervisedBatch(Generic[BatchT]):
     """The persons of several images, one after the other; S in all, or none.
 
     Attributes:
-        crops: what the network eats.
+        crops: the network's input.
         positions: ``(S, K, 2)`` float64, of the keypoints, x, y in heatmap pixels.
         visible: ``(S, K)`` bool, which of them are labelled.
         size: (height, width) of the heatmaps.

@@ -61,7 +61,9 @@ def test_a_difference_that_no_level_shows_by_itself_is_said_to_be_such() -> None
 
 
 @pytest.mark.parametrize(
-    ("one", "reason"), [(NOBODY, "nobody to find"), (HANDFUL, "3 images are too few")], ids=["nobody", "few"]
+    ("one", "reason"),
+    [(NOBODY, "there are no persons"), (HANDFUL, "3 images are too few")],
+    ids=["nobody", "few"],
 )
 def test_where_nothing_can_be_said_that_is_said(one: Difference, reason: str) -> None:
     said = verdict("a", "b", 3, Differences(one, {}))

@@ -199,7 +199,7 @@ def test_results_files_of_anybody_are_compared_with_a_word_about_boxes(
     assert said.status == 0
     assert "sharp.json is better than blunt.json by " in said.out
     assert said.out.splitlines()[0] == "crowdpose val, 100 of 2,000 images"
-    assert "does not say which boxes" in said.err
+    assert "does not state which boxes" in said.err
 
 
 def test_a_packed_results_file_and_an_annotation_file_need_no_dataset_folder(

@@ -225,7 +225,7 @@ def test_a_job_whose_number_is_not_known_cannot_be_cancelled_here(
     with hold_lease(job.folder):
         status, _, err = crowdbench("cancel", job.name)
     assert status == 1
-    assert "its number in the queue is not written down" in err
+    assert "its number in the queue was not recorded" in err
 
 
 def test_wait_ends_well_only_if_all_are_done(
@@ -307,5 +307,5 @@ def test_a_job_whose_process_is_killed_is_lost_and_goes_on_with_the_same_command
     options = ("--root", toys.data, "--weights", "none", "--batch-size", 1, "--workers", 0, "--device", "cpu")
     status, out, err = crowdbench("run", "toy-network", "crowdpose", *options, "--on", "toys", "--wait")
     assert status == 0, err
-    assert f"{job.name}: handed over as toy-queue job 2" in err
+    assert f"{job.name}: submitted as toy-queue job 2" in err
     assert out.splitlines()[-1].startswith("Run: ")

@@ -154,4 +154,4 @@ def test_a_count_that_cannot_be_read_is_named_and_passed_over(
     assert status == 0
     assert "net-large" in out
     assert "params (M)" not in out
-    assert "passed over: " in caplog.text
+    assert "ignored: " in caplog.text

@@ -56,7 +56,7 @@ def test_handing_over_prints_the_jobs_name_and_returns(
     assert (status, err) == (0, "")
     (job,) = (toys.runs / "jobs").glob("toy-network-crowdpose-*")
     first, second = out.splitlines()
-    assert first == f"{job.name}: handed over as toy-queue job 1"
+    assert first == f"{job.name}: submitted as toy-queue job 1"
     assert "crowdbench status shows" in second
 
 
@@ -78,9 +78,9 @@ def test_what_is_under_way_is_not_handed_over_again(
     toys: QueueMachine, toy_run: list[object], held: Path, crowdbench: Command
 ) -> None:
     name = crowdbench(*toy_run, "--on", "toys")[1].split(":")[0]
-    assert crowdbench(*toy_run, "--on", "toys")[1].startswith(f"{name}: waits already\n")
+    assert crowdbench(*toy_run, "--on", "toys")[1].startswith(f"{name}: is waiting already\n")
     (toys.queue / "1" / "first").touch()
-    assert crowdbench(*toy_run, "--on", "toys")[1].startswith(f"{name}: runs already\n")
+    assert crowdbench(*toy_run, "--on", "toys")[1].startswith(f"{name}: is running already\n")
     assert len(toys.handed_over()) == 1
 
 
@@ -99,7 +99,7 @@ def test_a_run_in_a_queue_prints_and_scores_what_a_run_here_does(
     assert status == 0
     status, there, err = crowdbench(*toy_run, "--on", "toys", "--wait")
     assert status == 0, err
-    assert "handed over as toy-queue job 1" in err
+    assert "submitted as toy-queue job 1" in err
     assert "done, AP" in err
     one, other = find_runs(toys.work / "here") + find_runs(toys.runs)
     assert one.directory.name == other.directory.name
@@ -385,7 +385,7 @@ def test_a_sweep_is_handed_over_in_one_piece_and_once(
     status, out, err = crowdbench(*sweep, "--on", "toys", "--parallel", 3)
     assert status == 1, "one lacks its data"
     assert "1 of 5 runs are not done: 0 failed, 1 lack something" in err
-    assert out.endswith("5 runs: 1 missing something, 4 handed over.\n")
+    assert out.endswith("5 runs: 1 missing something, 4 submitted.\n")
     jobs = toys.handed_over()
     assert len(jobs) == len({(folder / "job").read_text() for folder in jobs}) == 4
     assert {(folder / "max_parallel").read_text() for folder in jobs} == {"3"}
@@ -432,7 +432,7 @@ def test_a_cell_that_failed_by_its_own_fault_is_handed_over_again_only_with_retr
         assert len(toys.handed_over()) == 1
     (toys.queue / "held").touch()
     status, out, _ = crowdbench(*sweep, "--on", "toys", "--retry")
-    assert (status, out.splitlines()[-1]) == (0, "1 run: 1 handed over.")
+    assert (status, out.splitlines()[-1]) == (0, "1 run: 1 submitted.")
     assert len(toys.handed_over()) == 2
 
 
@@ -472,7 +472,7 @@ def test_a_run_that_an_earlier_sweep_has_done_is_not_handed_over(
     assert run.record.id in out
     assert toys.handed_over() == []
     status, out, _ = crowdbench("sweep", "one.toml", *options, "--again")
-    assert (status, out.splitlines()[-1]) == (0, "1 run: 1 handed over.")
+    assert (status, out.splitlines()[-1]) == (0, "1 run: 1 submitted.")
 
 
 def test_what_a_killed_submitter_left_behind_is_handed_over_by_the_next(
@@ -481,8 +481,8 @@ def test_what_a_killed_submitter_left_behind_is_handed_over_by_the_next(
     name = crowdbench(*toy_run, "--on", "toys")[1].split(":")[0]
     (toys.runs / "jobs" / name / "ticket.json").unlink()
     (row,) = json.loads(crowdbench("status", "--json")[1])
-    assert (row["state"], row["reason"]) == ("lost", "it was never handed over; give the same command again")
-    assert crowdbench(*toy_run, "--on", "toys")[1].startswith(f"{name}: handed over")
+    assert (row["state"], row["reason"]) == ("lost", "it was never submitted; run the same command again")
+    assert crowdbench(*toy_run, "--on", "toys")[1].startswith(f"{name}: submitted")
 
 
 def test_a_finished_run_of_a_job_is_read_by_everything_that_reads_runs(

@@ -126,7 +126,7 @@ def test_a_run_writes_the_category_of_its_annotation_file_and_can_be_scored(root
 
 def test_a_run_that_would_ask_nobody_is_refused(root: Path) -> None:
     changed(root, lambda c: [entry.update(bbox=[100, 100, 5, 5]) for entry in c["annotations"]])
-    with pytest.raises(DataError, match="nobody to ask for on any of the 3 images"):
+    with pytest.raises(DataError, match="no person to predict on any of the 3 images"):
         run(root)
 
 

@@ -8,16 +8,15 @@ import pytest
 from support.plugins import install_fake_distribution
 
 from crowdbench import plugins
-from crowdbench.errors import InputError, PluginError, SettingsError, UnknownNameError
-from crowdbench.jobs.launcher import LocalLauncher, Queue, load_launcher, load_queue
+from crowdbench.errors import InputError, PluginError, UnknownNameError
+from crowdbench.jobs.launcher import load_launcher, load_queue
 from crowdbench.jobs.profiles import find_profile, user_folder
 
 CODE = """\
-from crowdbench.jobs.launcher import Launcher
+from crowdbench.jobs.launcher import Queue
 
-class Here(Launcher):
-    def launch(self, request, on_progress=None):
-        raise NotImplementedError
+class Here(Queue):
+    pass
 
 NOTHING = 3
 """
@@ -141,7 +140,7 @@ def test_bytes_that_are_no_text_are_no_profiles(places: Places) -> None:
 
 def test_a_faulty_file_does_not_keep_anybody_from_working_here(places: Places) -> None:
     places.write("user", {}).write_text("[profile.a")
-    assert isinstance(load_launcher("local"), LocalLauncher)
+    assert load_launcher("local") is None
 
 
 def test_a_profile_of_a_launcher_that_is_not_installed_names_it(places: Places) -> None:
@@ -150,15 +149,8 @@ def test_a_profile_of_a_launcher_that_is_not_installed_names_it(places: Places) 
         load_launcher("mine")
 
 
-def test_options_for_a_launcher_without_options_are_refused(places: Places) -> None:
-    assert not isinstance(load_launcher("here"), Queue)
-    places.write("user", {"mine": {"launcher": "here", "partition": "gpu"}})
-    with pytest.raises(SettingsError, match="profile mine: Here has no options"):
-        load_launcher("mine")
-
-
 def test_what_is_no_launcher_is_refused_by_its_kind(places: Places) -> None:
     with pytest.raises(PluginError, match="'nothing' refers to 3, which is not a subclass"):
         load_launcher("nothing")
     with pytest.raises(PluginError, match="which is not a subclass of crowdbench's Queue"):
-        load_queue("here")
+        load_queue("nothing")

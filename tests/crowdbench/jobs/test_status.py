@@ -62,13 +62,13 @@ FAILED = {"first": "", "status": "1"}
             id="failed, and was started again",
         ),
         pytest.param(
-            {"known": {"first": "", "status": "143"}, "state": JobState("stopped", reason="told to stop")},
+            {"known": {"first": "", "status": "143"}, "state": JobState("stopped", reason="asked to stop")},
             "stopped",
-            "told to stop",
+            "asked to stop",
             id="stopped",
         ),
         pytest.param(
-            {"known": {}, "state": JobState("stopped", reason="told to stop")},
+            {"known": {}, "state": JobState("stopped", reason="asked to stop")},
             "waiting",
             "others come first",
             id="stopped, and waits to go on",
@@ -90,7 +90,7 @@ FAILED = {"first": "", "status": "1"}
             "",
             id="not yet ended",
         ),
-        pytest.param({"handed_over": False}, "lost", "never handed over", id="never handed over"),
+        pytest.param({"handed_over": False}, "lost", "never submitted", id="never submitted"),
         pytest.param(
             {"handed_over": False, "state": JobState("running")},
             "lost",
@@ -196,7 +196,7 @@ def test_a_run_of_this_machine_runs_until_it_is_killed_and_is_lost_then(toys: Qu
         process.send_signal(signal.SIGKILL)
         process.communicate()
     (row,) = list_statuses(toys.runs)[0]
-    assert (row.state, row.reason) == ("lost", "killed; the same command goes on where it was")
+    assert (row.state, row.reason) == ("lost", "killed; run the same command again to resume")
 
 
 def test_a_run_elsewhere_runs_as_long_as_it_shows_signs_of_life(

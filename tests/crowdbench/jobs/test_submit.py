@@ -172,7 +172,7 @@ def test_what_failed_by_its_own_fault_is_handed_over_again_only_if_that_is_asked
     "state",
     [
         pytest.param(JobState("failed", reason="the node burns", cause="machine"), id="by the machine"),
-        pytest.param(JobState("stopped", reason="told to stop"), id="stopped"),
+        pytest.param(JobState("stopped", reason="asked to stop"), id="stopped"),
         pytest.param(JobState("running"), id="killed"),
         pytest.param(None, id="killed before it began"),
     ],
@@ -261,7 +261,7 @@ def test_while_a_queue_does_not_answer_nothing_is_handed_over_twice(toys: QueueM
 
 
 def test_jobs_of_two_folders_of_runs_are_not_handed_over_together(toys: QueueMachine) -> None:
-    with pytest.raises(LaunchError, match="belong in one folder of runs"):
+    with pytest.raises(LaunchError, match="must have the same directory for runs"):
         hand_over(toys, [request(), request(out=Path("elsewhere"))])
 
 
@@ -271,7 +271,7 @@ def test_who_hands_over_for_minutes_is_named_by_the_lock(
     monkeypatch.setattr(submission, "_LOCK_PATIENCE_S", 0.1)
     (toys.runs / "jobs").mkdir(parents=True)
     lock = toys.runs / "jobs" / ".lock"
-    with FileLock(lock), pytest.raises(LaunchError, match=f"If nobody is, remove {lock}"):
+    with FileLock(lock), pytest.raises(LaunchError, match=f"If none is running, remove {lock}"):
         hand_over(toys, [request()])
 
 

@@ -20,15 +20,17 @@ from support.cluster.queue_machine import QueueMachine
 from crowdbench.errors import MachineError
 from crowdbench.evaluation import evaluate as evaluation
 from crowdbench.jobs import worker as working
-from crowdbench.jobs.job import Attempt, Job, JobState, Resources, job_for, new_order
+from crowdbench.jobs.failures import cause_of, is_full_disk
+from crowdbench.jobs.job import Attempt, Job, JobOutcome, JobState, Resources, job_for, new_order
 from crowdbench.jobs.request import EvaluationRequest
-from crowdbench.jobs.worker import JobOutcome, cause_of, first_line, is_full_disk, reached_by, run_job
+from crowdbench.jobs.worker import reached_by, run_job
 from crowdbench.run_store.lease import hold_lease, new_claim
 from crowdbench.run_store.lease_files import LeaseHolder, ProgressReport
 from crowdbench.run_store.run import Run
 from crowdbench.system.distributed import launch_id
 from crowdbench.system.job_context import VARIABLE, CurrentJob
 from crowdbench.system.stop_signal import StopSignal
+from crowdbench.system.text import first_line
 
 Started = Callable[..., JobOutcome]
 
@@ -180,7 +182,7 @@ def test_stops_count_where_nothing_was_done_before_them(toys: QueueMachine, star
     assert started(job) is JobOutcome.FAILED
     reason = state_of(job).reason
     assert reason is not None
-    assert "given up: 3 starts in a row ended in the same place; the last: told to stop" in reason
+    assert "given up: 3 starts in a row ended in the same place; the last: asked to stop" in reason
 
 
 def test_stops_after_some_progress_do_not_count(toys: QueueMachine, started: Started) -> None:
@@ -272,7 +274,7 @@ def test_a_stop_keeps_finished_work_and_is_no_failure(toys: QueueMachine, starte
     job = new_job(toys)
     assert started(job, "signal:2") is JobOutcome.STOPPED
     state = state_of(job)
-    assert (state.state, state.reason, state.cause) == ("stopped", "told to stop", None)
+    assert (state.state, state.reason, state.cause) == ("stopped", "asked to stop", None)
     assert state.run is not None
     assert reached_by(state.run) == 1  # a file with two batches
     assert started(job) is JobOutcome.DONE
@@ -341,13 +343,13 @@ def test_why_another_process_failed_is_why_the_job_failed(
     job = new_job(toys)
     pair = {"WORLD_SIZE": "2", "LOCAL_RANK": "0"}
     assert started(job, "bug:0", start=0, RANK="1", **pair) is JobOutcome.FAILED
-    # Others miss it; the first one is told to stop.
+    # Others miss it; the first one is asked to stop.
     assert started(job, "network:0", start=0, RANK="1", **pair) is JobOutcome.FAILED
     assert started(job, "signal:0", start=0, RANK="0", **pair) is JobOutcome.FAILED
     state = state_of(job)
     assert (state.state, state.cause) == ("failed", "bug")
     assert state.reason.startswith("process 1 of 2: toy-failing: predict raised ZeroDivisionError on image ")
-    # In another start it is told to stop for another reason.
+    # In another start it is asked to stop for another reason.
     assert started(job, "signal:0", start=1, RANK="0", **pair) is JobOutcome.STOPPED
 
 

@@ -288,7 +288,7 @@ def test_a_detectors_rows_join_a_run_only_if_somebody_says_that_it_is_the_same(t
     assert len(measured.entries) == 1
     (joined,) = build_leaderboard(kept, rows, claims=DetectorAliases.read(["0123=YOLOv3*"], rows))
     assert column(joined, "provenance") == ["published", "complete"]
-    assert any("is what --detector said" in note for note in joined.notes)
+    assert any("attributed to" in note for note in joined.notes)
 
 
 @pytest.mark.parametrize(
@@ -413,7 +413,7 @@ def test_runs_whose_intervals_overlap_with_the_bests_are_named(tmp_path: Path) -
     (table,) = build_leaderboard([far, near, best])
     assert column(table, "95 % interval") == ["70.5 to 73.5", "68.5 to 71.5", "58.0 to 62.0"]
     (note,) = table.notes
-    assert note.startswith("Not told apart from method-1 (0000000001) by AP")
+    assert note.startswith("Not distinguishable from method-1 (0000000001) by AP")
     assert "method-2" in note
     assert "method-3" not in note
 

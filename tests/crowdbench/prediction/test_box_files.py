@@ -1,4 +1,4 @@
-"""Where boxes come from, and which picture they are of."""
+"""Sources of boxes, and how boxes are matched to images."""
 
 import json
 from pathlib import Path
@@ -83,7 +83,7 @@ def test_boxes_are_found_by_the_names_of_pictures(predict: Predict, machine: Pat
     ]
     assert said.status == 1
     [failure] = said.listing["failed"]
-    assert failure["error"] == "in/third/b.png: boxes.json does not name this picture."
+    assert failure["error"] == "in/third/b.png: boxes.json does not name this image."
     assert {i["file_name"]: i["poses"] for i in said.listing["images"]} == {
         "in/a.png": 2,
         "in/deep/b.png": 1,
@@ -99,7 +99,7 @@ def test_boxes_are_cut_to_the_picture_and_refused_if_nothing_is_left(predict: Pr
     said = predict("toy-diagonal", "a.png", "b.png", "--boxes", write(machine / "boxes.json", boxes))
     assert corners(said.predictions[0]) == [50, 30, 60, 40]
     assert said.status == 1
-    assert "b.png: the box [500.0, 30.0, 10.0, 10.0] in boxes.json lies outside the picture" in said.err
+    assert "b.png: the box [500.0, 30.0, 10.0, 10.0] in boxes.json lies outside the image" in said.err
 
 
 @pytest.mark.parametrize("keypoints", [14, 17, None])
@@ -128,7 +128,7 @@ def test_a_picture_of_another_size_than_annotated_fails(
     content = annotations({1: "a.png", 2: "b.png"}, keypoints)
     said = predict("toy-diagonal", "in", "--boxes", write(machine / "boxes.json", content))
     assert said.status == 1
-    assert "in/a.png: the picture is 120x40 (width x height), but boxes.json says 60x40" in said.err
+    assert "in/a.png: the image is 120x40 (width x height), but boxes.json says 60x40" in said.err
     assert [e["image_id"] for e in said.predictions] == [2]
 
 
@@ -165,11 +165,11 @@ def test_an_annotation_file_says_which_ids_detections_have(predict: Predict, mac
 @pytest.mark.parametrize(
     ("names", "content", "sign"),
     [
-        (["a.png"], {"b.png": [BOX]}, "none of the pictures is named in it. It names 1, for one 'b.png'"),
-        (["a.png"], {}, "It names none"),
+        (["a.png"], {"b.png": [BOX]}, "it names none of the given images. It names 1, such as 'b.png'"),
+        (["a.png"], {}, "It names no images"),
         (["x/a.png", "y/a.png"], {"a.png": [BOX]}, "'a.png' may be in/x/a.png or in/y/a.png"),
         (["a.png"], {"a.png": [[1, 2, 3]]}, "neither COCO annotations"),
-        (["a.png"], {"a.png": [[1, 2, -3, 4]]}, "its size is negative"),
+        (["a.png"], {"a.png": [[1, 2, -3, 4]]}, "has a negative size"),
         (["a.png"], {"a.png": "whole"}, "neither COCO annotations"),
         (["a.png"], "a.png", "neither a list of detections nor an object"),
         (["a.png"], [detection(7)], "Pass --annotations FILE"),
@@ -190,7 +190,7 @@ def test_a_file_that_cannot_be_used_ends_the_command(
     assert not (machine / "poses").exists()
 
 
-def test_half_a_file_of_boxes_is_not_believed(predict: Predict, machine: Path) -> None:
+def test_a_truncated_file_of_boxes_is_refused(predict: Predict, machine: Path) -> None:
     save(machine / "a.png")
     (machine / "boxes.json").write_text('{"a.png": [[1, 2,')
     said = predict("toy-diagonal", "a.png", "--boxes", "boxes.json")

@@ -1,4 +1,4 @@
-"""Pictures of every kind, through the command: what is found, read, named and refused."""
+"""Images of every kind, through the command: what is found, read, named and refused."""
 
 import json
 import struct
@@ -117,10 +117,10 @@ def test_an_annotation_file_gives_image_ids_to_a_method_without_boxes(
     said = predict("toy-brightest", "in", "--annotations", "names.json")
     assert [e["image_id"] for e in said.predictions] == [12]
     assert said.status == 1
-    assert "a.png: names.json does not name this picture" in said.err
+    assert "a.png: names.json does not name this image" in said.err
 
 
-def test_broken_pictures_are_told_of_and_the_others_go_on(predict: Predict, machine: Path) -> None:
+def test_damaged_images_are_reported_and_the_others_processed(predict: Predict, machine: Path) -> None:
     save(machine / "in" / "a.png")
     (machine / "in" / "empty.jpg").write_bytes(b"")
     whole = save(machine / "in" / "cut.png", np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8))
@@ -144,14 +144,14 @@ def test_broken_pictures_are_told_of_and_the_others_go_on(predict: Predict, mach
 def test_what_is_not_there_ends_the_command_before_anything_is_done(predict: Predict, machine: Path) -> None:
     save(machine / "a.png")
     (machine / "empty").mkdir()
-    for missing, sign in (("b.png", "no such file or folder"), ("empty", "neither a picture nor a video")):
+    for missing, sign in (("b.png", "no such file or folder"), ("empty", "neither an image nor a video")):
         said = predict("toy-brightest", "a.png", missing)
         assert said.status == 2
         assert sign in said.err
     assert not (machine / "poses").exists()
 
 
-def test_nothing_is_overwritten_unless_that_is_asked_for(predict: Predict, machine: Path) -> None:
+def test_nothing_is_overwritten_without_the_option(predict: Predict, machine: Path) -> None:
     save(machine / "a.png")
     (machine / "poses").mkdir()
     (machine / "poses" / "a.png").write_text("mine")
@@ -170,7 +170,7 @@ def test_a_picture_is_never_drawn_over_its_original(predict: Predict, machine: P
     before = save(machine / "a.png").read_bytes()
     said = predict("toy-brightest", "a.png", "--out", ".", "--overwrite")
     assert said.status == 2
-    assert "is one of the pictures" in said.err
+    assert "is one of the images" in said.err
     assert (machine / "a.png").read_bytes() == before
 
 
@@ -209,7 +209,7 @@ def test_exif_orientation_is_ignored_and_said_or_followed_when_asked(predict: Pr
     said = predict("toy-brightest", "phone.jpg")
     assert (said.listing["images"][0]["width"], said.listing["images"][0]["height"]) == (WIDTH, HEIGHT)
     assert spot(said.predictions[0])[0] < 16
-    assert "note: phone.jpg: stored turned" in said.err
+    assert "note: phone.jpg: stored rotated" in said.err
     assert said.status == 0
     said = predict("toy-brightest", "phone.jpg", "--upright", "--overwrite")
     assert (said.listing["images"][0]["width"], said.listing["images"][0]["height"]) == (HEIGHT, WIDTH)
@@ -220,7 +220,7 @@ def test_exif_orientation_is_ignored_and_said_or_followed_when_asked(predict: Pr
     assert copy.shape == (WIDTH, HEIGHT, 3)
 
 
-def test_a_picture_that_exif_does_not_turn_is_not_spoken_of(predict: Predict, machine: Path) -> None:
+def test_an_image_that_exif_does_not_rotate_gets_no_note(predict: Predict, machine: Path) -> None:
     turned_jpeg(machine / "camera.jpg", 1)
     assert "note" not in predict("toy-brightest", "camera.jpg").err
 
@@ -255,9 +255,7 @@ def test_names_in_any_writing_survive(predict: Predict, machine: Path) -> None:
     assert drawn(machine / "poses") == [name]
 
 
-def test_a_method_that_wants_to_know_is_told_of_all_pictures_that_can_be_read(
-    predict: Predict, machine: Path
-) -> None:
+def test_on_start_receives_all_images_that_can_be_read(predict: Predict, machine: Path) -> None:
     for name in ("a", "b", "c"):
         save(machine / "in" / f"{name}.png")
     (machine / "in" / "broken.png").write_bytes(b"")
@@ -285,7 +283,7 @@ def test_keypoints_and_poses_below_what_is_asked_for_are_not_drawn(predict: Pred
             "crowdpose",
             "no.json: there is no such file (boxes)",
         ),
-        (("toy-brightest", "a.png"), None, "say for which, with --dataset NAME"),
+        (("toy-brightest", "a.png"), None, "choose one with --dataset NAME"),
         (("hrformer-b", "a.png", "--boxes", "whole"), None, "Weights are published for c"),
         (("toy-brightes", "a.png"), None, "Did you mean 'toy-brightest'"),
         (("toy-brightest", "a.png"), "crowdpos", "Did you mean 'crowdpose'"),

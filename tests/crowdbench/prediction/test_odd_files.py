@@ -1,4 +1,4 @@
-"""Files and names that a folder of pictures may hold: each costs itself, and no other file's results."""
+"""Odd files and names among images: each fails alone and costs no other file its results."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def cut_off_video(path: Path) -> None:
         ("line\nbreak\x1b[31m.jpg", nothing, "not an image"),
     ],
 )
-def test_one_odd_file_costs_itself_only(
+def test_an_odd_file_fails_alone(
     name: str, make: Callable[[Path], None], words: str, predict: Predict, machine: Path
 ) -> None:
     save(machine / "in" / "a.png")
@@ -140,7 +140,7 @@ def test_a_disk_that_fills_up_leaves_what_was_found(predict: Predict, machine: P
     [np.zeros((1, 1, 3), np.uint8), np.zeros((5, 7), np.uint16), np.zeros((4, 4, 4), np.uint8)],
     ids=["one pixel", "16 bits", "transparent"],
 )
-def test_rare_kinds_of_pictures_are_looked_at(pixels: np.ndarray, predict: Predict, machine: Path) -> None:
+def test_rare_kinds_of_images_are_processed(pixels: np.ndarray, predict: Predict, machine: Path) -> None:
     save(machine / "a.png", pixels)
     assert predict("toy-brightest", "a.png").status == 0
 

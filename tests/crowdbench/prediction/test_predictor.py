@@ -1,4 +1,4 @@
-"""How pictures reach a network: in the batches of a run, and no sooner than they are needed."""
+"""How images reach a network: in the batches of a run, and no sooner than needed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -68,7 +68,7 @@ def test_batches_are_those_of_a_run_and_pictures_without_persons_have_no_poses()
     assert method.batches == [[len(p.instances) for p in batch] for batch in expected]
 
 
-def test_pictures_are_asked_for_only_when_they_are_needed() -> None:
+def test_images_are_loaded_only_when_needed() -> None:
     asked = []
 
     def one_by_one() -> Iterator[LoadedImage]:
@@ -82,7 +82,7 @@ def test_pictures_are_asked_for_only_when_they_are_needed() -> None:
     assert len(asked) == 13
 
 
-def test_large_pictures_do_not_wait_for_their_batch_to_be_full() -> None:
+def test_large_images_do_not_wait_for_a_full_batch() -> None:
     method = Watched()
     found = list(replace(ready(method, 100), waiting_bytes=700).poses(pictures([1] * 5)))
     assert [len(poses) for _, poses in found] == [1] * 5
@@ -96,6 +96,6 @@ def test_when_memory_runs_out_batches_stay_half_as_large() -> None:
     assert method.batches == [[1, 1]] * 4
 
 
-def test_when_memory_runs_out_for_a_single_picture_the_command_ends() -> None:
+def test_running_out_of_memory_on_a_single_image_ends_the_command() -> None:
     with pytest.raises(RunError, match="out of memory"):
         list(ready(Watched(memory=0), 1).poses(pictures([1])))

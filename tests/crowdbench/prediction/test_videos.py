@@ -89,7 +89,7 @@ def test_frames_are_boxed_whole_or_by_the_name_of_the_video(predict: Predict, ma
     assert [len(line["poses"]) for line in found] == [2, 2]
 
 
-def test_annotations_of_images_are_no_boxes_of_a_video(predict: Predict, machine: Path) -> None:
+def test_detections_of_images_are_not_boxes_of_a_video(predict: Predict, machine: Path) -> None:
     film(machine / "walk.mp4", frames=2)
     save(machine / "7.png")
     (machine / "found.json").write_text(
@@ -97,7 +97,7 @@ def test_annotations_of_images_are_no_boxes_of_a_video(predict: Predict, machine
     )
     said = predict("toy-diagonal", "walk.mp4", "7.png", "--boxes", "found.json")
     assert said.status == 1
-    assert "walk.mp4: boxes of a video are --boxes whole, or a file of boxes by name" in said.err
+    assert "walk.mp4: for a video, use --boxes whole or a file of boxes by name" in said.err
     assert len(said.predictions) == 1
     assert not (machine / "poses" / "walk.mp4.jsonl").exists()
 

@@ -116,7 +116,7 @@ def test_what_all_runs_share_is_said_once(root: Path, tmp_path: Path) -> None:
     finding = report_runs.run(tmp_path, root, "finding", boxes="none")
     data = data_of(root, given, finding, pictures=0)
     assert "12 of 8,000 images: the scores are not those of crowdpose test." in data.protocol
-    assert data.runs[1].protocol == ("The method finds people by itself.",)
+    assert data.runs[1].protocol == ("The method finds the persons itself.",)
 
 
 def test_an_image_that_is_gone_is_said_in_its_place(root: Path, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_an_image_that_is_gone_is_said_in_its_place(root: Path, tmp_path: Path) 
     moved = report_runs.dataset(tmp_path / "data", names={4: "nowhere/4.jpg"})
     data = data_of(moved, report_runs.run(tmp_path, moved, "faulty", swapped_on_image_4), pictures=12)
     page = report_html(data).decode()
-    assert page.count("No picture:") == 1
+    assert page.count("No image:") == 1
     assert page.count("data:image/jpeg") == 11
 
 

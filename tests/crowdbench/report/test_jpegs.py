@@ -56,4 +56,4 @@ def test_an_image_that_cannot_be_read_says_why_and_others_follow() -> None:
 
 def test_no_room_is_said() -> None:
     (found,) = encode_all([replace(PICTURE, read=lambda: noise(3))], 1, 10)
-    assert found.problem == "No room is left on this page."
+    assert found.problem == "The page is full."

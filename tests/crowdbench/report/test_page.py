@@ -109,7 +109,7 @@ def test_a_page_without_curves_errors_and_pictures_is_a_page() -> None:
 def test_pictures_that_do_not_fit_are_left_out_and_counted() -> None:
     page = report_html(page_data(4, 30), most_bytes=300_000)
     assert len(page) <= 300_000
-    found = re.search(rb"(\d+) pictures are left out", page)
+    found = re.search(rb"(\d+) images are left out", page)
     assert found is not None
     assert page.count(b'class="picture"') == 60 - int(found.group(1))
 
@@ -123,7 +123,7 @@ def test_long_words_about_images_that_are_gone_leave_less_room_for_the_others() 
     data = replace(data, gallery=(replace(data.gallery[0], pictures=lost), data.gallery[1]))
     page = report_html(data, most_bytes=300_000)
     assert len(page) <= 300_000
-    assert page.count(b"No picture:") == 6
+    assert page.count(b"No image:") == 6
     assert page.count(b"data:image/jpeg") == 6
 
 

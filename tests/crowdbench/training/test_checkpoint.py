@@ -98,7 +98,7 @@ def test_a_note_changes_the_position_and_nothing_else(kept: Checkpoints) -> None
 
 
 def test_kept_weights_say_in_their_header_what_they_are(kept: Checkpoints) -> None:
-    path = kept.keep("best", {"a": torch.ones(2)}, {"training_data": "toys train"})
+    path = kept.export("best", {"a": torch.ones(2)}, {"training_data": "toys train"})
     assert torch.equal(load_file(path)["a"], torch.ones(2))
     assert b"toys train" in path.read_bytes()[:200]
 

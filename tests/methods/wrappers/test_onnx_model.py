@@ -64,7 +64,7 @@ def test_tensors_in_another_file_are_refused(
     outputs = {"simcc_x": np.zeros((1, 2, 96)), "simcc_y": np.zeros((1, 2, 128))}
     path = onnx_models.constant(tmp_path / "m.onnx", (1, 3, *SIZE), outputs)
     method().load_weights(path)  # whole, it is taken
-    onnx.save(onnx.load_weights(path), path, save_as_external_data=True, location="data", size_threshold=0)
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="data", size_threshold=0)
     assert (tmp_path / "data").is_file()
     if working == "beside it":
         monkeypatch.chdir(tmp_path)
@@ -122,7 +122,7 @@ def test_a_model_that_cannot_compute_is_refused_before_the_first_image(tmp_path:
 
 def test_a_model_of_any_size_takes_the_settings_and_fails_loudly_on_another(tmp_path: Path) -> None:
     path = onnx_models.rtmo_spot(tmp_path / "m.onnx", 2)
-    model = onnx.load_weights(path)
+    model = onnx.load(path)
     for axis, name in ((2, "height"), (3, "width")):
         model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
     onnx.save(model, path)

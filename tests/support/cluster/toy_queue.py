@@ -14,7 +14,6 @@ A file ``closed`` in the queue's folder lets it answer no question, and take no 
 ``held``, nothing is started.
 """
 
-import logging
 import os
 import signal
 import subprocess
@@ -28,14 +27,9 @@ from typing import Any
 import msgspec
 
 from crowdbench.errors import LaunchError, SettingsError
-from crowdbench.jobs.job import Job, Resources, Submission, user_at_host
-from crowdbench.jobs.launcher import Queue, QueueStatus
-from crowdbench.jobs.request import EvaluationRequest
-from crowdbench.system.job_context import CurrentJob, export
-from crowdbench.system.text import utc_now
+from crowdbench.jobs.launcher import Job, JobOutcome, Queue, QueueStatus, Resources, Submission
 
 NODE = "toy-node"
-RETRY = 75  # the exit status of a job that is to be started again
 RUNNER = "runner"
 
 
@@ -87,7 +81,7 @@ class ToyQueue(Queue):
         shell = ["sh", "-c", script, str(folder / RUNNER)]
         command = [*shell, sys.executable, "-m", "support.cluster.toy_queue", "runner", *arguments]
         subprocess.run(command, check=True, start_new_session=True)
-        return [Submission(number, str(folder / number), utc_now(), user_at_host()) for number in numbers]
+        return [Submission(number, str(folder / number)) for number in numbers]
 
     def query(self, tickets: Sequence[Submission]) -> dict[str, QueueStatus]:
         found = {}
@@ -206,7 +200,7 @@ class _Running:
         if any(process.poll() is None for process in self.processes):
             return False
         status = self.processes[0].returncode
-        if status == RETRY and not (self.folder / "cancelled").exists():
+        if status == JobOutcome.RETRY and not (self.folder / "cancelled").exists():
             self._begin(self.start + 1)
             return False
         _whole(self.folder / "status", str(status))
@@ -226,30 +220,6 @@ def _run_all(folder: Path, max_parallel: int, tasks: int, numbers: Sequence[str]
         time.sleep(0.02)
 
 
-def _carry_out(job: Job, number: str, start: int) -> int:
-    """What a job's process does."""
-    from crowdbench.jobs.worker import JobOutcome, run_job
-    from crowdbench.system.stop_signal import EXIT_STOPPED, StopSignal
-
-    handler = logging.StreamHandler(sys.stdout)
-    logging.getLogger("crowdbench").addHandler(handler)
-    logging.getLogger("crowdbench").setLevel(logging.INFO)
-    export(CurrentJob(ToyQueue.name, number, start, NODE, (NODE,)))
-    try:
-        stop = StopSignal(at_once=isinstance(job.request(), EvaluationRequest))
-        with stop.listening([signal.SIGTERM]):
-            outcome = run_job(job, stop)
-    except KeyboardInterrupt:
-        outcome = JobOutcome.STOPPED  # before anything had begun
-    statuses = {
-        JobOutcome.DONE: 0,
-        JobOutcome.FAILED: 1,
-        JobOutcome.RETRY: RETRY,
-        JobOutcome.STOPPED: EXIT_STOPPED,
-    }
-    return statuses.get(outcome, 76)
-
-
 def kill_all(folder: Path) -> None:
     """End everything that a queue has started."""
     for mark in folder.glob(f"{RUNNER}-*"):
@@ -263,4 +233,7 @@ if __name__ == "__main__":
         _run_all(Path(folder), int(max_parallel), int(tasks), numbers)
     else:
         folder, number, start = sys.argv[2:]
-        sys.exit(_carry_out(Job(Path(folder)), number, int(start)))
+        from crowdbench.jobs.worker import CurrentJob, main
+
+        this = CurrentJob(ToyQueue.name, number, int(start), NODE, (NODE,))
+        sys.exit(main(Path(folder), this, [signal.SIGTERM]))

@@ -15,7 +15,7 @@ from crowdbench.vision.heatmaps import gaussian_targets
 
 # Offsets come in units of so many cells, so that the network's numbers are of the order of 1.
 OFFSET_UNIT = 10.0
-# Cells in which the Gaussian of a centre is lower belong to nobody.
+# Cells in which a center's Gaussian is lower belong to no person.
 _EDGE = 0.1
 
 
@@ -29,12 +29,12 @@ class Images:
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """Images, and what the network should find in them."""
+    """Images with their training targets."""
 
     images: Images
     centers: NDArray[np.float32]  # (B, h, w), 0 to 1
     offsets: NDArray[np.float32]  # (B, K, 2, h, w), x and y in `OFFSET_UNIT`
-    weights: NDArray[np.float32]  # (B, K, h, w), above 0 near the centre of somebody with this keypoint
+    weights: NDArray[np.float32]  # (B, K, h, w), above 0 near the center of a person with this keypoint
 
 
 def targets(

@@ -1,7 +1,7 @@
-"""The method: one look at the whole image finds people's centres and, from each centre, its keypoints.
+"""The method: the network predicts persons' centers in the whole image, and keypoints from each center.
 
-The idea is CenterNet's (Zhou et al., 2019): a heatmap whose peaks are people, and at each peak the offsets to
-that person's keypoints.
+The idea is CenterNet's (Zhou et al., 2019): a heatmap whose peaks are persons, and at each peak the offsets
+to that person's keypoints.
 
 Letters: B images, n people of an image, K keypoints, h and w in cells; see `frames`.
 """
@@ -76,7 +76,7 @@ class MyMethod(NetworkMethod):
         if self.settings.flip_test:
             logits, mirrored = network(images.flip(-1))
             centers = (centers + logits.float().sigmoid().flip(-1)) / 2
-            # In a mirror left and right change places, and a step to the left is one to the right.
+            # Mirroring exchanges left and right keypoints, and negates horizontal offsets.
             mirrored = mirrored.float().flip(-1)[:, list(self.keypoints.flip_order)]
             offsets = (offsets + mirrored * mirrored.new_tensor([-1, 1]).view(2, 1, 1)) / 2
         return centers, offsets
@@ -103,11 +103,11 @@ class MyMethod(NetworkMethod):
 
     @classmethod
     def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> TrainingRecipe:
-        """What your paper trains with on a dataset."""
+        """The recipe that your paper uses on a dataset."""
         return TrainingRecipe()
 
     def configure_training(self, recipe: Recipe) -> None:
-        """Be told the recipe, with what users have changed in it."""
+        """Receive the recipe, including the user's changes."""
         if not isinstance(recipe, TrainingRecipe):
             raise SettingsError(f"{self.name} is trained by a TrainingRecipe, got {type(recipe).__name__}.")
         self.recipe = recipe
@@ -115,7 +115,7 @@ class MyMethod(NetworkMethod):
     def _lesson(self, sample: Sample, rng: np.random.Generator) -> Lesson:
         """An image and its people, seen a little differently each time.
 
-        Random numbers come from `rng` alone: then trainings can be repeated, and continued, to the bit.
+        All random numbers come from `rng`, so that training is reproducible and can be resumed exactly.
         """
         people = [person for person in sample.instances if (person.keypoints[:, 2] > 0).any()]
         keypoints = np.array([person.keypoints for person in people]).reshape(-1, self.keypoints.count, 3)
@@ -134,7 +134,7 @@ class MyMethod(NetworkMethod):
         return Lesson(images, *(target[None] for target in wanted))
 
     def loss(self, network: nn.Module, batch: Lesson) -> dict[str, Tensor]:
-        """How wrong the centres are, and the offsets where somebody is."""
+        """The loss of the centers, and of the offsets near persons."""
         parameter = next(network.parameters())
         logits, offsets = network(normalised(batch.images.pixels, parameter))
         centers, wanted, weights = (

@@ -1,4 +1,4 @@
-"""What can be set: for predictions, and for training. Runs and trainings record all of it."""
+"""Settings for prediction and training. Runs and trainings record all of them."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class ImageSettings:
         input_size: (height, width) of the network's input, in pixels.
         flip_test: average what the network finds with what it finds in the mirrored image.
         max_people: poses of an image, at most.
-        min_score: centres that are less probable are nobody.
+        min_score: centers with a lower probability are dropped.
         nms_threshold: of two poses whose OKS is above it, the better one stays.
     """
 

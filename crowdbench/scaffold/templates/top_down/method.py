@@ -92,11 +92,11 @@ class MyMethod(NetworkMethod):
 
     @classmethod
     def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> TrainingRecipe:
-        """What your paper trains with on a dataset."""
+        """The recipe that your paper uses on a dataset."""
         return TrainingRecipe()
 
     def configure_training(self, recipe: Recipe) -> None:
-        """Be told the recipe, with what users have changed in it."""
+        """Receive the recipe, including the user's changes."""
         if not isinstance(recipe, TrainingRecipe):
             raise SettingsError(f"{self.name} is trained by a TrainingRecipe, got {type(recipe).__name__}.")
         self.recipe = recipe
@@ -104,7 +104,7 @@ class MyMethod(NetworkMethod):
     def _lesson(self, sample: Sample, rng: np.random.Generator) -> Lesson:
         """The labelled persons of an image, seen a little differently each time.
 
-        Random numbers come from `rng` alone: then trainings can be repeated, and continued, to the bit.
+        All random numbers come from `rng`, so that training is reproducible and can be resumed exactly.
         """
         people = [person for person in sample.instances if (person.keypoints[:, 2] > 0).any()]
         keypoints = np.array([person.keypoints for person in people]).reshape(-1, self.keypoints.count, 3)

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-# What stands here until then: somebody who stands in the middle of the crop and faces the camera, whatever
-# the pixels show. x, y from 0 to 1 over the crop; a person's left is on the right of the picture.
+# A placeholder: a person in the middle of the crop who faces the camera, whatever the pixels show. x, y from
+# 0 to 1 over the crop; a person's left is on the right of the image.
 AVERAGE_PERSON = {
     "head": (0.50, 0.16),
     "nose": (0.50, 0.18),

@@ -1,4 +1,4 @@
-"""What users expect of every method, asked of this one; and whatever else you want to be sure of."""
+"""Run the contract that every method must meet. Add your own tests here."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from crowdbench.testing import MethodContract
 
 
 class TestMyMethod(MethodContract):
-    """The questions of `crowdbench check my-method`, a test each."""
+    """The checks of `crowdbench check my-method`, one test each."""
 
     method = "my-method"
     dataset = "synthcrowd"
