@@ -12,7 +12,7 @@ from crowdbench.analysis.bootstrap import LEVEL, RESAMPLES, Difference, differen
 from crowdbench.analysis.operands import Operand, disambiguate, require_comparable
 from crowdbench.analysis.verdict import verdict
 from crowdbench.api.boxes import NoBoxes
-from crowdbench.api.dataset import load_dataset
+from crowdbench.api.dataset import load_dataset, require_ground_truth
 from crowdbench.api.extent import Extent
 from crowdbench.errors import InputError
 from crowdbench.run_store.record import Protocol, extent_of_run
@@ -149,11 +149,7 @@ def _require_same(protocol: Protocol, dataset: str | None, split: str | None) ->
 
 def _opened(dataset: str, split: str | None, root: Path | None, annotations: Path | None) -> "Dataset":
     opened = load_dataset(dataset, split=split, root=root, boxes=NoBoxes(), annotations=annotations)
-    if not opened.has_annotations:
-        raise InputError(
-            f"{opened.name} {opened.split}: the ground truth of this split is not public.\n"
-            "Choose another split."
-        )
+    require_ground_truth(opened)
     return opened
 
 

@@ -13,7 +13,7 @@ from crowdbench.api.extent import Extent, SplitFacts, extent_of
 from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.api.server_file import ServerFile
 from crowdbench.api.types import KeypointSet, Sample
-from crowdbench.errors import PluginError, SettingsError, UnknownNameError
+from crowdbench.errors import InputError, PluginError, SettingsError, UnknownNameError
 from crowdbench.system.files.digests import file_digest
 from crowdbench.system.plugin_calls import calling
 
@@ -211,6 +211,31 @@ def dataset_class(name: str) -> type[Dataset]:
     return found
 
 
+def find_split(dataset: str, split: str | None) -> str:
+    """Check the name of a split; None means the dataset's default.
+
+    Raises:
+        UnknownNameError: no such dataset or split.
+    """
+    cls = dataset_class(dataset)
+    split = split or cls.default_split
+    if split not in cls.splits:
+        raise UnknownNameError(f"split of {dataset}", split, cls.splits)
+    return split
+
+
+def require_ground_truth(dataset: Dataset, remedy: str = "Choose another split.") -> None:
+    """Check that the ground truth of an opened split is public.
+
+    Raises:
+        InputError: it is kept on a server.
+    """
+    if not dataset.has_annotations:
+        raise InputError(
+            f"{dataset.name} {dataset.split}: the ground truth of this split is not public.\n{remedy}"
+        )
+
+
 def load_dataset(
     name: str,
     *,
@@ -232,10 +257,7 @@ def load_dataset(
         UnknownNameError: no such dataset or split.
         MissingDataError: its files are not there.
     """
-    cls = dataset_class(name)
-    split = split or cls.default_split
-    if split not in cls.splits:
-        raise UnknownNameError(f"split of {name}", split, cls.splits)
+    cls, split = dataset_class(name), find_split(name, split)
     source, file = box_source(boxes), Path(annotations) if annotations is not None else None
     with calling(f"dataset {name}", "open"):
         opened = cls.open(split, Path(root) if root is not None else None, source, file)

@@ -97,9 +97,8 @@ def _analysed(
     """An analysis, and in words which part of the split it is of; empty for all of it."""
     from crowdbench.analysis import analyse as analyse_run
     from crowdbench.analysis import analyse_files
-    from crowdbench.api.dataset import dataset_class, load_dataset
+    from crowdbench.api.dataset import dataset_class, load_dataset, require_ground_truth
     from crowdbench.api.extent import extent_of
-    from crowdbench.errors import InputError
     from crowdbench.run_store.record import extent_of_run
     from crowdbench.scoring.run_inputs import reopen_dataset
 
@@ -121,11 +120,7 @@ def _analysed(
         of, count = split or cls.split_of(annotations), found.whole.images
         return found, extent_of(cls, of, annotations, images=count, listed=count).words
     truth = load_dataset(dataset, split=split, root=root)
-    if not truth.has_annotations:
-        raise InputError(
-            f"{truth.name} {truth.split}: the ground truth of this split is not public.\n"
-            "Choose another split."
-        )
+    require_ground_truth(truth)
     return analyse_files(given, truth.annotation_file, truth.protocol), truth.extent().words
 
 

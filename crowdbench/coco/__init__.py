@@ -1,1 +1,1 @@
-"""What COCO's format means: boxes, categories, keypoint names and ids, and what they cannot be."""
+"""The COCO format: boxes, categories, keypoint names and ids, and the rules for them."""

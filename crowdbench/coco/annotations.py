@@ -1,4 +1,4 @@
-"""The images and persons of an annotation file, as columns; what can be put right is, and is said."""
+"""The images and persons of an annotation file, as columns, with corrections reported."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ class AnnotatedPersons:
         keypoints: ``(n, K, 3)`` float64, x, y in image pixels and visibility.
         areas: ``(n,)`` float64, the ``area`` field in square pixels; NaN where there is none.
         iscrowd: ``(n,)`` bool.
-        segmentations: n JSON texts, of those who are a crowd or without a labelled keypoint; of the others,
-            whose keypoints tell where they are, and where the file has none, an empty one.
+        segmentations: n JSON texts, for crowds and for persons without a labelled keypoint; empty for the
+            others and where the file has none.
         starts: ``(images + 1,)`` int64; the persons of image i are the rows ``starts[i]:starts[i + 1]``.
     """
 
@@ -52,9 +52,9 @@ class AnnotationFile:
     Attributes:
         images: in file order.
         persons: empty where the split has no ground truth.
-        category_id: of the persons.
-        corrections: what was put right, in sentences.
-        warnings: what is allowed and implausible, in sentences.
+        category_id: the id of the person category.
+        corrections: what was corrected, in sentences.
+        warnings: what is allowed but implausible, in sentences.
     """
 
     images: list[ImageEntry]
@@ -70,12 +70,12 @@ def read_annotation_file(path: Path, protocol: ScoringProtocol, *, annotated: bo
 
     Args:
         path: the file.
-        protocol: how it is scored: whatever scoring would refuse is refused.
+        protocol: the scoring rules; a file that scoring would refuse is refused.
         annotated: whether the file must have annotations; files of splits without ground truth list images.
 
     Raises:
         MissingDataError: the file cannot be read.
-        AnnotationError: it is not an annotation file, or there are faults in it; names them all.
+        AnnotationError: it is not an annotation file, or it has faults; lists them all.
     """
     opened = open_coco(path, Rules(protocol, annotated=annotated))
     content = opened.content

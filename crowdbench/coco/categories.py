@@ -1,4 +1,4 @@
-"""Which of a file's categories is the person, and what it says of keypoints."""
+"""Find the person category of a file and check its keypoints."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ class Category:
     """The category that is scored.
 
     Attributes:
-        id: of the persons.
-        others: the ids of the file's other categories; annotations of those are left out.
-        order: where in the file's order each of the protocol's keypoints stands; None where the file names no
-            keypoints, or names them in the protocol's order.
+        id: the id of the person category.
+        others: the ids of the file's other categories, whose annotations are ignored.
+        order: the index, in the file's order, of each of the protocol's keypoints; None if the file names no
+            keypoints or names them in the protocol's order.
     """
 
     id: int
@@ -26,16 +26,16 @@ class Category:
     order: tuple[int, ...] | None = None
 
     def leaves_out(self, category_id: object) -> bool:
-        """Whether an annotation is of another listed category."""
+        """Whether an annotation belongs to another listed category."""
         return isinstance(category_id, int | float) and category_id in self.others
 
 
 def person_category(entries: Sequence[Any], protocol: ScoringProtocol) -> Category | None:
-    """The person among a file's categories: the only one, or the only one that is named person.
+    """Return the person category: the only category, or the only one named person.
 
     Args:
-        entries: the file's ``categories``, whatever they hold.
-        protocol: whose keypoints are scored.
+        entries: the file's ``categories``, unchecked.
+        protocol: defines the keypoints that are scored.
 
     Returns:
         None if there is no such category, or if it does not fit the protocol (see `category_faults`).
@@ -53,11 +53,11 @@ def person_category(entries: Sequence[Any], protocol: ScoringProtocol) -> Catego
 
 
 def category_faults(entries: Sequence[Any], protocol: ScoringProtocol) -> Iterator[Fault]:
-    """What is wrong with a file's categories.
+    """Yield the faults of a file's categories.
 
     Args:
-        entries: the file's ``categories``, whatever they hold.
-        protocol: whose keypoints are scored.
+        entries: the file's ``categories``, unchecked.
+        protocol: defines the keypoints that are scored.
     """
     for index, entry in enumerate(entries):
         place = f"categories[{index}]"

@@ -1,4 +1,4 @@
-"""Datasets whose annotations are in COCO's format: adapters declare where files are, this reads them."""
+"""Datasets in COCO format. Adapters declare where the files are; this base class reads them."""
 
 import hashlib
 import logging
@@ -24,17 +24,17 @@ from crowdbench.system.files.digests import file_digest
 from crowdbench.vision.geometry import clean_boxes
 
 log = logging.getLogger("crowdbench")
-_WORTH_LISTING = 100  # so many images: listing their folder is cheaper than asking for each
+_WORTH_LISTING = 100  # from this many images, listing the folder is cheaper than one stat per image
 
 
 @dataclass(frozen=True)
 class PublishedCounts:
-    """How large a split is said to be; None where no source tells.
+    """The published size of a split; None where no source states it.
 
     Attributes:
-        images, annotations: how many.
-        source: who says so.
-        files: SHA-256 of annotation files that are known to be the published ones, and where each is from.
+        images, annotations: counts.
+        source: where the counts are published.
+        files: SHA-256 of known published annotation files, mapped to their origin.
     """
 
     images: int | None = None
@@ -48,19 +48,19 @@ class CocoFormatDataset(Dataset):
 
     With ground-truth boxes a sample holds the persons that the published top-down pipelines predict: not
     iscrowd, a keypoint list whose largest number is not 0, a positive annotated area (where the
-    protocol takes areas from the annotations), and a box of which something is left after it is cut to
-    the image. Their boxes are the cut ones. ``num_keypoints`` is not consulted.
+    protocol takes areas from the annotations), and a box that is not empty after clipping to the image.
+    The clipped boxes are used. ``num_keypoints`` is not consulted.
 
     Class attributes:
-        annotation_files: for each split the places of its annotation file under the root, the usual first.
-        image_folders: where images may be under the root; ``{split}`` stands for the split.
+        annotation_files: candidate paths of each split's annotation file under the root, the usual first.
+        image_folders: where images may be under the root; ``{split}`` is replaced by the split's name.
         unannotated_splits: splits whose file lists images only.
-        published: how many images and annotations each split is said to have.
-        published_together: what is known of all splits as a whole.
+        published: the published counts of each split.
+        published_together: the published counts of all splits together.
 
     Attributes:
         root: the dataset's folder.
-        corrections: what was put right on reading, in sentences, for the record.
+        corrections: what was corrected while reading, in sentences, for the record.
     """
 
     annotation_files: ClassVar[Mapping[str, Sequence[str]]]
@@ -127,7 +127,7 @@ class CocoFormatDataset(Dataset):
         """The dataset's folder and the split's annotation file, in the layouts in common use.
 
         Raises:
-            MissingDataError: lists the places that were looked at.
+            MissingDataError: lists the paths that were tried.
         """
         roots = cls.roots(root)
         for candidate in roots:
@@ -140,7 +140,7 @@ class CocoFormatDataset(Dataset):
     def facts(cls, split: str, annotations: Path) -> SplitFacts:
         """The published counts. A file whose name is unusual for the split is the user's own.
 
-        What is in a file of a usual name only counting can tell, unless its hash is known.
+        The content of a file with a usual name can only be checked by counting, unless its hash is known.
         """
         known = cls.published.get(split, PublishedCounts())
         is_own = not cls.is_named_like(split, annotations)
@@ -155,7 +155,7 @@ class CocoFormatDataset(Dataset):
         return annotations.name.removesuffix(".gz") in {Path(place).name for place in places}
 
     def extent(self, images: int | None = None) -> Extent:
-        """How much of the published split the opened images are, by counting images and annotations."""
+        """How much of the published split is open, by counting images and annotations."""
         count = len(self) if images is None else images
         return extent_of(
             *(type(self), self.split, self.annotation_file),
@@ -227,7 +227,7 @@ class CocoFormatDataset(Dataset):
         )
 
     def inputs_digest(self, count: int) -> str:
-        """What the samples of the first images hold, but for crowdIndex, which groups them for scoring."""
+        """Hash the content of the first samples, except crowdIndex, which only groups them for scoring."""
         images, persons = self._images[:count], self._persons
         digest = hashlib.sha256(f"category {self.category_id}, boxes {self.boxes.label}\n".encode())
         for at, image in enumerate(images):
@@ -279,7 +279,7 @@ class CocoFormatDataset(Dataset):
         )
 
     def _counted_areas(self) -> FloatArray:
-        """``(n,)``, square pixels, as the protocol counts them."""
+        """``(n,)``, areas in square pixels as defined by the protocol."""
         factor, persons = self.protocol.box_area_factor, self._persons
         if factor is not None:
             areas: FloatArray = factor * persons.boxes_xywh[:, 2] * persons.boxes_xywh[:, 3]
@@ -287,7 +287,7 @@ class CocoFormatDataset(Dataset):
         return persons.areas
 
     def _which_are_predicted(self) -> NDArray[np.bool_]:
-        """``(n,)``, with ground-truth boxes, as far as the box itself does not forbid it."""
+        """``(n,)``, the persons predicted with ground-truth boxes, before empty boxes are removed."""
         some = (self._persons.keypoints.max(axis=(1, 2), initial=-np.inf) != 0) & ~self._persons.iscrowd
         wanted: NDArray[np.bool_] = (
             some & (self._areas > 0) if self.protocol.box_area_factor is None else some
@@ -314,7 +314,7 @@ class CocoFormatDataset(Dataset):
 
     @classmethod
     def image_path(cls, root: Path, split: str, file_name: str) -> Path:
-        """Where an image is: in the first of the split's folders that has it."""
+        """The path of an image: in the first of the split's folders that contains it."""
         folders = [root / place.format(split=split) for place in cls.image_folders]
         for folder in folders:
             if (folder / file_name).is_file():

@@ -24,10 +24,10 @@ log = logging.getLogger("crowdbench")
 PERSON = 1
 _FORMAT = "Expected a JSON list of {image_id, category_id, bbox [x, y, width, height], score}."
 _NO_IMAGES = "Were they made for another split?"
-# Boxes for fewer of the images with persons are of another split, or of a small part of this one: published
-# detections for a sample of COCO have some on one image in eleven.
+# Below this share of images with persons, the boxes belong to another split or to a small part of this one.
+# Published detections for a sample of COCO cover one image in eleven.
 FEW_IMAGES = 0.09
-# So many persons of one score are no detector's.
+# A detector does not give this many persons the same score.
 EQUAL_SCORES = 10
 Id = Annotated[int, msgspec.Meta(ge=-LARGEST_ID, le=LARGEST_ID)]
 Sizes = Mapping[int, tuple[int, int]]
@@ -47,23 +47,23 @@ class Detections:
 
     Args:
         by_image: positions in the file and entries, by image id.
-        strangers: how many detections of the file are on images outside the split.
-        warnings: what is allowed and implausible, in sentences.
+        outside_split: the number of detections on images outside the split.
+        warnings: what is allowed but implausible, in sentences.
     """
 
     def __init__(
         self,
         by_image: dict[int, list[tuple[int, DetectionEntry]]],
-        strangers: int = 0,
+        outside_split: int = 0,
         warnings: tuple[str, ...] = (),
     ) -> None:
         self._by_image = by_image
-        self.strangers = strangers
+        self.outside_split = outside_split
         self.warnings = warnings
 
     @property
     def count(self) -> int:
-        """How many persons were found on the split's images."""
+        """The number of persons detected on the split's images."""
         return sum(map(len, self._by_image.values()))
 
     @classmethod
@@ -84,31 +84,31 @@ class Detections:
         Args:
             path: a list of ``{image_id, category_id, bbox [x, y, w, h], score}``.
             images: the ids of the split.
-            category_id: of persons; None where no annotation file tells: the file's only one, or 1.
-            sizes: width and height of the images in pixels, by id, as far as they are known: what boxes are
-                held against.
-            with_persons: the ids of the images with annotated persons, as far as they are known.
+            category_id: the person category; None takes the file's only category, or 1.
+            sizes: width and height of the images in pixels, by id, where known; boxes are checked against
+                them.
+            with_persons: the ids of the images with annotated persons, where known.
 
         Raises:
             MissingDataError: the file cannot be read.
             DataError: it is not such a list, no detection is on any image of the split, or the boxes are
-                certainly not x, y, width, height in pixels. Names every fault.
+                certainly not x, y, width, height in pixels. Lists every fault.
         """
         entries = _entries(read_bytes(path, "a detector's boxes"), path)
         if category_id is None:
             given = {entry.category_id for entry in entries}
             category_id = given.pop() if len(given) == 1 else PERSON
         found: dict[int, list[tuple[int, DetectionEntry]]] = {}
-        strangers = 0
+        outside_split = 0
         for position, entry in enumerate(entries):
             if entry.image_id not in images:
-                strangers += 1
+                outside_split += 1
             elif entry.category_id == category_id:
                 found.setdefault(entry.image_id, []).append((position, entry))
         if entries and not found:
-            raise _nobody(path, entries, images, category_id)
+            raise _no_person(path, entries, images, category_id)
         warnings = [
-            *_strangers(path, strangers, len(entries)),
+            *_outside_split(path, outside_split, len(entries)),
             *_few(path, found, with_persons),
             *_negative(path, entries),
             *_equal(path, found),
@@ -117,10 +117,10 @@ class Detections:
             if finding.severity == "error":
                 raise DataError(f"{path}: {finding.what}.\n{finding.remedy}")
             warnings.append(f"{path.name}: {finding.sentence}")
-        return cls(found, strangers, tuple(warnings))
+        return cls(found, outside_split, tuple(warnings))
 
     def at_least(self, score: float | None) -> Self:
-        """Without the detections of a lower score; all of them for None.
+        """Keep detections with at least this score; None keeps all.
 
         Raises:
             DataError: none is left.
@@ -137,10 +137,10 @@ class Detections:
                 f"none of the detector's {self.count} persons has a score of at least {score:g}; the highest "
                 f"is {best:g}.\nChoose a lower --box-score."
             )
-        return type(self)(kept, self.strangers, self.warnings)
+        return type(self)(kept, self.outside_split, self.warnings)
 
     def of(self, image_id: int, keypoints: int) -> tuple[Instance, ...]:
-        """The persons found on an image; their keypoints are unknown, all zero."""
+        """The persons detected on an image; their keypoints are unknown and all zero."""
         return tuple(
             Instance(
                 np.array(entry.bbox),
@@ -201,7 +201,7 @@ def _faults(entries: Sequence[Any]) -> Iterator[Fault]:
                 yield Fault(rule, place, f"{image}{what}", remedy)
 
 
-def _nobody(
+def _no_person(
     path: Path, entries: Sequence[DetectionEntry], images: Collection[int], category_id: int
 ) -> DataError:
     here = Counter(entry.category_id for entry in entries if entry.image_id in images)
@@ -214,10 +214,10 @@ def _nobody(
     return DataError(f"{path}: none of its {len(entries)} detections is a person {reason}.\n{remedy}")
 
 
-def _strangers(path: Path, strangers: int, count: int) -> Iterator[str]:
-    if strangers:
-        log.warning("%s: %d of %d detections are on images outside the split", path, strangers, count)
-        yield f"{path.name}: {strangers} of {count} detections are on images outside the split; left out."
+def _outside_split(path: Path, outside_split: int, count: int) -> Iterator[str]:
+    if outside_split:
+        log.warning("%s: %d of %d detections are on images outside the split", path, outside_split, count)
+        yield f"{path.name}: {outside_split} of {count} detections are on images outside the split; left out."
 
 
 def _few(path: Path, found: Mapping[int, object], with_persons: Collection[int]) -> Iterator[str]:
@@ -225,7 +225,7 @@ def _few(path: Path, found: Mapping[int, object], with_persons: Collection[int])
     if boxed < FEW_IMAGES * len(with_persons):
         yield (
             f"{path.name}: there are boxes on {boxed} of the {len(with_persons)} images with annotated "
-            "persons. Nobody can be found on the others; are boxes missing?"
+            "persons. No person can be found on the others; are boxes missing?"
         )
 
 

@@ -1,4 +1,4 @@
-"""The order of a file's keypoints, by the names that its category gives them."""
+"""Derive the order of a file's keypoints from their names."""
 
 import re
 from collections.abc import Sequence
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from crowdbench.api.types import KeypointSet
 
 _SIDES = {"l": "left", "r": "right"}
-# The same point of the body under another name.
+# Other names for the same keypoint.
 _SYNONYMS = {"tophead": "head", "headtop": "head"}
 
 
 def file_order(names: Sequence[object], keypoints: KeypointSet) -> tuple[int, ...] | None:
-    """Where in the file's order each keypoint of a set stands.
+    """Return the index, in the file's order, of each keypoint of a set.
 
-    Names are compared without case, spaces, hyphens and underscores; ``l`` and ``r`` as words of their own
-    are ``left`` and ``right``, before or behind the joint's name.
+    Names are compared without case, spaces, hyphens and underscores; ``l`` and ``r`` as separate
+    words mean ``left`` and ``right``, before or after the joint's name.
 
     Args:
-        names: the file's, one a keypoint.
+        names: the file's keypoint names.
         keypoints: the set.
 
     Returns:

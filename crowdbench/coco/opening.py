@@ -1,4 +1,4 @@
-"""Opening an annotation file: read, refused if it cannot be meant so, with warnings of what hardly can."""
+"""Open an annotation file, refuse impossible content and warn about implausible content."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +13,19 @@ from crowdbench.coco.rules.plausible_annotations import implausible_annotations
 from crowdbench.coco.sizes import likely_sizes, sizes_as_written
 from crowdbench.errors import AnnotationError
 
-# Persons that show what is a habit of a file.
+# A sample of this many persons shows systematic errors of a file.
 ENOUGH = 500
 
 
 @dataclass(frozen=True, eq=False)
 class OpenedFile:
-    """An annotation file, and what to think of it.
+    """An annotation file with the result of the plausibility checks.
 
     Attributes:
-        content: what it holds.
-        sizes: ``(images, 2)``, width and height in pixels, the way round that persons fit better; NaN where
-            the file has none.
-        warnings: what is allowed and implausible, in sentences.
+        content: the parsed file.
+        sizes: ``(images, 2)``, width and height in pixels, swapped if persons fit better; NaN where the file
+            has none.
+        warnings: what is allowed but implausible, in sentences.
     """
 
     content: CocoFile
@@ -34,28 +34,27 @@ class OpenedFile:
 
 
 def open_coco(path: Path, rules: Rules) -> OpenedFile:
-    """Read an annotation file and look whether it is plausible.
+    """Read an annotation file and check that it is plausible.
 
     Args:
         path: the file, plain or gzipped.
-        rules: what is asked of it.
+        rules: the requirements.
 
     Raises:
         MissingDataError: the file cannot be read.
-        AnnotationError: it is no such file, it breaks rules, or it certainly means something else than it
-            says.
+        AnnotationError: it is not an annotation file, breaks rules, or is certainly in another convention.
     """
     content = read_coco(path, rules)
-    sizes, found = _looked_at(content, rules)
+    sizes, found = _plausibility(content, rules)
     certain = [finding for finding in found if finding.severity == "error"]
     if certain:
-        told = "\n".join(f"{finding.what}.\n{finding.remedy}" for finding in certain)
-        raise AnnotationError(f"{path}: {told}")
+        reasons = "\n".join(f"{finding.what}.\n{finding.remedy}" for finding in certain)
+        raise AnnotationError(f"{path}: {reasons}")
     return OpenedFile(content, sizes, tuple(f"{path.name}: {finding.sentence}" for finding in found))
 
 
-def _looked_at(content: CocoFile, rules: Rules) -> tuple[FloatArray, list[Implausible]]:
-    """Sizes and findings. The rules are about habits of files: a part of a large one tells enough to stop."""
+def _plausibility(content: CocoFile, rules: Rules) -> tuple[FloatArray, list[Implausible]]:
+    """Return sizes and findings. The whole of a large file is checked only if a sample has findings."""
     part = content.sample(ENOUGH)
     sizes = likely_sizes(part)
     found = implausible_annotations(part, rules.protocol, sizes) if rules.annotated else []

@@ -1,4 +1,4 @@
-"""Annotations as they are on disk, read without judgement: what is refused must be named too."""
+"""Annotations as stored on disk, unchecked, so that faults can be reported."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from crowdbench.coco.rules.values import identifier, is_id, kind
+from crowdbench.coco.rules.values import identifier, is_id
 from crowdbench.errors import AnnotationError, DataError
 from crowdbench.system.files.content import not_json, recognise
 from crowdbench.system.files.reading import read_bytes
@@ -21,13 +21,13 @@ Entry = Mapping[str, Any]
 class RawFile:
     """The values in a file's ``images``, ``annotations`` and ``categories``.
 
-    Annotations are parsed one at a time: as Python objects those of a large file fill gigabytes.
+    Annotations are parsed one at a time; as Python objects, those of a large file take gigabytes.
 
     Attributes:
         path: the file.
-        parts: by name, what the file holds under it: a list of values or JSON texts, or any other value.
-            None if the file is not an object.
-        document: what the file is instead.
+        parts: the file's fields by name, each a list of values or JSON texts, or another value; None if the
+            file is not an object.
+        document: the parsed file if it is not an object.
     """
 
     path: Path
@@ -35,7 +35,7 @@ class RawFile:
     document: Any = field(default=None, repr=False)
 
     def entries(self, part: str) -> Iterator[Any]:
-        """The entries of a list, whatever they are; none where there is no list."""
+        """The entries of a list, of any type; none if there is no list."""
         found = (self.parts or {}).get(part)
         if not isinstance(found, list):
             return
@@ -48,12 +48,12 @@ class RawFile:
 
     @cached_property
     def images(self) -> Sequence[Entry]:
-        """The images, with whatever fields they have."""
+        """The images, unchecked."""
         return list(self.objects("images"))
 
     @property
     def image_ids(self) -> set[int | str]:
-        """The images' ids as far as they can be ids."""
+        """The valid image ids."""
         return {identifier(image["id"]) for image in self.images if is_id(image.get("id"))}
 
 
@@ -61,14 +61,14 @@ def read_raw(path: Path) -> RawFile:
     """Read a file, plain or gzipped.
 
     Raises:
-        MissingDataError: the file cannot be read at all.
-        AnnotationError: it is not JSON; says what it seems to be, or line and column of the fault.
+        MissingDataError: the file cannot be read.
+        AnnotationError: it is not JSON; the message gives its apparent format, or line and column.
     """
     return raw_file(read_bytes(path, "annotations", error=AnnotationError), path)
 
 
 def raw_file(data: bytes, path: Path) -> RawFile:
-    """The same, of content that has been read."""
+    """Parse content that has already been read."""
     try:
         parts = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
         return RawFile(path, {name: _opened(name, text) for name, text in parts.items()})
@@ -79,7 +79,7 @@ def raw_file(data: bytes, path: Path) -> RawFile:
 
 def _opened(name: str, text: msgspec.Raw) -> Any:
     if name not in ("images", "annotations", "categories"):
-        return text  # nobody asks
+        return text  # never used
     try:
         return msgspec.json.decode(text, type=list[msgspec.Raw])
     except msgspec.ValidationError:
@@ -98,10 +98,10 @@ def _value(text: msgspec.Raw) -> Any:
 
 
 def plain_json(data: bytes, path: Path, what: str, error: type[DataError]) -> Any:
-    """JSON as plain data, NaN and numbers of any size included.
+    """Parse JSON, including NaN and numbers of any size.
 
     Raises:
-        DataError: of the given kind; it is not JSON. Says what it seems to be, or line and column.
+        DataError: (of type `error`) it is not JSON; the message gives its likely format, or line and column.
     """
     if not data.strip():
         raise error(f"{path}: the file is empty.\nWhat wrote it was probably interrupted; write it again.")
@@ -126,8 +126,3 @@ def plain_json(data: bytes, path: Path, what: str, error: type[DataError]) -> An
         raise error(f"{path}: lists or objects are nested too deeply for a file of this kind.") from None
     except ValueError as broken:  # an integer of more digits than Python converts
         raise error(f"{path}: a number cannot be read ({broken}).") from None
-
-
-def what_it_is(raw: RawFile) -> str:
-    """What a file is that is not an object."""
-    return kind(raw.document)

@@ -1,7 +1,6 @@
-"""Reading an annotation file: fast where nothing is wrong with it, else with all of its faults in one error.
+"""Read an annotation file: fast if it is valid, otherwise with all its faults in one error.
 
-Datasets and scoring read through here, so that both know the same persons, the same category and the same
-order of keypoints.
+Datasets and scoring share this reader, so both see the same persons, category and keypoint order.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +32,7 @@ from crowdbench.coco.rules.values import (
 from crowdbench.errors import AnnotationError
 from crowdbench.system.files.reading import read_bytes
 
-# Whole numbers that every scoring engine keeps apart.
+# Integers that every scoring engine distinguishes.
 Id = Annotated[int, msgspec.Meta(ge=-LARGEST_ID, le=LARGEST_ID)]
 Size = Annotated[int, msgspec.Meta(ge=1, le=int(LARGEST_PX))]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
@@ -45,7 +44,7 @@ Box = Annotated[list[Pixels], msgspec.Meta(min_length=4, max_length=4)]
 class ImageEntry(msgspec.Struct, rename={"crowd_index": "crowdIndex"}, gc=False):
     """An entry of ``images``.
 
-    Of a file that is read for scoring alone, the id may be a string, and the rest may be None.
+    In a file read for scoring only, the id may be a string and the other fields None.
     """
 
     id: Id
@@ -56,7 +55,7 @@ class ImageEntry(msgspec.Struct, rename={"crowd_index": "crowdIndex"}, gc=False)
 
 
 class PersonEntry(msgspec.Struct, gc=False):
-    """An entry of ``annotations``; the rest is skipped while parsing, and segmentations are left unread."""
+    """An entry of ``annotations``; other fields are skipped, and segmentations are kept as JSON text."""
 
     id: Id
     image_id: Id
@@ -86,16 +85,16 @@ _DECODER = msgspec.json.Decoder(_File)
 
 @dataclass(frozen=True, eq=False)
 class CocoFile:
-    """An annotation file in which nothing is wrong.
+    """A valid annotation file.
 
     Attributes:
         path: the file.
         images: in file order.
-        entries: the persons in file order, those of unlisted images too, their keypoints in the protocol's
-            order; none where the split has no ground truth.
-        count: K, how many keypoints each has.
-        category: which is the person, and the file's own order of keypoints.
-        corrections: what was put right, in sentences.
+        entries: the persons in file order, including those on unlisted images, with keypoints in the
+            protocol's order; empty if the split has no ground truth.
+        count: K, the number of keypoints.
+        category: the person category, with the file's keypoint order.
+        corrections: what was corrected, in sentences.
     """
 
     path: Path
@@ -119,12 +118,12 @@ class CocoFile:
 
     @cached_property
     def image_positions(self) -> NDArray[np.int64]:
-        """``(n,)``, where in `images` each person's image stands; -1 for images that are not listed."""
+        """``(n,)``, the index in `images` of each person's image; -1 if it is not listed."""
         positions = {image.id: at for at, image in enumerate(self.images)}
         return np.array([positions.get(entry.image_id, -1) for entry in self.entries], dtype=np.int64)
 
     def sample(self, persons: int) -> "CocoFile":
-        """About so many persons, on images all over the file; the file itself if it has no more."""
+        """Sample about this many persons from evenly spaced images; the file itself if it has no more."""
         step = -(-len(self.entries) // persons)
         if step <= 1:
             return self
@@ -135,7 +134,7 @@ class CocoFile:
 
 
 def _as_array(rows: Sequence[Sequence[float]], length: int) -> FloatArray:
-    """Rows of one length; as they are lists, numpy would look at each of them for its shape."""
+    """Convert rows of equal length; faster than np.array, which inspects the shape of each list."""
     flat = np.fromiter(chain.from_iterable(rows), dtype=np.float64, count=len(rows) * length)
     return flat.reshape(len(rows), length)
 
@@ -145,11 +144,11 @@ def read_coco(path: Path, rules: Rules) -> CocoFile:
 
     Args:
         path: the file.
-        rules: what is asked of it.
+        rules: the requirements.
 
     Raises:
         MissingDataError: the file cannot be read.
-        AnnotationError: it is no such file, or it breaks rules; names all of the faults.
+        AnnotationError: it is not an annotation file, or it breaks rules; lists all faults.
     """
     data = read_bytes(path, "annotations", error=AnnotationError)
     try:
@@ -178,7 +177,7 @@ def _category(content: _File, rules: Rules) -> Category | None:
 
 
 def _are_sound(images: Sequence[ImageEntry], rules: Rules) -> bool:
-    """Whether `crowdbench.coco.rules.faults` has nothing against images that are typed as they should be."""
+    """Whether images of the right types pass `crowdbench.coco.rules.faults`."""
     if len({image.id for image in images}) < len(images):
         return False
     if rules.protocol.crowding_splits and any(i.crowd_index is None or i.crowd_index < 0 for i in images):
@@ -187,7 +186,7 @@ def _are_sound(images: Sequence[ImageEntry], rules: Rules) -> bool:
 
 
 def _are_of_persons(entries: Sequence[PersonEntry], category: Category, rules: Rules) -> bool:
-    """The same of what entries are, and how long their lists are."""
+    """Whether ids, categories and keypoint counts pass the rules."""
     return (
         len({entry.id for entry in entries}) == len(entries)
         and {entry.category_id for entry in entries} <= {category.id}
@@ -196,11 +195,11 @@ def _are_of_persons(entries: Sequence[PersonEntry], category: Category, rules: R
 
 
 def _have_sound_numbers(file: CocoFile, rules: Rules) -> bool:
-    """The same of persons' numbers."""
+    """Whether the persons' numbers pass the rules."""
     entries = file.entries
     if rules.loaded:
         is_negative = bool((file.boxes[:, 2:] < 0).any())
-    else:  # no more arrays than are needed: they cost as much as parsing
+    else:  # arrays are avoided here: building one costs as much as parsing
         is_negative = any(entry.bbox[2] < 0 or entry.bbox[3] < 0 for entry in entries)
     visibility = set(chain.from_iterable([entry.keypoints[2::3] for entry in entries]))
     if is_negative or not visibility <= {0, 1, 2}:
@@ -211,7 +210,7 @@ def _have_sound_numbers(file: CocoFile, rules: Rules) -> bool:
 
 
 def _read_slowly(data: bytes, path: Path, rules: Rules) -> CocoFile:
-    """Read what is written otherwise than usual, as numbers in strings; or refuse it, with every fault."""
+    """Read unusual but valid files, such as numbers in strings, or raise with every fault."""
     raw = raw_file(data, path)
     foreign = foreign_format(raw)
     if foreign is not None:
@@ -236,7 +235,7 @@ def _read_slowly(data: bytes, path: Path, rules: Rules) -> CocoFile:
 def _image(entry: Entry) -> ImageEntry:
     name, crowding = entry.get("file_name"), entry.get("crowdIndex")
     return ImageEntry(
-        identifier(entry["id"]),  # type: ignore[arg-type]  # a string, for scoring alone
+        identifier(entry["id"]),  # type: ignore[arg-type]  # a string, for scoring only
         name if isinstance(name, str) else None,  # type: ignore[arg-type]  # as are the next ones
         _pixels(entry.get("width")),  # type: ignore[arg-type]
         _pixels(entry.get("height")),  # type: ignore[arg-type]
@@ -272,13 +271,13 @@ def _whole(
     others: int,
     strings: int,
 ) -> CocoFile:
-    said = []
+    corrections = []
     if strings:
-        said.append(f"the keypoints of {strings} persons are strings; read as numbers")
+        corrections.append(f"the keypoints of {strings} persons are strings; read as numbers")
     if others:
-        said.append(f"annotations of other categories than the person left out: {others}")
+        corrections.append(f"annotations of other categories than the person left out: {others}")
     if category.order is not None:
-        said.append(
+        corrections.append(
             f"the file names its {len(category.order)} keypoints in another order than "
             f"{rules.protocol.name}; put in order by name"
         )
@@ -286,13 +285,13 @@ def _whole(
         for entry in entries:
             entry.keypoints = [entry.keypoints[index] for index in picked]
     count = rules.protocol.annotated.count
-    return CocoFile(path, images, entries, count, category, tuple(f"{path.name}: {s}." for s in said))
+    return CocoFile(path, images, entries, count, category, tuple(f"{path.name}: {s}." for s in corrections))
 
 
 def needed_segmentations(file: CocoFile) -> list[bytes]:
-    """The JSON texts of the outlines of crowds and of persons without a labelled keypoint; empty for others.
+    """Return the segmentations of crowds and of persons without a labelled keypoint; empty for others.
 
-    They are copies: what was parsed is a view that keeps the whole file in memory.
+    They are copied, because a parsed `msgspec.Raw` is a view that keeps the whole file in memory.
     """
     crowds = np.array([entry.iscrowd for entry in file.entries], dtype=np.bool_)
     needed = crowds | ~(file.keypoints[:, :, 2] > 0).any(axis=1)

@@ -1,4 +1,4 @@
-"""Which way round an image's width and height are, as far as annotations tell."""
+"""Detect swapped image width and height from annotations."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,12 +8,12 @@ from crowdbench.coco.reading import CocoFile
 
 
 def extents(keypoints: FloatArray, at: NDArray[np.int64], images: int) -> FloatArray:
-    """How far an image's labelled keypoints reach.
+    """Return the farthest labelled keypoint of each image.
 
     Args:
         keypoints: ``(n, K, 3)``, x, y in image pixels and visibility.
         at: ``(n,)``, the position of each person's image.
-        images: how many there are.
+        images: the number of images.
 
     Returns:
         ``(images, 2)``, the largest x and y; 0 where there is no labelled keypoint.
@@ -26,7 +26,7 @@ def extents(keypoints: FloatArray, at: NDArray[np.int64], images: int) -> FloatA
 
 
 def fit_only_swapped(sizes: FloatArray, reach: FloatArray) -> NDArray[np.bool_]:
-    """Whether keypoints lie outside the image as written, and inside once width and height are swapped.
+    """Whether keypoints are outside the image as written but inside if width and height are swapped.
 
     Args:
         sizes: ``(images, 2)``, width and height as written, in pixels.
@@ -37,7 +37,7 @@ def fit_only_swapped(sizes: FloatArray, reach: FloatArray) -> NDArray[np.bool_]:
 
 
 def likely_sizes(file: CocoFile) -> FloatArray:
-    """Width and height of each image, the way round that its persons fit better.
+    """Return width and height of each image, swapped if its persons then fit better.
 
     Returns:
         ``(images, 2)``, in file order, in pixels; NaN where the file has none.
@@ -52,7 +52,7 @@ def likely_sizes(file: CocoFile) -> FloatArray:
     ends = np.zeros_like(sizes)
     np.maximum.at(ends, at, boxes[:, :2] + boxes[:, 2:])
     swapped = fit_only_swapped(sizes, extents(keypoints, at, len(sizes)))
-    # Where boxes say the contrary, x and y of the keypoints may be exchanged, and the size is right.
+    # If boxes contradict this, x and y of the keypoints may be swapped and the size correct.
     swapped &= ~fit_only_swapped(sizes[:, ::-1], ends)
     sizes[swapped] = sizes[swapped][:, ::-1]
     return sizes

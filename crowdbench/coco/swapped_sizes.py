@@ -1,7 +1,7 @@
-"""Which way round are the width and the height of each image?
+"""Correct swapped image widths and heights.
 
-Some releases of CrowdPose's train and test files have them swapped, and files that are joined of several
-releases have some of them swapped. The image decides, by its header; where it is not there, labels do.
+Some releases of CrowdPose's train and test files have them swapped, and files merged from several releases
+have some of them swapped. The image header decides; without the image, the keypoints do.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,12 +15,12 @@ from crowdbench.system.files.image_header import size_in_header
 
 
 class SizesByImage:
-    """The sizes of a split's images, decided one by one when they are asked for.
+    """The sizes of a split's images, determined lazily.
 
     Args:
         images: as the file lists them.
-        persons: on these images.
-        place: where an image's file is.
+        persons: the persons on these images.
+        place: returns the path of an image's file.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class SizesByImage:
         reach = extents(persons.keypoints, at, len(images))
         self._square = (written[:, 0] == written[:, 1]).tolist()
         swapped = fit_only_swapped(written, reach)
-        # A label outside its image may be a slip: without the image, the file's habit has to say so, too.
+        # One keypoint outside its image may be a slip, so without the image most of the file has to agree.
         unswapped = fit_only_swapped(written[:, ::-1], reach)
         self._labels_say_swapped = swapped & (swapped.sum() > 2 * unswapped.sum())
         self._found: dict[int, bool] = {}
@@ -51,17 +51,17 @@ class SizesByImage:
         return (image.height, image.width) if self._found[index] else (image.width, image.height)
 
     def likely(self, index: int) -> tuple[int, int]:
-        """The same by labels alone, without a look at the image."""
+        """Like `of`, from keypoints only, without reading the image."""
         image = self._images[index]
         return (image.height, image.width) if self._labels_say_swapped[index] else (image.width, image.height)
 
     @property
     def swapped(self) -> int:
-        """How many of the images that were asked for have their sizes swapped."""
+        """The number of images found so far with swapped sizes."""
         return len(self._swapped)
 
     def correction(self) -> str | None:
-        """What was put right of the images that were asked for; None if nothing was."""
+        """Describe the corrections so far; None if there were none."""
         if not self._swapped:
             return None
         first = self._images[min(self._swapped)].id
@@ -75,5 +75,5 @@ class SizesByImage:
         size = size_in_header(self._place(image))
         if size is None:
             return bool(self._labels_say_swapped[index])
-        # An image of yet another size is an error when it is read, and then the file's own words are quoted.
+        # An image of another size is an error when it is read; the message quotes the size in the file.
         return size == (image.height, image.width)

@@ -1,6 +1,7 @@
-"""Is what is on disk what the benchmark expects?"""
+"""Check that the data on disk are what the benchmark expects."""
 
-from crowdbench.datacheck.check import check_boxes, check_split, check_together, digests
+from crowdbench.datacheck.boxes import check_boxes
+from crowdbench.datacheck.check import check_split, check_together, digests
 from crowdbench.datacheck.finding import DataIssue, Severity
 from crowdbench.datacheck.splits import SplitOnDisk, splits_on_disk
 

@@ -62,7 +62,7 @@ def compare_counts(file: str, what: str, have: int, want: int | None, source: st
             file,
             "",
             f"{have} {what}, published are {want} ({source})",
-            "scores on another set cannot be compared with anybody's; use the published file, whole",
+            "scores on another set are not comparable with published ones; use the complete published file",
         )
 
 

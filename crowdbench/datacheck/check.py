@@ -1,4 +1,4 @@
-"""Is what lies on disk what the benchmark expects?"""
+"""Check that the data on disk are what the benchmark expects."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,23 +8,11 @@ from crowdbench.coco.dataset import CocoFormatDataset, PublishedCounts
 from crowdbench.coco.raw import read_raw
 from crowdbench.coco.rules.entries import Rules
 from crowdbench.datacheck.annotations import check_annotations, compare_counts
-from crowdbench.datacheck.boxes import check_boxes
-from crowdbench.datacheck.finding import DataIssue, Severity
+from crowdbench.datacheck.finding import DataIssue
 from crowdbench.datacheck.images import check_images, digests_of, image_files, look_at_all
-from crowdbench.datacheck.splits import SplitOnDisk, splits_on_disk
+from crowdbench.datacheck.splits import SplitOnDisk
 from crowdbench.errors import AnnotationError, DataError, MissingDataError
 from crowdbench.system.files.digests import file_digest
-
-__all__ = [
-    "DataIssue",
-    "Severity",
-    "SplitOnDisk",
-    "check_boxes",
-    "check_split",
-    "check_together",
-    "digests",
-    "splits_on_disk",
-]
 
 # Called after each image, with the number of images that are left.
 Progress = Callable[[int], None]
@@ -43,7 +31,7 @@ def check_split(
         place: the split.
         shared: files of other datasets by content digest (`digests`).
         with_images: whether to read every image.
-        progress: told how many images are left.
+        progress: called with the number of images left.
 
     Yields:
         Findings, as they are made.
@@ -107,10 +95,10 @@ def check_together(places: Sequence[SplitOnDisk]) -> Iterator[DataIssue]:
 
 
 def _open(place: SplitOnDisk) -> tuple[CocoFormatDataset | None, DataError | None]:
-    """The dataset, or what the loader says against it."""
+    """Return the dataset, or the error of the loader."""
     logger = logging.getLogger("crowdbench")
     before = logger.level
-    logger.setLevel(logging.ERROR)  # what is said while it is opened is said as findings
+    logger.setLevel(logging.ERROR)  # warnings of the loader are reported as findings
     try:
         return place.dataset.open(place.split, place.root, NoBoxes(), place.annotations), None
     except DataError as error:

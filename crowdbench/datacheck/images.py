@@ -87,7 +87,7 @@ def look(path: Path) -> Look:
 
 
 def is_cut_off(data: bytes) -> bool:
-    """Whether a JPEG or PNG file lacks its end marker. What writers append behind the marker is no fault."""
+    """Whether a JPEG or PNG file lacks its end marker. Data appended after the marker is allowed."""
     if data[:2] == b"\xff\xd8":
         # The header is skipped by its segments: a thumbnail in it has an end marker of its own.
         at = 2

@@ -1,11 +1,11 @@
-"""Where a dataset's splits lie on disk."""
+"""Find a dataset's splits on disk."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from crowdbench.api.dataset import dataset_class
+from crowdbench.api.dataset import dataset_class, find_split
 from crowdbench.coco.dataset import CocoFormatDataset
-from crowdbench.errors import MissingDataError, SettingsError, UnknownNameError
+from crowdbench.errors import MissingDataError, SettingsError
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ def splits_on_disk(name: str, root: Path | None = None, split: str | None = None
             f"{name} does not keep its annotations in COCO's format, so it cannot be checked."
         )
     if split is not None:
-        if split not in cls.splits:
-            raise UnknownNameError(f"split of {name}", split, cls.splits)
+        find_split(name, split)
         return [SplitOnDisk(cls, split, *cls.find(split, root))]
     found = []
     for candidate in cls.splits:

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crowdbench.api.boxes import box_source
-from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
+from crowdbench.api.dataset import Dataset, dataset_class, find_split, load_dataset
 from crowdbench.api.load_method import load_method, refuse_network_options
 from crowdbench.api.method import NetworkMethod
 from crowdbench.api.option_limits import require_options
 from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.engine.network import resolve_method_weights
 from crowdbench.engine.progress import EvaluationProgress
-from crowdbench.errors import SettingsError, UnknownNameError
+from crowdbench.errors import SettingsError
 from crowdbench.evaluation.evaluate import evaluate, evaluate_with
-from crowdbench.jobs.preflight import find_annotations, find_split
+from crowdbench.jobs.preflight import find_annotations
 from crowdbench.jobs.request import EvaluationRequest, Request, TrainingRequest
 from crowdbench.run_store.run import Run
 from crowdbench.scoring.common_keypoints import common_keypoints
@@ -63,10 +63,7 @@ def _opened(request: EvaluationRequest) -> Dataset:
         raise SettingsError(
             "crowding: the scenes of a level are drawn, not read. Leave --root and --annotations out."
         )
-    cls = dataset_class(request.dataset)
-    split = request.split or cls.default_split
-    if split not in cls.splits:
-        raise UnknownNameError(f"split of {request.dataset}", split, cls.splits)
+    cls, split = dataset_class(request.dataset), find_split(request.dataset, request.split)
     return cls.at_crowding(request.crowding, split, box_source(request.boxes, request.box_score))
 
 

@@ -34,19 +34,6 @@ def require_method(name: str) -> None:
         raise plugin
 
 
-def find_split(dataset: str, split: str | None) -> str:
-    """The split that is meant; None is the dataset's default.
-
-    Raises:
-        UnknownNameError: no such dataset or split.
-    """
-    cls = dataset_class(dataset)
-    split = split or cls.default_split
-    if split not in cls.splits:
-        raise UnknownNameError(f"split of {dataset}", split, cls.splits)
-    return split
-
-
 def find_annotations(dataset: str, split: str, root: Path | None) -> Path:
     """The annotation file of a split, where the images are there too.
 

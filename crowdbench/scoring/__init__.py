@@ -1,1 +1,1 @@
-"""Scoring: annotations and predictions, validated, go into an engine; statistics come out."""
+"""Scoring: validate annotations and predictions, and compute statistics with an engine."""

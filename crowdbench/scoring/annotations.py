@@ -39,6 +39,7 @@ class Persons:
     """N annotated persons in file order.
 
     Attributes:
+        ids: N annotation ids, as the file has them.
         image_ids: N ids, as the file has them.
         keypoints: N rows of 3 K numbers, x, y in image pixels and visibility v in {0, 1, 2}.
         boxes: N rows of x, y, width, height in image pixels.
@@ -47,6 +48,7 @@ class Persons:
         is_crowd: ``(N,)`` bool.
     """
 
+    ids: list[int | str]
     image_ids: list[int | str]
     keypoints: columns.Rows
     boxes: columns.Rows
@@ -55,9 +57,10 @@ class Persons:
     is_crowd: NDArray[np.bool_]
 
     def of(self, keep: Sequence[bool]) -> "Persons":
-        """The persons that are to be kept."""
+        """Select persons."""
         mask = np.array(keep, dtype=bool)
         return Persons(
+            list(compress(self.ids, keep)),
             list(compress(self.image_ids, keep)),
             list(compress(self.keypoints, keep)),
             list(compress(self.boxes, keep)),
@@ -69,18 +72,18 @@ class Persons:
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
-    """What predictions are scored against.
+    """The ground truth that predictions are scored against.
 
     Attributes:
         source: the file, for messages.
         listed: the ids of all images of the file.
-        images: those that are scored.
+        images: the images that are scored.
         persons: the persons on them.
-        category_id: the file's person.
-        order: where in the file's order each of the protocol's keypoints stands; None if it is the same.
-        warnings: what is legal but probably not meant.
+        category_id: the file's person category.
+        order: the index, in the file's order, of each of the protocol's keypoints; None if it is the same.
+        warnings: what is legal but probably unintended.
         names: the file names of all images of the file.
-        doubts: those of the warnings that put scores in doubt.
+        doubts: the warnings that put scores in doubt.
     """
 
     source: str
@@ -150,14 +153,15 @@ def _persons(
 ) -> tuple[Persons, list[str]]:
     entries = content.entries
     if not entries:
-        nobody = Persons([], [], [], np.empty(0), np.empty(0, np.int64), np.empty(0, np.bool_))
-        return nobody, ["there are no annotations: every statistic is -1"]
+        no_persons = Persons([], [], [], [], np.empty(0), np.empty(0, np.int64), np.empty(0, np.bool_))
+        return no_persons, ["there are no annotations: every statistic is -1"]
     image_ids: list[int | str] = [entry.image_id for entry in entries]
     keypoints = [entry.keypoints for entry in entries]
     counts = np.array([entry.num_keypoints for entry in entries], dtype=np.int64)
     if protocol.labelled is not None:
         keypoints, counts = _on_keypoints(keypoints, counts, protocol)
     persons = Persons(
+        [entry.id for entry in entries],
         image_ids,
         keypoints,
         [entry.bbox for entry in entries],
@@ -179,9 +183,9 @@ def _persons(
 def _on_keypoints(
     keypoints: columns.Rows, counts: NDArray[np.int64], protocol: ScoringProtocol
 ) -> tuple[columns.Rows, NDArray[np.int64]]:
-    """Only the keypoints that are scored, and how many of them are labelled.
+    """Select the scored keypoints and count the labelled ones.
 
-    Whom the file's field leaves out stays out, whatever is labelled.
+    Persons whose ``num_keypoints`` is 0 stay ignored, whatever is labelled.
     """
     places = [protocol.annotated.keypoints.index(name) for name in protocol.keypoints.keypoints]
     kept = columns.of_keypoints(keypoints, places)

@@ -1,7 +1,7 @@
-"""AP of many weighted choices of images at once, from matches made once.
+"""AP of many weighted selections of images at once, from one matching.
 
-Counting an image twice is to count its predictions and its persons twice. AP therefore follows from sums of
-weights down the ranked list of predictions, and no choice of images needs matching again.
+Counting an image twice counts its predictions and persons twice. AP therefore follows from cumulative weights
+over the ranked predictions, and no selection needs matching again.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from crowdbench.api.types import FloatArray
 RECALLS = np.linspace(0.0, 1.0, 101)
 """Where precision is read (COCO's ``recThrs``)."""
 
-# Numbers held at a time in one array: 1 MB of float64, which stay in a processor's cache.
+# Numbers per array: 1 MB of float64, which fits a CPU cache.
 _AT_ONCE = 1 << 17
 
 
@@ -64,21 +64,21 @@ class Steps:
 
 
 def average_precisions(ranking: Ranking, weights: NDArray[np.integer]) -> FloatArray:
-    """AP of each of R choices of images, over all thresholds and recalls.
+    """Compute AP of each of R selections of images, over all thresholds and recalls.
 
     Args:
         ranking: of one results file.
-        weights: ``(R, M)``, how often each image is in each choice.
+        weights: ``(R, M)``, how often each selection contains each image.
 
     Returns:
-        ``(R,)`` float64; -1 where a choice has no person to find.
+        ``(R,)`` float64; -1 where a selection has no counted person.
     """
     found = np.empty(len(weights))
     rows = max(1, _AT_ONCE // max(1, len(ranking.images)))
     buffers = _Buffers(min(rows, len(weights)), len(ranking.images) + 1)
     for begin in range(0, len(weights), rows):
         part = slice(begin, begin + rows)
-        # Added up one by one: a choice has the same AP, to the last bit, whatever stands beside it.
+        # Summed one by one, so that AP does not depend, to the last bit, on the other selections.
         found[part] = sum(read.mean(axis=1) for read in _curves(ranking, weights[part], buffers)) / len(
             ranking.true
         )
@@ -107,14 +107,14 @@ def curve(ranking: Ranking, threshold: int) -> FloatArray:
 
 
 class _Buffers:
-    """Arrays that are filled again and again: a new one each time can cost more than the sums in it."""
+    """Reused arrays; allocating new ones can cost more than the sums."""
 
     def __init__(self, rows: int, columns: int) -> None:
         self._flat: dict[str, FloatArray] = {}
         self._size = rows * columns
 
     def array(self, name: str, rows: int, columns: int) -> FloatArray:
-        """``(rows, columns)``, with whatever was left in the array of that name."""
+        """``(rows, columns)``, uninitialized."""
         if name not in self._flat:
             self._flat[name] = np.empty(self._size)
         return self._flat[name][: rows * columns].reshape(rows, columns)

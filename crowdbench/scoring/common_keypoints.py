@@ -83,7 +83,7 @@ def _only_other(dataset: str, own: KeypointSet) -> str:
         try:
             keypoints = keypoints_of(name)
         except (CrowdbenchError, AttributeError):
-            continue  # a broken package must not cost anybody the use of another one
+            continue  # a broken plugin must not prevent the use of others
         if set(keypoints.keypoints) != set(own.keypoints) and _shared(own, keypoints):
             found.setdefault(keypoints.keypoints, name)
     if not found:

@@ -1,9 +1,10 @@
-"""Which prediction took which person, once for a whole results file.
+"""Match predictions with persons, once for a whole results file.
 
-Engines match and count in one go and keep nothing. Here the matches are kept: from them the AP of any choice
-of images follows without matching again, as matching looks at one image at a time.
+Engines match and count in one pass and discard the matches. Here they are kept. Matching is per image, so AP
+of any selection of images follows without matching again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -31,9 +32,9 @@ _HIGHEST = 1 - 1e-10
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """D predictions matched with N persons on M images, at the T = 10 OKS thresholds.
+    """D predictions matched with N persons on M images, at T OKS thresholds, by default the 10 of COCO.
 
-    Of every image the 20 best-scored predictions are here, as no others count.
+    Only the 20 best-scored predictions of each image are included, as no others count.
 
     Attributes:
         image_ids: M ids as the annotation file has them, ascending.
@@ -44,9 +45,10 @@ class Matches:
             counted: best score first, ties as the engines break them.
         scores: ``(D,)`` float64.
         predictions: ``(D,)``, the position of each in the results file.
-        taken: ``(T, D)``, the person that a prediction took, or -1.
-        true: ``(T, D)``, whether the prediction counts as right: it took a person that counts.
-        ignored: ``(T, D)``, whether it counts neither way: it took a person that does not count.
+        taken: ``(T, D)``, the person that a prediction is matched with, or -1.
+        true: ``(T, D)``, whether the prediction counts as right: it is matched with a person that counts.
+        ignored: ``(T, D)``, whether it counts neither way: matched with a person that does not count, or
+            unmatched and outside the area range.
         person_images: ``(N,)``, the image of each person, in file order.
         counted: ``(N,)``, whether the person counts.
     """
@@ -66,13 +68,8 @@ class Matches:
 
     @property
     def false(self) -> Flags:
-        """``(T, D)``, whether the prediction counts as wrong: it took nobody."""
+        """``(T, D)``, whether the prediction is a false positive."""
         return ~(self.true | self.ignored)
-
-    @property
-    def person_levels(self) -> Indices:
-        """``(N,)``, each person's position in `levels`; -1 where its image is in none."""
-        return self.image_levels[self.person_images]
 
     @cached_property
     def persons_per_image(self) -> NDArray[np.int64]:
@@ -129,7 +126,7 @@ class Matches:
         """
         numbers = np.cumsum(chosen) - 1
         seen, persons = chosen[self.images], chosen[self.person_images]
-        person_numbers = np.append(np.cumsum(persons) - 1, -1)  # the last for nobody, at -1
+        person_numbers = np.append(np.cumsum(persons) - 1, -1)  # the last for unmatched, at -1
         return replace(
             self,
             image_ids=[image_id for image_id, wanted in zip(self.image_ids, chosen, strict=True) if wanted],
@@ -163,25 +160,25 @@ def match_run(run: "Run", dataset: "Dataset | None" = None) -> Matches:
     return match(load_run_problem(run, dataset))
 
 
-def match(problem: Problem) -> Matches:
-    """Match predictions with persons as COCO's tool does, at every OKS threshold.
+def match(problem: Problem, thresholds: Sequence[float] = tuple(THRESHOLDS)) -> Matches:
+    """Match predictions with persons as COCO's tool does, at each OKS threshold.
 
-    In the order of their scores, an image's predictions take the free person of highest OKS that reaches
-    the threshold; of equal ones the later in the file. Persons that do not count are only taken where no
-    other is left; a group (iscrowd) can be taken any number of times.
+    In order of score, each prediction of an image is matched with the free person of highest OKS that reaches
+    the threshold; ties go to the later person in the file. Persons that do not count are matched only if no
+    other is left; a group (iscrowd) can be matched any number of times.
     """
     kept, ranks = _best_of_each_image(problem)
     images = problem.prediction_images[kept] - 1
     low, high = area_bounds(problem.protocol)[0]
     areas = problem.persons.areas
     counted = problem.counted & (areas >= low) & (areas <= high)
-    taken = _taken(problem, kept, images, ranks, counted)
-    nobody = taken < 0
+    taken = _matched_persons(problem, kept, images, ranks, counted, np.array(thresholds))
+    unmatched = taken < 0
     own_areas = _prediction_areas(problem)[kept]
     outside = (own_areas < low) | (own_areas > high)
-    # nobody points at the last person, whoever that is, and is left out of both.
-    true = ~nobody & counted[taken] if len(counted) else np.zeros_like(nobody)
-    ignored = (nobody & outside) | (~nobody & ~true)
+    # An unmatched prediction indexes the last person (-1); the mask leaves it out.
+    true = ~unmatched & counted[taken] if len(counted) else np.zeros_like(unmatched)
+    ignored = (unmatched & outside) | (~unmatched & ~true)
     # Images come by ascending number already; a stable sort by score breaks ties as engines do.
     order = np.argsort(-problem.scores[kept], kind="stable")
     names, levels = _levels(problem)
@@ -211,7 +208,7 @@ def _levels(problem: Problem) -> tuple[tuple[str, ...], Indices]:
 
 def _best_of_each_image(problem: Problem) -> tuple[Indices, Indices]:
     """The 20 best-scored predictions of each image, by image, and their ranks in it."""
-    # The last key counts most; a stable sort keeps the file's order where scores are equal.
+    # The last key is the primary one; a stable sort keeps file order for equal scores.
     order = np.lexsort((-problem.scores, problem.prediction_images))
     ranks = _positions(np.unique(problem.prediction_images[order], return_counts=True)[1])
     best = ranks < MAX_DETECTIONS
@@ -225,26 +222,33 @@ def _positions(counts: NDArray[np.integer]) -> Indices:
     return found
 
 
-def _taken(problem: Problem, kept: Indices, images: Indices, ranks: Indices, counted: Flags) -> Indices:
-    """``(T, D)``: the person that each prediction takes, or -1.
+def _matched_persons(
+    problem: Problem,
+    kept: Indices,
+    images: Indices,
+    ranks: Indices,
+    counted: Flags,
+    thresholds: FloatArray,
+) -> Indices:
+    """``(T, D)``: the person matched with each prediction, or -1.
 
-    All images and thresholds go side by side: first the best prediction of every image, then the second,
-    and so on to the twentieth.
+    Vectorized over images and thresholds: first the best prediction of every image, then the second, up to
+    the twentieth.
     """
     persons_by_image = np.argsort(problem.person_images, kind="stable")
     per_image = np.bincount(problem.person_images - 1, minlength=len(problem.images.ids))
     first_of_image = np.cumsum(per_image) - per_image
-    taken = np.full((len(THRESHOLDS), len(kept)), -1)
-    is_free = np.ones((len(THRESHOLDS), len(problem.person_images)), dtype=bool)
-    reached = np.minimum(THRESHOLDS, _HIGHEST)[:, None]
-    # Every prediction beside every person of its image: P pairs, rank after rank.
+    taken = np.full((len(thresholds), len(kept)), -1)
+    is_free = np.ones((len(thresholds), len(problem.person_images)), dtype=bool)
+    reached = np.minimum(thresholds, _HIGHEST)[:, None]
+    # Every prediction paired with every person of its image: P pairs, sorted by rank.
     takers = np.argsort(ranks, kind="stable")
     takers = takers[per_image[images[takers]] > 0]
     counts = per_image[images[takers]]
     taker = np.repeat(takers, counts)
     person = persons_by_image[np.repeat(first_of_image[images[takers]], counts) + _positions(counts)]
     similarity = similarities(problem, kept[taker], person)
-    # Each pair's place in the order of preference: whole numbers make of equal OKS what COCO's tool does.
+    # Rank pairs by preference; integer ranks break ties of OKS as COCO's tool does.
     order = np.lexsort((np.arange(len(person)), similarity, counted[person]))
     preference = np.empty_like(order)
     preference[order] = np.arange(len(person))

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from crowdbench.api.types import FloatArray
 from crowdbench.scoring.problem import Problem
 
-# So many pairs at a time: a few megabytes, however large the problem is.
+# Pairs per chunk, which bounds memory to a few megabytes.
 _PAIRS_AT_ONCE = 1 << 15
 
 
@@ -31,10 +31,10 @@ def similarities(problem: Problem, predictions: NDArray[np.intp], persons: NDArr
     labelled = np.greater(keypoints[..., 2], 0)
     unlabelled = np.logical_not(labelled.any(axis=1))
     variances = (2 * np.array(problem.protocol.keypoints.sigmas)) ** 2
-    # As COCO's tool has it, so that an area of 0 divides nothing.
+    # As in COCO's tool, to avoid division by an area of 0.
     areas = problem.persons.areas + np.spacing(1)
     similarity = np.empty(len(predictions))
-    # Absurd coordinates overflow; they are infinitely far away, as in every engine.
+    # Extreme coordinates overflow to infinite distance, as in every engine.
     with np.errstate(over="ignore", invalid="ignore"):
         for begin in range(0, len(predictions), _PAIRS_AT_ONCE):
             pairs = slice(begin, begin + _PAIRS_AT_ONCE)

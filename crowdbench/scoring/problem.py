@@ -1,4 +1,4 @@
-"""Predictions joined with ground truth, in the one clean form that engines get."""
+"""Predictions joined with ground truth, in the form that engines receive."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from crowdbench.scoring.results_file.predictions import Predictions, read_predic
 class Problem:
     """A scoring problem without identifiers: images are numbered 1..M by ascending id.
 
-    Engines lose ids that are negative, huge, strings, or 0; none of these reach them.
+    Engines mishandle ids that are negative, huge, strings or 0, so they never see them.
 
     Attributes:
         protocol: the rules.
@@ -34,8 +34,8 @@ class Problem:
         scores: ``(P,)`` float64.
         boxes: P rows of 4 numbers, or None.
         prediction_images: ``(P,)`` int64, the image of each.
-        warnings: what is legal but probably not meant.
-        doubts: those of the warnings that put the scores themselves in doubt.
+        warnings: what is legal but probably unintended.
+        doubts: the warnings that put the scores in doubt.
     """
 
     protocol: ScoringProtocol
@@ -102,14 +102,14 @@ def read_problem(
     keypoints = list(compress(found.keypoints, inside))
     as_annotated = predicted is None and protocol.labelled is None
     if truth.order is not None and keypoints and as_annotated and not in_protocols_order:
-        keypoints, said = put_in_order(
+        keypoints, note = put_in_order(
             keypoints,
             images[inside].tolist(),
             truth.persons.keypoints,
             person_images.tolist(),
             truth.order,
         )
-        warnings.append(said)
+        warnings.append(note)
     problem = Problem(
         protocol,
         truth.images,

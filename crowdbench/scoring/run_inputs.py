@@ -3,14 +3,18 @@
 from pathlib import Path
 
 from crowdbench.api.boxes import NoBoxes
-from crowdbench.api.dataset import Dataset, dataset_class, load_dataset, parse_crowding_split
+from crowdbench.api.dataset import (
+    Dataset,
+    dataset_class,
+    load_dataset,
+    parse_crowding_split,
+    require_ground_truth,
+)
 from crowdbench.errors import InputError
 from crowdbench.run_store.record import Protocol
 from crowdbench.run_store.run import Run
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.system.files.digests import file_digest
-
-# Scenes that were drawn at a level of crowding (`crowdbench.api.dataset.split_at_crowding`).
 
 
 def reopen_dataset(protocol: Protocol, root: Path | None = None, annotations: Path | None = None) -> Dataset:
@@ -72,11 +76,7 @@ def load_run_problem(run: Run, dataset: Dataset | None = None) -> Problem:
         dataset = reopen_dataset(protocol)
     else:
         require_annotations(protocol, dataset)
-    if not dataset.has_annotations:
-        raise InputError(
-            f"{dataset.name} {dataset.split}: the ground truth of this split is not public, so there is "
-            "nothing to match predictions with.\nUse a run on another split."
-        )
+    require_ground_truth(dataset, "Use a run on another split.")
     images = None
     if not protocol.complete:
         images = [dataset[index].image_id for index in range(protocol.images)]

@@ -1,4 +1,4 @@
-"""Score predictions: read and check both sides, ask an engine, ask a second one if wanted."""
+"""Score predictions with one engine, optionally cross-checked by a second."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from crowdbench.api.extent import Extent, extent_of
 from crowdbench.api.scores import CrossCheck, Scores
 from crowdbench.api.scoring_protocol import ScoringProtocol
 from crowdbench.api.types import KeypointSet
-from crowdbench.errors import InputError, RunError
+from crowdbench.errors import RunError
 from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.problem import Problem, read_problem
 from crowdbench.scoring.statistics import rounded, statistic
@@ -140,7 +140,7 @@ class _Truth:
         name, split: of the dataset.
         file, protocol: the annotations and the rules.
         extent: of an opened dataset.
-        cls: of a dataset that was not opened, as the file is somebody's own.
+        cls: of a dataset that was not opened, because the user named the file.
     """
 
     name: str
@@ -154,7 +154,7 @@ class _Truth:
 def _ground_truth(
     dataset: "str | Dataset", annotations: str | Path | None, split: str | None, root: str | Path | None
 ) -> _Truth:
-    from crowdbench.api.dataset import Dataset, dataset_class, load_dataset
+    from crowdbench.api.dataset import Dataset, dataset_class, load_dataset, require_ground_truth
 
     if annotations is not None:
         cls = dataset_class(dataset) if isinstance(dataset, str) else type(dataset)
@@ -164,11 +164,7 @@ def _ground_truth(
         return _Truth(cls.name, of, file, protocol, cls=cls)
     if isinstance(dataset, str):
         dataset = load_dataset(dataset, split=split, root=root)
-    if not dataset.has_annotations:
-        raise InputError(
-            f"{dataset.name} {dataset.split}: the ground truth of this split is not public.\n"
-            "Send the predictions to the dataset's server, or choose another split."
-        )
+    require_ground_truth(dataset, "Send the predictions to the dataset's server, or choose another split.")
     extent = dataset.extent() if isinstance(dataset, Dataset) else None
     return _Truth(dataset.name, dataset.split, dataset.annotation_file, dataset.protocol, extent)
 

@@ -8,12 +8,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
+from crowdbench.api.dataset import find_split
 from crowdbench.api.load_method import method_class, refuse_network_options
 from crowdbench.errors import CrowdbenchError, InputError, MissingDataError, PluginError, UnknownNameError
 from crowdbench.jobs.preflight import (
     find_annotations,
     find_detections,
-    find_split,
     find_weights,
     require_method,
 )

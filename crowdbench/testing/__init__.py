@@ -1,7 +1,7 @@
-"""The conformance kit: what a sceptical reviewer would try on a method or a dataset.
+"""Conformance checks for methods and datasets.
 
 `MethodContract` and `DatasetContract` are pytest classes to derive from; `check_method` and `check_dataset`
-ask the same questions without pytest, as ``crowdbench check`` does. Importing this imports neither pytest nor
+run the same checks without pytest, as ``crowdbench check`` does. Importing this imports neither pytest nor
 PyTorch.
 """
 

@@ -1,4 +1,4 @@
-"""A method's poses on annotated images, person by person beside the annotations."""
+"""Match a method's poses on annotated images with the annotations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +17,8 @@ from crowdbench.testing.outcome import NotApplicable
 from crowdbench.testing.pose_matching import by_box
 from crowdbench.testing.subject import MethodSubject
 
-LIMIT = 200  # images, where nobody says how many
-# Below this mean similarity the annotated persons are not found, whatever their keypoints are called.
+LIMIT = 200  # images, by default
+# Below this mean similarity the annotated persons count as not found.
 FOUND = 0.3
 # A keypoint of at least this similarity is on the right spot; where exactly is what an offset is about.
 _WELL_PLACED = 0.5
@@ -30,7 +30,7 @@ class Matched:
     """Persons who are annotated and found, n of them, with K keypoints each.
 
     Attributes:
-        persons: ``(n,)``, by which those of two answers are told to be the same: image and annotation.
+        persons: ``(n,)``, image id and annotation index, which identify a person across results.
         found: ``(n, K, 2)``, x, y of the poses in pixels.
         wanted: ``(n, K, 2)``, x, y of the annotations in pixels.
         visibility: ``(n, K)`` as annotated, 0 where no keypoint is labelled.
@@ -64,7 +64,7 @@ class Matched:
     def confusion(self) -> FloatArray:
         """``(K, K)``: how similar the found keypoint i is to the annotated keypoint k, on average.
 
-        NaN in columns of keypoints that nobody has labelled.
+        NaN in columns of keypoints that are never labelled.
         """
         count = len(self.sigmas)
         table = np.full((count, count), np.nan)
@@ -186,7 +186,7 @@ class AnnotatedSubject:
 
 
 def _seen(confusion: FloatArray) -> FloatArray:
-    """Without the columns of keypoints that nobody has labelled."""
+    """Without the columns of keypoints that are never labelled."""
     return confusion[:, ~np.isnan(confusion).all(axis=0)]
 
 

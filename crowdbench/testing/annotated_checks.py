@@ -1,4 +1,4 @@
-"""What photographs with annotated persons show and drawn people do not.
+"""Checks that need annotated photographs, because drawn people do not reveal the fault.
 
 A network that has learnt from photographs finds no drawing, so on drawings most of its faults are invisible.
 Beside annotations they are plain: keypoints that lie on another one's spot, poses that get better when the
@@ -79,7 +79,7 @@ def check_colours(subject: AnnotatedSubject) -> Outcome:
     after = subject.with_channels_swapped.person_similarity
     shared = sorted(before.keys() & after.keys())
     if len(shared) < 20:
-        return Passed("with red and blue exchanged hardly anybody is found")
+        return Passed("with red and blue exchanged almost no person is found")
     gains = np.array([after[person] - before[person] for person in shared])
     gain, error = float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
     if gain > max(RECOLOURED, COLOUR_ERRORS * error):
@@ -90,7 +90,7 @@ def check_colours(subject: AnnotatedSubject) -> Outcome:
             _WHY_COLOUR,
         )
     if abs(gain) < RECOLOURED:
-        return Passed(f"exchanged colours change OKS by {gain:+.3f} only, so they cannot be told apart")
+        return Passed(f"exchanged colours change OKS by {gain:+.3f} only, which is inconclusive")
     return Passed(f"with red and blue exchanged OKS changes by {gain:+.3f}")
 
 

@@ -1,4 +1,4 @@
-"""What a dataset is asked."""
+"""The checks of a dataset."""
 
 import pickle
 from collections import Counter
@@ -31,7 +31,7 @@ _WHY_NAMES = "flip tests and mirrored training images exchange what flip_pairs s
 _WHY_SCORES = "if the annotations themselves do not score 1, no method can be measured by them."
 _WHY_SPLITS = "a network that has seen its test images in training is not being tested."
 _WHY_PICKLE = "samples are sent to loader workers, which are other processes."
-_WHY_BOXES = "a method that finds persons by itself would be told where they are."
+_WHY_BOXES = "a method that finds persons by itself would receive their locations."
 
 
 class DatasetSubject:
@@ -265,11 +265,11 @@ def check_boxes(subject: DatasetSubject) -> Outcome:
     opened = _other_split(type(dataset), dataset.split, subject.root)
     if opened is None:
         return Inapplicable(f"the split {dataset.split} cannot be opened by its name alone")
-    told = [s for s in (opened[i] for i in _evenly(len(opened), _SCORED)) if s.instances]
-    if told:
+    with_instances = [s for s in (opened[i] for i in _evenly(len(opened), _SCORED)) if s.instances]
+    if with_instances:
         return Failed(
             "no instances in samples of a split opened with --boxes none",
-            f"{len(told)} samples have some, image {told[0].image_id} for one",
+            f"{len(with_instances)} samples have some, image {with_instances[0].image_id} for one",
             _WHY_BOXES,
         )
     return Passed()

@@ -27,7 +27,7 @@ class Failed:
     Attributes:
         expected: what the contract says.
         came: what was found instead, with numbers.
-        why: what goes wrong for whoever relies on it.
+        why: what goes wrong for code that relies on it.
     """
 
     expected: str

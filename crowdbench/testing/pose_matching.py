@@ -115,7 +115,7 @@ def follow(
     """Compare person by person.
 
     Args:
-        before, after: ``(K, 2)`` each, x, y in the original and the changed image; None for nobody.
+        before, after: ``(K, 2)`` each, x, y in the original and the changed image; None for no pose.
         expected: the map from the original to the changed image, ``(..., K, 2)`` to the same.
         centres: ``(n, 2)``, of the persons in the changed image.
         reach: in pixels of the changed image.
@@ -155,7 +155,7 @@ def follow_free(
     centre: FloatArray,
     reach: float,
 ) -> Followed:
-    """The same where nobody says who is who: every pose is compared with the most similar one.
+    """Like `follow`, without known correspondence: each pose is compared with the most similar one.
 
     Args:
         before: ``(n, K, 2)``, poses of the original that the changed image shows too.

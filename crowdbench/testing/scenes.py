@@ -95,7 +95,7 @@ class Scene:
         return replace(self, boxes=self.boxes[rows], points=self.points[rows])
 
     def with_boxes(self, boxes: ArrayLike) -> Self:
-        """The same picture with other boxes, in which nobody need be."""
+        """The same image with other boxes, which need not contain a person."""
         given = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
         return replace(self, boxes=given, points=np.zeros((len(given), self.points.shape[1], 2)))
 

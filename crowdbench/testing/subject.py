@@ -232,7 +232,7 @@ class MethodSubject:
         if isinstance(error, Exception):
             raise NotApplicable("the method does not run on an ordinary image; see the check ordinary")
         if not error:
-            raise NotApplicable("the method finds nobody in the drawn scene, so there is nothing to compare")
+            raise NotApplicable("the method finds no person in the drawn scene: there is nothing to compare")
 
     def failure(self) -> str:
         """What the method raised on the ordinary scene, in words."""
@@ -329,5 +329,5 @@ class MethodSubject:
 
 
 def keypoints_of(poses: Sequence[Pose], count: int) -> NDArray[np.float64]:
-    """``(n, K, 3)``, also of nobody."""
+    """``(n, K, 3)``, also for n = 0."""
     return np.array([pose.keypoints for pose in poses], dtype=np.float64).reshape(-1, count, 3)

@@ -3,9 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +11,7 @@ from crowdbench.analysis.keypoint_errors import corrections
 from crowdbench.analysis.keypoint_errors.corrections import Diagnosis
 from crowdbench.analysis.keypoint_errors.crowding_bins import Group, crowding_of
 from crowdbench.analysis.keypoint_errors.error_types import KINDS, kinds_of
-from crowdbench.analysis.keypoint_errors.pairing import NOBODY, paired
+from crowdbench.analysis.keypoint_errors.pairing import UNMATCHED, paired
 from crowdbench.analysis.keypoint_errors.result import (
     RULES,
     Analysis,
@@ -25,12 +23,11 @@ from crowdbench.analysis.keypoint_errors.result import (
 from crowdbench.analysis.keypoint_errors.summary import advice
 from crowdbench.api.dataset import Dataset
 from crowdbench.api.scoring_protocol import ScoringProtocol
-from crowdbench.errors import AnnotationError, InputError, MachineError, MissingDataError
+from crowdbench.errors import InputError, MachineError
 from crowdbench.run_store.run import Run
 from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.oks import similarities
 from crowdbench.scoring.problem import Problem, read_problem
-from crowdbench.scoring.results_file.json_file import read_document
 from crowdbench.scoring.run_inputs import load_run_problem, reopen_dataset
 from crowdbench.system.files.digests import file_digest
 
@@ -94,7 +91,7 @@ def _analysed(problem: Problem, annotations: Path, predictions_digest: str) -> A
     everything = Group("all", 0.0, float("inf"), np.arange(1, len(problem.images.ids) + 1))
     whole, *parts = _parts(diagnosis, [everything, *crowding.levels, *crowding.bins])
     engine, keypoints = load_engine("hotcoco"), problem.protocol.keypoints.keypoints
-    names = annotation_ids(annotations, problem)
+    ids = problem.persons.ids
     return Analysis(
         protocol=problem.protocol.name,
         keypoints=list(keypoints),
@@ -109,10 +106,10 @@ def _analysed(problem: Problem, annotations: Path, predictions_digest: str) -> A
         annotations_sha256=file_digest(annotations),
         rules=RULES,
         not_found=[
-            (problem.images.ids[problem.person_images[place] - 1], names[place])
+            (problem.images.ids[problem.person_images[place] - 1], ids[place])
             for place in np.flatnonzero(diagnosis.is_not_found)
         ],
-        instances=_instances(diagnosis, names),
+        instances=_instances(diagnosis),
     )
 
 
@@ -123,10 +120,10 @@ def diagnosed(problem: Problem) -> Diagnosis:
     truth = np.array(problem.persons.keypoints, dtype=np.float64).reshape(-1, keypoints.count, 3)
     areas = problem.persons.areas
     pairing = paired(problem)
-    places = np.flatnonzero(pairing.counted)
+    places = np.flatnonzero(pairing.matched_counted)
     kinds = kinds_of(poses[places], pairing.person[places], truth, areas, problem.person_images, keypoints)
     oks = np.full(len(poses), np.nan)
-    taken = np.flatnonzero(pairing.person != NOBODY)
+    taken = np.flatnonzero(pairing.person != UNMATCHED)
     oks[taken] = similarities(problem, taken, pairing.person[taken])
     return Diagnosis(problem, poses, truth, pairing, places, kinds, oks)
 
@@ -174,11 +171,11 @@ def _counted(
         low=group.low if group.low > 0 else None,
         high=group.high if np.isfinite(group.high) else None,
         images=len(group.images),
-        persons=number(diagnosis.counted & persons),
+        persons=number(pairing.counted & persons),
         not_found=number(diagnosis.is_not_found & persons),
         predictions=number(pairing.takes_part & here),
         background=number(diagnosis.is_background & here),
-        ignored=number((pairing.person >= 0) & ~pairing.counted & here),
+        ignored=number((pairing.person >= 0) & ~pairing.matched_counted & here),
         kinds={name: (codes == code).sum(axis=0).tolist() for code, name in enumerate(KINDS)},
         ap=ap,
         alone=alone,
@@ -186,33 +183,7 @@ def _counted(
     )
 
 
-class _Identified(msgspec.Struct, gc=False):
-    id: int
-    image_id: int
-
-
-class _File(msgspec.Struct, gc=False):
-    annotations: list[_Identified]
-
-
-_DECODER = msgspec.json.Decoder(_File)
-
-
-def annotation_ids(annotations: Path, problem: Problem) -> list[int | str]:
-    """The ids of a problem's persons, which scoring does without, from the file that it was read from."""
-    document: Any = read_document(annotations, AnnotationError, _DECODER)
-    scored = set(problem.images.ids)
-    if isinstance(document, _File):
-        ids: list[int | str] = [entry.id for entry in document.annotations if entry.image_id in scored]
-    else:
-        entries = [entry for entry in document["annotations"] if entry["image_id"] in scored]
-        ids = [entry["id"] if isinstance(entry["id"], str) else int(entry["id"]) for entry in entries]
-    if len(ids) != len(problem.persons.image_ids):
-        raise MissingDataError(f"{annotations}: the file was changed while it was read. Try again.")
-    return ids
-
-
-def _instances(diagnosis: Diagnosis, names: Sequence[int | str]) -> list[PredictedPerson]:
+def _instances(diagnosis: Diagnosis) -> list[PredictedPerson]:
     problem, pairing = diagnosis.problem, diagnosis.pairing
     letters = dict(zip(diagnosis.places.tolist(), diagnosis.kinds.letters(), strict=True))
     columns = (
@@ -239,7 +210,7 @@ def _instances(diagnosis: Diagnosis, names: Sequence[int | str]) -> list[Predict
                 place,
                 score,
                 outcome,
-                names[person] if person >= 0 else None,
+                problem.persons.ids[person] if person >= 0 else None,
                 oks if person >= 0 else None,
                 letters.get(place, ""),
             )

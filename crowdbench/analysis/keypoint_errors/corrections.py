@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.analysis.keypoint_errors.error_types import GOOD_FROM, KINDS, NEAR_FROM, KeypointKinds
-from crowdbench.analysis.keypoint_errors.pairing import NOBODY, Pairing, counted_persons
+from crowdbench.analysis.keypoint_errors.pairing import UNMATCHED, Pairing
 from crowdbench.api.types import FloatArray, IntArray
 from crowdbench.scoring.engines import load_engine
 from crowdbench.scoring.engines.base import CurveEngine
@@ -45,20 +45,15 @@ class Diagnosis:
     oks: FloatArray
 
     @property
-    def counted(self) -> NDArray[np.bool_]:
-        """``(N,)``, persons that count."""
-        return counted_persons(self.problem)
-
-    @property
     def is_background(self) -> NDArray[np.bool_]:
         """``(P,)``, predictions that take part and are unmatched."""
-        without: NDArray[np.bool_] = self.pairing.takes_part & (self.pairing.person == NOBODY)
+        without: NDArray[np.bool_] = self.pairing.takes_part & (self.pairing.person == UNMATCHED)
         return without
 
     @property
     def is_not_found(self) -> NDArray[np.bool_]:
         """``(N,)``, persons that count and are unmatched."""
-        lost = self.counted.copy()
+        lost = self.pairing.counted.copy()
         lost[self.pairing.person[self.places]] = False
         return lost
 

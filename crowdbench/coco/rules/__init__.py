@@ -1,1 +1,1 @@
-"""What COCO annotation files must contain, and what they hardly can mean."""
+"""Rules for COCO annotation files: required content and implausible content."""

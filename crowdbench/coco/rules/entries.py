@@ -1,4 +1,4 @@
-"""What is asked of each field of an image and of an annotated person."""
+"""Rules for each field of an image and of an annotated person."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -22,19 +22,19 @@ _CORNERS = "A box is x, y, width, height, not two corners."
 _NOT_FINITE = "Engines take NaN for a perfect match, or drop it silently. Find out where it comes from."
 _RANKS = "Engines disagree on where NaN and infinity rank. Find out where it comes from."
 _OVERFLOW = "Areas and distances of such numbers overflow. Find out where it comes from."
-# The rule, what the fault is, and what to do: of one field of one entry.
-Said = tuple[str, str, str]
+# (rule, fault, remedy) for one field of one entry.
+FieldFault = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What is asked of a file.
+    """The requirements for a file.
 
     Attributes:
-        protocol: says which fields are needed.
-        annotated: whether there must be persons.
-        loaded: whether images are to be opened, too. For scoring alone, an image needs an id only, which may
-            be a string, and may be listed twice.
+        protocol: determines which fields are required.
+        annotated: whether annotations are required.
+        loaded: whether images will be opened as well. For scoring only, an image needs just an id, which may
+            be a string and may be listed twice.
     """
 
     protocol: ScoringProtocol
@@ -42,7 +42,7 @@ class Rules:
     loaded: bool = True
 
 
-def _missing(field: str, remedy: str) -> Said:
+def _missing(field: str, remedy: str) -> FieldFault:
     return f"{field} missing", f"{field} is missing or null", remedy
 
 
@@ -53,15 +53,15 @@ def is_identity(value: object, rules: Rules) -> bool:
     return is_id(value) if rules.loaded else is_whole(value)
 
 
-def id_fault(field: str, value: object, rules: Rules) -> Said:
-    """What is wrong with a value that cannot be an id."""
+def id_fault(field: str, value: object, rules: Rules) -> FieldFault:
+    """Describe a value that cannot be an id."""
     if value is None:
         return _missing(field, PUBLISHED)
     wanted = "a whole number up to 2**53" if rules.loaded else "a whole number or a string"
     return f"{field} wrong", f"{field} must be {wanted}, found {shown(value)}", PUBLISHED
 
 
-def _file_name(image: Entry, rules: Rules) -> Said | None:
+def _file_name(image: Entry, rules: Rules) -> FieldFault | None:
     name = image.get("file_name")
     if not rules.loaded:
         return None
@@ -78,7 +78,7 @@ def _file_name(image: Entry, rules: Rules) -> Said | None:
     return None
 
 
-def _size(image: Entry, rules: Rules) -> Said | None:
+def _size(image: Entry, rules: Rules) -> FieldFault | None:
     if not rules.loaded:
         return None
     for field in ("width", "height"):
@@ -91,18 +91,18 @@ def _size(image: Entry, rules: Rules) -> Said | None:
     return None
 
 
-def _crowd_index(image: Entry, rules: Rules) -> Said | None:
+def _crowd_index(image: Entry, rules: Rules) -> FieldFault | None:
     if not rules.protocol.crowding_splits:
         return None
     remedy = "The crowding splits need every image's crowdIndex. Use the file as its authors publish it."
-    said = number_fault("crowdIndex", image.get("crowdIndex"), remedy)
-    if said is None and image["crowdIndex"] < 0:
+    fault = number_fault("crowdIndex", image.get("crowdIndex"), remedy)
+    if fault is None and image["crowdIndex"] < 0:
         return "crowdIndex wrong", f"crowdIndex is {image['crowdIndex']}, below 0", remedy
-    return said
+    return fault
 
 
-def number_fault(field: str, value: object, remedy: str) -> Said | None:
-    """What is wrong with a field that holds one number; the remedy is for one that is missing."""
+def number_fault(field: str, value: object, remedy: str) -> FieldFault | None:
+    """Check a field that holds one number; `remedy` is for a missing one."""
     if value is None:
         return _missing(field, remedy)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -117,8 +117,8 @@ def number_fault(field: str, value: object, remedy: str) -> Said | None:
     return None
 
 
-def category_id_fault(entry: Entry, person: Category | None) -> Said | None:
-    """What is wrong with the category of an annotation; None if nothing is."""
+def category_id_fault(entry: Entry, person: Category | None) -> FieldFault | None:
+    """Check the category of an annotation; None if it is valid."""
     found = entry.get("category_id")
     if found is None:
         return _missing("category_id", PUBLISHED)
@@ -130,9 +130,9 @@ def category_id_fault(entry: Entry, person: Category | None) -> Said | None:
     return None
 
 
-def _keypoints(entry: Entry, rules: Rules) -> Said | None:
+def _keypoints(entry: Entry, rules: Rules) -> FieldFault | None:
     count = rules.protocol.annotated.count
-    said, values = _numbers(
+    fault, values = _numbers(
         "keypoints",
         entry.get("keypoints"),
         3 * count,
@@ -140,8 +140,8 @@ def _keypoints(entry: Entry, rules: Rules) -> Said | None:
         PUBLISHED,
         strings=True,
     )
-    if said is not None:
-        return said
+    if fault is not None:
+        return fault
     odd = set(values[2::3]) - {0.0, 1.0, 2.0}
     if odd:
         return (
@@ -152,35 +152,35 @@ def _keypoints(entry: Entry, rules: Rules) -> Said | None:
     return None
 
 
-def _box(entry: Entry, rules: Rules) -> Said | None:
+def _box(entry: Entry, rules: Rules) -> FieldFault | None:
     return box_fault(entry.get("bbox"), PUBLISHED)
 
 
-def box_fault(value: object, remedy: str) -> Said | None:
-    """What is wrong with one box, of an annotation or of a detector; the remedy is for one that is none."""
-    said, box = _numbers("bbox", value, 4, "x, y, width, height", remedy)
-    if said is None and min(box[2:]) < 0:
+def box_fault(value: object, remedy: str) -> FieldFault | None:
+    """Check one box of an annotation or a detector; `remedy` is for a value that is not a box."""
+    fault, box = _numbers("bbox", value, 4, "x, y, width, height", remedy)
+    if fault is None and min(box[2:]) < 0:
         return "negative size", f"bbox {shown(value)} has a negative width or height", _CORNERS
-    return said
+    return fault
 
 
 def _numbers(
     field: str, value: object, length: int, unit: str, remedy: str, *, strings: bool = False
-) -> tuple[Said | None, Sequence[float]]:
-    """What is wrong with a list of numbers, and the numbers."""
+) -> tuple[FieldFault | None, Sequence[float]]:
+    """Check a list of numbers; return the fault and the numbers."""
     if value is None:
         return _missing(field, remedy), ()
-    said: Said | None = None
+    fault: FieldFault | None = None
     if not isinstance(value, list):
-        said = f"{field} wrong", f"{field} must be a list of numbers, found {shown(value)}", remedy
+        fault = f"{field} wrong", f"{field} must be a list of numbers, found {shown(value)}", remedy
     elif any(isinstance(one, list) for one in value):
         what = f"{field} is a list of lists; it must be flat, with {length} numbers ({unit})"
-        said = f"{field} nested", what, "Write one list of numbers."
+        fault = f"{field} nested", what, "Write one list of numbers."
     elif len(value) != length:
         what = f"{field} has {len(value)} numbers, needs {length} ({unit})"
-        said = f"{field} length", what, remedy
-    if said is not None or not isinstance(value, list):
-        return said, ()
+        fault = f"{field} length", what, remedy
+    if fault is not None or not isinstance(value, list):
+        return fault, ()
     numbers = [number_in(one) if strings or not isinstance(one, str) else None for one in value]
     for position, (one, number) in enumerate(zip(value, numbers, strict=True)):
         place = f"{field}[{position}] is"
@@ -195,13 +195,13 @@ def _numbers(
     return None, [number for number in numbers if number is not None]
 
 
-def _area(entry: Entry, rules: Rules) -> Said | None:
+def _area(entry: Entry, rules: Rules) -> FieldFault | None:
     if rules.protocol.box_area_factor is not None:
         return None
     area = entry.get("area")
-    said = number_fault("area", area, PUBLISHED)
-    if said is not None:
-        return said
+    fault = number_fault("area", area, PUBLISHED)
+    if fault is not None:
+        return fault
     assert isinstance(area, int | float)
     if area < 0:
         return "area wrong", f"area is {float(area)}, below 0", PUBLISHED
@@ -210,7 +210,7 @@ def _area(entry: Entry, rules: Rules) -> Said | None:
     return None
 
 
-def _num_keypoints(entry: Entry, rules: Rules) -> Said | None:
+def _num_keypoints(entry: Entry, rules: Rules) -> FieldFault | None:
     remedy = "It decides which persons count and must not be recounted: use the authors' own file."
     value = entry.get("num_keypoints")
     if value is None:
@@ -222,7 +222,7 @@ def _num_keypoints(entry: Entry, rules: Rules) -> Said | None:
     return None
 
 
-def _is_crowd(entry: Entry, rules: Rules) -> Said | None:
+def _is_crowd(entry: Entry, rules: Rules) -> FieldFault | None:
     remedy = "It must be 1 for an annotation of a group and 0 for one person; guessing it moves the score."
     value = entry.get("iscrowd")
     if value is None:
@@ -233,11 +233,11 @@ def _is_crowd(entry: Entry, rules: Rules) -> Said | None:
 
 
 def leads_out(file_name: str) -> bool:
-    """Whether an image's file name names no place under the dataset's folder."""
+    """Whether an image's file name points outside the dataset's folder."""
     parts = file_name.split("/")
     return not parts[0] or ".." in parts or parts[-1] in ("", ".") or "\0" in file_name
 
 
-_Rule = Callable[[Entry, Rules], Said | None]
+_Rule = Callable[[Entry, Rules], FieldFault | None]
 IMAGE_RULES: tuple[_Rule, ...] = (_file_name, _size, _crowd_index)
 PERSON_RULES: tuple[_Rule, ...] = (_keypoints, _box, _area, _num_keypoints, _is_crowd)

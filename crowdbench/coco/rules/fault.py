@@ -1,4 +1,4 @@
-"""A fault of an annotation file, and many of them in one message."""
+"""Faults of an annotation file, and one message for many of them."""
 
 import re
 from collections.abc import Iterable
@@ -10,22 +10,22 @@ from crowdbench.coco.rules.values import shown
 from crowdbench.errors import AnnotationError, DataError
 
 PUBLISHED = "Use the annotation file as its authors publish it; no engine has a right value for this."
-# Ids of entries with the same fault, and faults, that a message names.
+# The most ids per fault and the most kinds of fault that a message lists.
 _NAMED = 5
 _KINDS = 12
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong at one place.
+    """A fault at one place.
 
     Attributes:
-        rule: the same for faults of one sort.
+        rule: the kind of fault.
         place: as ``annotations[3]``; empty for the whole file.
-        what: the fault, without a full stop.
+        what: the fault, without a period.
         remedy: what to do.
-        identity: the entry's id, whatever it is.
-        shows_identity: false where `what` says it.
+        identity: the entry's id, unchecked.
+        shows_identity: false if `what` contains the id.
     """
 
     rule: str
@@ -41,7 +41,7 @@ class Fault:
         return re.split(r"[\[\d]", self.place, maxsplit=1)[0]
 
     def sentence(self) -> str:
-        """Place and fault."""
+        """The place and the fault."""
         if not self.place:
             return self.what
         where = f" (id {shown(self.identity)})" if self.shows_identity and self.identity is not None else ""
@@ -52,31 +52,31 @@ class Fault:
 def refusal(
     path: Path, faults: Iterable[Fault], error: type[DataError] = AnnotationError
 ) -> DataError | None:
-    """One error that tells all faults of a file, each sort once; None if there are none.
+    """Return one error for all faults of a file, each kind once; None if there are none.
 
     Args:
         path: the file.
-        faults: all of them.
-        error: of which kind.
+        faults: all faults of the file.
+        error: the exception type.
     """
-    sorts: dict[tuple[str, str], list[Fault]] = {}
+    kinds: dict[tuple[str, str], list[Fault]] = {}
     for fault in faults:
-        sorts.setdefault((fault.part, fault.rule), []).append(fault)
-    told = [_told(of_one_sort) for of_one_sort in sorts.values()]
-    if not told:
+        kinds.setdefault((fault.part, fault.rule), []).append(fault)
+    summaries = [_summary(of_one_kind) for of_one_kind in kinds.values()]
+    if not summaries:
         return None
-    if len(told) == 1:
-        sentence, remedy = told[0]
+    if len(summaries) == 1:
+        sentence, remedy = summaries[0]
         return error(f"{path}: {sentence}\n{remedy}")
-    lines = [f"- {sentence} {remedy}" for sentence, remedy in told[:_KINDS]]
-    if len(told) > _KINDS:
-        lines.append(f"- and faults of {len(told) - _KINDS} more kinds")
+    lines = [f"- {sentence} {remedy}" for sentence, remedy in summaries[:_KINDS]]
+    if len(summaries) > _KINDS:
+        lines.append(f"- and faults of {len(summaries) - _KINDS} more kinds")
     listing = "\n".join(lines)
     every = "\n`crowdbench data check` lists every one." if error is AnnotationError else ""
-    return error(f"{path}: faults of {len(told)} kinds:\n{listing}{every}")
+    return error(f"{path}: faults of {len(summaries)} kinds:\n{listing}{every}")
 
 
-def _told(faults: list[Fault]) -> tuple[str, str]:
+def _summary(faults: list[Fault]) -> tuple[str, str]:
     first, others = faults[0], faults[1:]
     more = ""
     if others:

@@ -1,18 +1,17 @@
-"""What no annotation file may have: one set of rules for loading, scoring and checking.
+"""Faults of annotation files: one set of rules for loading, scoring and checking.
 
-Opening a dataset, scoring and checking find the same faults, because all of them ask here. The fast way
-of reading (`crowdbench.coco.reading`) accepts only files in which these rules find nothing.
+The fast reader (`crowdbench.coco.reading`) accepts only files in which these rules find no fault.
 """
 
 from collections.abc import Iterator, Mapping
 
 from crowdbench.coco.categories import Category, category_faults, person_category
-from crowdbench.coco.raw import Entry, RawFile, what_it_is
+from crowdbench.coco.raw import Entry, RawFile
 from crowdbench.coco.rules.entries import (
     IMAGE_RULES,
     PERSON_RULES,
+    FieldFault,
     Rules,
-    Said,
     category_id_fault,
     id_fault,
     is_identity,
@@ -24,18 +23,18 @@ _FORMAT = "docs/metrics.md describes the format."
 
 
 def faults(raw: RawFile, rules: Rules) -> Iterator[Fault]:
-    """Every fault of a file, in the order of the file.
+    """Yield every fault of a file, in file order.
 
     Args:
         raw: the file.
-        rules: what is asked of it.
+        rules: the requirements.
     """
     if raw.parts is None:
         yield Fault(
             "document",
             "",
             "a ground-truth file is an object with images, annotations and categories, "
-            f"found {what_it_is(raw)}",
+            f"found {kind(raw.document)}",
             "A list is a results file; were the two files exchanged?",
         )
         return
@@ -89,9 +88,9 @@ def _image_faults(raw: RawFile, rules: Rules) -> Iterator[Fault]:
                 yield from _doubled_image(image, index, *seen[key], rules)
             seen.setdefault(key, (index, image))
         for rule in IMAGE_RULES:
-            said = rule(image, rules)
-            if said is not None:
-                yield _of(image, "images", index, said)
+            fault = rule(image, rules)
+            if fault is not None:
+                yield _of(image, "images", index, fault)
     if len(kinds) > 1:
         what = "some image ids are numbers and some are strings; they cannot be put in order"
         yield Fault("image ids", "", what, PUBLISHED)
@@ -136,15 +135,15 @@ def _annotation_faults(raw: RawFile, rules: Rules) -> Iterator[Fault]:
                 )
         if not is_identity(entry.get("image_id"), rules):
             yield _of(entry, "annotations", index, id_fault("image_id", entry.get("image_id"), rules))
-        said = category_id_fault(entry, person)
-        if said is not None:
-            yield _of(entry, "annotations", index, said)
+        fault = category_id_fault(entry, person)
+        if fault is not None:
+            yield _of(entry, "annotations", index, fault)
         for rule in PERSON_RULES:
-            said = rule(entry, rules)
-            if said is not None:
-                yield _of(entry, "annotations", index, said)
+            fault = rule(entry, rules)
+            if fault is not None:
+                yield _of(entry, "annotations", index, fault)
 
 
-def _of(entry: Entry, part: str, index: int, said: Said) -> Fault:
-    rule, what, remedy = said
+def _of(entry: Entry, part: str, index: int, fault: FieldFault) -> Fault:
+    rule, what, remedy = fault
     return Fault(rule, f"{part}[{index}]", what, remedy, entry.get("id"))

@@ -1,4 +1,4 @@
-"""Files of formats of their own that some datasets are published in, where COCO's format is expected."""
+"""Recognize datasets' own file formats where COCO format is expected."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,13 +8,13 @@ from crowdbench.errors import CrowdbenchError
 
 
 def foreign_format(raw: RawFile) -> str | None:
-    """What a file is, and which to use instead, if an installed dataset knows its format.
+    """Explain a file whose format an installed dataset recognizes.
 
     Args:
-        raw: a file.
+        raw: the file.
 
     Returns:
-        The words of `crowdbench.Dataset.explain_foreign_file`; None if no dataset knows it.
+        The message of `crowdbench.Dataset.explain_foreign_file`; None if no dataset recognizes it.
     """
     if raw.parts is None or {"images", "annotations", "categories"} <= raw.parts.keys():
         return None
@@ -22,19 +22,19 @@ def foreign_format(raw: RawFile) -> str | None:
 
 
 def explained(content: Mapping[str, Any]) -> str | None:
-    """The same, of a file's top level.
+    """Like `foreign_format`, for a file's top level.
 
     Args:
-        content: what the file's object holds; of ``images``, the first is enough.
+        content: the file's object; one entry of ``images`` is enough.
     """
     from crowdbench import plugins
     from crowdbench.api.dataset import dataset_class
 
     for name in plugins.installed("dataset"):
         try:
-            words = dataset_class(name).explain_foreign_file(content)
+            message = dataset_class(name).explain_foreign_file(content)
         except CrowdbenchError:
-            continue  # a plugin that does not load is reported when it is used; the file's fault comes first
-        if words is not None:
-            return words
+            continue  # a broken plugin is reported when it is used; the fault of the file comes first
+        if message is not None:
+            return message
     return None

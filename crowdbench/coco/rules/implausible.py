@@ -1,4 +1,4 @@
-"""Something that is allowed, but hardly ever meant."""
+"""Content that is allowed but implausible."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,12 +6,12 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Implausible:
-    """What is implausible about a file.
+    """An implausible property of a file.
 
     Attributes:
-        kind: the same for findings of one sort.
-        severity: ``error`` where what is meant is certainly something else.
-        what: one sentence without a full stop, with the figures.
+        kind: the kind of finding.
+        severity: ``error`` if the content is certainly in another convention.
+        what: one sentence with the numbers, without a period.
         remedy: what to do.
     """
 
@@ -22,5 +22,5 @@ class Implausible:
 
     @property
     def sentence(self) -> str:
-        """Both, for a warning."""
+        """Finding and remedy, for a warning."""
         return f"{self.what}. {self.remedy}"

@@ -1,11 +1,11 @@
-"""What numpy has too, without `numpy.ma`: its import takes longer than a small file takes to score."""
+"""A median without `numpy.ma`, whose import takes longer than scoring a small file."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def median(values: NDArray[np.float64]) -> float:
-    """As `numpy.median`, of at least one number; NaN if one of them is."""
+    """Like `numpy.median`, for at least one number; NaN if any is NaN."""
     ordered = np.sort(values, axis=None)
     half = len(ordered) // 2
     if np.isnan(ordered[-1]):

@@ -1,7 +1,7 @@
-"""Do annotations say what COCO's format says: pixels of their images, one person once, areas, crowding?
+"""Plausibility of annotations: pixel coordinates, duplicates, areas and crowding.
 
-Each rule looks at a whole file, for a slip of an annotator is not a fault of the file. The real files and the
-reference sets of the tests break none of them.
+Each rule considers a whole file, because single annotation errors are not faults of the file. The published
+files and the reference sets of the tests break none of them.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from crowdbench.coco.rules.implausible import Implausible
 from crowdbench.coco.rules.median import median
 from crowdbench.coco.rules.plausible_boxes import implausible_boxes
 
-# Shares of persons, keypoints or images that are no slip.
+# Shares of persons, keypoints or images above which an error is systematic.
 MANY_OUTSIDE = 0.2
 MANY_TWICE = 0.001
 MANY_ALIKE = 0.1
@@ -30,9 +30,9 @@ MANY_TOO_CROWDED = 0.05
 MOST_CROWDED = 2
 NEARLY_ALL = 0.98
 MOST = 0.5
-# Fewer persons may look alike by chance, as in a file made for trying things out.
+# Fewer persons may be identical by chance, as in a file for experiments.
 ENOUGH = 10
-# A box holds its person's keypoints but for this share of its side, with this share of all keypoints.
+# Boxes, extended by MARGIN of their side, contain at least the share HELD of their persons' keypoints.
 MARGIN = 0.1
 HELD = 0.5
 HELD_EXCHANGED = 0.8
@@ -45,14 +45,14 @@ class _Persons:
     """The persons on listed images of known size.
 
     Attributes:
-        at: ``(n,)``, the position of the image.
-        sizes: ``(n, 2)``, of the image, the way round that keypoints fit better.
+        at: ``(n,)``, the index of the image.
+        sizes: ``(n, 2)``, of the image, swapped if keypoints then fit better.
         boxes: ``(n, 4)``.
         keypoints: ``(n, K, 3)``.
         labelled: ``(n, K)``.
         areas: ``(n,)``, NaN where there is none.
         counted: ``(n,)``, ``num_keypoints``.
-        single: ``(n,)``, no crowds.
+        single: ``(n,)``, false for crowds.
     """
 
     at: NDArray[np.int64]
@@ -68,11 +68,11 @@ class _Persons:
 def implausible_annotations(
     file: CocoFile, protocol: ScoringProtocol, sizes: FloatArray
 ) -> list[Implausible]:
-    """What a file's annotations together can hardly mean.
+    """Return what is implausible about a file's annotations as a whole.
 
     Args:
-        file: without faults.
-        protocol: which fields matter.
+        file: a file without faults.
+        protocol: determines which fields matter.
         sizes: ``(images, 2)``, see `crowdbench.coco.sizes.likely_sizes`.
     """
     found = list(_of_images(file, protocol))
@@ -210,10 +210,10 @@ def _alike(persons: _Persons) -> Iterator[Implausible]:
     if not count:
         return
     numbers = np.concatenate([persons.keypoints[some].reshape(count, -1), persons.boxes[some]], axis=1)
-    # Equal numbers have equal sums; whether equal sums are of equal numbers hardly needs to be asked.
+    # Equal rows have equal sums; collisions of different rows are negligible.
     weights: FloatArray = np.sqrt(np.arange(numbers.shape[1]) + np.pi)
     weighted = numbers * weights
-    sums = weighted.sum(axis=1)  # not by a matrix product, in which equal rows may differ in their last bits
+    sums = weighted.sum(axis=1)  # a matrix product may give equal rows different last bits
     twice = count - _distinct(sums, persons.at[some])
     if twice > MANY_TWICE * count:
         yield _warning(
@@ -232,7 +232,7 @@ def _alike(persons: _Persons) -> Iterator[Implausible]:
 
 
 def _distinct(*columns: NDArray[Any]) -> int:
-    """How many different rows some columns have; `np.unique` imports more than a small file takes to read."""
+    """Count distinct rows; importing what `np.unique` needs takes longer than reading a small file."""
     order = np.lexsort(columns)
     changes = [column[order][1:] != column[order][:-1] for column in columns]
     return 1 + int(np.any(changes, axis=0).sum())
@@ -250,7 +250,7 @@ def _in_a_point(persons: _Persons) -> Iterator[Implausible]:
         yield _warning(
             "keypoints in one point",
             f"all labelled keypoints of {in_a_point} of {count} persons are one and the same point",
-            "Keypoints that nobody has labelled have visibility 0.",
+            "Keypoints that are not labelled have visibility 0.",
         )
 
 

@@ -1,7 +1,7 @@
-"""Are boxes what COCO's format says: x, y, width, height, in pixels of their images?
+"""Plausibility of boxes: x, y, width, height in image pixels.
 
-One set of rules for boxes of annotations, of detectors, of predictions and of ``predict --boxes``. None of
-the rules looks at one box alone: detectors and annotators do reach over an edge now and then.
+One set of rules for boxes of annotations, detectors, predictions and ``predict --boxes``. Each rule considers
+many boxes, because single boxes of detectors and annotators do extend beyond an edge.
 """
 
 import numpy as np
@@ -13,28 +13,28 @@ from crowdbench.coco.rules.implausible import Implausible
 # A box reaches beyond its image if it ends this share of the image's side outside: none of CrowdPose's,
 # COCO's or OCHuman's boxes does, nor do those of the detectors whose results are published with them.
 REACH = 0.05
-# More boxes than these are no slip of a detector or an annotator.
+# Shares of boxes above which an error is systematic.
 MANY_BEYOND = 0.1
 MANY_OUTSIDE = 0.05
 MANY_WITHOUT_AREA = 0.1
 # Two corners read as x, y, width, height reach beyond the image on most boxes right of or below its middle.
 CORNERS_BEYOND = 0.25
 NEARLY_ALL = 0.98
-# Narrower boxes are rounding errors, or shares of something.
+# Narrower boxes are rounding errors or normalized.
 NARROWEST_PX = 0.01
-# So many boxes cannot look like corners, or like shares of a side, by chance.
+# This many boxes cannot look like corners, or be normalized, by chance.
 CERTAIN = 10
 
 
 def implausible_boxes(
     boxes: FloatArray, widths: FloatArray, heights: FloatArray, noun: str = "boxes"
 ) -> list[Implausible]:
-    """What many boxes together cannot be.
+    """Return what is implausible about many boxes.
 
     Args:
         boxes: ``(n, 4)`` float64, all finite, x, y, width, height as they are given, in image pixels.
         widths, heights: ``(n,)``, of the image of each box, in pixels.
-        noun: what the boxes are called.
+        noun: names the boxes in messages.
 
     Returns:
         At most one finding of each kind; boxes as corners or as shares of a side get that finding only.

@@ -1,11 +1,11 @@
-"""What a value of a JSON file can stand for: an id, a number, a count of pixels."""
+"""Classify the values of a JSON file: ids, numbers, pixel counts."""
 
 import math
 from typing import Any, TypeGuard
 
-# Whole numbers beyond are not kept apart by everything that reads JSON.
+# Larger integers are not distinguished by every JSON reader.
 LARGEST_ID = 2**53
-# No picture is as large. Sides of 1e200 are finite, and their product is not.
+# No image is this large. Sides of 1e200 are finite, but their product is not.
 LARGEST_PX = 1e7
 LARGEST_AREA_PX = LARGEST_PX**2
 
@@ -30,12 +30,12 @@ def is_whole(value: object) -> bool:
 
 
 def is_id(value: object) -> bool:
-    """Whether a value is a whole number that every reader of JSON keeps apart from others."""
+    """Whether a value is an integer that every JSON reader represents exactly."""
     return is_whole(value) and abs(value) <= LARGEST_ID  # type: ignore[arg-type]  # it is a number
 
 
 def identifier(value: Any) -> int | str:
-    """A value that is an id, however it is written."""
+    """Normalize a valid id."""
     return value if isinstance(value, str) else int(value)
 
 
@@ -52,13 +52,13 @@ def number_in(value: object) -> float | None:
 
 
 def kind(value: Any) -> str:
-    """What messages call a value of this kind."""
+    """The name of a value's JSON type, for messages."""
     names: dict[type, str] = {dict: "an object", list: "a list", str: "a string", type(None): "null"}
     return names.get(type(value), f"a {type(value).__name__}")
 
 
 def shown(value: Any) -> str:
-    """A value in a message: as JSON writes it if it is short, else its kind."""
+    """A value for a message: its text if short, otherwise its type."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int) and value.bit_length() > 128:

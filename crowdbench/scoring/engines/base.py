@@ -1,4 +1,4 @@
-"""What a scoring engine is: somebody's implementation of OKS-based AP, behind one interface."""
+"""The interface of scoring engines: third-party implementations of OKS-based AP."""
 
 import io
 from abc import ABC, abstractmethod
@@ -94,7 +94,7 @@ class CurveEngine(Engine):
 def quiet() -> Iterator[None]:
     """Keep an engine's progress messages off standard output, which belongs to results.
 
-    Nor does numpy warn when distance or extent of absurd coordinates overflow; all engines go on alike.
+    It also silences numpy's warnings about overflow with extreme coordinates; all engines continue alike.
     """
     with redirect_stdout(io.StringIO()), np.errstate(over="ignore", invalid="ignore"):
         yield

@@ -1,1 +1,1 @@
-"""Reading files of predictions, whatever their style, and refusing what cannot be scored."""
+"""Read files of predictions in several styles and refuse what cannot be scored."""

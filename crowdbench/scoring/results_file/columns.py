@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdbench.api.types import FloatArray
+from crowdbench.coco.rules.values import kind, shown
 from crowdbench.errors import DataError
 
 Rows = list[list[float]]
@@ -121,13 +122,13 @@ def numbers(of: ColumnTable, field: str, remedy: str) -> FloatArray:
     if not of.is_typed:
         of.require(
             map(_is_number, column),
-            lambda i: f"{field} must be a number, found {_shown(column[i])}",
+            lambda i: f"{field} must be a number, found {shown(column[i])}",
             "Write a plain number, without quotes.",
         )
     array = np.array(column if of.is_typed else [_float(value) for value in column], dtype=np.float64)
     of.require(
         np.isfinite(array),
-        lambda i: f"{field} is {_shown(column[i])}, which is not finite{_place(of)}",
+        lambda i: f"{field} is {shown(column[i])}, which is not finite{_place(of)}",
         "Engines disagree on where NaN and infinity rank. Find out where it comes from.",
     )
     return array
@@ -140,7 +141,7 @@ def integers(of: ColumnTable, field: str, remedy: str) -> list[int]:
         return column
     of.require(
         map(_is_whole, column),
-        lambda i: f"{field} must be a whole number, found {_shown(column[i])}",
+        lambda i: f"{field} must be a whole number, found {shown(column[i])}",
         remedy,
     )
     return [int(value) for value in column]
@@ -153,7 +154,7 @@ def identifiers(of: ColumnTable, field: str, remedy: str) -> list[int | str]:
         return column
     of.require(
         (isinstance(value, str) or _is_whole(value) for value in column),
-        lambda i: f"{field} must be a whole number or a string, found {_shown(column[i])}",
+        lambda i: f"{field} must be a whole number or a string, found {shown(column[i])}",
         remedy,
     )
     return [value if isinstance(value, str) else int(value) for value in column]
@@ -175,7 +176,7 @@ def rows(of: ColumnTable, field: str, length: int, unit: str, remedy: str, strin
         return column
     of.require(
         (isinstance(row, list | tuple | np.ndarray) for row in column),
-        lambda i: f"{field} must be a list of numbers, found {_shown(column[i])}",
+        lambda i: f"{field} must be a list of numbers, found {shown(column[i])}",
         remedy,
     )
     column = [row.tolist() if isinstance(row, np.ndarray) else row for row in column]
@@ -216,14 +217,8 @@ def have_strings(of: ColumnTable, field: str) -> bool:
 
 def quoted(names: Collection[object], limit: int = 5) -> str:
     """A few names for a message, and how many more."""
-    shown = ", ".join(repr(name) for name in list(names)[:limit])
-    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
-
-
-def kind(value: Any) -> str:
-    """How messages call a value's kind."""
-    names: dict[type, str] = {dict: "an object", list: "a list", str: "a string", type(None): "null"}
-    return names.get(type(value), f"a {type(value).__name__}")
+    listed = ", ".join(repr(name) for name in list(names)[:limit])
+    return listed + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def _place(of: ColumnTable) -> str:
@@ -233,7 +228,7 @@ def _place(of: ColumnTable) -> str:
 
 def _at_fault(field: str, row: Sequence[Any], is_fine: Callable[[Any], bool], wanted: str) -> str:
     position = next(position for position, value in enumerate(row) if not is_fine(value))
-    return f"{field}[{position}] is {_shown(row[position])}, which is not {wanted}"
+    return f"{field}[{position}] is {shown(row[position])}, which is not {wanted}"
 
 
 def _is_number(value: Any) -> bool:
@@ -258,15 +253,6 @@ def _from_string(value: Any) -> Any:
         return float(value) if isinstance(value, str) else value
     except ValueError:
         return value
-
-
-def _shown(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int) and value.bit_length() > 128:
-        return f"a whole number of {value.bit_length()} bits"
-    text = repr(value)
-    return text if len(text) <= 40 else kind(value)
 
 
 def of_keypoints(keypoints: Rows, places: Sequence[int]) -> Rows:

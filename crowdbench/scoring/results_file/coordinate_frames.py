@@ -1,8 +1,8 @@
-"""How well predictions fit the annotated persons, as they are and if they were written in another way.
+"""How well predictions fit the annotated persons, as given and in other coordinate frames.
 
-Predictions of another frame (x and y exchanged, another size of picture, left for right) are scored like any
-others and come out as a poor method. Here the most frequent mistakes are undone on part of the images; what
-then fits much better was written so.
+Predictions in another frame (x and y exchanged, another image size, left for right) score like a poor method.
+Here the most frequent mistakes are undone on part of the images; if predictions then fit much better, they
+were written in that frame.
 """
 
 from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ class Fit:
     """How well predictions fit.
 
     Attributes:
-        of_predictions: ``(P,)``, OKS of each with the person that it fits best; 0 where nobody is.
+        of_predictions: ``(P,)``, OKS of each with the person that it fits best; 0 where there is none.
         of_persons: ``(N,)``, OKS of each person with the prediction that fits best; 0 where there is none.
     """
 
@@ -81,7 +81,7 @@ class OtherFrame:
 
 
 def fit_of(sample: PoseSample) -> Fit:
-    """Match without competition: everybody's best."""
+    """Match each person and prediction with its best partner, without competition."""
     predictions, persons = _pairs(sample)
     variances = (2 * np.array(sample.keypoints.sigmas)) ** 2
     with np.errstate(over="ignore", invalid="ignore"):

@@ -20,9 +20,9 @@ def read_document(
 ) -> Any:
     """Decode a JSON file, to typed records if all is as it should be, else to plain data.
 
-    The literals NaN and Infinity, which are no JSON but which Python writes, are read as floats, so that
-    the checks that follow can say in which entry they stand. A byte order mark is skipped. Of a key that
-    stands twice in one object the last value counts, as in Python's own reader.
+    The literals NaN and Infinity, which are not JSON but which Python writes, are read as floats, so that
+    the checks that follow can say in which entry they stand. A byte order mark is skipped. If a key
+    occurs twice in an object, the last value counts, as in Python's reader.
 
     Args:
         path: a ``.json`` file; gzipped content is recognised by its first bytes, whatever the name.
@@ -33,7 +33,7 @@ def read_document(
 
     Raises:
         MissingDataError: there is no such file, or it cannot be read.
-        DataError: of the given kind; the content is no JSON. The message gives line and column.
+        DataError: of the given kind; the content is not JSON. The message gives line and column.
     """
     data = _content(path, error)
     try:

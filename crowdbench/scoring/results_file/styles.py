@@ -7,6 +7,7 @@ means is never guessed: an entry without a score or a category stays without, fo
 from collections.abc import Mapping
 from typing import Any
 
+from crowdbench.coco.rules.values import kind
 from crowdbench.errors import PredictionError
 from crowdbench.scoring.results_file import columns
 
@@ -42,7 +43,7 @@ class Restyled:
         """Arrange a decoded results file.
 
         Raises:
-            PredictionError: an object in which no list of predictions can be told.
+            PredictionError: an object in which no list of predictions can be identified.
         """
         self.source = source
         self.notes: dict[str, None] = {}
@@ -97,7 +98,7 @@ class Restyled:
             for entry in of_image:
                 if not isinstance(entry, Mapping):
                     raise PredictionError(
-                        f"{self.source}: {key!r} holds {columns.kind(entry)}; each of an image's predictions "
+                        f"{self.source}: {key!r} holds {kind(entry)}; each of an image's predictions "
                         f"must be an object.\n{_FORMAT}"
                     )
                 if entry.get("image_id") is None and not any(name in entry for name in NAMES):
@@ -135,7 +136,7 @@ class Restyled:
         )
 
     def _group(self, value: Any) -> list[Any] | None:
-        """The predictions of one image, None where they cannot be told."""
+        """The predictions of one image, None if they cannot be identified."""
         if isinstance(value, list | tuple):
             return list(value)
         if self._is_group(value):
@@ -212,7 +213,7 @@ def plain_data(document: Any) -> Any:
         return convert()
     except Exception as error:  # what another library has to say of its own kinds of tensors
         raise PredictionError(
-            f"the given list: {columns.kind(document)} cannot be turned into numbers ({error}).\n"
+            f"the given list: {kind(document)} cannot be turned into numbers ({error}).\n"
             "Give lists, NumPy arrays or dense tensors."
         ) from error
 

@@ -1,4 +1,4 @@
-"""What a method is asked, grouped by thought."""
+"""The checks of a method, grouped by topic."""
 
 from crowdbench.testing.method_checks import boxes, independence, inputs, network, processes, training
 from crowdbench.testing.method_checks import coordinates as space

@@ -1,4 +1,4 @@
-"""What boxes are to a method: everything to a top-down one, nothing to the others."""
+"""Does a method use boxes as its paradigm says?"""
 
 import numpy as np
 

@@ -1,7 +1,7 @@
 """Are poses in the pixels of the original image? Change the image and see whether they follow.
 
 A constant error e of coordinates is invisible in a moved image, shows (k - 1) times in one enlarged k times,
-and twice in a mirrored one. In the mirrored image it cannot be told from a property that methods may have: a
+and twice in a mirrored one. In the mirrored image it looks like a property that methods may have: a
 flip test on a coarse grid moves poses by a part of a grid cell. So half a pixel is looked for in the enlarged
 image, where the two differ, and the mirrored one is asked for gross errors only.
 """
@@ -301,5 +301,5 @@ CHECKS = (
         _WHY_SPACE,
     ),
     Check("mirror", "are poses mirrored with the picture?", check_mirror, _WHY_SPACE),
-    Check("left_right", "are left and right keypoints told apart?", check_left_right, _WHY_SPACE),
+    Check("left_right", "are left and right keypoints distinguished?", check_left_right, _WHY_SPACE),
 )

@@ -85,7 +85,7 @@ def check_determinism(subject: MethodSubject) -> Outcome:
         return Failed(
             "bit for bit the same poses from the same image, settings, weights and seed",
             f"two runs differ: {changed([found[0]], [found[1]], subject.method.keypoints.count)[1]}",
-            "nobody could repeat a published number, not even its authors.",
+            "published numbers could not be reproduced, not even by their authors.",
         )
     return Passed()
 

@@ -36,7 +36,7 @@ def check_ordinary(subject: MethodSubject) -> Outcome:
         return Failed(
             "at most one pose for each box",
             f"{len(found)} poses for {len(scene.boxes)} boxes",
-            "poses that nobody asked for count as false detections, or as a better method than it is.",
+            "poses without a box count as false detections, or as a better method than it is.",
         )
     return Passed(f"{len(found)} poses in a scene of {len(scene.boxes)} persons")
 
@@ -74,7 +74,7 @@ def check_no_people(subject: MethodSubject) -> Outcome:
                 return Failed(
                     "no poses where there are no boxes",
                     f"{len(poses)} poses",
-                    "a detector that finds nobody would be answered with people.",
+                    "images without detections would get poses.",
                 )
     return Passed()
 
@@ -171,7 +171,7 @@ FIRST = (
     Check("finite", "are all numbers finite?", check_finite, _WHY_FINITE),
 )
 CHECKS = (
-    Check("no_people", "may an image have nobody in it?", check_no_people, _WHY_CRASH),
+    Check("no_people", "may an image contain no person?", check_no_people, _WHY_CRASH),
     Check("strange_boxes", "may boxes be empty, tiny, huge or outside?", check_strange_boxes, _WHY_CRASH),
     Check("sizes", "may images be of any size?", check_sizes, _WHY_CRASH),
     Check("file_formats", "may images be grey, deep, or have a palette?", check_file_formats, _WHY_CRASH),

@@ -102,7 +102,7 @@ def check_cuda(subject: MethodSubject) -> Outcome:
         return Failed("poses from a network on a GPU", described(error), _WHY_MOVES)
     share, words = changed([subject.answer(sample)], [found], method.keypoints.count)
     if share > 0.5 and subject.weights is not None:
-        return Failed("about the same poses on a GPU as on the processor", words, _WHY_MOVES)
+        return Failed("about the same poses on a GPU as on the CPU", words, _WHY_MOVES)
     return Passed(words)
 
 

@@ -25,7 +25,7 @@ _WHY_DRAWS = (
 
 
 def _in_training(subject: MethodSubject) -> NetworkMethod:
-    """A method of its own, told its recipe."""
+    """A new method instance, configured with its recipe."""
     subject.require_network()
     subject.require_answers()
     method = subject.fresh_method()

@@ -28,6 +28,7 @@ def people(
         protocol=protocol,
         images=Images(list(range(1, count + 1)), np.linspace(0, 1, count)),
         persons=Persons(
+            ids=list(range(len(images))),
             image_ids=list(images),
             keypoints=[one.ravel().tolist() for one in keypoints],
             boxes=[[0.0, 0.0, 100.0, 100.0]] * len(images),
@@ -76,12 +77,12 @@ def agree(found: Matches, expected: dict[str, float]) -> None:
 @pytest.mark.parametrize(("goldens", "name"), GOLDEN_SETS, indirect=["goldens"])
 def test_ap_from_matches_is_that_of_the_official_tool(name: str, goldens: Path) -> None:
     folder = goldens / "metrics"
-    told = json.loads((folder / "expected.json").read_text())[name]
-    protocol = OF_NAME[told["protocol"]]
-    expected = dict(zip(protocol.statistics, told["authority_stats"], strict=True))
-    unrounded = [-1 if ap is None else ap for ap in told.get("authority_split_ap_unrounded", [])]
+    drawn_from = json.loads((folder / "expected.json").read_text())[name]
+    protocol = OF_NAME[drawn_from["protocol"]]
+    expected = dict(zip(protocol.statistics, drawn_from["authority_stats"], strict=True))
+    unrounded = [-1 if ap is None else ap for ap in drawn_from.get("authority_split_ap_unrounded", [])]
     expected |= {f"AP_{n}": ap for (n, _, _), ap in zip(protocol.crowding_splits, unrounded, strict=True)}
-    agree(match(read_problem(folder / told["preds"], folder / told["gt"], protocol)), expected)
+    agree(match(read_problem(folder / drawn_from["preds"], folder / drawn_from["gt"], protocol)), expected)
 
 
 @pytest.mark.slow
@@ -98,9 +99,9 @@ def test_ap_from_matches_is_that_of_the_engines_on_disturbed_files(
 ) -> None:
     """People become groups, lose their labels or are ignored; predictions move, repeat and tie."""
     folder = goldens / "metrics"
-    told = json.loads((folder / "expected.json").read_text())[name]
-    protocol = OF_NAME[told["protocol"]]
-    problem = read_problem(folder / told["preds"], folder / told["gt"], protocol)
+    drawn_from = json.loads((folder / "expected.json").read_text())[name]
+    protocol = OF_NAME[drawn_from["protocol"]]
+    problem = read_problem(folder / drawn_from["preds"], folder / drawn_from["gt"], protocol)
     rng = np.random.default_rng(seed)
     persons, count = problem.persons, len(problem.person_images)
     truth = np.array(persons.keypoints).reshape(count, -1, 3)
@@ -209,18 +210,19 @@ def repeated(problem: Problem, drawn: np.ndarray) -> Problem:
     persons = [np.flatnonzero(problem.person_images == image + 1) for image in drawn]
     found = [np.flatnonzero(problem.prediction_images == image + 1) for image in drawn]
     of_persons, of_found = np.concatenate(persons), np.concatenate(found)
-    told = problem.persons
+    drawn_from = problem.persons
     assert problem.images.crowd_index is not None
     return replace(
         problem,
         images=Images(list(range(len(drawn))), problem.images.crowd_index[drawn]),
         persons=Persons(
+            ids=list(of_persons),
             image_ids=list(of_persons),
-            keypoints=[told.keypoints[i] for i in of_persons],
-            boxes=[told.boxes[i] for i in of_persons],
-            areas=told.areas[of_persons],
-            num_keypoints=told.num_keypoints[of_persons],
-            is_crowd=told.is_crowd[of_persons],
+            keypoints=[drawn_from.keypoints[i] for i in of_persons],
+            boxes=[drawn_from.boxes[i] for i in of_persons],
+            areas=drawn_from.areas[of_persons],
+            num_keypoints=drawn_from.num_keypoints[of_persons],
+            is_crowd=drawn_from.is_crowd[of_persons],
         ),
         person_images=np.repeat(np.arange(1, len(drawn) + 1), [len(one) for one in persons]),
         keypoints=[problem.keypoints[i] for i in of_found],
@@ -241,7 +243,7 @@ def test_a_level_holds_the_images_of_its_crowd_index_and_all_that_is_on_them(gol
     inside = np.isin(ids[found.images], hard.image_ids)
     assert hard.predictions.tolist() == found.predictions[inside].tolist()
     assert [hard.image_ids[i] for i in hard.images] == ids[found.images[inside]].tolist()
-    assert (hard.person_levels == found.levels.index("hard")).all()
+    assert (hard.image_levels == found.levels.index("hard")).all()
     # A prediction's person is the same one, under the number it has here.
     whole = np.flatnonzero(np.isin(ids[found.person_images], hard.image_ids))
     took = hard.taken >= 0

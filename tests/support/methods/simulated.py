@@ -73,6 +73,7 @@ def population(skill: Skill, images: int, seed: int, truth_seed: int = 0) -> Mat
         protocol=CROWD,
         images=Images(list(range(1, images + 1)), crowd_index),
         persons=Persons(
+            ids=list(range(persons)),
             image_ids=list[int | str](person_images.tolist()),
             keypoints=np.concatenate([keypoints, 2.0 * labelled[..., None]], -1)
             .reshape(persons, -1)
