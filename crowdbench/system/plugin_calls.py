@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import sysconfig
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -72,6 +73,9 @@ def _as_plugin_error(error: BaseException, plugin: str, hook: str, where: str) -
     return found
 
 
+_LIBRARIES = tuple(sysconfig.get_path(name) + os.sep for name in ("stdlib", "purelib", "platlib"))
+
+
 def _place_of(error: BaseException) -> str:
     """The last line of the plugin's own code: not crowdbench's, not that of libraries which it calls."""
     own = str(Path(__file__).parents[1]) + os.sep
@@ -85,8 +89,9 @@ def _place_of(error: BaseException) -> str:
     ]
     if not frames:
         return ""
+    # A hook may be of a base class in another package, and call code of the plugin.
     folder = str(Path(frames[0].filename).parent)
-    last = [frame for frame in frames if frame.filename.startswith(folder)][-1]
+    last = [f for f in frames if f.filename.startswith(folder) or not f.filename.startswith(_LIBRARIES)][-1]
     return f"\nIt happened in {last.filename}:{last.lineno}, in {last.name}."
 
 

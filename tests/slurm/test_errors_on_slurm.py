@@ -54,7 +54,7 @@ def test_a_time_limit_that_the_partition_does_not_allow(desk: Desk) -> None:
     finally:
         desk.slurm("scontrol", "delete", "PartitionName=short")
     assert "PartitionTimeLimit: the time limit is longer than the partition allows" in message
-    assert "taken back" in message
+    assert "It was cancelled" in message
 
 
 def test_more_gpus_than_there_are(desk: Desk) -> None:

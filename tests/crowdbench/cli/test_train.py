@@ -131,7 +131,7 @@ def test_a_signal_stops_after_a_checkpoint_and_the_same_command_goes_on(
         os.kill(process.pid, number)
         _, errors = process.communicate()
     assert process.returncode == 1
-    assert "give the same command again" in errors
+    assert "run the same command again to resume" in errors
     assert training_in(tmp_path / "stopped").record.state == "interrupted"
     assert list((tmp_path / "stopped").rglob("step-*.json"))
     again = train(toy_plugins, tmp_path / "stopped", *arguments)

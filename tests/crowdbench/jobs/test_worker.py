@@ -409,7 +409,7 @@ def test_a_later_start_takes_a_job_over_from_one_that_still_lives(toys: QueueMac
         )
         assert second.returncode == 0, second.stdout + second.stderr
         assert "takes over from an earlier start" in second.stdout
-        assert first.wait(60) == 76
+        assert first.wait(60) == JobOutcome.SUPERSEDED
     finally:
         first.kill()
         first.communicate()

@@ -193,13 +193,13 @@ def test_a_picture_is_enlarged_and_the_next_one_follows(report: Path, chromium: 
     chromium.open(report, width=1280, height=900)
     chromium.click(".picture .panel svg.view")
     assert is_shown(chromium, "dialog #enlarged svg")
-    first = chromium.run("document.getElementById('told').textContent")
+    first = chromium.run("document.getElementById('caption').textContent")
     assert "method-00" in first
     assert "000000.jpg" in first
     chromium.press("ArrowRight")
-    assert "method-01" in chromium.run("document.getElementById('told').textContent")
+    assert "method-01" in chromium.run("document.getElementById('caption').textContent")
     chromium.press("ArrowLeft")
-    assert chromium.run("document.getElementById('told').textContent") == first
+    assert chromium.run("document.getElementById('caption').textContent") == first
     chromium.press("Escape")
     assert not chromium.run("document.querySelector('dialog').open")
     assert chromium.run("document.activeElement.matches('.picture .panel svg.view')")
