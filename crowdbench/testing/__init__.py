@@ -1,8 +1,8 @@
 """Conformance checks for methods and datasets.
 
-`MethodContract` and `DatasetContract` are pytest classes to derive from; `check_method` and `check_dataset`
-run the same checks without pytest, as ``crowdbench check`` does. Importing this imports neither pytest nor
-PyTorch.
+`MethodContract` and `DatasetContract` are pytest classes to derive from. `check_method` and `check_dataset`
+run the same checks without pytest, as ``crowdbench check`` does. Importing this package imports neither
+pytest nor PyTorch.
 """
 
 from crowdbench.testing.contract import DatasetContract, MethodContract

@@ -1,4 +1,4 @@
-"""The checks as pytest classes: derive from one, name what it is about, and every check is a test."""
+"""The checks as pytest classes. In a subclass that names its method or dataset, every check is a test."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -18,20 +18,20 @@ from crowdbench.testing.subject import MethodSubject
 
 
 class _Contract:
-    """A class of tests about one subject, which lives as long as the tests of the class run."""
+    """Base class of tests that share one subject, which is closed after the last test of the class."""
 
     _subject: ClassVar[Any]
     _closing: ClassVar[ExitStack]
 
     @classmethod
     def setup_class(cls) -> None:
-        """Pytest calls it before the first test of the class."""
+        """Called by pytest before the first test of the class."""
         cls._subject = None
         cls._closing = ExitStack()
 
     @classmethod
     def teardown_class(cls) -> None:
-        """Pytest calls it after the last."""
+        """Called by pytest after the last test of the class."""
         cls._subject = None
         cls._closing.close()
 
@@ -64,11 +64,11 @@ class MethodContract(_Contract):
     """Tests of a method: ``class TestMine(MethodContract): method = "mine"``.
 
     Class attributes:
-        method: the name it is installed by. Or override `make`.
-        dataset: the dataset whose keypoints and settings it takes; None for the first that is installed.
-            Its files need not be here.
+        method: the name under which it is installed. Alternatively, override `make`.
+        dataset: the dataset whose keypoints and settings it uses; None for the first one installed.
+            Its files need not be present.
         settings: overrides, by name.
-        weights: as ``--weights``; ``"none"`` draws them at random.
+        weights: as ``--weights``; ``"none"`` for random weights.
     """
 
     method: ClassVar[str | None] = None
@@ -77,7 +77,7 @@ class MethodContract(_Contract):
     weights: ClassVar[str | Path] = "none"
 
     def make(self) -> Method:
-        """Build the method, anew every time it is called."""
+        """Build a new method."""
         if self.method is None:
             raise InputError(f"{type(self).__name__}: set `method` to a name, or override make().")
         return load_method(self.method, self._dataset_name(), **self.settings)
@@ -93,9 +93,9 @@ class DatasetContract(_Contract):
     """Tests of a dataset: ``class TestMine(DatasetContract): dataset = "mine"``.
 
     Class attributes:
-        dataset: the name it is installed by. Or override `open`.
-        split: None for its default.
-        root: its folder; None for where it looks by itself.
+        dataset: the name under which it is installed. Alternatively, override `open`.
+        split: None for the default split.
+        root: its folder; None for the default location.
     """
 
     dataset: ClassVar[str | None] = None
@@ -103,7 +103,7 @@ class DatasetContract(_Contract):
     root: ClassVar[str | Path | None] = None
 
     def open(self) -> Dataset:
-        """Open the split, anew every time it is called."""
+        """Open the split; every call returns a new object."""
         if self.dataset is None:
             raise InputError(f"{type(self).__name__}: set `dataset` to a name, or override open().")
         return load_dataset(self.dataset, split=self.split, root=self.root)
@@ -113,10 +113,10 @@ class DatasetContract(_Contract):
 
 
 def first_dataset() -> str:
-    """The first installed dataset, by name.
+    """The name of the first installed dataset.
 
     Raises:
-        InputError: none is installed.
+        InputError: no dataset is installed.
     """
     names = list(installed("dataset"))
     if not names:

@@ -1,4 +1,4 @@
-"""Are two values of any kind equal? Examples and batches are whatever their method likes."""
+"""Compare values of arbitrary types, since each method chooses the types of its examples and batches."""
 
 import dataclasses
 import random
@@ -11,9 +11,10 @@ import numpy as np
 def difference(  # noqa: C901, PLR0911  (a case a line)
     one: object, other: object, where: str = "the value"
 ) -> str | None:
-    """The first place where two values differ, in words; None if they are equal.
+    """Describe the first place where two values differ; None if they are equal.
 
-    Arrays, tensors, dataclasses, mappings and sequences are looked into; all else is asked with ``==``.
+    Arrays, tensors, dataclasses, mappings and sequences are compared element by element, and objects without
+    their own ``__eq__`` attribute by attribute. All other values are compared with ``==``.
     """
     import torch
 
@@ -52,7 +53,7 @@ def _first(pairs: Iterable[tuple[object, object, str]]) -> str | None:
 
 @contextmanager
 def own_randomness(seed: int | None = None) -> Iterator[None]:
-    """Leave the global generators of Python, numpy and PyTorch as they were; begin at a seed, if given."""
+    """Restore the global generators of Python, NumPy and PyTorch on exit; seed them first if given."""
     import torch
 
     before = random_state()
@@ -69,7 +70,7 @@ def own_randomness(seed: int | None = None) -> Iterator[None]:
 
 
 def random_state() -> tuple[object, object, object]:
-    """The state of the three global generators."""
+    """The state of the global generators of Python, NumPy and PyTorch."""
     import torch
 
     return random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002

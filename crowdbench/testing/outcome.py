@@ -1,4 +1,4 @@
-"""What a check finds, and how a check is carried out."""
+"""Checks, their outcomes and how they are run."""
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -9,25 +9,25 @@ from crowdbench.errors import CrowdbenchError, PluginError, ShapeError
 
 SubjectT = TypeVar("SubjectT")
 
-# Of a traceback, so much is shown: where it happened, not crowdbench's way there.
+# The number of innermost traceback frames that are shown.
 _FRAMES = 3
 
 
 @dataclass(frozen=True)
 class Passed:
-    """Nothing is wrong; `note` says how exactly that was seen, where exactness varies."""
+    """The check passed. `note` gives the precision of the check where it varies."""
 
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The contract is broken.
+    """The contract is violated.
 
     Attributes:
-        expected: what the contract says.
+        expected: what the contract requires.
         came: what was found instead, with numbers.
-        why: what goes wrong for code that relies on it.
+        why: the consequence for code that relies on the contract.
     """
 
     expected: str
@@ -40,7 +40,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Inapplicable:
-    """There is nothing to check here."""
+    """The check does not apply to the subject."""
 
     reason: str
 
@@ -50,13 +50,13 @@ Outcome = Passed | Failed | Inapplicable
 
 @dataclass(frozen=True)
 class Check(Generic[SubjectT]):
-    """One question to a method or dataset.
+    """One check of a method or dataset.
 
     Attributes:
-        name: names it in reports and, as ``test_<name>``, in pytest.
-        question: what it asks, in a line.
-        run: answers it.
-        why: what goes wrong if the subject raises an error instead of answering.
+        name: used in reports and, as ``test_<name>``, in pytest.
+        question: a one-line question that the check answers.
+        run: runs the check on a subject.
+        why: the consequence if the subject raises an error.
     """
 
     name: str
@@ -66,12 +66,12 @@ class Check(Generic[SubjectT]):
 
 
 class NotApplicable(Exception):
-    """A check needs something that another check reports on; the message says which."""
+    """A requirement of a check is not met. The message gives the reason and any check that reports it."""
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """A check and what it found."""
+    """The outcome of a check."""
 
     name: str
     question: str
@@ -79,7 +79,7 @@ class CheckResult:
 
 
 def carry_out(check: Check[SubjectT], subject: SubjectT) -> CheckResult:
-    """Ask a subject one question. What the subject raises is what it is being checked for: a failure."""
+    """Run a check on a subject. An exception raised by the subject is a failure of the check."""
     try:
         outcome = check.run(subject)
     except NotApplicable as reason:
@@ -92,17 +92,17 @@ def carry_out(check: Check[SubjectT], subject: SubjectT) -> CheckResult:
 def carry_out_all(
     checks: Sequence[Check[SubjectT]], subject: SubjectT, only: str | None = None
 ) -> Iterator[CheckResult]:
-    """Ask all questions, or one."""
+    """Run all checks lazily, or only the one named `only`."""
     return (carry_out(check, subject) for check in checks if only in (None, check.name))
 
 
 def is_not_finite(error: BaseException) -> bool:
-    """Whether a method was stopped because a pose of it has NaN or infinity in it."""
+    """Whether the error reports NaN or infinity in a pose."""
     return isinstance(error, PluginError | ShapeError) and "must be finite" in str(error)
 
 
 def described(error: BaseException) -> str:
-    """An error in words: of crowdbench's own the message, of others the place too."""
+    """The type and message of an error, with the innermost frames unless it is a `CrowdbenchError`."""
     said = f"{type(error).__name__}: {error}"
     if isinstance(error, CrowdbenchError):
         return said

@@ -1,4 +1,4 @@
-"""A method while it is checked: its network, the scenes that it is shown, and what it answered."""
+"""The method under test, with its network, the test scenes and its cached predictions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-# Windows of one drawing: sides and moves are multiples of 64, so that the grids of networks fall on the same
-# pixels wherever the window is. The margins leave room for crops that are larger than their boxes.
+# The windows cut from the drawing. Their sides and shifts are multiples of 64, so that the grids of networks
+# fall on the same pixels in every window. The margins leave room for crops that are larger than their boxes.
 WINDOW = (704, 512)
 MOVED = (128, 64)
-# A move that no grid of a network divides.
+# A shift that is not a multiple of any network's stride.
 LITTLE = (3, 2)
 _GRID = (4, 2)
 _CELL = (112, 160)
 
 
 class MethodSubject:
-    """What the checks of a method share; networks and poses are computed when they are first asked for.
+    """State shared by the checks of a method. Networks and poses are computed lazily and cached.
 
     Args:
-        make: builds the method anew, every time it is called.
-        weights: a file for its network, or for `Method.load`; None for random ones.
-        folder: for images.
-        dataset: the name of the dataset that it is configured for.
+        make: builds a new method on every call.
+        weights: a checkpoint for the network, or for `Method.load_weights`; None for random weights.
+        folder: where images are written.
+        dataset: the name of the dataset that the method is configured for.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class MethodSubject:
         self.weights = weights
         self.folder = folder
         self.dataset = dataset
-        # By identity; what is kept beside the value keeps the identity from being given away again.
+        # Keyed by id(). Each value holds a reference to the object, so that its id is not reused.
         self._files: dict[int, tuple[NDArray[np.uint8], Path]] = {}
         self._samples: dict[int, tuple[Scene, Sample]] = {}
         self._poses: dict[int, list[Pose]] = {}
@@ -59,11 +59,11 @@ class MethodSubject:
 
     @cached_property
     def method(self) -> Method:
-        """The method, as it is checked but for its state."""
+        """The method instance shared by all checks that do not depend on its state."""
         return self.fresh_method()
 
     def fresh_method(self) -> Method:
-        """The method as it is before it has seen anything."""
+        """A new instance of the method, which has not seen any image."""
         method = self.make()
         if self.weights is not None and not isinstance(method, NetworkMethod):
             method.load_weights(self.weights)
@@ -71,19 +71,19 @@ class MethodSubject:
 
     @property
     def has_boxes(self) -> bool:
-        """The method is given boxes."""
+        """Whether the method is top-down."""
         return self.method.paradigm == "top-down"
 
     @property
     def weights_said(self) -> str:
-        """What the weights are, for notes."""
+        """A description of the weights for notes."""
         return "random weights" if self.weights is None else "these weights"
 
     def require_network(self) -> NetworkMethod:
-        """The method, if it is one with a network.
+        """The method as a `NetworkMethod`.
 
         Raises:
-            NotApplicable: it is not.
+            NotApplicable: the method is not a `NetworkMethod`.
         """
         if not isinstance(self.method, NetworkMethod):
             raise NotApplicable("the method has no network that crowdbench knows of")
@@ -91,7 +91,7 @@ class MethodSubject:
 
     @cached_property
     def network(self) -> "nn.Module | None":
-        """The network as crowdbench runs it; None for methods without."""
+        """The network as crowdbench runs it; None if the method has none."""
         return self.built_network(self.method)
 
     def built_network(
@@ -103,7 +103,7 @@ class MethodSubject:
         precision: Precision = "fp32",
         device: "torch.device | None" = None,
     ) -> "nn.Module | None":
-        """A network built anew; `weights` instead of the subject's own."""
+        """A newly built network, with `weights` instead of the subject's own if given."""
         import torch
 
         if not isinstance(method, NetworkMethod):
@@ -118,21 +118,21 @@ class MethodSubject:
             )
 
     def sample(self, scene: Scene) -> Sample:
-        """A scene as an image file and its annotation; the same one for the same scene."""
+        """The sample of a scene, whose image is written to a file. Cached per scene."""
         if id(scene) not in self._samples:
             number = len(self._samples) + 1
             self._samples[id(scene)] = scene, self.as_sample(scene, self._picture(scene.image), number)
         return self._samples[id(scene)][1]
 
     def _picture(self, image: NDArray[np.uint8]) -> Path:
-        """The file of an image; scenes that ask for different persons share their picture."""
+        """The file of an image. Scenes with the same image but different persons share it."""
         if id(image) not in self._files:
             path = write_image(self.folder / f"{len(self._files) + 1:04d}.png", image)
             self._files[id(image)] = image, path
         return self._files[id(image)][1]
 
     def as_sample(self, scene: Scene, path: Path, number: int) -> Sample:
-        """The annotation of a scene whose image is written."""
+        """The sample of a scene whose image is stored at `path`."""
         visible = np.full((*scene.points.shape[:2], 1), 2.0)
         keypoints = np.concatenate([scene.points, visible], axis=2)
         instances = tuple(
@@ -152,13 +152,13 @@ class MethodSubject:
         device: "torch.device | None" = None,
         seed: int = 0,
     ) -> list[list[list[Pose]]]:
-        """The poses of each image of each batch, by crowdbench's own loop.
+        """The poses of each image of each batch, computed by crowdbench's own inference loop.
 
         Args:
-            batches: each is one call of the network.
-            method, network: instead of the subject's own.
+            batches: each is one forward pass of the network.
+            method, network: used instead of the subject's own.
             workers, precision, device: see `crowdbench.engine.inference.predict_batches`.
-            seed: of the global random numbers, on which nothing should depend; one check asks about that.
+            seed: of the global random generators. Results must not depend on it; one check verifies that.
         """
         import torch
 
@@ -187,7 +187,7 @@ class MethodSubject:
         """The poses in a scene, computed once.
 
         Raises:
-            NotApplicable: not even an ordinary scene can be answered.
+            NotApplicable: the method gives no poses for the ordinary scene.
         """
         self.require_answers()
         return self._computed(scene)
@@ -199,9 +199,9 @@ class MethodSubject:
         return self._poses[sample.image_id]
 
     def persons(self, scene: Scene) -> list[FloatArray | None]:
-        """``(K, 2)`` for each box of a scene, None where there is no pose; for methods with boxes.
+        """The keypoints ``(K, 2)`` of each box of a scene, None where there is no pose. Top-down only.
 
-        Methods that do not say which box a pose was found in are asked for one person at a time.
+        Methods that do not report the box of a pose are run on one person at a time.
         """
         if id(scene) not in self._persons:
             found = by_box(self.poses(scene), scene.boxes)
@@ -214,17 +214,17 @@ class MethodSubject:
 
     @cached_property
     def first_answer(self) -> list[Pose] | Exception:
-        """The poses of the ordinary scene, or what the method raised there."""
+        """The poses of the ordinary scene, or the exception that the method raised."""
         try:
             return self._computed(self.ordinary)
         except Exception as error:
             return error
 
     def require_answers(self) -> None:
-        """Go on only with a method that works at all.
+        """Require that the method gives poses for the ordinary scene.
 
         Raises:
-            NotApplicable: it does not.
+            NotApplicable: it raises an error or finds no person.
         """
         error = self.first_answer
         if isinstance(error, Exception) and is_not_finite(error):
@@ -235,25 +235,25 @@ class MethodSubject:
             raise NotApplicable("the method finds no person in the drawn scene: there is nothing to compare")
 
     def failure(self) -> str:
-        """What the method raised on the ordinary scene, in words."""
+        """A description of the exception that the method raised on the ordinary scene."""
         assert isinstance(self.first_answer, Exception)
         return described(self.first_answer)
 
     @cached_property
     def finds_one_person(self) -> bool:
-        """The method has no boxes and finds one person of many; which one may differ between images."""
+        """Whether a method without boxes finds one person of many; which one may differ between images."""
         if self.has_boxes:
             return False
         try:
             return len(self._computed(self._crowd_seen)) == 1
         except Exception:
-            return False  # which the check ordinary reports
+            return False  # Reported by the check `ordinary`.
 
     @cached_property
     def canvas(self) -> Scene:
-        """The drawing that windows are cut from: eight persons, apart, far from the edges.
+        """The drawing that windows are cut from: eight separate persons, far from the edges.
 
-        Methods that find one person of many are shown one.
+        It has a single person for methods that find one person of many.
         """
         return self._drawn(1, 1) if self.finds_one_person else self._crowd
 
@@ -278,48 +278,48 @@ class MethodSubject:
 
     @cached_property
     def ordinary(self) -> Scene:
-        """The scene that others are compared with."""
+        """The reference scene."""
         return self.seen_from(*MOVED) if self.finds_one_person else self._crowd_seen
 
     @cached_property
     def moved(self) -> Scene:
-        """The same persons in a window whose corner is elsewhere: by `MOVED` further right and down."""
+        """The same persons in another window, in which they are shifted by `MOVED` to the right and down."""
         return self.seen_from(0, 0)
 
     @cached_property
     def little_moved(self) -> Scene:
-        """The same, moved by `LITTLE` only."""
+        """The same persons, shifted by `LITTLE` only."""
         return self.seen_from(MOVED[0] - LITTLE[0], MOVED[1] - LITTLE[1])
 
     @cached_property
     def softened(self) -> Scene:
-        """The ordinary scene as it is when it has been enlarged and made small again: a little less sharp."""
+        """The ordinary scene enlarged and then reduced to its original size, and so slightly less sharp."""
         return self.enlarged.averaged(self.factor)
 
     @cached_property
     def enlarged(self) -> Scene:
-        """The ordinary scene, `factor` times as large."""
+        """The ordinary scene enlarged by `factor`."""
         return self.ordinary.enlarged(self.factor)
 
     @cached_property
     def enlarged_continuously(self) -> Scene:
-        """The same, with boxes whose corners are points of the image, as keypoints are."""
+        """`enlarged`, with box corners mapped as points of the image, as keypoints are."""
         shift = (self.factor - 1) / 2
         return replace(self.enlarged, boxes=self.enlarged.boxes + np.array([shift, shift, 0, 0]))
 
     @property
     def factor(self) -> int:
-        """Of `enlarged`; an image of nine times the pixels is too much for networks that see all of it."""
+        """The factor of `enlarged`; 2 for whole-image networks, as nine times the pixels is too many."""
         return 3 if self.has_boxes else 2
 
     @cached_property
     def mirrored(self) -> Scene:
-        """The ordinary scene in the mirror."""
+        """The ordinary scene mirrored."""
         return self.ordinary.mirrored(self.method.keypoints)
 
     @cached_property
     def small(self) -> list[Scene]:
-        """Three small scenes of two persons each, none of the same size."""
+        """Three small scenes of different sizes, with two persons each."""
         return [
             draw_crowd(
                 self.method.keypoints, columns=2, rows=1, cell=_CELL, margin=(20 + 8 * i, 10 + 5 * i), seed=i
@@ -329,5 +329,5 @@ class MethodSubject:
 
 
 def keypoints_of(poses: Sequence[Pose], count: int) -> NDArray[np.float64]:
-    """``(n, K, 3)``, also for n = 0."""
+    """The keypoints of n poses as ``(n, K, 3)``; n may be 0."""
     return np.array([pose.keypoints for pose in poses], dtype=np.float64).reshape(-1, count, 3)
