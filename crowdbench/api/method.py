@@ -1,11 +1,10 @@
-"""What the author of a method writes.
+"""The interface that a method implements.
 
-A method turns images into poses. It never opens a dataset, never touches a cluster, never scores itself.
-Two shapes, one interface:
+A method turns images into poses. It does not open datasets, submit jobs or score itself. Derive from one of:
 
-- `Method`: implement `estimate`. Enough to benchmark anything: an ONNX file, another framework, a service.
-- `NetworkMethod`: implement `build_network`, `prepare`, `collate`, `predict`. crowdbench prepares in loader
-  workers, batches images, and owns device, precision and weights.
+- `Method`: implement `estimate`. This is enough for an ONNX file, another framework or a service.
+- `NetworkMethod`: implement `build_network`, `prepare`, `collate` and `predict`. crowdbench prepares examples
+  in loader workers, batches images, and handles device, precision and weights.
 """
 
 from abc import ABC, abstractmethod
@@ -37,31 +36,31 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-Example = Any  # what one image becomes; anything that can be pickled
-Batch = Any  # what several examples become; `predict` moves it to the network's device
+Example = Any  # the prepared image; anything that can be pickled
+Batch = Any  # the collated examples; `predict` moves them to the network's device
 
 
 class Method(ABC):
     """A method configured for one dataset.
 
     Class attributes:
-        paradigm: ``"top-down"`` methods get boxes; the others must not look at them.
+        paradigm: ``"top-down"`` methods receive boxes; other methods must ignore them.
         Settings: a frozen dataclass of everything that can change the method's numbers. Fields called
             ``flip_test`` and ``input_size`` (height, width) become part of a run's protocol.
-        published: the settings that the method's paper uses, by dataset. ``"*"`` is every other dataset;
-            where it is missing, those get ``Settings()``.
-        takes_weights: `load_weights` gets the file that ``--weights`` names.
-        tracked_packages: installed packages, besides crowdbench's own, whose version can change a prediction;
-            a run with another version is another run.
-        include_boxes: the boxes of poses are written beside them; scoring then takes areas from boxes.
-        reads_images: whether it can look at pictures. A method that cannot, because it repeats what a file
-            says, has no speed, and other pictures make no other run.
-        notes: what the record of a run should warn of, in sentences; known once `begin` has returned.
+        published: the settings that the method's paper uses, by dataset. ``"*"`` stands for every other
+            dataset; without it, other datasets get ``Settings()``.
+        takes_weights: whether `load_weights` is called with the file that ``--weights`` names.
+        tracked_packages: installed packages, besides crowdbench's own, whose version can change a prediction.
+            Their versions are part of a run's identity.
+        include_boxes: write the boxes of poses to the results file; scoring then takes areas from boxes.
+        reads_images: whether the method reads pixels. For one that does not, such as the replay of a results
+            file, no speed is reported, and the contents of images are not part of a run's identity.
+        notes: warnings for the record of a run, as sentences; read after `on_start` has returned.
 
     Args:
         keypoints: the keypoints to predict, in this order.
         settings: an instance of `Settings`.
-        name: what the method is called in records; `load_method` passes the name it was loaded by.
+        name: the method's name in records; `load_method` passes the name under which it was loaded.
     """
 
     paradigm: ClassVar[Paradigm]
@@ -80,14 +79,14 @@ class Method(ABC):
 
     @classmethod
     def settings_for(cls, dataset: str) -> Any:
-        """The settings for a dataset, before any override: those of `published`, or the defaults."""
+        """Return the settings for a dataset before any override: those of `published`, or the defaults."""
         for name in (dataset, "*"):
             if name in cls.published:
                 return cls.published[name]
         return cls.Settings()
 
     def __call__(self, image: NDArray[np.uint8], boxes: FloatArray | None = None) -> list[Pose]:
-        """`estimate`, with no boxes if none are given."""
+        """Call `estimate`, with an empty array if no boxes are given."""
         if boxes is None and self.paradigm == "top-down":
             raise SettingsError(f"{self.name} is top-down: pass boxes, (n, 4): x, y, w, h in pixels.")
         return self.estimate(image, np.empty((0, 4)) if boxes is None else boxes)
@@ -101,22 +100,22 @@ class Method(ABC):
             boxes: ``(n, 4)`` float64, x, y, w, h in pixels; n = 0 unless the method is top-down.
 
         Returns:
-            The poses, in image coordinates, best first or in any order.
+            The poses in image coordinates, in any order.
         """
 
     def estimate_sample(self, sample: Sample) -> list[Pose]:
-        """Find the poses in one image of a dataset; what is here reads it and calls `estimate`.
+        """Find the poses in one image of a dataset. The default reads the image and calls `estimate`.
 
-        For methods that need more than pixels and boxes, or no pixels at all.
+        Override this if the method needs more than pixels and boxes, or no pixels at all.
         """
         boxes = sample.boxes_xywh if self.paradigm == "top-down" else np.empty((0, 4))
         return self.estimate(sample.read(), boxes)
 
     def load_weights(self, weights: "Path") -> None:
-        """Load the weights file; called once, before the first image (`takes_weights`).
+        """Load the weights file. Called once before the first image if `takes_weights` is true.
 
         Raises:
-            WeightsError: the file is not what the method needs.
+            WeightsError: the file does not fit the method.
         """
         raise SettingsError(f"{self.name} takes no weights.")
 
@@ -124,82 +123,82 @@ class Method(ABC):
         """Called once with all images of the run, after `load_weights` and before the first image.
 
         Args:
-            samples: of the run, with those that were done before it was continued.
-            complete: they are a whole split.
+            samples: all samples of the run, including those predicted before it was resumed.
+            complete: whether they are a whole split.
         """
 
     def protocol_overrides(self) -> dict[str, Any]:
-        """Fields of the `crowdbench.run_store.record.Protocol` that this method knows better than crowdbench.
+        """Return fields of `crowdbench.run_store.record.Protocol` to replace.
 
-        For methods that were given more, or less, than crowdbench gave them.
+        For methods whose input was more, or less, than what crowdbench passed to them.
         """
         return {}
 
 
 class NetworkMethod(Method):
-    """A method whose core is one PyTorch module."""
+    """A method that consists of one PyTorch module."""
 
     takes_weights = True
-    #: What `estimate` computes with; set by `load_weights`.
+    #: The network that `estimate` uses; set by `load_weights`.
     loaded_network: "nn.Module | None" = None
 
     @abstractmethod
     def build_network(self) -> "nn.Module":
-        """Build the network, with the weights a training would start from."""
+        """Build the network with the initial weights of a training."""
 
     @abstractmethod
     def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Example:
-        """Turn an image into the network's input. Runs in loader workers.
+        """Turn an image into the network's input. Called in loader workers.
 
         Args:
             sample: the image and its persons.
-            rng: given for training: augment, and add targets. It is the image's own in its epoch, so nothing
-                else may be asked for random numbers.
+            rng: passed in training only: augment, and add targets. It is seeded by image and epoch; use no
+                other source of random numbers.
         """
 
     @abstractmethod
     def collate(self, examples: Sequence[Example]) -> Batch:
-        """Join the examples of several images."""
+        """Combine the examples of several images."""
 
     @abstractmethod
     def predict(self, network: "nn.Module", batch: Batch) -> list[list[Pose]]:
-        """Run the network, in eval mode and without gradients, and decode.
+        """Run the network and decode its output. Called in eval mode and without gradients.
 
         Returns:
             The poses of each image of the batch, in image coordinates.
         """
 
     def convert_state_dict(self, state: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
-        """Weights as their publisher saved them → by the names of `network`; every name must then match."""
+        """Rename published weights to the names of the network's state dict, which they must match exactly."""
         return state
 
     def optimize_for_inference(
         self, network: "nn.Module", *, precision: Precision = "fp32", compiled: bool = False
     ) -> "nn.Module":
-        """Make a network faster that will only predict, with equal results; it may be changed in place.
+        """Make a network faster for inference without changing its results; may change it in place.
 
         Args:
-            network: with its weights, in eval mode, on its device.
-            precision: `predict` will be called under autocast to it, unless it is ``"fp32"``.
-            compiled: use `torch.compile`. What is here compiles the network's ``forward``.
+            network: the network with its weights, in eval mode, on its device.
+            precision: `predict` is called under autocast to it, unless it is ``"fp32"``.
+            compiled: use `torch.compile`. The default compiles the network's ``forward``.
         """
         if compiled:
             network.compile(dynamic=True)
         return network
 
     def set_batch_limit(self, size: int) -> None:
-        """Set how many persons (top-down) or images `predict` may have in the network at a time.
+        """Set how many persons (top-down) or images `predict` may pass to the network at a time.
 
-        Called before the first batch, and with half as many when memory ran out. Batches are no larger, but
-        for an image that alone has more persons; a method that can computes those in portions.
+        Called before the first batch, and with half the size after memory ran out. A batch is larger only if
+        a single image has more persons; a method may then compute it in chunks.
         """
 
     @classmethod
     def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> Recipe:
-        """How the method's paper trains on a dataset, or its defaults for an unknown one.
+        """Return the recipe of the method's paper for a dataset, or a default for an unknown one.
 
-        It may be of a class derived from `Recipe`, with more that is the method's own: what is in it can be
-        changed on the command line, and is recorded.
+        The recipe may be of a class derived from `Recipe` with fields of its own; all fields can be changed
+        on the command line and are recorded.
 
         Raises:
             SettingsError: the method cannot be trained.
@@ -207,17 +206,17 @@ class NetworkMethod(Method):
         raise SettingsError(f"{cls.__name__} cannot be trained: it has no recipe.")
 
     def configure_training(self, recipe: Recipe) -> None:
-        """Receive the recipe, before anything is prepared with a generator."""
+        """Receive the recipe before the first training example is prepared."""
 
     def initialize_from(self, network: "nn.Module", state: "Mapping[str, Tensor]", source: str) -> list[str]:
-        """Put the weights that training begins with, of ImageNet or of a first stage, into a new network.
+        """Load initial weights, such as those of ImageNet or of a first stage, into a new network.
 
-        What is here wants weights of this very network, every name and shape.
+        The default requires weights of the same network: every name and shape must match.
 
         Args:
-            network: changed in place.
+            network: the network; changed in place.
             state: tensors by name.
-            source: names the file in messages.
+            source: the file's name in messages.
 
         Returns:
             The names of the network's tensors that were set.
@@ -229,15 +228,15 @@ class NetworkMethod(Method):
         return list(network.state_dict())
 
     def loss(self, network: "nn.Module", batch: Batch) -> "dict[str, Tensor]":
-        """The training losses by name; their sum is minimised.
+        """Return the training losses by name; their sum is minimized.
 
-        Called with the network in training mode, or wrapped for many processes: call it once, as a function.
-        `batch` is moved to the network's device here, as in `predict`.
+        The network is in training mode, and may be wrapped for several processes: call it exactly once, as a
+        function. Move `batch` to the network's device, as in `predict`.
         """
         raise SettingsError(f"{type(self).__name__} cannot be trained: it has no loss.")
 
     def count_targets(self, batch: Batch) -> int:
-        """How many persons, or images, the losses of a batch are means over."""
+        """Return the number of persons, or images, over which the losses of a batch are averaged."""
         raise SettingsError(f"{type(self).__name__} cannot be trained: it does not count its batches.")
 
     def load_weights(self, weights: "Path", device: "torch.device | str" = "cpu") -> None:
