@@ -169,7 +169,7 @@ class NetworkMethod(Method):
         """
 
     def convert_state_dict(self, state: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
-        """Rename published weights to the names of the network's state dict, which they must match exactly."""
+        """Rename published weights to the names of the network's state dict; all must match then."""
         return state
 
     def optimize_for_inference(
