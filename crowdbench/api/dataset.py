@@ -1,4 +1,4 @@
-"""What a dataset is to crowdbench: a split's images, its keypoints, its rules of scoring."""
+"""The interface that a dataset implements: a split's images, its keypoints and its scoring protocol."""
 
 import copy
 import re
@@ -33,9 +33,9 @@ class Dataset(ABC):
         annotation_file: the file that scores are computed from.
         has_annotations: false for splits whose ground truth is kept on a server.
         boxes: where the samples' boxes come from.
-        corrections: what was put right on reading, in sentences, for the record; grows as samples are made.
-        warnings: what is allowed and implausible in the files, in sentences, for the record.
-        category_id: of persons, in predictions and in a detector's results.
+        corrections: corrections made while reading, as sentences for the record; grows as samples are read.
+        warnings: implausible but permitted contents of the files, as sentences for the record.
+        category_id: the category of persons in predictions and in a detector's results.
     """
 
     name: ClassVar[str]
@@ -67,17 +67,16 @@ class Dataset(ABC):
             annotations: an annotation file to use instead of the split's own.
 
         Raises:
-            MissingDataError: no such file; lists the places that were looked at.
+            MissingDataError: there is no such file; lists the paths that were tried.
             AnnotationError: a file is there but cannot be used.
         """
 
     @classmethod
     def at_crowding(cls, level: float, split: str, boxes: BoxSource) -> "Dataset":
-        """Open a split anew, all of its images drawn at one level of crowding.
+        """Open a split with all of its images drawn at one level of crowding.
 
-        For datasets that draw their own scenes; photographs cannot be crowded on demand. A subclass that
-        has this names the opened split by `split_at_crowding`, so that the runs of a level are never mixed up
-        with those of another, nor with those of the ordinary split.
+        For datasets that draw their own scenes. A subclass that implements this names the opened split with
+        `split_at_crowding`, so that runs of different levels, and of the ordinary split, stay apart.
 
         Args:
             level: 0 (everyone apart) to 1 (as crowded as the dataset gets).
@@ -93,19 +92,19 @@ class Dataset(ABC):
         )
 
     def inputs_digest(self, count: int) -> str:
-        """SHA-256 of all that predictions on the first images depend on, but the images' own contents.
+        """Return the SHA-256 of everything but pixels that predictions on the first images depend on.
 
-        Without a better answer, the whole annotation file. What only scores depend on may be left out: a run
-        is then found again after it changed, and scored anew.
+        The default is the digest of the whole annotation file. An override may leave out what only scores
+        depend on: if that changes, an earlier run is found and scored again.
 
         Args:
-            count: of images.
+            count: the number of images.
         """
         return file_digest(self.annotation_file)
 
     @classmethod
     def explain_foreign_file(cls, content: Mapping[str, Any]) -> str | None:
-        """Recognise a file in a format of this dataset's own, given where an annotation file is expected.
+        """Recognize a file in a format specific to this dataset that was passed as an annotation file.
 
         Args:
             content: the file's top level; its lists may be cut to the first entry.
@@ -118,10 +117,10 @@ class Dataset(ABC):
     def on_keypoints(self, names: Sequence[str]) -> Self:
         """This opened split, scored on some of its keypoints only.
 
-        Samples keep all that is labelled; predictions have the named keypoints, in the dataset's order.
+        Samples keep all labelled keypoints; predictions have the named ones, in the dataset's order.
 
         Args:
-            names: of keypoints of this dataset.
+            names: keypoints of this dataset.
         """
         restricted = copy.copy(self)
         restricted.protocol = self.protocol.on_keypoints(names)
@@ -130,14 +129,14 @@ class Dataset(ABC):
 
     @classmethod
     def facts(cls, split: str, annotations: Path) -> SplitFacts:
-        """What is known of a split as it is published, and whether a file may be its annotations.
+        """Return what is known of the published split, and whether a file may be its annotations.
 
-        A dataset that says how many images a split has lets runs of fewer images, or of other annotations, be
-        distinguished from runs of the split.
+        With the number of images known, runs on fewer images or on other annotations can be told from runs on
+        the whole split.
 
         Args:
-            split: as records name it.
-            annotations: the annotation file, which is there.
+            split: the split's name in records.
+            annotations: an existing annotation file.
         """
         return SplitFacts()
 
@@ -154,24 +153,24 @@ class Dataset(ABC):
         return False
 
     def extent(self, images: int | None = None) -> Extent:
-        """How much of the published split the opened images are.
+        """Return how much of the published split the opened images cover.
 
         Args:
-            images: only the first of them; None stands for all.
+            images: the number of images from the first; None for all.
         """
         count = len(self) if images is None else images
         return extent_of(type(self), self.split, self.annotation_file, images=count, listed=len(self))
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many images the split has, those without persons included."""
+        """Return the number of images, including those without persons."""
 
     @abstractmethod
     def __getitem__(self, index: int) -> Sample:
-        """The sample of an image, by position in the annotation file."""
+        """Return the sample of an image by its position in the annotation file."""
 
     def image_paths(self, count: int) -> list[str]:
-        """The files of the first `count` images, in order; for datasets that have faster ways than this."""
+        """Return the files of the first `count` images, in order. Override this if there is a faster way."""
         return [str(self[index].path) for index in range(count)]
 
     def __iter__(self) -> Iterator[Sample]:
@@ -179,23 +178,23 @@ class Dataset(ABC):
 
 
 def level_name(level: float) -> str:
-    """A level of crowding in a name: the shortest number that means exactly this level."""
+    """Return the shortest decimal that stands for exactly this level of crowding."""
     return repr(float(level) + 0.0).removesuffix(".0")  # + 0.0: minus zero is zero
 
 
 def split_at_crowding(split: str, level: float) -> str:
-    """What the split of a dataset opened `Dataset.at_crowding` is called in records."""
+    """Return the name in records of a split that was opened with `Dataset.at_crowding`."""
     return f"{split}-crowding-{level_name(level)}"
 
 
 def parse_crowding_split(name: str) -> tuple[str, float] | None:
-    """The split and the level that a name of `split_at_crowding` is made of; None for another name."""
+    """Split a name made by `split_at_crowding` into split and level; None for any other name."""
     found = re.fullmatch(r"(.+)-crowding-([0-9]+(?:\.[0-9]+)?(?:e-[0-9]+)?)", name)
     return None if found is None else (found[1], float(found[2]))
 
 
 def dataset_class(name: str) -> type[Dataset]:
-    """The class behind a dataset's name, without opening anything."""
+    """Return the class of a dataset by name, without opening it."""
     found = plugins.load("dataset", name)
     if not (isinstance(found, type) and issubclass(found, Dataset)):
         raise PluginError(
