@@ -64,7 +64,7 @@ def image_files(raw: RawFile, place: SplitOnDisk) -> list[ImageFile]:
 def look(path: Path) -> Look:
     """Read a file, decode it, hash it.
 
-    Decoders fill what is missing of a broken file with grey, so the end of the file is looked for.
+    Decoders fill what is missing of a broken file with gray, so the end of the file is looked for.
     """
     import numpy as np
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from crowdbench.api.types import Paradigm, Sample
 
 # The smallest batch that comes within 5 % of the best throughput measured (benchmarks/RESULTS.md) on a
-# processor; on a GPU, where larger ones pay, what a common card has memory for.
+# CPU; on a GPU, where larger ones pay, what a common card has memory for.
 ON_PROCESSOR, ON_GPU = 16, 64
 IMAGES = 8
 

@@ -32,7 +32,7 @@ class Complexity:
     Attributes:
         parameters: all of them, fixed tables included.
         trainable: those that training changes.
-        flops: of one pass without flip test; 2 per multiply-add. Normalisation, activations and what is no
+        flops: of one pass without flip test; 2 per multiply-add. Normalization, activations and what is no
             matrix product are not counted, as usual.
         per: what the pass was over: one person for top-down methods, one image for the others.
         image_size: (height, width) of the image that was passed, in pixels.

@@ -63,7 +63,7 @@ def build_network(
 ) -> "nn.Module":
     """The method's network with its weights, in eval mode on a device, made fast for predictions.
 
-    On a processor, this process keeps memory that it frees from now on (`crowdbench.system.malloc`).
+    On a CPU, this process keeps memory that it frees from now on (`crowdbench.system.malloc`).
 
     Args:
         method: whose network.

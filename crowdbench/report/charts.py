@@ -45,7 +45,7 @@ class DrawnChart:
 
 
 def run_classes(run: int) -> str:
-    """The classes that give a run's lines and marks their colour and dashes."""
+    """The classes that give a run's lines and marks their color and dashes."""
     return f"k{run % COLOURS} d{run // COLOURS % DASHES}"
 
 

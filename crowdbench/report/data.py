@@ -106,11 +106,11 @@ class RunPart:
 
 @dataclass(frozen=True)
 class DrawnPose:
-    """A predicted person of a picture.
+    """A predicted person of an image.
 
     Attributes:
         keypoints: ``(K, 3)``, in pixels of the original image.
-        person: a number for whom it is matched with, the same in all panels of a picture; None for a false
+        person: a number for whom it is matched with, the same in all panels of an image; None for a false
             positive.
         kinds: of the K keypoints, one of `KINDS` or "" where nothing is to be compared with.
     """
@@ -122,7 +122,7 @@ class DrawnPose:
 
 @dataclass(frozen=True)
 class Panel:
-    """What one run predicts in one picture.
+    """What one run predicts in one image.
 
     Attributes:
         run: the run, by position.
@@ -161,7 +161,7 @@ class GalleryImage:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the gallery: its heading, how its pictures were chosen, and they."""
+    """A part of the gallery: its heading, how its images were chosen, and they."""
 
     title: str
     words: str

@@ -97,7 +97,7 @@ def _bones(pose: DrawnPose, data: PageData, scale: float) -> str:
 
 
 def _packed(sections: Sequence[_DrawnSection], shown: Collection[int], labels: Sequence[str]) -> list[Packed]:
-    """The panels of the runs that are not shown at first: of each run, those of all pictures."""
+    """The panels of the runs that are not shown at first: of each run, those of all images."""
     panels: dict[int, list[tuple[int, str, tuple[tuple[str, str], ...]]]] = {}
     for section in sections:
         for picture in section.pictures:
@@ -108,7 +108,7 @@ def _packed(sections: Sequence[_DrawnSection], shown: Collection[int], labels: S
 
 
 def _fitting(sections: list[_DrawnSection], shown: Collection[int], most: int) -> list[_DrawnSection]:
-    """As many pictures of every section as there is room for the poses on them."""
+    """As many images of every section as there is room for the poses on them."""
     ratio = packing_ratio(
         (panel.words, panel.paths)
         for section in sections
@@ -131,7 +131,7 @@ def _fitting(sections: list[_DrawnSection], shown: Collection[int], most: int) -
 
 
 def _text_size(picture: _DrawnPicture, shown: Collection[int], ratio: float) -> float:
-    # The frames of a picture, a panel and a path, roughly; what is over or under is left to the JPEGs.
+    # The frames of an image, a panel and a path, roughly; what is over or under is left to the JPEGs.
     size = 900.0 + len(picture.truth) + 2 * len(picture.words)
     for panel in picture.panels:
         paths = len(panel.words) + sum(len(d) + 40 for _, d in panel.paths)

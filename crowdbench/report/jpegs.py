@@ -15,7 +15,7 @@ STEPS = (
     (720, 82), (640, 78), (560, 74), (480, 72), (480, 60), (400, 60), (320, 60), (320, 45), (240, 45),
     (240, 30), (160, 35), (120, 30), (96, 25), (64, 20), (32, 15),
 )  # fmt: skip
-# More than this makes no picture better that is shown this small.
+# More than this makes no image better that is shown this small.
 MOST_BYTES = 90_000
 
 
@@ -33,13 +33,13 @@ def encoded_size(jpeg_bytes: int) -> int:
 
 
 def encode_all(pictures: Iterable[GalleryImage], count: int, budget: int) -> Iterator[Encoded]:
-    """Shrink and encode pictures, one after the other, so that all fit.
+    """Shrink and encode images, one after the other, so that all fit.
 
-    What one picture leaves is shared by those after it.
+    What one image leaves is shared by those after it.
 
     Args:
-        pictures: as many as `count`.
-        count: of the pictures.
+        images: as many as `count`.
+        count: of the images.
         budget: characters that their addresses may take together.
     """
     for number, picture in enumerate(pictures):

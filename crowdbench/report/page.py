@@ -19,7 +19,7 @@ MOST_BYTES = 10_000_000
 SHOWN_FIRST = 4
 """Runs that a page with many shows until the reader selects others."""
 
-# What poses and tables may take of a page; the rest is for pictures.
+# What poses and tables may take of a page; the rest is for images.
 _MOST_TEXT = 0.75
 _ATTEMPTS = 6
 
@@ -58,7 +58,7 @@ def report_html(data: PageData, most_bytes: int = MOST_BYTES) -> bytes:
 
     Args:
         data: what it shows.
-        most_bytes: its size. Where tables and poses alone are larger, pictures are left out, from the end of
+        most_bytes: its size. Where tables and poses alone are larger, images are left out, from the end of
             every part of the gallery; the page says how many.
     """
     shown = _shown_first(data)

@@ -11,7 +11,7 @@ FARTHEST = 4000
 
 
 def view_size(width: int, height: int, long_side: int) -> tuple[int, int]:
-    """Width and height of a picture in its SVG's own units, to which poses are rounded."""
+    """Width and height of an image in its SVG's own units, to which poses are rounded."""
     scale = long_side / max(width, height, 1)
     return max(1, round(width * scale)), max(1, round(height * scale))
 

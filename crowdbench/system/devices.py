@@ -65,7 +65,7 @@ def require_compiler(device: "torch.device") -> None:
     """Make sure that `torch.compile` finds what it generates code for.
 
     Raises:
-        SettingsError: there is no C++ compiler (processors), or no Triton (GPUs).
+        SettingsError: there is no C++ compiler (CPUs), or no Triton (GPUs).
     """
     if device.type == "cpu":
         names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]

@@ -84,7 +84,7 @@ def launch_id(environment: Mapping[str, str]) -> str:
 
 
 def available_cpus(environment: Mapping[str, str], place: ProcessInfo) -> int:
-    """How many processors this process may use, beside the others on this machine."""
+    """How many CPUs this process may use, beside the others on this machine."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if place.world_size == 1:
         return available

@@ -60,7 +60,7 @@ def gpu_versions() -> dict[str, str]:
 def environment() -> dict[str, str]:
     """What is set, in variables or in PyTorch, that can change a number on one and the same machine.
 
-    How many threads there are is not in it, nor what a processor can do: they differ from node to node of a
+    How many threads there are is not in it, nor what a CPU can do: they differ from node to node of a
     cluster, whose runs must find each other. `kind` says them.
     """
     import torch
@@ -88,7 +88,7 @@ def kind(device: "torch.device") -> str:
 
 
 def host(device: "torch.device") -> dict[str, Any]:
-    """Host name, system, processor count, the device, and the cluster's job if there is one."""
+    """Host name, system, CPU count, the device, and the cluster's job if there is one."""
     import torch
 
     facts: dict[str, Any] = {

@@ -1,6 +1,6 @@
-"""Reading image files: one decoder for datasets, checks, training and pictures; what it complains of is kept.
+"""Reading image files: one decoder for datasets, checks, training and images; what it complains of is kept.
 
-Decoders go on where a file is damaged: they fill what is missing with grey and print a line. That line
+Decoders go on where a file is damaged: they fill what is missing with gray and print a line. That line
 becomes a warning with the file's name: `decoder_warnings` collects it, otherwise it is logged.
 """
 
@@ -29,7 +29,7 @@ _DECODERS = re.compile(
     r"|^\[ ?[A-Z]+:\d+@",
     re.IGNORECASE,
 )
-# About colour profiles and notes in a file, which no pixel depends on.
+# About color profiles and notes in a file, which no pixel depends on.
 _HARMLESS = re.compile(r"iCCP|sRGB|cHRM|gAMA|[tiz]TXt|eXIf|Exif|Unknown field with tag|unknown JFIF revision")
 
 _listener: Listener[NDArray[np.uint8] | None] = Listener(lambda line: _DECODERS.search(line) is not None)

@@ -56,7 +56,7 @@ def outside_any_job() -> Iterator[None]:
         os.environ.update({name: text for name, text in before.items() if name not in os.environ})
 
 
-_LARGEST = 10_000_000  # no launcher counts so many processes, processors or starts
+_LARGEST = 10_000_000  # no launcher counts so many processes, CPUs or starts
 
 
 def count_in(environment: Mapping[str, str], name: str, default: int | None = None, *, least: int = 0) -> int:

@@ -13,7 +13,7 @@ _FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 def plain(text: str) -> str:
-    """Text in which nothing moves the cursor, changes colours or turns the writing around."""
+    """Text in which nothing moves the cursor, changes colors or turns the writing around."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

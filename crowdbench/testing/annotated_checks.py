@@ -2,7 +2,7 @@
 
 A network that has learnt from photographs finds no drawing, so on drawings most of its faults are invisible.
 Beside annotations they are plain: keypoints that lie on another one's spot, poses that get better when the
-colours are exchanged, and a difference that all keypoints share.
+colors are exchanged, and a difference that all keypoints share.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from crowdbench.testing.outcome import (
 
 # A keypoint is on another one's spot if it is more similar to it by so much.
 CONFUSED = 0.05
-# Images with exchanged colours are better if OKS rises by so much, and by so many standard errors.
+# Images with exchanged colors are better if OKS rises by so much, and by so many standard errors.
 RECOLOURED, COLOUR_ERRORS = 0.01, 4.0
 # An offset is one of more than so many pixels, and standard errors. Good methods have up to 0.25 px of it.
 OFFSET_PX, OFFSET_ERRORS = 0.35, 4.0

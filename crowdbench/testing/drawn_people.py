@@ -21,7 +21,7 @@ _PLACES = {
     "ankle": (0.96, 0.21),
 }
 _JITTER = 0.025
-# Limbs are lighter than any background and have no colour; keypoints have nothing but colour.
+# Limbs are lighter than any background and have no color; keypoints have nothing but color.
 LIMB_GREY = (205, 245)
 
 
@@ -70,7 +70,7 @@ def paint(image: NDArray[np.uint8], points: FloatArray, keypoints: KeypointSet, 
     Args:
         image: ``(H, W, 3)`` uint8, RGB; changed in place.
         points: ``(K, 2)`` float64, x, y in image pixels.
-        keypoints: whose bones and colours.
+        keypoints: whose bones and colors.
         height: of the person, in pixels.
     """
     import cv2

@@ -26,7 +26,7 @@ class Followed:
         residuals: ``(n, 2)``, found minus expected, in pixels of the changed image.
         wanted: ``(n, 2)``, where they are expected, in pixels of the changed image.
         moves: ``(n, 2)``, found minus what was found in the original, in pixels: 0 if nothing moved.
-        offsets: ``(n, 2)``, where the expected place is from the person's (or the image's) centre, in pixels.
+        offsets: ``(n, 2)``, where the expected place is from the person's (or the image's) center, in pixels.
         persons: ``(n,)``, whose keypoints they are.
         kinds: ``(n,)``, which keypoints of a person they are.
         reach: up to this many pixels an answer counts as the same.
@@ -68,7 +68,7 @@ class Followed:
     def systematic(self) -> tuple[FloatArray, FloatArray]:
         """The difference that all agreeing keypoints share, and its standard error, ``(2,)`` pixels each.
 
-        What grows with the distance from the centre is taken out: methods differ, within their rights, in
+        What grows with the distance from the center is taken out: methods differ, within their rights, in
         what they call the size of a crop.
         """
         chosen = self.agreeing
@@ -79,7 +79,7 @@ class Followed:
 
 
 def _spread(residuals: FloatArray, offsets: FloatArray, groups: NDArray[np.int64]) -> FloatArray:
-    """``(2,)``: the standard error of the centre, groups being drawn anew (a bootstrap)."""
+    """``(2,)``: the standard error of the center, groups being drawn anew (a bootstrap)."""
     names = np.unique(groups)
     if len(names) < 3:
         return np.full(2, np.inf)
@@ -117,7 +117,7 @@ def follow(
     Args:
         before, after: ``(K, 2)`` each, x, y in the original and the changed image; None for no pose.
         expected: the map from the original to the changed image, ``(..., K, 2)`` to the same.
-        centres: ``(n, 2)``, of the persons in the changed image.
+        centers: ``(n, 2)``, of the persons in the changed image.
         reach: in pixels of the changed image.
     """
     residuals, places, moves, offsets, persons, kinds = [], [], [], [], [], []
@@ -161,7 +161,7 @@ def follow_free(
         before: ``(n, K, 2)``, poses of the original that the changed image shows too.
         after: ``(m, K, 2)``, all poses of the changed image.
         expected: the map from the original to the changed image.
-        centre: ``(2,)``, of the changed image.
+        center: ``(2,)``, of the changed image.
         reach: in pixels of the changed image.
     """
     centres = np.tile(centre, (len(before), 1))

@@ -1,6 +1,6 @@
 """Drawn scenes with known persons, and exact maps of scene and boxes together.
 
-Image coordinates have (0, 0) at the centre of the top left pixel; a box [x, y, w, h] covers the columns x to
+Image coordinates have (0, 0) at the center of the top left pixel; a box [x, y, w, h] covers the columns x to
 x + w - 1. Both follow a map of the image exactly.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from crowdbench.api.types import FloatArray, KeypointSet
 from crowdbench.testing.drawn_people import body, paint
 
-# Grey levels of what is behind the persons; darker than anything of theirs.
+# Gray levels of what is behind the persons; darker than anything of theirs.
 _BACKGROUND = (30, 150)
 
 
@@ -90,7 +90,7 @@ class Scene:
         return replace(self, image=np.ascontiguousarray(self.image[:, ::-1]), boxes=boxes, points=points)
 
     def only(self, persons: Sequence[int]) -> Self:
-        """The same picture, asking for some of its persons: those of the given rows that it has."""
+        """The same image, asking for some of its persons: those of the given rows that it has."""
         rows = [row for row in persons if row < len(self.boxes)]
         return replace(self, boxes=self.boxes[rows], points=self.points[rows])
 
@@ -101,7 +101,7 @@ class Scene:
 
 
 def background(width: int, height: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """``(H, W, 3)`` uint8: smooth colours and a fine grain, different everywhere."""
+    """``(H, W, 3)`` uint8: smooth colors and a fine grain, different everywhere."""
     import cv2
 
     total = np.zeros((height, width, 3), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Box ↔ crop: cleaning boxes, centre and scale, the affine maps between image, crop and heatmap.
+"""Box ↔ crop: cleaning boxes, center and scale, the affine maps between image, crop and heatmap.
 
 All maps follow the (size - 1) convention of top-down pose networks since SimpleBaseline (Xiao et al.,
 ECCV 2018): the middle of a crop of width W is the pixel (W - 1) / 2, and the W - 1 pixel distances cover the
@@ -102,14 +102,14 @@ def crop_affines(
         centers: ``(n, 2)``, x, y in image pixels.
         scales: ``(n, 2)``, in units of 200 pixels.
         size: (height, width) of the crop or heatmap.
-        rotation: of the image about the centre, in degrees.
+        rotation: of the image about the center, in degrees.
         inverse: from the crop to the image.
 
     Returns:
         ``(n, 2, 3)`` float64: ``[x', y'] = A @ [x, y, 1]``.
 
     Raises:
-        ShapeError: centres or scales are not ``(n, 2)``.
+        ShapeError: centers or scales are not ``(n, 2)``.
     """
     # OpenCV's solver, because its rounding is part of the published numbers.
     import cv2
@@ -177,7 +177,7 @@ def warp_crops(
 ) -> NDArray[np.uint8]:
     """Cut crops out of an image, bilinearly, black outside the image.
 
-    OpenCV 4 and 5 differ here by up to 5 grey levels; records name the version.
+    OpenCV 4 and 5 differ here by up to 5 gray levels; records name the version.
 
     Args:
         image: ``(H, W, 3)`` uint8.

@@ -25,7 +25,7 @@ REACH = 2
 FLOOR = np.float32(1e-10)
 # Curvature of the logarithm below which rounding could move a peak by more than 1e-5 pixels, at height 1.
 FLAT = 0.02
-# Maps decoded at once: their windows stay in the processor's cache.
+# Maps decoded at once: their windows stay in the CPU's cache.
 CHUNK = 1024
 
 

@@ -70,7 +70,7 @@ def oks_groups(
     """Group poses with the best pose that they lie on.
 
     Of two equal scores the later pose comes first, which is what a reversed stable sort does. The published
-    code leaves ties to the processor's sort; this is the order that it has without AVX-512.
+    code leaves ties to the CPU's sort; this is the order that it has without AVX-512.
 
     Args:
         keypoints: ``(n, K, 2)`` or ``(n, K, 3)``, x, y in pixels.

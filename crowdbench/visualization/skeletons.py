@@ -1,7 +1,7 @@
-"""Skeletons drawn over pictures, as SVG and on pixels, in one visual language.
+"""Skeletons drawn over images, as SVG and on pixels, in one visual language.
 
-A person has a colour of Okabe and Ito's palette, which nearly everybody can tell apart. Left and right differ
-in form, not in colour: limbs and keypoints of the person's right side have a white core. What is hidden, or
+A person has a color of Okabe and Ito's palette, which nearly everybody can tell apart. Left and right differ
+in form, not in color: limbs and keypoints of the person's right side have a white core. What is hidden, or
 found with little confidence, is fainter. A dark casing keeps lines visible on any background.
 """
 
@@ -87,15 +87,15 @@ def line_width(keypoints: ArrayLike) -> float:
 def person_colours(
     poses: Sequence[Pose], before: Sequence[tuple[Pose, str]] = (), palette: Sequence[str] = COLOURS
 ) -> list[str]:
-    """A colour for each pose of a picture: persons near each other differ.
+    """A color for each pose of an image: persons near each other differ.
 
     Args:
-        poses: of one picture, or of one frame of a video.
+        poses: of one image, or of one frame of a video.
         before: the poses of the previous frame with their colors; a person at the same place keeps the color.
-        palette: colours to choose from.
+        palette: colors to choose from.
 
     Returns:
-        As many colours as poses, in their order.
+        As many colors as poses, in their order.
     """
     middles = [_middle_and_size(pose) for pose in poses]
     kept = _kept_colours(middles, before)
@@ -153,11 +153,11 @@ def draw_on(
         image: ``(H, W, 3)`` uint8, RGB.
         poses: to draw.
         layout: names and joins their keypoints.
-        colours: one for each pose, as ``#rrggbb``; None takes `person_colours`.
+        colors: one for each pose, as ``#rrggbb``; None takes `person_colours`.
         threshold: keypoints with less confidence are not drawn.
 
     Raises:
-        ShapeError: a pose has another number of keypoints than the layout, or there are not as many colours.
+        ShapeError: a pose has another number of keypoints than the layout, or there are not as many colors.
     """
     chosen = person_colours(poses) if colours is None else colours
     if len(chosen) != len(poses):

@@ -55,7 +55,7 @@ class HRNetW48S(TopDownMethod):
 
 
 class HRNetTiny(TopDownMethod):
-    """An HRNet small enough to learn and to run on a processor; the first stage of I2R-Net's tiny member."""
+    """An HRNet small enough to learn and to run on a CPU; the first stage of I2R-Net's tiny member."""
 
     published = MappingProxyType(
         {**HRNET_TINY, "*": TopDownSettings(input_size=TINY_SIZE, blur_kernel=TINY_BLUR)}

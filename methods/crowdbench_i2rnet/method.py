@@ -158,7 +158,7 @@ class I2RNetHRFormer(I2RNetTwoStage):
 
 
 class I2RNetTiny(I2RNetTwoStage):
-    """I2R-Net on a tiny HRNet, small enough to learn and to run on a processor."""
+    """I2R-Net on a tiny HRNet, small enough to learn and to run on a CPU."""
 
     Settings = TinySettings
     published = released.TINY

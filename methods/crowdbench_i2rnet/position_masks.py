@@ -6,10 +6,10 @@ regard to its aspect ratio. Here only the result is computed, exactly: without r
 of a profile along x and one along y; with rotation only the pixels along the box's edges are computed.
 
 At rotation 0 the published rotation still moves the mask by half a pixel along every side of odd length,
-because it turns about a whole pixel and centres on a half one; the edges there are half lit.
+because it turns about a whole pixel and centers on a half one; the edges there are half lit.
 
 Rotation is that of OpenCV 4, with which the published networks were trained, whatever OpenCV is installed:
-OpenCV 5 rounds it otherwise, by a few grey levels along the edges.
+OpenCV 5 rounds it otherwise, by a few gray levels along the edges.
 """
 
 from functools import lru_cache
@@ -85,7 +85,7 @@ def position_masks(
 def _blended(
     before: NDArray[np.int32], after: NDArray[np.int32], weight: NDArray[np.int32]
 ) -> NDArray[np.uint8]:
-    """Resized rows to a grey level between them, in the fixed-point arithmetic of OpenCV's resize."""
+    """Resized rows to a gray level between them, in the fixed-point arithmetic of OpenCV's resize."""
     shares = ((before >> 4) * (UNIT - weight) >> 16) + ((after >> 4) * weight >> 16)
     return (shares + 2 >> 2).astype(np.uint8)
 
@@ -185,7 +185,7 @@ def _within(
     canvas: tuple[int, int],
     size: tuple[int, int],
 ) -> NDArray[np.bool_]:
-    """``(n, *size)``: which pixels of the masks have their centres in upright boxes of the image."""
+    """``(n, *size)``: which pixels of the masks have their centers in upright boxes of the image."""
     rows, columns = ((np.arange(n) + 0.5) * (c / n) - 0.5 for n, c in zip(size, canvas, strict=True))
     start, stop = np.array([-np.inf, np.inf])[:, None, None]
     for axis in (0, 1):
@@ -208,7 +208,7 @@ def _rotated_pixels(
     y: NDArray[np.int64],
     back: FloatArray,
 ) -> NDArray[np.int32]:
-    """Grey levels of the rotated canvas at (x, y), in the fixed-point arithmetic of OpenCV 4's warpAffine."""
+    """Gray levels of the rotated canvas at (x, y), in the fixed-point arithmetic of OpenCV 4's warpAffine."""
     levels = np.full(len(x), 255)
     for axis in (0, 1):
         steps = np.rint(back[axis, 0] * x * TURN_UNIT) + np.rint(

@@ -77,7 +77,7 @@ class VanillaNetwork(HRNetTrunk):
         norms in the mask embedding and the upsampling have seen the padding. It changes no output otherwise.
 
         Args:
-            images: ``(S, 3, H, W)``, normalised crops, the persons of an image consecutive.
+            images: ``(S, 3, H, W)``, normalized crops, the persons of an image consecutive.
             masks: ``(S, 1, H, W)`` in [0, 1], where each person is in the whole image.
             lengths: persons of each image; they sum to S.
             portion: what is computed for each crop by itself is computed for so many at a time, but in

@@ -24,7 +24,7 @@ class Augmentation:
     Attributes:
         smallest_side, largest_side: of the square that is seen, in shorter sides of the image.
         rotation_limit: of the image to either side, in degrees.
-        translation: by how many 200ths of the square's side its centre moves at most, to whole pixels.
+        translation: by how many 200ths of the square's side its center moves at most, to whole pixels.
         flip_probability: of mirroring what is seen.
         exact_mirror: put mirrored keypoints where the mirrored pixels are. The release puts them three input
             pixels further left, and its flip test makes up for it.
@@ -57,7 +57,7 @@ class Draws:
     Attributes:
         side: of the square that is seen, in shorter sides of the image.
         rotation: of what is seen, clockwise, in degrees.
-        shift: of the square's centre, right and down, each in [0, 1): from the lowest to the highest of the
+        shift: of the square's center, right and down, each in [0, 1): from the lowest to the highest of the
             whole numbers of pixels that are allowed.
         flip: mirror what is seen.
     """
@@ -109,7 +109,7 @@ class View:
             size: of the view, in pixels.
 
         Returns:
-            ``(2, 3)`` float64: ``[x', y'] = A @ [x, y, 1]``. The square's centre is mapped to size / 2.
+            ``(2, 3)`` float64: ``[x', y'] = A @ [x, y, 1]``. The square's center is mapped to size / 2.
         """
         angle, zoom = np.deg2rad(self.rotation), size / self.side
         cosine, sine = zoom * np.cos(angle), zoom * np.sin(angle)
@@ -182,7 +182,7 @@ def view(draws: Draws, width: int, height: int, augmentation: Augmentation) -> V
     Args:
         draws: for this image.
         width, height: of the image, in pixels.
-        augmentation: how far the square's centre may move is read from it.
+        augmentation: how far the square's center may move is read from it.
     """
     side = min(width, height) * draws.side
     limit = int(augmentation.translation * (side / 200))

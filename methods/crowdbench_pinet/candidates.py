@@ -24,7 +24,7 @@ class Candidates:
 
     Attributes:
         keypoints: ``(m, K, 2)`` float32, x, y in heatmap pixels.
-        scores: ``(m,)`` float32, of the body parts' centres; part after part, best first.
+        scores: ``(m,)`` float32, of the body parts' centers; part after part, best first.
     """
 
     keypoints: Tensor
@@ -49,7 +49,7 @@ class Peaks:
 
 
 def mirrored(images: Tensor) -> Tensor:
-    """Images, normalised, left for right and three pixels to the left; what comes in there is 0.
+    """Images, normalized, left for right and three pixels to the left; what comes in there is 0.
 
     Args:
         images: ``(B, 3, H, W)``.

@@ -135,7 +135,7 @@ class PINet(NetworkMethod):
     def optimize_for_inference(
         self, network: nn.Module, *, precision: Precision = "fp32", compiled: bool = False
     ) -> nn.Module:
-        """Fold batch norms into convolutions, lay kernels out for images whose colours are together."""
+        """Fold batch norms into convolutions, lay kernels out for images whose colors are together."""
         return optimize(network, precision=precision, compiled=compiled)
 
     def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> Any:
@@ -246,7 +246,7 @@ def _portions(rows: Sequence[int], size: int) -> list[Sequence[int]]:
 
 
 class PINetTiny(PINet):
-    """PINet on an HRNet small enough to learn and to run on a processor."""
+    """PINet on an HRNet small enough to learn and to run on a CPU."""
 
     published = {"*": TINY}  # noqa: RUF012  (as PINet's)
 

@@ -24,8 +24,8 @@ class Maps:
     Attributes:
         features: ``(B, C, H, W)``.
         heatmaps: ``(B, K, H, W)``, of keypoints.
-        parts: ``(B, P, H, W)``, of the centres of body parts.
-        offsets: ``(B, P * K * 2, H, W)``: from a keypoint to a part's centre, x and y in heatmap pixels.
+        parts: ``(B, P, H, W)``, of the centers of body parts.
+        offsets: ``(B, P * K * 2, H, W)``: from a keypoint to a part's center, x and y in heatmap pixels.
     """
 
     features: Tensor
@@ -95,7 +95,7 @@ class PINetNetwork(nn.Module):
         """Everything about every pixel, and the poses that some pixels propose.
 
         Args:
-            images: ``(B, 3, 4 H, 4 W)``, normalised.
+            images: ``(B, 3, 4 H, 4 W)``, normalized.
             proposals: whose poses are wanted; None for none.
         """
         maps = self.maps(images)

@@ -78,7 +78,7 @@ def _three_points(middle: FloatArray, arm: float) -> NDArray[np.float32]:
 def resize(image: NDArray[np.uint8], affine: FloatArray, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Warp an image into the network's input, bilinearly, black outside.
 
-    OpenCV 4 and 5 differ here by up to 5 grey levels; records name the version.
+    OpenCV 4 and 5 differ here by up to 5 gray levels; records name the version.
 
     Args:
         image: ``(H, W, 3)`` uint8.

@@ -17,12 +17,12 @@ class Targets:
 
     Attributes:
         sigma: of the Gaussians on keypoints, in heatmap pixels.
-        part_sigma: of those on part centres.
+        part_sigma: of those on part centers.
         background: weight of a heatmap's pixels that are near none of its peaks.
-        offset_radius: pixels around a part centre that tell where the keypoints are: so many before it, and
+        offset_radius: pixels around a part center that tell where the keypoints are: so many before it, and
             one less behind it.
         smallest_area: persons of smaller boxes, in square pixels of the network's input, have no part
-            centres, and so no offsets; their keypoints stand in the heatmaps all the same.
+            centers, and so no offsets; their keypoints stand in the heatmaps all the same.
         mask_ignored: exclude the pixels of persons without annotated keypoints (`Sample.ignored`).
     """
 
@@ -51,7 +51,7 @@ class Proposing:
     Attributes:
         limit: of the pixels of each part in an image.
         count: all images of a process's batch have equally many. ``"minimum"``, as released: as many as the
-            one with the fewest near part centres; ``"maximum"``: as many as the one with the most; `limit` if
+            one with the fewest near part centers; ``"maximum"``: as many as the one with the most; `limit` if
             that is none. Where they do not suffice, pixels of weight 0 are added; they take part in the
             statistics of batch norms, but in no loss.
     """
@@ -128,7 +128,7 @@ _RELEASED = {
     "ochuman": (140, (90, 120), 10, "val"),
     "coco": (140, (90, 120), 20, "train2017"),
 }
-# Only on CrowdPose every person has part centres, however small.
+# Only on CrowdPose every person has part centers, however small.
 _SMALLEST_AREA = {"ochuman": 32.0**2, "coco": 32.0**2}
 # In all configurations; Adam is built without it.
 NOT_APPLIED = {"WD": 1e-4}

@@ -88,7 +88,7 @@ class PoseRefinement(nn.Module):
 
         Args:
             at_keypoints: ``(n, K, C)``, features at the poses' keypoints.
-            at_centers: ``(n, C)``, features at the centres they were found at.
+            at_centers: ``(n, C)``, features at the centers they were found at.
 
         Returns:
             ``(n, K, 2)``, x, y in heatmap pixels, to be subtracted from the poses.

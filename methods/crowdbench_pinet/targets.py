@@ -1,4 +1,4 @@
-"""What the network is trained towards: heatmaps of keypoints and part centres, and offsets near the centres.
+"""What the network is trained towards: heatmaps of keypoints and part centers, and offsets near the centers.
 
 Loader workers make positions and a few rows of offsets of an image; the maps are drawn of them on the
 network's device.
@@ -27,10 +27,10 @@ def part_centers(
         keypoints: ``(n, K, 3)``, x, y in heatmap pixels and visibility; all above 0 are labelled.
         areas: ``(n,)``, of the persons, in square pixels of the network's input.
         parts: the keypoints, by index, of the P parts.
-        smallest_area: smaller persons, and those without an area, have no centres.
+        smallest_area: smaller persons, and those without an area, have no centers.
 
     Returns:
-        ``(n, P, 3)`` float64: x, y in heatmap pixels, and 1 where there is a centre, else 0.
+        ``(n, P, 3)`` float64: x, y in heatmap pixels, and 1 where there is a center, else 0.
     """
     labelled = keypoints[..., 2] > 0
     centers = np.zeros((len(keypoints), len(parts), 3))
@@ -113,7 +113,7 @@ def offset_targets(
 ) -> Offsets:
     """The offsets of all persons of an image.
 
-    A person tells the pixels around each of its part centres, from `radius` before the truncated centre to
+    A person tells the pixels around each of its part centers, from `radius` before the truncated center to
     ``radius - 1`` behind it, where its keypoints are. Where persons meet, they are asked in their order: a
     later one leaves a keypoint's offset alone if the pixel's last writer is smaller. The offset 0, 0 counts
     as none; areas are remembered in float32, so that a person can even seem smaller than itself; and the
@@ -148,7 +148,7 @@ def offset_targets(
 
 
 def _surroundings(centers: FloatArray, size: int, radius: int) -> tuple[IntArray, IntArray, IntArray]:
-    """Part, pixel and person of every pixel around a part centre, person after person."""
+    """Part, pixel and person of every pixel around a part center, person after person."""
     truncated = np.trunc(centers[..., :2]).astype(np.int64)
     found = (centers[..., 2] > 0) & ((truncated >= 0) & (truncated < size)).all(axis=-1)
     person, part = np.nonzero(found)
@@ -162,7 +162,7 @@ def _surroundings(centers: FloatArray, size: int, radius: int) -> tuple[IntArray
 def _who_writes(
     written: NDArray[np.bool_], last_areas: Float32Array, labelled: NDArray[np.bool_], area: np.float64
 ) -> NDArray[np.bool_]:
-    """Which keypoints a person writes into the pixels around its part centres, keypoint after keypoint.
+    """Which keypoints a person writes into the pixels around its part centers, keypoint after keypoint.
 
     Args:
         written: ``(m, K)``, which of them have an offset there already.

@@ -259,7 +259,7 @@ def _concatenated(arrays: Sequence[NDArray[Any]]) -> Tensor:
 def training_losses(
     maps: Maps, poses: Poses, batch: SupervisedBatch, targets: Targets, losses: Losses
 ) -> dict[str, Tensor]:
-    """All that is minimised, each loss times its factor.
+    """All that is minimized, each loss times its factor.
 
     The refinement learns to correct the offsets as they are: its loss has no gradient into them.
 

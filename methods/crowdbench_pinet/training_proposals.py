@@ -1,6 +1,6 @@
 """The pixels that the refinement is trained on.
 
-They are pixels, not persons: the refinement is shown the poses that the best pixels around the part centres
+They are pixels, not persons: the refinement is shown the poses that the best pixels around the part centers
 propose. Which are best follows from the targets alone, so loader workers choose them.
 
 Letters: B images, m proposals of each, K keypoints, P body parts, R pixels of parts that have offsets.
@@ -34,11 +34,11 @@ class Candidates:
 def candidates(offsets: Offsets, part_maps: Float32Array) -> Candidates:
     """Score pixels: the part's target there, times the largest weight of an offset.
 
-    So pixels close to a centre come first, and of several persons the smallest.
+    So pixels close to a center come first, and of several persons the smallest.
 
     Args:
         offsets: of an image, R rows.
-        part_maps: ``(P, size, size)`` float32, the targets of part centres.
+        part_maps: ``(P, size, size)`` float32, the targets of part centers.
     """
     flat = part_maps.reshape(len(part_maps), -1)
     largest = offsets.weights.max(axis=1, initial=0)

@@ -2,7 +2,7 @@
 
 Crops and decoding are MMPose's: in a crop of width W, x = 0 is the left edge of the enlarged box and x = W
 its right edge, so that crop and image coordinates differ by a factor and a shift, without half pixels.
-Colours go in as RGB; rtmlib, which has the same numbers otherwise, leaves them in the order that it finds.
+Colors go in as RGB; rtmlib, which has the same numbers otherwise, leaves them in the order that it finds.
 """
 
 import math
@@ -19,7 +19,7 @@ from crowdbench_wrappers.keypoint_layout import other_layout
 from crowdbench_wrappers.onnx_model import OnnxMethod, OnnxModel, Provider, shown, usual_provider
 from crowdbench_wrappers.postprocessing import RankingSettings, ranked, require_size
 
-# Of red, green, blue, in grey levels; MMPose's PoseDataPreprocessor.
+# Of red, green, blue, in gray levels; MMPose's PoseDataPreprocessor.
 MEAN = np.array([123.675, 116.28, 103.53], dtype=np.float32)
 STD = np.array([58.395, 57.12, 57.375], dtype=np.float32)
 PORTION = 64  # persons at a time, where a model takes any number
@@ -120,7 +120,7 @@ class RTMPose(OnnxMethod):
 def _regions(
     boxes: FloatArray, input_size: tuple[int, int], enlargement: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Centres and (width, height) of the crops, both ``(n, 2)`` in image pixels."""
+    """Centers and (width, height) of the crops, both ``(n, 2)`` in image pixels."""
     aspect = input_size[1] / input_size[0]
     centers, (width, height) = boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:].T * enlargement
     too_wide = width > height * aspect
@@ -133,7 +133,7 @@ def _regions(
 def _crops(
     image: NDArray[np.uint8], centers: FloatArray, sides: FloatArray, input_size: tuple[int, int]
 ) -> Float32Array:
-    """``(n, 3, H, W)``: cut out bilinearly, black outside the image, normalised."""
+    """``(n, 3, H, W)``: cut out bilinearly, black outside the image, normalized."""
     import cv2
 
     height, width = input_size

@@ -1,7 +1,7 @@
 """ViTPose and ViTPose+ (Xu et al., 2022), as Hugging Face's transformers has them.
 
 The network is transformers' own. Crops and decoding are computed here, to the same numbers as by its
-``VitPoseImageProcessor``, but without SciPy and for images of any size: crops map the centres of their corner
+``VitPoseImageProcessor``, but without SciPy and for images of any size: crops map the centers of their corner
 pixels (UDP, Huang et al., CVPR 2020), and a heatmap's peak moves by a Taylor step of its logarithm (DARK,
 Zhang et al., CVPR 2020).
 """
@@ -222,7 +222,7 @@ class ViTPose(NetworkMethod):
 def _centers_and_scales(
     boxes: FloatArray, input_size: tuple[int, int], enlargement: float
 ) -> tuple[Float32Array, Float32Array]:
-    """Centres and (width, height) in units of 200 pixels, both ``(n, 2)`` float32."""
+    """Centers and (width, height) in units of 200 pixels, both ``(n, 2)`` float32."""
     aspect = input_size[1] / input_size[0]
     x, y, width, height = boxes.T
     centers = np.stack([x + width * 0.5, y + height * 0.5], axis=1).astype(np.float32)
@@ -234,7 +234,7 @@ def _centers_and_scales(
 def _crops(
     image: NDArray[np.uint8], centers: Float32Array, scales: Float32Array, input_size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """``(n, H, W, 3)``: cut out bilinearly, rounded to whole grey levels, black outside the image."""
+    """``(n, H, W, 3)``: cut out bilinearly, rounded to whole gray levels, black outside the image."""
     height, width = input_size
     crops = np.zeros((len(centers), height, width, 3), dtype=np.uint8)
     for crop, (x, y), (wide, high) in zip(crops, centers, scales * UNIT_PX, strict=True):
@@ -262,9 +262,9 @@ def _readings(
 
     Returns:
         The two neighbours and the weight of the second, for those pixels that lie within the image, which is
-        from the centre of its first pixel to that of its last; and which pixels those are.
+        from the center of its first pixel to that of its last; and which pixels those are.
     """
-    # float32 as the processor's matrix has it; its inverse is float64.
+    # float32 as the CPU's matrix has it; its inverse is float64.
     factor = np.float32((pixels - 1) / side)
     shift = np.float32(factor * (np.float32(-0.5) * (center * 2) + np.float32(0.5) * side))
     at = (np.arange(pixels) - np.float64(shift)) / np.float64(factor)

@@ -25,7 +25,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         nodes: of a job, where ``--nodes`` is not given.
         gpu_type: as in ``a100``, where a partition has several.
         request_gpus: how this cluster wants to be asked: ``"gpus-per-node"`` or ``"gres"``.
-        cpus_per_gpu: processors of each task; a task has one GPU.
+        cpus_per_gpu: CPUs of each task; a task has one GPU.
         memory: of each node, as in ``"200G"``.
         memory_per_gpu: instead.
         time: limit, as in ``"12:00:00"``, ``"2-00:00:00"`` or minutes.

@@ -25,7 +25,7 @@ def read_document(
     occurs twice in an object, the last value counts, as in Python's reader.
 
     Args:
-        path: a ``.json`` file; gzipped content is recognised by its first bytes, whatever the name.
+        path: a ``.json`` file; gzipped content is recognized by its first bytes, whatever the name.
         error: the kind of error to raise for content that cannot be decoded.
         typed: decodes a file without faults, fast; what it refuses is decoded to dicts, lists, strings,
             numbers, booleans and None, for the checks that say what is wrong.

@@ -27,7 +27,7 @@ EXACT_PX = 0.5
 # A systematic error is one of more than so many pixels of the original image, and standard errors.
 TOLERATED_PX = 0.2
 ERRORS = 6.0  # of eight persons' mean
-# Of a picture without boxes the rim is left out, where only one of two windows shows a whole person.
+# Of an image without boxes the rim is left out, where only one of two windows shows a whole person.
 _RIM = 48
 
 _WHY_SPACE = (
@@ -123,7 +123,7 @@ def check_shift(subject: MethodSubject) -> Outcome:
 
 
 def check_scale(subject: MethodSubject) -> Outcome:
-    """The picture enlarged by a whole factor: poses grow with it, and a constant offset shows.
+    """The image enlarged by a whole factor: poses grow with it, and a constant offset shows.
 
     A box is a range of whole pixels to some and a continuous one to others, and an enlarged box differs
     between the two by half a pixel. A method that works in parts of its box passes if it fits either.
@@ -174,7 +174,7 @@ def _mirror(subject: MethodSubject) -> Callable[[FloatArray], FloatArray]:
 
 
 def check_mirror(subject: MethodSubject) -> Outcome:
-    """The mirrored picture: x becomes width - 1 - x."""
+    """The mirrored image: x becomes width - 1 - x."""
     followed = _followed(subject, subject.ordinary, subject.mirrored, _mirror(subject))
     wanted = "poses at width - 1 - x in the mirrored picture, left and right keypoints exchanged"
     wrong = _wrong_space(followed, wanted)
@@ -211,7 +211,7 @@ def _looks_at_nothing(subject: MethodSubject) -> bool:
 
 
 def check_left_right(subject: MethodSubject) -> Outcome:
-    """Which of a pair is which: in the mirrored picture, and in the drawing where the drawing is found."""
+    """Which of a pair is which: in the mirrored image, and in the drawing where the drawing is found."""
     order = list(subject.method.keypoints.flip_order)
     if order == list(range(len(order))):
         return Inapplicable("the keypoint set has no left and right")

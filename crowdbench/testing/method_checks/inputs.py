@@ -42,7 +42,7 @@ def check_ordinary(subject: MethodSubject) -> Outcome:
 
 
 def check_finite(subject: MethodSubject) -> Outcome:
-    """A drawn scene, and images that are black, white and grey all over, whose contrast is 0."""
+    """A drawn scene, and images that are black, white and gray all over, whose contrast is 0."""
     first = subject.first_answer
     if isinstance(first, Exception) and is_not_finite(first):
         return _not_finite(first, "on an ordinary image")
@@ -126,7 +126,7 @@ def check_sizes(subject: MethodSubject) -> Outcome:
 
 
 def check_file_formats(subject: MethodSubject) -> Outcome:
-    """The same picture as a file of one, three and four channels, of 8 and 16 bits, and with a palette."""
+    """The same image as a file of one, three and four channels, of 8 and 16 bits, and with a palette."""
     subject.require_answers()
     scene = subject.small[0].only([0])
     grey = np.asarray(scene.image.mean(axis=2).astype(np.uint8))

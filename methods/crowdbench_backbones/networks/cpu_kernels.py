@@ -36,16 +36,16 @@ class Operations:
 
 
 class ProcessorOperations(Operations):
-    """For predictions on a processor, in float32; other types are left to PyTorch.
+    """For predictions on a CPU, in float32; other types are left to PyTorch.
 
-    oneDNN computes convolutions, and is fast on every maker's processors; MKL computes products, and is fast
+    oneDNN computes convolutions, and is fast on every maker's CPUs; MKL computes products, and is fast
     on one maker's. So products are written as convolutions of single pixels. Measured with PyTorch 2.13 on an
     AMD EPYC with AVX-512: products 2 to 3 times as fast, attention among 3,072 tokens 1.5 times.
     """
 
     # Between them, PyTorch's attention is the fastest.
     short, long = 64, 512
-    # Queries at a time: their products with all keys stay in the processor's cache.
+    # Queries at a time: their products with all keys stay in the CPU's cache.
     block = 512
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class ProcessorOperations(Operations):
         return super().attention(queries, keys, values, seen)
 
     def convolution_norm_gelu(self, convolution: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
-        """In one pass if the norm has been folded into the convolution and the processor knows the type."""
+        """In one pass if the norm has been folded into the convolution and the CPU knows the type."""
         kind = convolution.weight.dtype
         if not isinstance(norm, nn.Identity) or kind not in self.fused:
             return super().convolution_norm_gelu(convolution, norm, x)

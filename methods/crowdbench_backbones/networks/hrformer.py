@@ -267,7 +267,7 @@ class HRFormerPose(SinglePersonNetwork):
         self.keypoint_head = KeypointHead(WIDTH, keypoints)
 
     def features(self, images: Tensor) -> Tensor:
-        """``(N, 3, H, W)``, normalised, to ``(N, 78, H / 4, W / 4)``."""
+        """``(N, 3, H, W)``, normalized, to ``(N, 78, H / 4, W / 4)``."""
         return self.backbone.trunk(images)[0]
 
     def heatmaps(self, features: Tensor) -> Tensor:

@@ -220,7 +220,7 @@ class HRNetTrunk(nn.Module):
         """Maps of all resolutions, the highest first.
 
         Args:
-            images: ``(N, 3, H, W)``, normalised.
+            images: ``(N, 3, H, W)``, normalized.
             wanted: indices of the resolutions that are needed. In eval mode the last module computes no
                 others; in training it does, because a released checkpoint's running statistics saw them.
 

@@ -64,7 +64,7 @@ class HRNetPose(SinglePersonNetwork, HRNetTrunk):
         start_at_zero(self.final_layer)
 
     def features(self, images: Tensor) -> Tensor:
-        """``(N, 3, H, W)``, normalised, to ``(N, C, H / 4, W / 4)``."""
+        """``(N, 3, H, W)``, normalized, to ``(N, C, H / 4, W / 4)``."""
         return self.trunk(images, wanted=[0])[0]
 
 

@@ -138,7 +138,7 @@ def _seen(group: Group, x: Tensor) -> Tensor | None:
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and a two-layer perceptron, each added to its input, then normalised."""
+    """Self-attention and a two-layer perceptron, each added to its input, then normalized."""
 
     operations = PLAIN
 

@@ -46,7 +46,7 @@ class TransPoseHNetwork(SinglePersonNetwork, HRNetTrunk):
         self.final_layer = nn.Conv2d(self.channels, keypoints, kernel_size=1)
 
     def features(self, images: Tensor) -> Tensor:
-        """``(N, 3, H, W)``, normalised, to ``(N, D, H / 4, W / 4)``."""
+        """``(N, 3, H, W)``, normalized, to ``(N, D, H / 4, W / 4)``."""
         maps = self.reduce(self.trunk(images, wanted=[0])[0])
         positions = self.pos_embedding.transpose(0, 1)  # (1, L, D)
         return as_map(self.global_encoder(as_tokens(maps), positions), maps.shape[-2:])

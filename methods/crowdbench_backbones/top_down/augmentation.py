@@ -67,7 +67,7 @@ class Draws:
 
     Attributes:
         flip: mirror the image.
-        rotation: of the image about each crop's centre, counterclockwise, in degrees.
+        rotation: of the image about each crop's center, counterclockwise, in degrees.
         scale: factor by which the crops grow; a larger crop shows a smaller person.
         half_body: cut persons with enough visible keypoints to half a body.
         prefers_upper: ``(n,)`` bool, whose half is the upper one if both halves have enough keypoints.
@@ -109,7 +109,7 @@ class Views:
         keypoints: ``(n, K, 3)`` float64, x, y and visibility, 0 or 1.
         centers: ``(n, 2)`` float32, of the crops.
         scales: ``(n, 2)`` float32, of the crops, in units of 200 pixels.
-        rotation: of the image about each crop's centre, counterclockwise, in degrees.
+        rotation: of the image about each crop's center, counterclockwise, in degrees.
     """
 
     keypoints: FloatArray
@@ -226,7 +226,7 @@ def mirrored_keypoints(keypoints: FloatArray, width: int, flip_order: Sequence[i
 
 
 def mirrored_centers(centers: Float32Array, width: int) -> Float32Array:
-    """``(n, 2)`` float32: crop centres in the mirrored image."""
+    """``(n, 2)`` float32: crop centers in the mirrored image."""
     mirrored = centers.copy()
     mirrored[:, 0] = width - centers[:, 0].astype(np.float64) - 1
     return mirrored

@@ -97,7 +97,7 @@ def normalised(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         dtype: of the result.
 
     Returns:
-        ``(n, 3, H, W)``, in memory with the colours together ("channels last").
+        ``(n, 3, H, W)``, in memory with the colors together ("channels last").
     """
     mean, std = (torch.tensor(values, device=pixels.device) for values in (MEAN, STD))
     images = pixels.to(torch.float32).div_(255).sub_(mean).div_(std)

@@ -87,7 +87,7 @@ class TopDownMethod(NetworkMethod):
     def optimize_for_inference(
         self, network: nn.Module, *, precision: Precision = "fp32", compiled: bool = False
     ) -> nn.Module:
-        """Fold batch norms into convolutions, lay kernels out for crops whose colours are together."""
+        """Fold batch norms into convolutions, lay kernels out for crops whose colors are together."""
         return optimize(network, precision=precision, compiled=compiled)
 
     def set_batch_limit(self, size: int) -> None:
