@@ -1,4 +1,4 @@
-"""Everything crowdbench raises on purpose.
+"""All exceptions that crowdbench raises deliberately.
 
     CrowdbenchError
     ├── InputError                    what the user gave is wrong; exit status 2

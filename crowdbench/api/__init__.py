@@ -1,1 +1,1 @@
-"""The nouns that crowdbench, methods and datasets share."""
+"""The types and interfaces that crowdbench, methods and datasets share."""

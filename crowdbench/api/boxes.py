@@ -1,4 +1,4 @@
-"""Where boxes come from: ground truth, a detector's results file, or nowhere."""
+"""Box sources: ground truth, a detector's results file, or none."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Loading an installed method by its name, and checking that its class follows the plugin contract."""
+"""Load an installed method by name and check that its class follows the plugin contract."""
 
 import dataclasses
 from collections.abc import Mapping

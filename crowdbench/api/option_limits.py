@@ -1,4 +1,4 @@
-"""How large the numbers of a command may be; beyond them PyTorch, JSON and memory fail in their own words."""
+"""Limits of numeric options; beyond them PyTorch, JSON or the memory allocator would fail obscurely."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""How a method is trained: everything that changes the weights, but for data, seed and machine."""
+"""Training recipes: everything that determines the trained weights except data, seed and machine."""
 
 import math
 from collections.abc import Mapping

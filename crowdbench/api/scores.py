@@ -1,4 +1,4 @@
-"""What scoring gives back."""
+"""The result of scoring."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""How a dataset is scored, as data: adapters state it, engines obey it."""
+"""How a dataset is scored, as data that adapters provide and scoring engines follow."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Outlines of persons, as annotation files have them; read when their pixels are needed."""
+"""Outlines of persons as stored in annotation files, rasterized on demand."""
 
 from dataclasses import dataclass
 

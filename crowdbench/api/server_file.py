@@ -1,4 +1,4 @@
-"""Predictions as a dataset's evaluation server takes them, described as data."""
+"""The results format of a dataset's evaluation server, described as data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

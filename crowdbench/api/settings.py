@@ -1,4 +1,4 @@
-"""Settings of a method: the command line's changes applied, and values as a record keeps them."""
+"""Settings of a method: overrides from the command line, and values for records."""
 
 import dataclasses
 import math

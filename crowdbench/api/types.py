@@ -1,4 +1,4 @@
-"""The nouns of crowdbench: what crosses the border between datasets, methods and scoring.
+"""The data types exchanged between datasets, methods and scoring.
 
 All are frozen and check their shapes on entry. Image coordinates are float pixels of the original image,
 x right, y down, with (0, 0) at the center of the top left pixel. Boxes are (x, y, width, height).

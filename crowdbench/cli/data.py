@@ -1,4 +1,4 @@
-"""``crowdbench data``: what is on disk."""
+"""``crowdbench data``: check and create data on disk."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What commands print: names of files, methods and servers are shown, never obeyed by a terminal."""
+"""Print text safely: names of files, methods and servers cannot control the terminal."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and one line for whatever went wrong."""
+"""Exit statuses, and one line for every error."""
 
 import io
 import logging

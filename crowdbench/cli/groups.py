@@ -1,4 +1,4 @@
-"""Groups of commands, imported when they are called, with those of plugins."""
+"""Command groups whose commands, including those of plugins, are imported when they are called."""
 
 from importlib import import_module
 from typing import Any

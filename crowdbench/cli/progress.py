@@ -1,4 +1,4 @@
-"""How far a run, a training, a download or a job is: bars on a terminal, lines elsewhere, all on stderr."""
+"""Progress of runs, trainings, downloads and jobs on stderr: bars on a terminal, lines elsewhere."""
 
 import logging
 import time

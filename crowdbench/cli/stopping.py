@@ -1,4 +1,4 @@
-"""What SIGTERM and Ctrl-C do while a command computes."""
+"""Handling of SIGTERM and Ctrl-C while a command computes."""
 
 import signal
 import sys

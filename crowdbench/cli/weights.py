@@ -1,4 +1,4 @@
-"""``crowdbench weights``: the published files, and getting them here."""
+"""``crowdbench weights``: list, fetch and convert published weights."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,1 +1,1 @@
-"""What runs methods: calls into the code of plugins, and what they may be asked."""
+"""Run methods: data loading, inference and calls of plugin code."""

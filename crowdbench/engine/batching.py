@@ -1,4 +1,4 @@
-"""Which images are computed together.
+"""Decide which images are computed together.
 
 What fills memory is persons, not images: a top-down method computes every person of a batch, so its batches
 are counted in persons. Methods that find persons by themselves compute whole images, and count those.

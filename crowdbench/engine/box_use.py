@@ -1,4 +1,4 @@
-"""Do a run's boxes go with its method? Asked before anything is computed, wherever a run begins."""
+"""Check that the boxes of a run suit its method, before anything is computed."""
 
 from crowdbench.api.boxes import BoxSource, DetectorBoxes, NoBoxes
 from crowdbench.api.types import Paradigm

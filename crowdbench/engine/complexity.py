@@ -1,4 +1,4 @@
-"""How large a network is, and how much it computes for one person.
+"""Parameters of a network, and the operations it needs per person.
 
 Counted, not estimated: one real pass of the method's own prepare, collate and predict runs under
 `torch.utils.flop_counter`, which sees the shapes of every convolution and matrix product. A multiply-add

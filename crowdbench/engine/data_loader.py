@@ -1,4 +1,4 @@
-"""Samples, prepared in worker processes and joined to batches, in order.
+"""Prepare samples in worker processes and collate them into batches, in order.
 
 Workers start from a clean process, not as forks of this one: a fork of a process in which OpenCV or PyTorch
 have begun threads can hang for ever.

@@ -1,4 +1,4 @@
-"""The functions of a method, called and checked: what comes back is what the contract says.
+"""Call the hooks of a method and check that their results follow the contract.
 
 Nothing else calls them. An author who returns a generator, a tensor for a number, or poses for two images
 where one was asked for gets an error that names the image; a score of such poses would mean nothing.

@@ -1,4 +1,4 @@
-"""Loader processes that die, or cannot transfer what they have prepared: detected and named."""
+"""Detect and report loader processes that die or cannot transfer their examples."""
 
 import errno
 import multiprocessing.queues

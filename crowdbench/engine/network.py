@@ -1,4 +1,4 @@
-"""Networks with their weights, ready to predict."""
+"""Build networks with their weights, ready for inference."""
 
 from collections.abc import Callable
 from functools import partial

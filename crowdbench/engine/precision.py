@@ -1,4 +1,4 @@
-"""Half precision: where a network computes in it, and where not."""
+"""Autocast to half precision, and the parts of a network that stay in float32."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The images of a split, read from whatever a dataset's author wrote, and checked."""
+"""Read and check the samples of a split, whatever its dataset returns."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Streams of random numbers of a training, each a function of what it is for.
+"""Random number streams of a training, each derived from its purpose.
 
 None is ever saved: a training that goes on asks for the same stream again.
 """

@@ -1,1 +1,1 @@
-"""Running a method on a dataset: sharded, resumable, recorded."""
+"""Run a method on a dataset: sharded, resumable and recorded."""

@@ -1,4 +1,4 @@
-"""What killed processes have left in a run's directory, removed by the next start."""
+"""Remove what killed processes have left in a run's directory."""
 
 import shutil
 from collections.abc import Iterator

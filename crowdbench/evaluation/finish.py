@@ -1,4 +1,4 @@
-"""The end of a run: predictions merged and scored, and the record closed, or closed with what went wrong."""
+"""Finish a run: merge and score the predictions, and close the record, or record the failure."""
 
 import dataclasses
 import logging

@@ -1,4 +1,4 @@
-"""How an evaluation is carried out: the options that the command line, requests and `evaluate` share."""
+"""Evaluation options, shared by the command line, requests and `evaluate`."""
 
 import dataclasses
 from dataclasses import dataclass

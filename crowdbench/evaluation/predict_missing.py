@@ -1,4 +1,4 @@
-"""Predicting what is not done yet: this process's share of the batches, written as it grows."""
+"""Predict the missing batches of this process's share, and save them continuously."""
 
 import logging
 import time

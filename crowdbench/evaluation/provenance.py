@@ -1,4 +1,4 @@
-"""What a run is made from: the record that it begins with, and the id that names it."""
+"""What determines a run's numbers: its initial record, and the id derived from it."""
 
 import dataclasses
 import hashlib

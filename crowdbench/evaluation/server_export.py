@@ -1,4 +1,4 @@
-"""A finished run as the archive that a dataset's evaluation server takes."""
+"""Pack a finished run as the archive that a dataset's evaluation server accepts."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""How the processes that share an evaluation or a job find out about each other: through a folder.
+"""How processes that share an evaluation or a job find each other through a folder.
 
 The first of them holds the lease on the folder for all (`crowdbench.run_store.lease`) and tells the others
 when to begin. Each of the others writes heartbeats into ``ranks/``, so that a killed one is not waited for.

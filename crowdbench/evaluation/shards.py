@@ -1,4 +1,4 @@
-"""Predictions on disk while a run goes on, so that a run that dies loses seconds.
+"""Predictions saved while a run is in progress, so that a killed run loses only seconds.
 
 The images of a run are cut into batches once and for all, before anything is known of deaths and restarts:
 the numbers of a batch then never depend on where an earlier process stopped. A part file holds the

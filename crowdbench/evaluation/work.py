@@ -1,4 +1,4 @@
-"""One process's part of an evaluation: everything that is decided before the first batch."""
+"""One process's part of an evaluation: everything decided before the first batch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

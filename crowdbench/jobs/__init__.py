@@ -1,1 +1,1 @@
-"""Jobs: what was asked, where it runs, and how far it is."""
+"""Jobs: what was requested, where it runs, and its progress."""

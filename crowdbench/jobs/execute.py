@@ -1,4 +1,4 @@
-"""Do in this process what a request asks for; or, with several processes, this one's share of it."""
+"""Execute a request in this process, or this process's share of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

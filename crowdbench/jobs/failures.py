@@ -1,4 +1,4 @@
-"""Why a job failed: the reason in a line, and whether the machine, the input or the code caused it."""
+"""Why a job failed: a one-line reason, and whether machine, input or code caused it."""
 
 import errno
 

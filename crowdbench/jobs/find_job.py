@@ -1,4 +1,4 @@
-"""A job by whatever names it: its name or how it begins, its number, or its run's directory."""
+"""Find a job by its name or a prefix of it, its number, or its run's directory."""
 
 from pathlib import Path
 

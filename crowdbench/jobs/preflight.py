@@ -1,4 +1,4 @@
-"""Is what a run needs on this machine? Answered without reading images, weights or torch.
+"""Check that a run has what it needs on this machine, without reading images or weights or importing torch.
 
 Each function returns where a thing is, or raises an error that says what is missing and where it comes from.
 """

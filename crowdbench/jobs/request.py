@@ -1,4 +1,4 @@
-"""What was requested: names and paths, and nothing that is tied to this machine.
+"""What was requested, as names and paths independent of the machine.
 
 A request can be written down as JSON, taken elsewhere and carried out there; it says all that the command
 line said. Requests that ask for the same thing have the same key.

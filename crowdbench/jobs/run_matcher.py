@@ -1,4 +1,4 @@
-"""Whether a finished run is the one that a suite asks for."""
+"""Decide whether a finished run is the one that a suite asks for."""
 
 import logging
 from dataclasses import dataclass

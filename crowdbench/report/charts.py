@@ -1,4 +1,4 @@
-"""Charts as numbers: where lines, grid and words stand. The template writes them down."""
+"""Charts as numbers: positions of lines, grid and labels, which the template draws."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a report shows: plain data, filled by `crowdbench.report.collect` and drawn by `report.page`."""
+"""The contents of a report, as plain data from `crowdbench.report.collect` for `report.page`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Templates → one HTML file that needs nothing else and can do nothing else.
+"""Render templates into one self-contained HTML file that cannot load or run anything else.
 
 Everything that comes from elsewhere (names of plugins, of files, text in records) is escaped by Jinja2, which
 escapes whatever is not explicitly marked as HTML. Should something get past it, the page's content security

@@ -1,4 +1,4 @@
-"""Scoring a network during training; every process predicts its share of the images."""
+"""Score a network during training; every process predicts its share of the images."""
 
 import copy
 from collections.abc import Callable, Mapping

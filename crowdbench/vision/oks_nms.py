@@ -1,4 +1,4 @@
-"""OKS between predicted poses, and the suppression of doubles with it.
+"""OKS between predicted poses, and OKS-based non-maximum suppression.
 
 Object keypoint similarity as COCO defines it, with two differences that the published post-processing of
 top-down networks has: every keypoint counts, visible or not, and the area is the mean of both poses'.

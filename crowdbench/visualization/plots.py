@@ -1,4 +1,4 @@
-"""Figures: the one place that draws with matplotlib, which is imported when something is drawn.
+"""Matplotlib figures; matplotlib is imported when something is drawn.
 
 A figure depends on what is drawn alone: equal input gives equal bytes, and nothing outside changes, neither
 matplotlib's settings nor its list of open figures.

@@ -1,4 +1,4 @@
-"""Skeletons drawn over images, as SVG and on pixels, in one visual language.
+"""Skeletons drawn over images, as SVG and as pixels, in one style.
 
 A person has a color of Okabe and Ito's palette, which nearly everybody can tell apart. Left and right differ
 in form, not in color: limbs and keypoints of the person's right side have a white core. What is hidden, or

@@ -1,4 +1,4 @@
-"""Published weights: which there are, where they lie, and how a name becomes a verified file on this disk.
+"""Published weights: what exists, where it is stored, and how a name becomes a verified local file.
 
 - `table`: the files that installed packages know of (``weights.toml``).
 - `cache`: where files are kept, and the lock beside each that says what it must be.

@@ -1,4 +1,4 @@
-"""Where weights are kept, and what each file must be.
+"""The cache of weights, and the expected content of each file.
 
 Beside every file lies a lock, ``<file>.lock.json``: the size and hash that the file had when it was first
 seen. That first file is trusted, because its publisher gives no hash (where one is given, the table has it);

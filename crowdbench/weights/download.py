@@ -1,4 +1,4 @@
-"""One file from one URL, in as many pieces as the network makes of it.
+"""Download a file from a URL, resuming after every interruption.
 
 A transfer writes to a partial file, with a note beside it: which URL, how long the whole is, and the ETag or
 Last-Modified that tells one version of the file from the next. A cut transfer asks for the rest under the

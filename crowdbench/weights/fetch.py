@@ -1,4 +1,4 @@
-"""Fetching a file and verifying it; several processes may fetch the same file at once."""
+"""Fetch and verify a file; several processes may fetch the same file at once."""
 
 import logging
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What ``--weights`` may say, and the file it means."""
+"""Resolve the value of ``--weights`` to a file."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A server's answer, received within limits: servers may keep silent, trickle, or lead around in circles.
+"""Receive a server's response within limits of time, size and redirects.
 
 A connection's own timeouts end silence only. A server that sends a byte now and then is waited for by another
 thread, which is left alone when the time is up; it ends with its connection or with the process.

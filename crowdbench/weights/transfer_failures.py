@@ -1,4 +1,4 @@
-"""Why a transfer failed, in words, and whether trying again may help."""
+"""Explain why a transfer failed, and whether a retry may help."""
 
 from collections.abc import Iterator
 from http.client import HTTPException, IncompleteRead, RemoteDisconnected

@@ -1,4 +1,4 @@
-"""HRNet, and the single-person pose networks that methods stand on; the networks are methods themselves."""
+"""HRNet and the single-person pose networks, which are methods themselves and the base of others."""
 
 from crowdbench_backbones.methods import HRFormerB, HRNetTiny, HRNetW48S, TransPoseH
 

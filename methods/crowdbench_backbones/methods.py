@@ -1,4 +1,4 @@
-"""The single-person networks as methods: every crop by itself.
+"""The single-person networks as methods, which predict every crop independently.
 
 They are the first stages of I2R-Net, so that what relations among persons add can be measured.
 """

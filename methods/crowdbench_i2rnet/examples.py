@@ -1,4 +1,4 @@
-"""From an image and its persons to crops and position masks, in a loader worker; and their batches."""
+"""Crops and position masks of an image's persons, made in a loader worker, and their batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

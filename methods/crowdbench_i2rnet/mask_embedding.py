@@ -1,4 +1,4 @@
-"""Position masks to embeddings of where each person is in the image (I2R-Net, section 3.2).
+"""Embed position masks, which show where each person is in the image (I2R-Net, section 3.2).
 
 Letters: S persons, H and W of the mask, D channels of a token.
 """

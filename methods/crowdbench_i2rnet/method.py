@@ -1,4 +1,4 @@
-"""I2R-Net as crowdbench sees it: three networks, one way to run them."""
+"""I2R-Net as methods: three networks that run in the same way."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""Persons of several images in one flat batch.
+"""Batch the persons of several images, padded to equal numbers.
 
 Letters: S persons in the batch.
 """

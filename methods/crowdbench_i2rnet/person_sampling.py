@@ -1,4 +1,4 @@
-"""Which persons of a crowded image a training step looks at."""
+"""Choose the persons of a crowded image for a training step."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

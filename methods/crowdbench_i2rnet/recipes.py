@@ -1,4 +1,4 @@
-"""How I2R-Net was trained.
+"""Training recipes of I2R-Net.
 
 The numbers lie in `crowdbench_backbones.top_down.recipes`, because the single-person networks borrow them.
 """

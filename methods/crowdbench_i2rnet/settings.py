@@ -1,4 +1,4 @@
-"""Everything that changes the numbers of I2R-Net, and what the release sets it to on each dataset."""
+"""Settings of I2R-Net, and the release's values on each dataset."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Augmentation: one random square view of an image, and everything as it is seen in it.
+"""Augmentation: one random square view of an image, with its annotations transformed alike.
 
 What is drawn and what follows from it are apart, so that a drawing can be repeated, tested and compared with
 published numbers. A view is seen at two sizes: the network's input, and its heatmaps of a quarter of that,

@@ -1,4 +1,4 @@
-"""Which keypoints make up a body part, and which are joined, for any layout of named keypoints.
+"""Body parts and limbs for any set of named keypoints.
 
 PINet's authors write both down for CrowdPose's 14 keypoints and COCO's 17; the same rules, by name, give
 theirs for those two and sensible ones for others (Wang et al., NeurIPS 2021, section 3.1).

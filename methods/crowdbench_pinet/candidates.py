@@ -1,4 +1,4 @@
-"""From the network's maps to poses in heatmap pixels, with and without the mirrored image.
+"""Decode the network's maps to candidate poses in heatmap pixels, with and without the flip test.
 
 Wang et al., NeurIPS 2021, section 3.4, and the test procedure of the authors' release.
 Letters in shape comments: B images, P body parts, m candidates an image, K keypoints.

@@ -1,4 +1,4 @@
-"""One pose of every group that lies on each other.
+"""Fuse groups of overlapping poses into one pose each.
 
 Wang et al., NeurIPS 2021, section 3.4. Suppression by OKS as in the release: the area of a pose is that of
 the box around all its keypoints.

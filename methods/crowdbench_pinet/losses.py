@@ -1,4 +1,4 @@
-"""The losses: of heatmaps, of offsets, and of offsets that the refinement has corrected."""
+"""The losses of heatmaps, of offsets, and of refined offsets."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""PINet as crowdbench sees it."""
+"""PINet as a method."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

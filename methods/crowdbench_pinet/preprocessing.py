@@ -1,4 +1,4 @@
-"""Images as PINet's network sees them: short side fixed, long side filled up with black to a multiple of 64.
+"""The network's input: fixed short side, long side padded with black to a multiple of 64.
 
 Sizes are (height, width). A heatmap pixel c is the input's pixel 4 c, without a half-pixel term.
 """

@@ -1,4 +1,4 @@
-"""How PINet is trained: the numbers of its release (Wang et al., NeurIPS 2021) on each dataset."""
+"""Training recipe of PINet: the values of its release (Wang et al., NeurIPS 2021) on each dataset."""
 
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Confidences of poses: what the heatmaps say at their keypoints. Of one image, in numpy.
+"""Confidences of poses from the heatmaps at their keypoints; one image at a time, in numpy.
 
 The release upsamples the heatmaps to the input's size and loops over keypoints; here only the values that
 are asked for are interpolated, which gives the same numbers. Letters in shape comments: n poses, K keypoints.

@@ -1,4 +1,4 @@
-"""Everything that changes PINet's numbers at test time, and what its release sets it to.
+"""Settings of PINet at test time, and the release's values.
 
 Values are those of the released configurations; how they are used is `crowdbench_pinet.method`.
 """

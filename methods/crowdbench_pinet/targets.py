@@ -1,4 +1,4 @@
-"""What the network is trained towards: heatmaps of keypoints and part centers, and offsets near the centers.
+"""Training targets: heatmaps of keypoints and part centers, and offsets near the centers.
 
 Loader workers make positions and a few rows of offsets of an image; the maps are drawn of them on the
 network's device.

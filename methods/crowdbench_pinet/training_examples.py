@@ -1,4 +1,4 @@
-"""What training adds to images: targets of one image, made in loader workers, and of a batch, for the losses.
+"""Training examples: targets of one image, made in loader workers, and of a batch, for the losses.
 
 Maps do not travel: of heatmaps only the peaks do, of offsets only the pixels that have some.
 

@@ -1,4 +1,4 @@
-"""The pixels that the refinement is trained on.
+"""Choose the pixels whose proposals train the refinement.
 
 They are pixels, not persons: the refinement is shown the poses that the best pixels around the part centers
 propose. Which are best follows from the targets alone, so loader workers choose them.

@@ -1,4 +1,4 @@
-"""Suppression of doubles by the overlap of their boxes, for methods that find persons by themselves."""
+"""Box-based non-maximum suppression, for methods that detect persons themselves."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

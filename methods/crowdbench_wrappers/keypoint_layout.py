@@ -1,4 +1,4 @@
-"""What to say to a model that was made for another dataset's keypoints."""
+"""Check a model's keypoints against the dataset's."""
 
 from pathlib import Path
 

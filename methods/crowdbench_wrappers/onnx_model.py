@@ -1,4 +1,4 @@
-"""ONNX files: loaded by ONNX Runtime, looked at before they are trusted with an image.
+"""Load ONNX files with ONNX Runtime, after checking their inputs and outputs.
 
 A file is one self-contained graph of standard operators. Tensors in files beside it are refused, because the
 hash in a run's record would not cover them; operators of others are refused, because their code would have to

@@ -1,4 +1,4 @@
-"""A results file as a method: any system's output joins the records, the reports and the leaderboard.
+"""Replay a results file as a method, so that any system's output gets records, reports and ranks.
 
 The file is in COCO results format. It does not record where the boxes came from or what the network was
 trained on, so the user must state both. They become part of the protocol, so that the run is compared only

@@ -1,4 +1,4 @@
-"""Runs on a Slurm cluster: ``--on slurm``, or a profile of one's own.
+"""Run on a Slurm cluster: ``--on slurm``, or a profile.
 
 - `options`: what a profile may say.
 - `launcher`: submits jobs, through submitit, and queries their status.

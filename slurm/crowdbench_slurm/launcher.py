@@ -1,4 +1,4 @@
-"""The launcher ``slurm``: jobs to a queue, through submitit."""
+"""The launcher ``slurm``, which submits jobs through submitit."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""What Slurm's words mean, and what to do about them."""
+"""Explanations of Slurm's messages, and remedies."""
 
 from crowdbench.jobs.launcher import QueueStatus
 from crowdbench_slurm.slurm_cli import Line, partitions

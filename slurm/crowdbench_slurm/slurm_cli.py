@@ -1,4 +1,4 @@
-"""Slurm's programs, asked as rarely as possible: one question for all jobs, and none to its accounting."""
+"""Calls of Slurm's programs, as few as possible: one for all jobs, and none to the accounting database."""
 
 import os
 import shutil

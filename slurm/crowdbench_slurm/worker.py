@@ -1,4 +1,4 @@
-"""What runs in a Slurm job's tasks: one process per GPU.
+"""The entry point of a Slurm job's tasks: one process per GPU.
 
 Only this class's name and the path of the job's folder are pickled. Slurm sends SIGUSR2 when the time limit
 or a preemption is near, and SIGTERM when the job is cancelled or requeued. Either lets a training write a

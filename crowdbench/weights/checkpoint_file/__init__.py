@@ -1,1 +1,1 @@
-"""Checkpoint files: what they are, whether they are complete, and the tensors in them."""
+"""Checkpoint files: their formats, completeness and tensors."""

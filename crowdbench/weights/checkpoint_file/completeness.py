@@ -1,4 +1,4 @@
-"""Is all of a file of weights there? Answered from its structure, without loading or running anything."""
+"""Check from a checkpoint's structure that it is complete, without loading or executing anything."""
 
 import copy
 import io

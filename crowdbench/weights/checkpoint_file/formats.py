@@ -1,4 +1,4 @@
-"""What kind of file weights are in, by its content: what comes from a URL may be called anything."""
+"""Detect the format of a checkpoint from its content, since names from URLs say little."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What a pickle would do, read off its instructions without carrying out any.
+"""Determine from a pickle's opcodes what it would do, without executing any.
 
 A pickle is a program for a stack machine. Here its instructions are followed with names and numbers in place
 of objects: nothing is imported, nothing is called, and what comes out is which classes and functions it names

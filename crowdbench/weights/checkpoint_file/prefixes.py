@@ -1,4 +1,4 @@
-"""Names of tensors without what wrappers put in front of them: DataParallel, torch.compile, Lightning, ...
+"""Strip the prefixes that wrappers (DataParallel, torch.compile, Lightning, ...) add to tensor names.
 
 A prefix is never taken off for its own sake: only names that then are the network's own tell that it was one.
 """

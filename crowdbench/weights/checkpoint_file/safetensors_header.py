@@ -1,4 +1,4 @@
-"""The header of a safetensors file, believed only when it describes the file that it is in."""
+"""The header of a safetensors file, trusted only if it describes the file that it is in."""
 
 import json
 import math

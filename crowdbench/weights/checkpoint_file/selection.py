@@ -1,4 +1,4 @@
-"""Which of the things in a checkpoint are the weights.
+"""Find the weights among the contents of a checkpoint.
 
 Training scripts wrap them with optimizer state, counters, and often a second set: an average, a teacher.
 """

@@ -1,4 +1,4 @@
-"""Weights: read safely, matched strictly, kept as safetensors.
+"""State dicts: read safely, matched strictly, stored as safetensors.
 
 Reading never executes what a file says: ``.safetensors`` holds tensors only, and everything else goes through
 PyTorch's restricted unpickler (``weights_only=True``). What a file is, whether all of it is there and which

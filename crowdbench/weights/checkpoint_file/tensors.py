@@ -1,4 +1,4 @@
-"""Which tensors can be weights: plain ones, of numbers, as large as the file that they came from."""
+"""Check that tensors can be weights: dense, numeric, and no larger than the file they came from."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The content of a PyTorch checkpoint, read by PyTorch's restricted unpickler; nothing in it is executed."""
+"""Read a PyTorch checkpoint with PyTorch's restricted unpickler, which executes nothing in it."""
 
 import pickle
 import re

@@ -1,1 +1,1 @@
-"""Networks: their modules, the start from pretrained weights, and what makes them faster."""
+"""Networks, their initialization from pretrained weights, and their optimization for inference."""

@@ -1,4 +1,4 @@
-"""Many persons, some at a time: the memory that a crowded image needs does not grow with the crowd."""
+"""Compute many persons in chunks, so that memory does not grow with the crowd."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The products that Transformers are made of, by whatever computes them fastest.
+"""Matrix products of Transformers, each by the fastest available CPU kernel.
 
 Networks call them through an attribute ``operations``, which is `Operations`, PyTorch's own, until
 `crowdbench_backbones.networks.fuse` replaces it.

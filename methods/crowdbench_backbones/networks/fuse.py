@@ -1,4 +1,4 @@
-"""The same network, faster, for prediction only.
+"""Fuse and optimize a network for inference.
 
 - Batch norms in eval mode are affine maps: they are folded into the convolutions before them.
 - Kernels are laid out like the maps, with the channels together in memory.

@@ -1,4 +1,4 @@
-"""What sizes a network can take."""
+"""The input sizes that a network accepts."""
 
 from crowdbench.errors import ShapeError
 

@@ -1,4 +1,4 @@
-"""Fixed sine positions of a feature map's tokens."""
+"""Fixed sine position encoding of a feature map's tokens."""
 
 import math
 

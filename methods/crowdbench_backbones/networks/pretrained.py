@@ -1,4 +1,4 @@
-"""The weights that training begins with, where they are not the whole network's: a trunk, or a first stage.
+"""Initialize a network from the weights of a part of it: a trunk or a first stage.
 
 The release loads what happens to fit and leaves the rest random without a word. Here all that is said to come
 from a file comes from it, or the file is refused; what its published files are known to lack, and never use,

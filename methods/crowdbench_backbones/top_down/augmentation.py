@@ -1,4 +1,4 @@
-"""Augmentation of top-down training: one draw for an image, applied to all persons of it.
+"""Augmentation of top-down training: one random transform per image, shared by its persons.
 
 The recipe is that of SimpleBaseline and HRNet (Xiao et al., ECCV 2018; Sun et al., CVPR 2019): mirror, turn
 and resize, or cut to half a body. What is drawn and what follows from it are apart, so that a drawing can be

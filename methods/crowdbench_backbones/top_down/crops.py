@@ -1,4 +1,4 @@
-"""From an image and its persons to crops, in a loader worker; and batches of them.
+"""Cut crops of persons from an image in a loader worker, and batch them.
 
 Crops stay bytes until they are on the network's device: a quarter of the memory to fill, to pass between
 processes and to copy.

@@ -1,4 +1,4 @@
-"""What top-down heatmap methods have in common: crops in, heatmaps decoded, scored and suppressed."""
+"""What top-down heatmap methods share: crops in; decoding, scoring and suppression of poses."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar

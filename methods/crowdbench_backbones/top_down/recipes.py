@@ -1,4 +1,4 @@
-"""How the networks here, and those of I2R-Net around them, are trained.
+"""Training recipes of the networks here, and of I2R-Net around them.
 
 The numbers are those of I2R-Net's configurations (Ding et al., IJCAI 2022), one for each network and dataset,
 as its code applies them: Adam without weight decay, a cosine over 240 epochs, so many images on each of eight

@@ -1,4 +1,4 @@
-"""Everything that changes the numbers of a top-down heatmap method, and what the networks here set it to.
+"""Settings of top-down heatmap methods, and the published values of the networks here.
 
 The values are those of I2R-Net's release (Ding et al., IJCAI 2022), so that a network with a relation stage
 and one without differ in nothing else.

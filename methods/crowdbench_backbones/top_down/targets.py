@@ -1,4 +1,4 @@
-"""Heatmaps to train towards, made on the network's device.
+"""Target heatmaps, computed on the network's device.
 
 A Gaussian over a map is the product of one along x and one along y, so that what loader workers make, and
 what travels to the device, is a position for each keypoint instead of a map.

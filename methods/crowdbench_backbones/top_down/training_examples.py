@@ -1,4 +1,4 @@
-"""What training adds to crops: where the keypoints are in them; for one image, and for batches.
+"""Training examples and batches: crops with the keypoints in them.
 
 It stands beside the crops, whatever those are to a method, not among them: predictions know nothing of it.
 
