@@ -1,4 +1,4 @@
-"""Pages for people: one HTML file about one or several runs, and one of the leaderboard.
+"""Reports: one HTML file about one or several runs, and one of the leaderboard.
 
 data.py, charts.py    what a page shows, without any HTML
 collect.py            runs → that data, by scoring and analysis

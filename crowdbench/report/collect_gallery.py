@@ -1,4 +1,4 @@
-"""What the gallery shows: images, persons and poses of every run, with their matches."""
+"""Collect the gallery: images, persons and poses of every run, with their matches."""
 
 import math
 from collections.abc import Sequence

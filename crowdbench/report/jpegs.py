@@ -1,4 +1,4 @@
-"""Images → JPEGs that are small enough for a page to hold all of them."""
+"""Encode images as JPEGs small enough for one page to hold them all."""
 
 import base64
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Poses as SVG paths, as short as they can be: a page may hold tens of thousands of them."""
+"""Poses as SVG paths, kept short because a page may hold tens of thousands of them."""
 
 from collections.abc import Sequence
 from functools import cache

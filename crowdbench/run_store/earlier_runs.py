@@ -1,4 +1,4 @@
-"""Why a run that looks as if it had been done is computed anew: in what it differs from one that is there."""
+"""Explain why a run is computed again: how it differs from an existing one."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Whether a run's files are what the run wrote; fast enough for thousands of runs."""
+"""Check that a run's files are those the run wrote; fast enough for thousands of runs."""
 
 import os
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""A finished run that is computed anew, in ``again/``: the old result stands until the new one is whole.
+"""Recompute a finished run in ``again/``; the old result stays until the new one is complete.
 
 ``again/`` looks like a run's directory. When its record says that it is done, its files take the place of
 the old ones, the record last. A process that is killed in between leaves that record, and the next start goes

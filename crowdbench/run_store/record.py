@@ -1,4 +1,4 @@
-"""The record of a run: exactly what was done, with what, and what came out."""
+"""The record of a run: what was computed, with what, and the result."""
 
 import hashlib
 from dataclasses import asdict, dataclass, field

@@ -1,4 +1,4 @@
-"""All runs under a folder, and what is there that cannot be read as a run."""
+"""List all runs under a folder, and the run directories that cannot be read."""
 
 import errno
 import os

@@ -1,1 +1,1 @@
-"""A package for a method of your own, written from templates."""
+"""Packages for new methods, written from templates."""

@@ -1,4 +1,4 @@
-"""A method of one's own, begun: a package that installs, runs and passes its tests, to go on from."""
+"""Write a package with a new method, which installs, runs and passes its tests as it is."""
 
 import re
 import secrets

@@ -1,4 +1,4 @@
-"""Scoring a method on the keypoints that its own set and a dataset's have in common, found by name.
+"""Score a method on the keypoints, matched by name, that its own set and a dataset's share.
 
 A network that was trained for another set of keypoints cannot be scored on a dataset's own, but on those that
 both have. That is a protocol of its own: the ground truth loses the other keypoints, so that AP is another

@@ -1,4 +1,4 @@
-"""What a run was measured on, opened again from its record."""
+"""Reopen from a run's record the data that the run was scored on."""
 
 from pathlib import Path
 

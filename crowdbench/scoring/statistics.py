@@ -1,4 +1,4 @@
-"""From precision and recall curves to the numbers that papers print."""
+"""Compute the published statistics from precision and recall curves."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal

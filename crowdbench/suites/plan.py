@@ -1,4 +1,4 @@
-"""Many runs at once: which runs of a suite are done, which can be carried out here, what the others lack."""
+"""Plan a suite: which runs are done, which can be run here, and what the others lack."""
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Running or submitting what a suite plans, and what came of each run."""
+"""Run or submit the planned runs of a suite, and report the outcome of each."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Suites: files that name runs worth doing together, and the figure that each should reproduce.
+"""Suites: files that name runs which belong together, and the result each should reproduce.
 
 Packages ship them in ``suites/*.toml`` (see `crowdbench.plugins`); any other file works
 as well. A file is read strictly: a misspelled field must not quietly change what is measured.

@@ -1,1 +1,1 @@
-"""What crowdbench needs of the machine: files, text for terminals."""
+"""Operating-system services: files, processes, devices, signals, safe text."""

@@ -1,4 +1,4 @@
-"""Which device a process computes on, and what that device can do."""
+"""Choose a process's device, and query its capabilities."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Which of how many processes this is, as whatever started them says: `torchrun`, or Slurm's `srun`."""
+"""Rank and world size of this process, as set by `torchrun` or Slurm's `srun`."""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What this machine is and what runs on it, for the record of a run."""
+"""Describe this machine and its software for the record of a run."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Reading image files: one decoder for datasets, checks, training and images; what it complains of is kept.
+"""Decode image files, with one decoder for all of crowdbench, and keep the decoder's warnings.
 
 Decoders go on where a file is damaged: they fill what is missing with gray and print a line. That line
 becomes a warning with the file's name: `decoder_warnings` collects it, otherwise it is logged.

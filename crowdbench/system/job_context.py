@@ -1,4 +1,4 @@
-"""The cluster's job that this process belongs to, if it belongs to one.
+"""The cluster job that this process belongs to, if any.
 
 A launcher that starts processes on a cluster describes the job in one environment variable.
 """

@@ -1,4 +1,4 @@
-"""The environment without the variables that describe the job, or the process group, it belongs to.
+"""The environment without variables that describe this process's job or process group.
 
 A job that is submitted from inside another one, or from a shell with left-over variables of torchrun, must
 know nothing of them: Slurm passes the environment of `sbatch` on to the job, does not unset the numbers of an

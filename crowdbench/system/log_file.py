@@ -1,4 +1,4 @@
-"""The package's log: copied into a run's directory, and free of what would move a terminal's cursor."""
+"""The package's log: copied to a run's directory, without terminal control sequences."""
 
 import io
 import logging

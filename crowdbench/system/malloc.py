@@ -1,4 +1,4 @@
-"""Memory that a process keeps for its next maps.
+"""Let a process retain freed memory for its next feature maps.
 
 A network on a CPU allocates and frees maps of tens of MB in every layer. By default the C library hands
 each back to the system and asks for it anew, and the system clears every page again: up to half of the time.

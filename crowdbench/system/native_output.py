@@ -1,4 +1,4 @@
-"""What libraries in C print to standard error, heard instead of shown."""
+"""Capture what C libraries print to standard error."""
 
 import os
 import tempfile

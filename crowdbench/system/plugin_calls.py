@@ -1,4 +1,4 @@
-"""Calls into the code of plugins: whatever happens in there is reported as the plugin's doing.
+"""Call plugin code so that every error in it is reported as the plugin's.
 
 Every call of a method's, a dataset's or a launcher's code goes through `calling`.
 """

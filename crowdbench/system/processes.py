@@ -1,4 +1,4 @@
-"""Whether other processes live, as far as this machine can see."""
+"""Check whether other processes are alive, as far as this machine can tell."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Signals that ask a process to stop, in time to write down what is finished."""
+"""Handle signals that ask a process to stop, so that it can save what is finished."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Text that comes from files, plugins and servers, made safe to show."""
+"""Make text from files, plugins and servers safe to show."""
 
 import os
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Drawn persons: where the keypoints of a set are on a body that faces the viewer, and how it is painted."""
+"""Drawn persons: where keypoints are on a body that faces the viewer, and how it is painted."""
 
 import numpy as np
 from numpy.typing import NDArray

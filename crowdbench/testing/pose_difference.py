@@ -1,4 +1,4 @@
-"""Two answers to the same question: are they equal, or equal but for noise?"""
+"""Compare two sets of poses: equal, equal but for noise, or different."""
 
 from collections.abc import Sequence
 

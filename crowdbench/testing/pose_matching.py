@@ -1,4 +1,4 @@
-"""Poses of a changed image against those of the original: do they follow, and how exactly?
+"""Match poses of a transformed image with those of the original, and measure the deviation.
 
 With random weights a network's answer is the place of its largest number, and small changes of the image can
 move that to anywhere. So nothing here looks at all keypoints alike: those that agree are counted, and only

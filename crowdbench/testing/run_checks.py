@@ -1,4 +1,4 @@
-"""All checks of a method or a dataset, without pytest."""
+"""Run all checks of a method or a dataset, without pytest."""
 
 import tempfile
 from collections.abc import Callable, Iterator

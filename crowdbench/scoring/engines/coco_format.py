@@ -1,4 +1,4 @@
-"""A problem as the dicts that COCO-style engines read."""
+"""Convert a problem to the dicts that COCO-style engines read."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which image a prediction is of, where the results file names images instead of giving their ids."""
+"""Find the image of each prediction in results files that name images instead of giving ids."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Images by the names of their files, for results files that name images instead of giving their ids."""
+"""Index images by file name, for results files that name images instead of giving ids."""
 
 from collections import defaultdict
 from collections.abc import Iterable

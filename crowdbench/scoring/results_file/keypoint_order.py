@@ -1,4 +1,4 @@
-"""In which order are the keypoints of predictions, where the annotation file has an order of its own?
+"""Determine the keypoint order of predictions if the annotation file has its own order.
 
 COCO's results format has no names of keypoints: predictions follow the annotation file. Systems that know the
 dataset's usual order may have written that one all the same. Where the two differ, the persons tell.

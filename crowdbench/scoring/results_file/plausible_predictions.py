@@ -1,4 +1,4 @@
-"""Are predictions what they are taken for? What many of them together cannot be, in sentences.
+"""Plausibility of predictions: warnings about what many of them together have in common.
 
 Nothing here changes a number: official tools score all of this without a word. docs/metrics.md has the table
 of the checks.

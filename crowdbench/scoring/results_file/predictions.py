@@ -1,4 +1,4 @@
-"""A results file, checked: everything that can be said without the annotations."""
+"""Read a results file and check everything that does not need the annotations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Results as other tools write them, brought into the one list that is scored; what was done is said.
+"""Convert the results formats of other tools to COCO's list, and report what was done.
 
 Only the arrangement is changed here: which list, whose image, in what order numbers stand. What a number
 means is never guessed: an entry without a score or a category stays without, for the checks that follow.

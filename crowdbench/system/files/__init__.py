@@ -1,1 +1,1 @@
-"""Reading and writing files that others may write, damage or hold at the same time."""
+"""Read and write files that others may write, damage or hold at the same time."""

@@ -1,4 +1,4 @@
-"""The user's cache: where weights and drawn sets are kept."""
+"""The user's cache folder, which holds weights and generated datasets."""
 
 import os
 from pathlib import Path

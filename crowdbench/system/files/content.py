@@ -1,4 +1,4 @@
-"""What the content of a file is, where it is not what it should be."""
+"""Name the content of a file that is not what was expected."""
 
 import re
 

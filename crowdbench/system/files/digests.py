@@ -1,4 +1,4 @@
-"""Digests of files' contents, computed once and kept in the user's cache.
+"""Digests of files, computed once and kept in the user's cache.
 
 A kept digest is believed while the file has the size, the times of modification and of change, and the inode
 that it had when it was read. What was changed in the last two seconds is always read: file systems whose

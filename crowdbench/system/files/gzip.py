@@ -1,4 +1,4 @@
-"""Unpacking gzip data up to a limit, so that a small file cannot fill the memory."""
+"""Decompress gzip data up to a limit, so that a small file cannot exhaust memory."""
 
 import zlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The size of an image by the first bytes of its file: a thousandth of the time that decoding takes."""
+"""Read an image's size from its header, a thousand times faster than decoding it."""
 
 import os
 import stat

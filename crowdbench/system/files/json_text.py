@@ -1,4 +1,4 @@
-"""Writing JSON whatever the names in it are."""
+"""Write JSON with any names, including those that are not valid Unicode."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What processes leave behind that were killed while they wrote a file."""
+"""Find temporary files of processes that were killed while writing."""
 
 import re
 import shutil

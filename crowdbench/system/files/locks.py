@@ -1,4 +1,4 @@
-"""Locks on files, which end with the process that holds them."""
+"""File locks, which are released when the process that holds them ends."""
 
 import errno
 import os

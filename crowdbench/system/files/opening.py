@@ -1,4 +1,4 @@
-"""Opening files without ever waiting for a pipe, a device or a terminal."""
+"""Open files without blocking on a pipe, a device or a terminal."""
 
 import errno
 import os

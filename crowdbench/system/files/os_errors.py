@@ -1,4 +1,4 @@
-"""What the operating system refuses, in words: why a file cannot be read or written, and what to do."""
+"""Explain errors of the operating system: why a file cannot be read or written, and what to do."""
 
 import errno
 import os

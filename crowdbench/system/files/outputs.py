@@ -1,4 +1,4 @@
-"""Files that a user names for results: looked at before the work, so that nothing else is written over.
+"""Check the output files that a user names before the work, so that no other file is overwritten.
 
 A device or a pipe is written to, and never replaced by a file. A file that is there is replaced if crowdbench
 wrote it; another file only by force. Through a link its target is written.

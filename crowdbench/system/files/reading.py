@@ -1,4 +1,4 @@
-"""Reading files that others wrote: bounded, never waiting, and with errors that say what was found instead.
+"""Read files written by others: within limits, without blocking, and with errors that name what was found.
 
 Everything that reads a file of a user, a plugin or another process goes through here, so that a pipe, a
 device, a gzip bomb, a web page or lists nested ten thousand deep are a line to read and never a trace.

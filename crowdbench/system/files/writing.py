@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, on local disks and on shared file systems."""
+"""Write files atomically, on local disks and on shared file systems."""
 
 import errno
 import gzip

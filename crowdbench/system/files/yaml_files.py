@@ -1,4 +1,4 @@
-"""YAML as plain data: no objects, no aliases, no depth that the parser's own stack does not survive."""
+"""Read YAML as plain data: no objects, no aliases, limited depth."""
 
 import re
 from typing import Any

@@ -1,1 +1,1 @@
-"""Which code decides a run's numbers: its files, its digest, its state in git."""
+"""The code that determines a run's numbers: its files, digest and git state."""

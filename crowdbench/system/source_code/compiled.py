@@ -1,4 +1,4 @@
-"""The digest of code that no file holds: of classes that were typed into a notebook or an interpreter."""
+"""Digests of code without a file: classes defined in a notebook or an interpreter."""
 
 import hashlib
 import sys

@@ -1,4 +1,4 @@
-"""The digest of the code that decides a run's numbers.
+"""The digest of the code that determines a run's numbers.
 
 What is in: of crowdbench, of the method's classes and of the dataset's, all files of the packages that their
 distributions install, wherever these lie: a checkout, a folder on the path, an installed wheel (whose files

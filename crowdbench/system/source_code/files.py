@@ -1,4 +1,4 @@
-"""Which files are the code of a module: its outermost package's, or its own."""
+"""Find the source files of a module: those of its outermost package, or its own."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""What git says of code, where there is git and the code is in a repository."""
+"""The git state of code that is in a repository."""
 
 import os
 import subprocess

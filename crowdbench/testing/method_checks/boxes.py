@@ -1,4 +1,4 @@
-"""Does a method use boxes as its paradigm says?"""
+"""Check that a method uses boxes as its paradigm requires."""
 
 import numpy as np
 

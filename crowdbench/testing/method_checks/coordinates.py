@@ -1,4 +1,4 @@
-"""Are poses in the pixels of the original image? Change the image and see whether they follow.
+"""Check that poses are in pixels of the original image, by transforming the image.
 
 A constant error e of coordinates is invisible in a moved image, shows (k - 1) times in one enlarged k times,
 and twice in a mirrored one. In the mirrored image it looks like a property that methods may have: a

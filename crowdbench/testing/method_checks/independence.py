@@ -1,4 +1,4 @@
-"""Does an image's answer depend on anything but the image?"""
+"""Check that the poses of an image depend on nothing but the image."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Images and boxes that are rare in the papers and not in the data sets."""
+"""Check images and boxes that are common in datasets but rarely considered."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

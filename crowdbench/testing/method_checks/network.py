@@ -1,4 +1,4 @@
-"""What crowdbench does to a network: precision, device, weights."""
+"""Check precision, device and weights of the network."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Loader workers: what is prepared in another process is the same, and gets there."""
+"""Check that examples prepared in loader workers are equal and can be transferred."""
 
 import pickle
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Can the method learn, from its own examples and by its own loss?"""
+"""Check that the method can learn from its own examples with its own loss."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
