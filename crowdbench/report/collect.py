@@ -43,7 +43,7 @@ def report_data(
     Args:
         runs: done, on the same images of the same dataset. One that is named twice is shown once.
         dataset: that they were measured on; None opens it as the records name it.
-        images: in each part of the gallery.
+        pictures: images in each part of the gallery.
         seed: of those that are drawn at random.
         command: that made the page.
         on_progress: called with what is being done.

@@ -38,7 +38,7 @@ def encode_all(pictures: Iterable[GalleryImage], count: int, budget: int) -> Ite
     What one image leaves is shared by those after it.
 
     Args:
-        images: as many as `count`.
+        pictures: the images, as many as `count`.
         count: of the images.
         budget: characters that their addresses may take together.
     """

@@ -117,7 +117,7 @@ def follow(
     Args:
         before, after: ``(K, 2)`` each, x, y in the original and the changed image; None for no pose.
         expected: the map from the original to the changed image, ``(..., K, 2)`` to the same.
-        centers: ``(n, 2)``, of the persons in the changed image.
+        centres: ``(n, 2)``, of the persons in the changed image.
         reach: in pixels of the changed image.
     """
     residuals, places, moves, offsets, persons, kinds = [], [], [], [], [], []
@@ -161,7 +161,7 @@ def follow_free(
         before: ``(n, K, 2)``, poses of the original that the changed image shows too.
         after: ``(m, K, 2)``, all poses of the changed image.
         expected: the map from the original to the changed image.
-        center: ``(2,)``, of the changed image.
+        centre: ``(2,)``, of the changed image.
         reach: in pixels of the changed image.
     """
     centres = np.tile(centre, (len(before), 1))

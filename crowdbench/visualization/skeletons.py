@@ -153,7 +153,7 @@ def draw_on(
         image: ``(H, W, 3)`` uint8, RGB.
         poses: to draw.
         layout: names and joins their keypoints.
-        colors: one for each pose, as ``#rrggbb``; None takes `person_colours`.
+        colours: one for each pose, as ``#rrggbb``; None takes `person_colours`.
         threshold: keypoints with less confidence are not drawn.
 
     Raises:
