@@ -1,4 +1,4 @@
-"""Match a method's poses on annotated images with the annotations."""
+"""A method's poses on annotated images, matched with the annotated persons."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,25 +17,25 @@ from crowdbench.testing.outcome import NotApplicable
 from crowdbench.testing.pose_matching import by_box
 from crowdbench.testing.subject import MethodSubject
 
-LIMIT = 200  # images, by default
-# Below this mean similarity the annotated persons count as not found.
+LIMIT = 200  # default number of images
+# Below this mean similarity the annotated persons count as not found, whatever the keypoint order.
 FOUND = 0.3
-# A keypoint of at least this similarity is on the right spot; where exactly is what an offset is about.
+# Keypoints above this similarity are well placed; constant offsets are measured on these.
 _WELL_PLACED = 0.5
-_OVERLAP = 0.3  # of the extents of a pose and an annotation that are taken for one person
+_OVERLAP = 0.3  # minimum IoU of the extents of a pose and an annotation that are matched
 
 
 @dataclass(frozen=True, eq=False)
 class Matched:
-    """Persons who are annotated and found, n of them, with K keypoints each.
+    """n annotated persons with matched poses, with K keypoints each.
 
     Attributes:
-        persons: ``(n,)``, image id and annotation index, which identify a person across results.
+        persons: n pairs (image id, index of the instance), which identify the persons across two runs.
         found: ``(n, K, 2)``, x, y of the poses in pixels.
         wanted: ``(n, K, 2)``, x, y of the annotations in pixels.
-        visibility: ``(n, K)`` as annotated, 0 where no keypoint is labelled.
+        visibility: ``(n, K)`` as annotated, 0 where a keypoint is not labeled.
         areas: ``(n,)``, in square pixels.
-        sigmas: ``(K,)``, OKS's constants.
+        sigmas: ``(K,)``, the OKS constants.
     """
 
     persons: list[tuple[int, int]]
@@ -47,12 +47,12 @@ class Matched:
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
-        """``(n, K)``: which keypoints are annotated."""
+        """``(n, K)``: whether a keypoint is labeled."""
         return np.asarray(self.visibility > 0)
 
     @cached_property
     def similarity(self) -> FloatArray:
-        """``(n, K)`` in [0, 1]: OKS's term of each keypoint."""
+        """``(n, K)`` in [0, 1]: the OKS term of each keypoint."""
         return self._similarity(self.found, self.sigmas)
 
     def _similarity(self, found: FloatArray, sigmas: FloatArray) -> FloatArray:
@@ -62,9 +62,9 @@ class Matched:
 
     @cached_property
     def confusion(self) -> FloatArray:
-        """``(K, K)``: how similar the found keypoint i is to the annotated keypoint k, on average.
+        """``(K, K)``: the mean similarity of found keypoint i to annotated keypoint k.
 
-        NaN in columns of keypoints that are never labelled.
+        Columns of keypoints without labels are NaN.
         """
         count = len(self.sigmas)
         table = np.full((count, count), np.nan)
@@ -78,26 +78,26 @@ class Matched:
 
     @cached_property
     def person_similarity(self) -> dict[tuple[int, int], float]:
-        """OKS of each person who has labelled keypoints."""
+        """The OKS of each person with labeled keypoints."""
         rows = zip(self.persons, self.similarity, self.labelled, strict=True)
         return {person: float(values[has].mean()) for person, values, has in rows if has.any()}
 
     @property
     def well_placed(self) -> NDArray[np.bool_]:
-        """``(n, K)``: visible keypoints that are on the right spot."""
+        """``(n, K)``: whether a keypoint is visible and its similarity is above 0.5."""
         return np.asarray((self.visibility == 2) & (self.similarity > _WELL_PLACED))
 
 
 class AnnotatedSubject:
-    """What the checks on annotated images share.
+    """State shared by the checks on annotated images.
 
     Args:
         method: the method, with its network.
-        dataset: opened with ground-truth boxes, with the method's keypoints.
-        limit: images with labelled persons that are looked at, from the split's start.
+        dataset: opened with ground-truth boxes and the method's keypoints.
+        limit: the number of images with labeled persons to use, from the start of the split.
 
     Raises:
-        SettingsError: there is nothing to compare with.
+        SettingsError: the split has no annotations.
     """
 
     def __init__(self, method: MethodSubject, dataset: Dataset, limit: int = LIMIT) -> None:
@@ -108,10 +108,10 @@ class AnnotatedSubject:
         self.limit = limit
 
     def require_trained(self) -> None:
-        """Go on only where a network has been trained.
+        """Require a trained network.
 
         Raises:
-            NotApplicable: its weights are random.
+            NotApplicable: the network's weights are random.
         """
         if isinstance(self.method.method, NetworkMethod) and self.method.weights is None:
             raise NotApplicable(
@@ -120,7 +120,7 @@ class AnnotatedSubject:
 
     @cached_property
     def samples(self) -> list[Sample]:
-        """The images that are looked at: those with labelled persons."""
+        """The first `limit` images with labeled persons."""
         chosen: list[Sample] = []
         for index in range(len(self.dataset)):
             sample = self.dataset[index]
@@ -132,10 +132,11 @@ class AnnotatedSubject:
 
     @cached_property
     def matched(self) -> Matched:
-        """The persons found, beside their annotations.
+        """The annotated persons with matched poses.
 
         Raises:
-            NotApplicable: too few are found for anything to be said.
+            NotApplicable: the weights are random, fewer than 20 persons are found, or the poses are too far
+                from the annotations.
         """
         self.require_trained()
         matched = self._matched(self.samples)
@@ -152,7 +153,7 @@ class AnnotatedSubject:
 
     @cached_property
     def with_channels_swapped(self) -> Matched:
-        """The same of the same images, their red and blue exchanged."""
+        """As `matched`, on the same images with red and blue swapped, but without its requirements."""
         folder = self.method.folder / "swapped"
         folder.mkdir(exist_ok=True)
         swapped = []
@@ -186,12 +187,15 @@ class AnnotatedSubject:
 
 
 def _seen(confusion: FloatArray) -> FloatArray:
-    """Without the columns of keypoints that are never labelled."""
+    """Drop the columns of keypoints without labels."""
     return confusion[:, ~np.isnan(confusion).all(axis=0)]
 
 
 def _pairs(sample: Sample, poses: Sequence[Pose]) -> list[tuple[int, FloatArray]]:
-    """Which annotated person each pose is of: by its box or its extent, whatever keypoints are called."""
+    """Match poses with annotated persons by box or extent, independently of the keypoint order.
+
+    Returns pairs of an index into the instances and the keypoints ``(K, 2)`` of the pose.
+    """
     own = by_box(poses, sample.boxes_xywh)
     if own is not None:
         return [(index, pose) for index, pose in enumerate(own) if pose is not None]

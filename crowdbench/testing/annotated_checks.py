@@ -1,8 +1,8 @@
-"""Checks that need annotated photographs, because drawn people do not reveal the fault.
+"""Checks that need photographs with annotated persons.
 
-A network that has learnt from photographs finds no drawing, so on drawings most of its faults are invisible.
-Beside annotations they are plain: keypoints that lie on another one's spot, poses that get better when the
-colors are exchanged, and a difference that all keypoints share.
+A network trained on photographs does not find drawn persons, so drawings do not reveal most of its faults.
+Comparison with annotations does: permuted keypoints, poses that improve when red and blue are swapped, and a
+constant offset.
 """
 
 from collections.abc import Iterator
@@ -22,15 +22,16 @@ from crowdbench.testing.outcome import (
     Passed,
 )
 
-# A keypoint is on another one's spot if it is more similar to it by so much.
+# Keypoint i is found in place of k if its mean similarity to k exceeds that of k itself by more than this.
 CONFUSED = 0.05
-# Images with exchanged colors are better if OKS rises by so much, and by so many standard errors.
+# Images with swapped colors are better if OKS rises by more than both this and this many standard errors.
 RECOLOURED, COLOUR_ERRORS = 0.01, 4.0
-# An offset is one of more than so many pixels, and standard errors. Good methods have up to 0.25 px of it.
+# A constant offset fails above both this many pixels and this many standard errors. Good methods have up to
+# 0.25 px.
 OFFSET_PX, OFFSET_ERRORS = 0.35, 4.0
-# Poses are rounded if so many of their coordinates are whole numbers.
+# Poses count as rounded if at least this share of their coordinates are whole numbers.
 WHOLE = 0.99
-_DRAWS = 100  # of persons, for standard errors
+_DRAWS = 100  # bootstrap resamples for standard errors
 
 _WHY_ORDER = (
     "every keypoint in another one's place is lost to the score, and the pose looks plausible to the eye."
@@ -43,7 +44,7 @@ _WHY_WHOLE = "half a pixel of rounding costs AP on small people and at strict th
 
 
 def check_keypoint_order(subject: AnnotatedSubject) -> Outcome:
-    """Every column of the poses is the keypoint that it should be."""
+    """Check that every column of the poses is the right keypoint."""
     matched = subject.matched
     names = subject.dataset.keypoints
     confusion = matched.confusion
@@ -74,7 +75,7 @@ def _in_words(wrong: dict[int, int], names: KeypointSet) -> str:
 
 
 def check_colours(subject: AnnotatedSubject) -> Outcome:
-    """Images whose red and blue are exchanged give no better poses."""
+    """Check that swapping red and blue does not improve the poses."""
     before = subject.matched.person_similarity
     after = subject.with_channels_swapped.person_similarity
     shared = sorted(before.keys() & after.keys())
@@ -95,7 +96,7 @@ def check_colours(subject: AnnotatedSubject) -> Outcome:
 
 
 def check_offset(subject: AnnotatedSubject) -> Outcome:
-    """The difference from the annotations that well placed keypoints share."""
+    """Check that well placed keypoints have no constant offset from the annotations."""
     matched = _well_placed(subject)
     found, error = _offset(matched)
     limit = np.maximum(OFFSET_PX, OFFSET_ERRORS * error)
@@ -112,7 +113,7 @@ def check_offset(subject: AnnotatedSubject) -> Outcome:
 
 
 def check_whole_pixels(subject: AnnotatedSubject) -> Outcome:
-    """Coordinates have fractions."""
+    """Check that coordinates are not rounded to whole pixels."""
     found = subject.matched.found
     whole = float((found == np.rint(found)).mean())
     if whole >= WHOLE:
@@ -134,8 +135,8 @@ def _well_placed(subject: AnnotatedSubject) -> Matched:
 def _offset(matched: Matched) -> tuple[FloatArray, FloatArray]:
     """The median difference and its standard error, ``(2,)`` pixels each.
 
-    The error is over persons and over kinds of keypoints: neither the keypoints of one person nor the wrists
-    of all are independent of each other.
+    The error combines bootstraps over persons and over keypoint types, because neither the keypoints of one
+    person nor the wrists of all persons are independent.
     """
     residuals, good = matched.found - matched.wanted, matched.well_placed
     rng = np.random.default_rng(0)
@@ -171,7 +172,7 @@ ANNOTATED_CHECKS: tuple[Check[AnnotatedSubject], ...] = (
 
 
 def unseen(only: str | None) -> Iterator[CheckResult]:
-    """What is said of these checks where there are no annotated images."""
+    """Report these checks as inapplicable when there are no annotated images."""
     reason = "drawn people do not show it; see --dataset NAME --root FOLDER, with trained --weights"
     for check in ANNOTATED_CHECKS:
         if only in (None, check.name):

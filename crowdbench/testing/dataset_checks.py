@@ -1,4 +1,4 @@
-"""The checks of a dataset."""
+"""Conformance checks for datasets."""
 
 import pickle
 from collections import Counter
@@ -17,9 +17,9 @@ from crowdbench.errors import CrowdbenchError, MissingDataError
 from crowdbench.testing.equality import difference
 from crowdbench.testing.outcome import Check, Failed, Inapplicable, NotApplicable, Outcome, Passed, described
 
-# Images that are decoded; of more, as many are taken evenly.
+# The number of images that are decoded, evenly spaced.
 _READ = 12
-# Images whose annotations are looked at, and scored.
+# The numbers of images whose annotations are checked and scored.
 _LOOKED_AT, _SCORED = 20_000, 500
 _LISTED = 5
 
@@ -35,11 +35,11 @@ _WHY_BOXES = "a method that finds persons by itself would receive their location
 
 
 class DatasetSubject:
-    """What the checks of a dataset share.
+    """State shared by the checks of a dataset.
 
     Args:
-        open: opens it anew, every time it is called.
-        root: its folder, for its other splits; None for where the dataset looks by itself.
+        open: opens the dataset; every call returns a new object.
+        root: its folder, for its other splits; None for the dataset's default location.
     """
 
     def __init__(self, open: Callable[[], Dataset], root: Path | None = None) -> None:
@@ -53,15 +53,15 @@ class DatasetSubject:
 
     @cached_property
     def samples(self) -> list[Sample]:
-        """The samples of the split, or of a large one as many as are looked at, evenly spaced."""
+        """The samples of the split; at most 20,000, evenly spaced."""
         count = len(self.dataset)
         return [self.dataset[index] for index in _evenly(count, _LOOKED_AT)]
 
     def require_persons(self) -> None:
-        """Go on only if there are annotated persons.
+        """Require annotated persons.
 
         Raises:
-            NotApplicable: there are none.
+            NotApplicable: the samples have no instances.
         """
         if not any(sample.instances for sample in self.samples):
             raise NotApplicable("there are no persons in the split, or no boxes were asked for")
@@ -72,7 +72,7 @@ def _evenly(count: int, most: int) -> list[int]:
 
 
 def check_images(subject: DatasetSubject) -> Outcome:
-    """Some images, decoded; their size must be the annotated one."""
+    """Check that some images decode and have the annotated size."""
     if not subject.samples:
         return Failed("a split with images", "a length of 0", _WHY_IMAGES)
     chosen = [subject.samples[index] for index in _evenly(len(subject.samples), _READ)]
@@ -89,7 +89,7 @@ def check_images(subject: DatasetSubject) -> Outcome:
 
 
 def check_order(subject: DatasetSubject) -> Outcome:
-    """Asked twice, iterated over, and opened again, the split is the same."""
+    """Check that the split is the same when indexed again, iterated over and reopened."""
     first = [subject.dataset[index] for index in _evenly(len(subject.dataset), _SCORED)]
     again = [subject.dataset[index] for index in _evenly(len(subject.dataset), _SCORED)]
     reopened = subject.open()
@@ -113,7 +113,7 @@ def _first_of(samples: Dataset, count: int) -> Iterator[Sample]:
 
 
 def check_ids(subject: DatasetSubject) -> Outcome:
-    """Ids of images, and of persons, are given once."""
+    """Check that the ids of images and of persons are unique."""
     images = [sample.image_id for sample in subject.samples]
     persons = [instance.id for sample in subject.samples for instance in sample.instances]
     for what, ids in (("image", images), ("person", persons)):
@@ -125,7 +125,11 @@ def check_ids(subject: DatasetSubject) -> Outcome:
 
 
 def check_instances(subject: DatasetSubject) -> Outcome:
-    """Keypoints of the set's number, finite boxes with an area, visibilities 0, 1 and 2."""
+    """Check keypoint counts, boxes, visibilities and crowd indices.
+
+    Boxes and keypoints must be finite, boxes must have an area and touch the image, and visibilities must be
+    0, 1 or 2.
+    """
     subject.require_persons()
     count = subject.dataset.keypoints.count
     for sample in subject.samples:
@@ -134,7 +138,7 @@ def check_instances(subject: DatasetSubject) -> Outcome:
             if trouble:
                 where = f"person {instance.id} of image {sample.image_id}: "
                 return Failed(trouble[0], where + trouble[1], _WHY_INSTANCES)
-        # It may be above 1: keypoints of several others can lie in one box.
+        # It may exceed 1, because keypoints of several other persons can lie in one box.
         if sample.crowd_index is not None and not 0 <= sample.crowd_index < np.inf:
             return Failed(
                 "a crowd index of 0 or more",
@@ -161,7 +165,10 @@ def _trouble(instance: Instance, sample: Sample, count: int) -> tuple[str, str] 
 
 
 def check_keypoint_names(subject: DatasetSubject) -> Outcome:
-    """Names are unique, ``left_x`` is paired with ``right_x``, OKS has positive constants."""
+    """Check that names are unique, ``left_x`` is paired with ``right_x`` and sigmas are positive.
+
+    The evaluation protocol must use the same keypoint set.
+    """
     own = subject.dataset.keypoints
     if len(set(own.keypoints)) != own.count:
         return Failed("keypoint names that differ", f"{', '.join(own.keypoints)}", _WHY_NAMES)
@@ -188,7 +195,7 @@ def check_keypoint_names(subject: DatasetSubject) -> Outcome:
 
 
 def check_scoring(subject: DatasetSubject) -> Outcome:
-    """The annotations, given as predictions, score an AP of 1."""
+    """Check that the annotations, scored as predictions, reach an AP of at least 0.99."""
     from crowdbench.scoring.score import score_files
 
     dataset = subject.dataset
@@ -225,7 +232,7 @@ def check_scoring(subject: DatasetSubject) -> Outcome:
 
 
 def check_splits(subject: DatasetSubject) -> Outcome:
-    """No image file is in two splits, unless one is named as containing the other ("trainval")."""
+    """Check that splits share no image file, unless one split's name contains the other's ("trainval")."""
     dataset = subject.dataset
     cls = type(dataset)
     if cls.default_split not in cls.splits:
@@ -250,7 +257,7 @@ def check_splits(subject: DatasetSubject) -> Outcome:
 
 
 def _other_split(cls: type[Dataset], split: str, root: Path | None) -> Dataset | None:
-    """Another split, if its files are here; a dataset that draws itself is not made to."""
+    """Open another split without boxes; None if its files are missing. Synthetic data is not generated."""
     try:
         if issubclass(cls, CocoFormatDataset):
             root, _ = cls.find(split, root)
@@ -260,7 +267,7 @@ def _other_split(cls: type[Dataset], split: str, root: Path | None) -> Dataset |
 
 
 def check_boxes(subject: DatasetSubject) -> Outcome:
-    """Opened without boxes, samples have none."""
+    """Check that the samples of a split opened without boxes have no instances."""
     dataset = subject.dataset
     opened = _other_split(type(dataset), dataset.split, subject.root)
     if opened is None:
@@ -276,7 +283,7 @@ def check_boxes(subject: DatasetSubject) -> Outcome:
 
 
 def check_pickling(subject: DatasetSubject) -> Outcome:
-    """A sample and the opened split, to bytes and back."""
+    """Check that a sample and the opened split survive pickling."""
     things: Sequence[tuple[str, object]] = (
         ("sample", subject.dataset[0]),
         ("opened split", subject.dataset),

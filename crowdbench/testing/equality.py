@@ -53,7 +53,7 @@ def _first(pairs: Iterable[tuple[object, object, str]]) -> str | None:
 
 @contextmanager
 def own_randomness(seed: int | None = None) -> Iterator[None]:
-    """Restore the global generators of Python, NumPy and PyTorch on exit; seed them first if given."""
+    """Restore the global Python, NumPy and PyTorch generators on exit; seed them first if `seed` is set."""
     import torch
 
     before = random_state()

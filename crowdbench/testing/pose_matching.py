@@ -1,9 +1,9 @@
-"""Match poses of a transformed image with those of the original, and measure the deviation.
+"""Compare the poses of a transformed image with the transformed poses of the original image.
 
-With random weights a network's answer is the place of its largest number, and small changes of the image can
-move that to anywhere. So nothing here looks at all keypoints alike: those that agree are counted, and only
-among them a systematic difference is looked for. Its standard error is over persons and over kinds of
-keypoints: neither the keypoints of one person nor the wrists of all are independent of each other.
+With random weights, a keypoint is the argmax of a heatmap, and a small change of the image can move it
+anywhere. Therefore agreeing keypoints are counted, and a systematic difference is estimated from these only.
+Its standard error is over persons and over keypoint types, because neither the keypoints of one person nor
+the wrists of all persons are independent.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,23 +14,23 @@ from numpy.typing import NDArray
 
 from crowdbench.api.types import FloatArray, Pose
 
-_DRAWS = 100  # of persons, for standard errors
+_DRAWS = 100  # bootstrap resamples for standard errors
 _SLOPE_PAIRS = 4000
 
 
 @dataclass(frozen=True, eq=False)
 class Followed:
-    """Keypoints in a changed image, n of them, that are the answer to keypoints of the original.
+    """n keypoints of a transformed image that are matched with keypoints of the original.
 
     Attributes:
-        residuals: ``(n, 2)``, found minus expected, in pixels of the changed image.
-        wanted: ``(n, 2)``, where they are expected, in pixels of the changed image.
-        moves: ``(n, 2)``, found minus what was found in the original, in pixels: 0 if nothing moved.
-        offsets: ``(n, 2)``, where the expected place is from the person's (or the image's) center, in pixels.
-        persons: ``(n,)``, whose keypoints they are.
-        kinds: ``(n,)``, which keypoints of a person they are.
-        reach: up to this many pixels an answer counts as the same.
-        scope: how many keypoints could have been followed, those of persons not found again included.
+        residuals: ``(n, 2)``, found minus expected, in pixels of the transformed image.
+        wanted: ``(n, 2)``, expected positions, in pixels of the transformed image.
+        moves: ``(n, 2)``, found minus found in the original, in pixels; 0 if the keypoint did not move.
+        offsets: ``(n, 2)``, expected position minus the center of the person (or of the image), in pixels.
+        persons: ``(n,)``, the index of the person.
+        kinds: ``(n,)``, the index of the keypoint within the person.
+        reach: up to this many pixels per axis, two positions count as the same.
+        scope: the number of keypoints in the original, including those of persons not found again.
     """
 
     residuals: FloatArray
@@ -44,21 +44,21 @@ class Followed:
 
     @property
     def agreeing(self) -> NDArray[np.bool_]:
-        """``(n,)``: which are where they are expected."""
+        """``(n,)``: whether a keypoint is within `reach` of its expected position."""
         return np.asarray((np.abs(self.residuals) <= self.reach).all(axis=1))
 
     @property
     def share(self) -> float:
-        """Of the keypoints, how many are where they are expected."""
+        """The share of keypoints at their expected position."""
         return float(self.agreeing.sum()) / max(1, self.scope)
 
     @property
     def unmoved(self) -> float:
-        """Of the keypoints, how many are where they were in the original."""
+        """The share of keypoints at their position in the original."""
         return float((np.abs(self.moves) <= self.reach).all(axis=1).sum()) / max(1, self.scope)
 
     def elsewhere(self) -> tuple[FloatArray, float]:
-        """The difference that most keypoints share, ``(2,)`` in pixels, and how many share it."""
+        """The most common residual, ``(2,)`` in pixels, and the share of keypoints that have it."""
         apart = np.abs(self.residuals[:, None] - self.residuals[None])
         near: NDArray[np.bool_] = np.asarray((apart <= self.reach).all(axis=2))
         densest = near.sum(axis=1).argmax()
@@ -66,10 +66,10 @@ class Followed:
         return np.median(together, axis=0), len(together) / max(1, self.scope)
 
     def systematic(self) -> tuple[FloatArray, FloatArray]:
-        """The difference that all agreeing keypoints share, and its standard error, ``(2,)`` pixels each.
+        """The systematic difference of all agreeing keypoints and its standard error, ``(2,)`` pixels each.
 
-        What grows with the distance from the center is taken out: methods differ, within their rights, in
-        what they call the size of a crop.
+        The part proportional to the distance from the center is removed, because methods may legitimately
+        define the size of a crop differently.
         """
         chosen = self.agreeing
         residuals, offsets, persons = self.residuals[chosen], self.offsets[chosen], self.persons[chosen]
@@ -79,7 +79,7 @@ class Followed:
 
 
 def _spread(residuals: FloatArray, offsets: FloatArray, groups: NDArray[np.int64]) -> FloatArray:
-    """``(2,)``: the standard error of the center, groups being drawn anew (a bootstrap)."""
+    """The standard error of `_centre_of`, ``(2,)``, by a bootstrap over groups."""
     names = np.unique(groups)
     if len(names) < 3:
         return np.full(2, np.inf)
@@ -93,7 +93,7 @@ def _spread(residuals: FloatArray, offsets: FloatArray, groups: NDArray[np.int64
 
 
 def _centre_of(residuals: FloatArray, offsets: FloatArray) -> float:
-    """The residual at offset 0, by the median of slopes (Theil and Sen)."""
+    """The residual at offset 0, by the Theil-Sen estimator (median of slopes)."""
     first, second = np.triu_indices(len(residuals), 1)
     if len(first) > _SLOPE_PAIRS:
         kept = np.linspace(0, len(first) - 1, _SLOPE_PAIRS).astype(int)
@@ -112,13 +112,13 @@ def follow(
     centres: FloatArray,
     reach: float,
 ) -> Followed:
-    """Compare person by person.
+    """Compare two lists of poses person by person.
 
     Args:
-        before, after: ``(K, 2)`` each, x, y in the original and the changed image; None for no pose.
-        expected: the map from the original to the changed image, ``(..., K, 2)`` to the same.
-        centres: ``(n, 2)``, of the persons in the changed image.
-        reach: in pixels of the changed image.
+        before, after: ``(K, 2)`` each, x, y in the original and the transformed image; None if not found.
+        expected: maps keypoints ``(..., K, 2)`` of the original to the transformed image.
+        centres: ``(n, 2)``, the centers of the persons in the transformed image.
+        reach: in pixels of the transformed image.
     """
     residuals, places, moves, offsets, persons, kinds = [], [], [], [], [], []
     scope = 0
@@ -155,14 +155,14 @@ def follow_free(
     centre: FloatArray,
     reach: float,
 ) -> Followed:
-    """Like `follow`, without known correspondence: each pose is compared with the most similar one.
+    """Compare poses without known identities: each pose is compared with the most similar one.
 
     Args:
-        before: ``(n, K, 2)``, poses of the original that the changed image shows too.
-        after: ``(m, K, 2)``, all poses of the changed image.
-        expected: the map from the original to the changed image.
-        centre: ``(2,)``, of the changed image.
-        reach: in pixels of the changed image.
+        before: ``(n, K, 2)``, poses of the original that are also inside the transformed image.
+        after: ``(m, K, 2)``, all poses of the transformed image.
+        expected: maps keypoints of the original to the transformed image.
+        centre: ``(2,)``, the center of the transformed image.
+        reach: in pixels of the transformed image.
     """
     centres = np.tile(centre, (len(before), 1))
     if not len(after):
@@ -174,7 +174,7 @@ def follow_free(
 
 
 def nearest(wanted: FloatArray, found: FloatArray) -> NDArray[np.int64]:
-    """For each of n poses the index of the most similar of m, by the median distance of keypoints.
+    """For each of n poses, the index of the closest of m poses by median keypoint distance.
 
     Args:
         wanted: ``(n, K, 2)``.
@@ -186,12 +186,15 @@ def nearest(wanted: FloatArray, found: FloatArray) -> NDArray[np.int64]:
 
 
 def by_box(poses: Sequence[Pose], boxes: FloatArray) -> list[FloatArray | None] | None:
-    """``(K, 2)`` of each box's pose, None where a box has none; None if the poses do not say their boxes."""
+    """The keypoints ``(K, 2)`` of each box's pose, None where a box has no pose.
+
+    Returns None instead of a list if a pose has no box or there are no boxes for it.
+    """
     found: list[FloatArray | None] = [None] * len(boxes)
     for pose in poses:
         if pose.box_xywh is None or not len(boxes):
             return None
         distances = np.abs(boxes - pose.box_xywh).max(axis=1)
-        # A method may cut a box to the image; it will not move it to another person.
+        # A method may clip a box to the image, but does not move it to another person.
         found[int(distances.argmin())] = pose.keypoints[:, :2]
     return found
