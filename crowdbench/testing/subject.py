@@ -39,7 +39,7 @@ class MethodSubject:
 
     Args:
         make: builds a new method on every call.
-        weights: a checkpoint for the network, or for `Method.load`; None for random weights.
+        weights: a checkpoint for the network, or for `Method.load_weights`; None for random weights.
         folder: where images are written.
         dataset: the name of the dataset that the method is configured for.
     """
