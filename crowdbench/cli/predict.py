@@ -111,7 +111,7 @@ def predict(
     loaded = load_method(method, chosen, **settings)
     if loaded.paradigm == "top-down" and boxes is None:
         raise SettingsError(
-            f"{method} needs the boxes of the persons: --boxes FILE, or --boxes whole if each picture shows "
+            f"{method} needs the boxes of the persons: --boxes FILE, or --boxes whole if each image shows "
             "one person."
         )
     if loaded.paradigm != "top-down" and boxes is not None:
@@ -166,7 +166,7 @@ def _print(found: "PredictionResult", folder: Path | None, as_json: bool) -> Non
         return
     looked_at = [
         _counted(len(entries), word)
-        for entries, word in ((found.images, "picture"), (found.videos, "video"))
+        for entries, word in ((found.images, "image"), (found.videos, "video"))
         if entries
     ]
     sentence = f"{_counted(found.poses, 'pose')} in {' and '.join(looked_at) or 'nothing'}"

@@ -22,7 +22,7 @@ def test_a_picture_gets_its_drawn_copy_and_its_poses(predict: Predict, machine: 
     save(machine / "in" / "a.png")
     said = predict("toy-brightest", "in/a.png")
     assert said.status == 0, said.err
-    assert said.out == "1 pose in 1 picture.\nResults: poses\n"
+    assert said.out == "1 pose in 1 image.\nResults: poses\n"
     [entry] = said.predictions
     assert entry["image_id"] == 1
     assert entry["category_id"] == 1
@@ -137,7 +137,7 @@ def test_damaged_images_are_reported_and_the_others_processed(predict: Predict, 
         assert error.startswith(f"{name}: ")
         assert error in said.err
     assert "No such file" in failed["in/gone.png"]
-    assert said.out.startswith("2 poses in 2 pictures. 4 files failed.\n")
+    assert said.out.startswith("2 poses in 2 images. 4 files failed.\n")
     assert drawn(machine / "poses") == ["a.png", "z.png"]
 
 
@@ -269,7 +269,7 @@ def test_keypoints_and_poses_below_what_is_asked_for_are_not_drawn(predict: Pred
     for option in ("--threshold", "--min-score"):
         said = predict("toy-brightest", "a.png", option, "1.5", "--overwrite")
         assert len(said.predictions) == 1
-        assert said.out.startswith("1 pose in 1 picture" + (", 0 with" if option == "--min-score" else "."))
+        assert said.out.startswith("1 pose in 1 image" + (", 0 with" if option == "--min-score" else "."))
         assert np.array_equal(cv2.imread(str(machine / "poses" / "a.png")), picture())
 
 
