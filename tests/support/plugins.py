@@ -42,4 +42,4 @@ def install_fake_distribution(
 
 def python_path(*folders: Path | str, before: str = "") -> str:
     """PYTHONPATH with some folders, then the tests' own, so that entry points may name ``support.…``."""
-    return os.pathsep.join(filter(None, [*map(str, folders), str(TESTS), before]))
+    return os.pathsep.join(filter(None, [*map(str, folders), str(TESTS.parent), str(TESTS), before]))
