@@ -35,7 +35,8 @@ def test_every_check_is_a_test_of_its_name() -> None:
 def test_a_plugin_sees_passes_failures_and_reasons(tmp_path: Path, toy_plugins: dict[str, str]) -> None:
     (tmp_path / "test_mine.py").write_text(TESTS)
     wanted = "test_shift or test_weights_round_trip"
-    command = [sys.executable, "-P", "-m", "pytest", "-rsf", "-q", "-p", "no:cacheprovider", "-k", wanted, "."]
+    options = ["-rsf", "-q", "-p", "no:cacheprovider", "-k", wanted]
+    command = [sys.executable, "-P", "-m", "pytest", *options, "."]
     done = subprocess.run(command, cwd=tmp_path, env=toy_plugins, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout
     assert "1 passed" in done.stdout
