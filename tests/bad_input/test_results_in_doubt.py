@@ -1,4 +1,4 @@
-"""The section "Results that cannot be meant" of docs/bad-input.md."""
+"""The section "Implausible results" of docs/bad-input.md."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from support.bad_input_cases import Cases
 from crowdbench.api.types import FloatArray
 from crowdbench_datasets.keypoint_sets import COCO_17
 
-case = Cases("Results that cannot be meant")
+case = Cases("Implausible results")
 IMAGES = 40
 
 
