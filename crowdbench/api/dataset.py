@@ -26,16 +26,16 @@ class Dataset(ABC):
 
     Attributes:
         name: the dataset's name on the command line.
-        server_files: what the dataset's evaluation servers take, by the names of ``crowdbench export --for``.
+        server_files: the files that evaluation servers accept, by the names of ``crowdbench export --for``.
         split: the opened split.
         keypoints: the keypoints it labels.
         protocol: how it is scored.
         annotation_file: the file that scores are computed from.
-        has_annotations: false for splits whose ground truth is kept on a server.
-        boxes: where the samples' boxes come from.
+        has_annotations: false for splits whose ground truth is not public.
+        boxes: the source of the samples' boxes.
         corrections: corrections made while reading, as sentences for the record; grows as samples are read.
-        warnings: implausible but permitted contents of the files, as sentences for the record.
-        category_id: the category of persons in predictions and in a detector's results.
+        warnings: implausible contents of the files, as sentences for the record.
+        category_id: the category of persons in predictions and detections.
     """
 
     name: ClassVar[str]
@@ -63,25 +63,25 @@ class Dataset(ABC):
         Args:
             split: one of `splits`.
             root: the dataset's folder; None looks in ``$CROWDBENCH_DATA/<name>``, then ``./data/<name>``.
-            boxes: where boxes come from.
+            boxes: the source of boxes.
             annotations: an annotation file to use instead of the split's own.
 
         Raises:
             MissingDataError: there is no such file; lists the paths that were tried.
-            AnnotationError: a file is there but cannot be used.
+            AnnotationError: a file cannot be used.
         """
 
     @classmethod
     def at_crowding(cls, level: float, split: str, boxes: BoxSource) -> "Dataset":
-        """Open a split with all of its images drawn at one level of crowding.
+        """Open a split with all images generated at one level of crowding, for datasets that draw scenes.
 
-        For datasets that draw their own scenes. A subclass that implements this names the opened split with
-        `split_at_crowding`, so that runs of different levels, and of the ordinary split, stay apart.
+        Implementations name the opened split with `split_at_crowding`, so that runs of different levels, and
+        of the ordinary split, stay apart.
 
         Args:
             level: 0 (everyone apart) to 1 (as crowded as the dataset gets).
             split: one of `splits`.
-            boxes: where boxes come from.
+            boxes: the source of boxes.
 
         Raises:
             SettingsError: the dataset has no controlled crowding, or no such level.

@@ -26,13 +26,13 @@ class SplitFacts:
 
 @dataclass(frozen=True)
 class Extent:
-    """The images that were measured, beside those that the split is published with.
+    """The measured images, compared with those of the published split.
 
     Attributes:
         images: how many were measured.
-        of: how many the whole split has; None if no source tells.
-        own: the name of the annotation file if it is not the split's published one, empty if that is all that
-            is known of it; None if it may be the published one.
+        of: how many the whole split has; None if unknown.
+        own: the name of the annotation file if it is not the published one (empty if the name is unknown);
+            None if it may be the published one.
         is_cut: only the first images of the annotation file were measured.
         listed: how many images the file lists; None if unknown.
     """
@@ -82,15 +82,14 @@ def extent_of(
     listed: int,
     annotated: int | None = None,
 ) -> Extent:
-    """How much of a split some images of an annotation file are.
+    """Compare the measured images of an annotation file with the published split.
 
     Args:
-        dataset: whose split.
-        split: which.
+        dataset, split: the split.
         annotations: the file.
         images: how many of its images were measured.
         listed: how many it lists.
-        annotated: how many annotations it has, if that is known.
+        annotated: how many annotations it has, if known.
     """
     facts = dataset.facts(split, annotations)
     is_other = facts.images is not None and (

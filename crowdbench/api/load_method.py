@@ -102,7 +102,7 @@ def load_method(name: str, dataset: "str | Dataset", **settings: Any) -> Method:
 
     Raises:
         UnknownNameError: no such method or dataset.
-        SettingsError: no such setting, or a value of the wrong kind.
+        SettingsError: no such setting, or a value of the wrong type.
     """
     from crowdbench.api.dataset import dataset_class
 

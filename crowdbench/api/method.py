@@ -219,7 +219,7 @@ class NetworkMethod(Method):
             source: the file's name in messages.
 
         Returns:
-            The names of the network's tensors that were set.
+            The names of the tensors that were set.
 
         Raises:
             WeightsError: they do not fit.

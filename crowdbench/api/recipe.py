@@ -16,32 +16,31 @@ class Recipe:
 
     Attributes:
         epochs: passes over the training images.
-        images: in a batch of one process. Persons vary with the images.
-        processes: how many the published training ran on. It is not applied: a training runs on as many as
-            it is started on, and the learning rate is not scaled to them.
-        split: of the dataset, to train on.
+        images: images per batch of one process. The number of persons varies.
+        processes: how many the published training used. Not applied: a training runs on as many as it is
+            started on, and the learning rate is not scaled.
+        split: the split to train on.
         least_keypoints: images with fewer labelled keypoints, of all persons together, are left out.
-        validation_split: of the dataset, to score every so often; None where all labelled images are trained
-            on.
-        start: the name of published weights that training begins with; None for random ones.
+        validation_split: the split to validate on; None if all labelled images are trained on.
+        start: the name of published weights to start from; None for random ones.
         optimizer: Adam, AdamW (decoupled weight decay) or SGD with Nesterov momentum.
         learning_rate: at the beginning, after any warm-up.
         betas, epsilon: of Adam and AdamW.
         momentum: of SGD.
         weight_decay: as the optimizer applies it.
-        schedule: of the learning rate, stepped once an epoch. ``"cosine"`` falls to `final_learning_rate`;
+        schedule: of the learning rate, stepped once per epoch. ``"cosine"`` falls to `final_learning_rate`;
             ``"steps"`` multiplies it by `drop_factor` after the epochs in `drops`.
         warmup_steps: optimizer steps over which the learning rate rises from 0.
         accumulate: batches of a process whose gradients are averaged in one optimizer step.
-        clip_norm: gradients of a larger norm are scaled down to it; None never.
-        ema: decay of a moving average of the weights, which then is what is validated and kept; None: none.
-        average: what gradients are means over when processes, or accumulated batches, hold different numbers
-            of persons. ``"batches"``, as published: every batch counts the same. ``"persons"``: every person
-            does, and the number of processes changes nothing.
+        clip_norm: gradients of a larger norm are scaled down to it; None for no clipping.
+        ema: decay of a moving average of the weights, which is then validated and kept; None for none.
+        average: how gradients are averaged when processes, or accumulated batches, hold different numbers of
+            persons. ``"batches"``, as published, weighs all batches equally; ``"persons"`` all persons, so
+            that the number of processes changes nothing.
         batch_norm: ``"process"``, as published: statistics of each process's batch; ``"synchronised"``: of
-            all processes' (GPUs only); ``"frozen"``: running statistics are used and stay as they are.
-        freeze: parts of the network by name that do not change: neither parameters nor the statistics of
-            batch norms, and nothing is dropped out in them.
+            all processes' (GPUs only); ``"frozen"``: running statistics are used and not updated.
+        freeze: parts of the network, by name, whose parameters and batch norm statistics do not change and
+            in which dropout is off.
         validate_every: epochs between two validations.
         not_applied: what the published configuration names and the published code does not do.
     """

@@ -28,15 +28,15 @@ class Scores:
             Full precision, except that the AP of a crowding split is rounded to four decimals, as by the
             official tool.
         protocol: the scoring protocol's name.
-        engine, engine_version: what computed them.
+        engine, engine_version: the engine that computed them.
         counts: images, persons (those that count), predictions.
-        warnings: what is legal but probably not meant.
+        warnings: what is valid but probably a mistake.
         unrounded: the statistics that `values` has rounded, in full precision; without those that the engine
             itself rounds.
-        cross_check: agreement with a second engine, if one was asked.
-        split: the dataset and the split that were measured; empty where only files are known.
+        cross_check: agreement with a second engine, if requested.
+        split: the dataset and the split; empty where only files are known.
         extent: how much of the published split was measured; None where only files are known.
-        doubts: those of the warnings that put the statistics themselves in doubt.
+        doubts: the warnings that put the statistics themselves in doubt.
     """
 
     values: dict[str, float]

@@ -11,11 +11,11 @@ class ScoringProtocol:
     """The rules by which OKS-based AP is counted on a dataset.
 
     Attributes:
-        name: names the protocol in records and messages.
+        name: the protocol's name in records and messages.
         keypoints: the keypoint set, with the sigmas of OKS.
         box_area_factor: the area of a person is this factor times box width times height; None takes the
             annotation's ``area`` field.
-        area_ranges: name and bounds in square pixels, both inclusive, of the ranges scored beside "all".
+        area_ranges: name and bounds in square pixels, both inclusive, of the ranges scored besides "all".
         crowding_splits: name and bounds ``[low, high)`` on the images' crowdIndex, for ``AP_<name>``.
         statistics: names of the statistics, in the order of the official tool.
         labelled: the keypoints that annotation files label, where `keypoints` are only some of them.

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ServerFile:
-    """The file that a server wants: a JSON list in COCO's results format, in a zip archive of the same name.
+    """The file that a server accepts: a JSON list in COCO's results format, in a zip archive of its name.
 
     Attributes:
         images: how many images each split has that the server scores, by the split's name.
-        name: of the file, without its extension; ``{split}`` and ``{algorithm}`` stand for themselves.
-        source: the page that says so.
-        per_image: so many predictions of an image are looked at, the best-scored; the others are left out.
+        name: the file's name without its extension, with the placeholders ``{split}`` and ``{algorithm}``.
+        source: the page that documents it.
+        per_image: how many predictions of an image are scored; the best-scored ones are kept.
         category_id: of persons.
         decimals: of coordinates, in pixels.
-        confidence: takes the place of the keypoints' confidences where the server looks at none.
+        confidence: replaces the keypoints' confidences if the server ignores them.
     """
 
     images: Mapping[str, int]

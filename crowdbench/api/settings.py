@@ -22,15 +22,15 @@ class NoSettings:
 
 
 def settings_as_values(settings: Any, whose: str) -> dict[str, Any]:
-    """Settings as they are written into records.
+    """Convert settings to what records hold.
 
     Args:
         settings: an instance of a dataclass.
-        whose: names it in messages.
+        whose: the owner's name in messages.
 
     Raises:
-        PluginError: it is none, has values that JSON has not, or a ``flip_test`` or ``input_size`` of another
-            kind than protocols have.
+        PluginError: they are not a dataclass, have values that JSON cannot express, or a ``flip_test`` or
+            ``input_size`` of another type than protocols have.
     """
     if not dataclasses.is_dataclass(settings) or isinstance(settings, type):
         raise PluginError(f"{whose} must be an instance of a dataclass, not {settings!r}.")

@@ -65,7 +65,7 @@ class KeypointSet:
     """The keypoints that a dataset labels.
 
     Attributes:
-        name: names the set; methods use it to tell layouts apart.
+        name: the set's name; methods use it to tell layouts apart.
         keypoints: K names, in the order of every ``(K, 3)`` array.
         flip_pairs: pairs of indices that change places when an image is mirrored.
         skeleton: pairs of indices joined by a bone, counted from 0.
@@ -131,7 +131,7 @@ class KeypointSet:
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """One person of one image, as annotated or as detected.
+    """One person of one image, annotated or detected.
 
     Attributes:
         box_xywh: ``(4,)`` float64, x, y, width, height in image pixels.
@@ -139,10 +139,10 @@ class Instance:
             1: labelled, hidden, 2: visible}; all zero for a detection.
         area: in square pixels, as the dataset's scoring protocol counts it.
         score: the detector's confidence; 1.0 for ground truth.
-        iscrowd: stands for a group, not one person.
+        iscrowd: a crowd region, not one person.
         id: the annotation's id; for a detection its position in the detector's file.
-        annotated_box_area: width times height of the box before it was cut to the image, in square pixels;
-            None where `box_xywh` was not cut.
+        annotated_box_area: width times height of the box before clipping to the image, in square pixels;
+            None where `box_xywh` was not clipped.
     """
 
     box_xywh: FloatArray
@@ -167,18 +167,18 @@ class Instance:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One image and the persons whose poses are asked for.
+    """One image and the persons to predict.
 
     Attributes:
         image_id: as in the annotation file; unique within one split only.
         path: the image file.
         width, height: in pixels, after correction where the annotation file is known to be wrong.
         instances: the persons, in file order.
-        ignored: where in the image are annotated persons whose poses are unknown: crowds, and persons
-            without a labelled keypoint. Neither persons to learn nor background. Empty unless the boxes are
-            ground truth and the annotation file has segmentations.
+        ignored: regions of annotated persons whose poses are unknown (crowds, and persons without a labelled
+            keypoint), neither persons to learn nor background. Empty unless the boxes are ground truth and
+            the annotation file has segmentations.
         crowd_index: CrowdPose's crowdIndex (its paper, section 3.1), or None where the dataset has none.
-        box_source: "gt", "detector" or "none": where the instances' boxes come from.
+        box_source: the source of the instances' boxes: "gt", "detector" or "none".
     """
 
     image_id: int

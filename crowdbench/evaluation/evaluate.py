@@ -71,31 +71,31 @@ def evaluate(  # noqa: PLR0913  (the options, spelled out for those who call it)
 ) -> Run:
     """Run a method on a dataset and score it.
 
-    If another process is computing this very run, this one waits for its result, and takes over if it dies.
+    If another process is computing the same run, this one waits for its result, and takes over if it dies.
     In several processes, started by torchrun or srun, each calls this with equal arguments and computes its
     share of the batches; the first one merges and scores them.
 
     Args:
         method: configured for this dataset (`crowdbench.load_method`).
         dataset: an opened split (`crowdbench.load_dataset`).
-        weights: ``"published"``: those that were published for this method, dataset and input size, fetched
-            if they are not here; the name of published weights; a URL; a ``.pth`` or ``.safetensors`` file;
-            or ``"none"``: random weights drawn from `seed`. Methods without a network take none.
+        weights: ``"published"`` for those published for this method, dataset and input size, downloaded if
+            necessary; the name of published weights; a URL; a ``.pth`` or ``.safetensors`` file; or
+            ``"none"`` for random weights drawn from `seed`. Methods without a network take none.
         out: the folder of all runs.
         limit, batch_size, workers, seed, device, precision, compiled, again, save_every_s: see
             `crowdbench.evaluation.options.EvaluationOptions`.
-        made_for: the dataset whose keypoints the method predicts, and whose published weights it takes, where
-            it is not the one that is evaluated (`Dataset.on_keypoints`).
+        made_for: the dataset whose keypoints and published weights the method uses, if it is not the one
+            that is evaluated (`Dataset.on_keypoints`).
         command: the command for the record; None takes this process's.
-        on_progress: called after every batch, and while weights are fetched.
+        on_progress: called after every batch, and during downloads.
         on_start: called with the run's directory before anything is computed, in the first process.
 
     Returns:
-        The finished run. If the same run was done before, that one, unchanged. In all processes but the first
-        the run as it is when this one's share is done.
+        The finished run; unchanged if it was finished before. In all processes but the first, the run as it
+        is when this one's share is done.
 
     Raises:
-        InputError: something given is wrong: weights, settings, data.
+        InputError: weights, settings or data are wrong.
         RunError: the run could not be finished; its shards are kept.
     """
     options = EvaluationOptions(
@@ -109,32 +109,6 @@ def evaluate(  # noqa: PLR0913  (the options, spelled out for those who call it)
         again=again,
         save_every_s=save_every_s,
     )
-    return evaluate_with(
-        options,
-        method,
-        dataset,
-        weights=weights,
-        out=out,
-        made_for=made_for,
-        command=command,
-        on_progress=on_progress,
-        on_start=on_start,
-    )
-
-
-def evaluate_with(  # noqa: PLR0913
-    options: EvaluationOptions,
-    method: Method,
-    dataset: Dataset,
-    *,
-    weights: str | Path = "published",
-    out: str | Path = "runs",
-    made_for: str | None = None,
-    command: Sequence[str] | None = None,
-    on_progress: OnProgress | None = None,
-    on_start: Callable[[Path], None] | None = None,
-) -> Run:
-    """`evaluate`, with its options as one object."""
     require_main_guard()
     require_whole(method)
     require_boxes_fit(method.name, method.paradigm, dataset.boxes)

@@ -28,8 +28,8 @@ def finish(work: EvaluationWork, predicted: Predicted, check_held: Callable[[], 
 
     Args:
         work: the evaluation.
-        predicted: what its processes have predicted.
-        check_held: called before anything is written; raises if this process's work no longer counts.
+        predicted: the predictions of all processes.
+        check_held: called before every write; raises if this process has lost the lease.
 
     Raises:
         SupersededError: another process has taken over.

@@ -14,13 +14,13 @@ class EvaluationOptions:
     Attributes:
         limit: evaluate only the first images of the split.
         batch_size: persons (top-down methods) or images in the network at a time; None takes what suits the
-            device. If memory runs out, half as many are taken from there on.
+            device. Halved once if memory runs out.
         workers: loader processes; None takes half the CPUs, at most 8.
         seed: the seed for random weights.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         precision: ``"fp32"`` (no TF32 either), ``"bf16"`` or ``"fp16"``.
         compiled: use `torch.compile`, which takes a minute or two to start.
-        again: recompute even if this very run is done. The old result is kept until the new one is complete.
+        again: recompute a finished run. The old result is kept until the new one is complete.
         save_every_s: seconds between writes of predictions; a run that is killed loses no more than that.
     """
 

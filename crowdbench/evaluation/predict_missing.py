@@ -26,13 +26,13 @@ log = logging.getLogger("crowdbench")
 
 @dataclass(frozen=True)
 class Predicted:
-    """What the processes of an evaluation have predicted.
+    """The predictions of all processes of an evaluation.
 
     Attributes:
-        samples: the images that were asked for.
+        samples: the requested images.
         images: how many of them had something to predict.
         batches: how many batches there are.
-        parts: their predictions.
+        parts: the predictions.
         fresh_images, fresh_persons: how many were predicted now, by all processes.
         seconds: how long that took.
     """
@@ -47,14 +47,14 @@ class Predicted:
 
 
 def predict_missing(work: EvaluationWork, check_held: Callable[[], None]) -> Predicted:
-    """Predict what is not done and is this process's share; the first process waits for the others.
+    """Predict this process's share of what is missing; the first process waits for the others.
 
     Args:
         work: the evaluation.
-        check_held: called before anything is written; raises if this process's work no longer counts.
+        check_held: called before every write; raises if this process has lost the lease.
 
     Raises:
-        DataError: there is nothing to predict in any of the images.
+        DataError: no image has anything to predict.
         SupersededError: another process has taken over.
     """
     method, dataset, execution, place = work.method, work.dataset, work.execution, work.place

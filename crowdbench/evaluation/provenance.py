@@ -57,15 +57,15 @@ def new_record(
     command: Sequence[str] | None,
     made_for: str | None = None,
 ) -> Record:
-    """The record of a run that begins, with the id that follows from it.
+    """Make the record of a new run, with its id.
 
     Args:
-        method, dataset, weights: the run's.
-        count: of the dataset's images, from the first.
+        method, dataset, weights: what is evaluated.
+        count: how many of the dataset's images, from the first.
         execution: how the network is run.
         code: as `code_used` found it.
         command: for the record; None takes this process's.
-        made_for: the dataset whose keypoints the method predicts, where it is another.
+        made_for: the dataset whose keypoints the method predicts, if it is another.
     """
     settings = settings_as_values(method.settings, f"{method.name}: settings")
     published = msgspec.to_builtins(published_settings(type(method), method.name, made_for or dataset.name))

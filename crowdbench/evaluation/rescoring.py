@@ -31,15 +31,12 @@ class _Warned(msgspec.Struct):
 
 
 def scored_anew(run: Run, wanted: Record, dataset: Dataset) -> Run:
-    """A finished run, scored against the annotation file as it is now.
+    """Score a finished run against the current annotation file; return it unchanged if that is the same file.
 
     Args:
-        run: with its predictions.
-        wanted: the record of the same run, if it began now.
-        dataset: that it is measured on.
-
-    Returns:
-        The run as it is if the annotation file is the one that it was scored against.
+        run: the run, with its predictions.
+        wanted: the record that the same run would get now.
+        dataset: the dataset it is evaluated on.
     """
     before, now = run.record.protocol.annotations, wanted.protocol.annotations
     if before == now:

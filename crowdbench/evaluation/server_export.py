@@ -49,15 +49,15 @@ class Archive:
 
 
 def server_form(dataset: str, name: str) -> ServerFile:
-    """What a server of a dataset takes.
+    """Return the file format of a dataset's evaluation server.
 
     Args:
-        dataset: its name.
-        name: of the server, as in ``--for``.
+        dataset: the dataset's name.
+        name: the server's, as in ``--for``.
 
     Raises:
-        InputError: the dataset knows of no server.
-        UnknownNameError: of none of this name.
+        InputError: the dataset has no server.
+        UnknownNameError: it has none of this name.
     """
     known = dataset_class(dataset).server_files
     if not known:
@@ -74,7 +74,7 @@ def archive_for(run: Run, server: str, algorithm: str | None = None) -> Archive:
 
     Args:
         run: finished, on all images of a split that the server scores.
-        server: as the dataset calls it.
+        server: the server's name.
         algorithm: the name in the file's name; None takes the method's.
 
     Raises:

@@ -51,12 +51,12 @@ def remove_markers(directory: Path, but: str | None = None) -> None:
 
 
 def wait_for_start(directory: Path, needless: Callable[[], bool], lost: str | None = None) -> str | None:
-    """Wait for the first process: it may have to wait for others that are at this very run.
+    """Wait for the first process, which may have to wait for other starts of the same run.
 
     Args:
-        directory: of the run.
+        directory: the run's directory.
         needless: whether there is nothing left to do.
-        lost: a claim of the first process that counts no more.
+        lost: an earlier claim of the first process, no longer valid.
 
     Returns:
         The token of the first process's claim; None if there is nothing left to do.
@@ -140,16 +140,16 @@ class Others:
 def wait_for_all(
     parts: PredictionShards, batches: int, is_finished: Callable[[], bool], others: Others
 ) -> None:
-    """Until all batches are done.
+    """Wait until all batches are done.
 
     Args:
-        parts: of the run.
+        parts: the run's shards.
         batches: how many it has.
-        is_finished: whether another process has finished this very run and removed its shards.
-        others: the processes from which they come.
+        is_finished: whether another process has finished the run and removed its shards.
+        others: the processes that compute them.
 
     Raises:
-        MachineError: one of the others has died, or nothing has come for a long time.
+        MachineError: one of the others has died, or nothing has arrived for a long time.
     """
     deadline = time.monotonic() + PATIENCE_S
     while len(parts.done) < batches:

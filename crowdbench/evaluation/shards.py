@@ -1,12 +1,9 @@
 """Predictions saved while a run is in progress, so that a killed run loses only seconds.
 
-The images of a run are cut into batches once and for all, before anything is known of deaths and restarts:
-the numbers of a batch then never depend on where an earlier process stopped. A part file holds the
-predictions of some batches; a restart computes the batches that no part holds. Several processes of one start
-share a run, each with its own batches. Should one compute a batch that another has computed before it died,
-both wrote equal content, and each batch is taken once.
-
-What is written is not kept in memory, which therefore does not grow with the run.
+Images are divided into batches once, so that the numbers of a batch never depend on where an earlier process
+stopped. A part file holds the predictions of some batches; a restart computes the batches that no part holds.
+The processes of one start each compute their own batches. A batch that was computed twice has equal content
+and is taken once. What is written is not kept in memory.
 """
 
 import logging
@@ -38,13 +35,13 @@ class PredictionShards:
     Args:
         folder: ``parts/`` in the run directory.
         run: the run's id; parts of other runs are ignored.
-        every_s: predictions are written when this many seconds have passed since the last write.
-        before_write: called before every write; what it raises keeps it from happening.
+        every_s: minimum seconds between two writes.
+        before_write: called before every write; may raise to prevent it.
         machine: the kind of machine that this process computes on; empty where it does not matter.
 
     Attributes:
-        done: how many predictions each batch has that is done.
-        warnings: what is worth knowing of how they came about.
+        done: the number of predictions of each finished batch.
+        warnings: remarks on how the predictions were computed.
         machines: the kinds of machines that they were computed on.
     """
 

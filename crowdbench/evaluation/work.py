@@ -20,14 +20,14 @@ OnProgress = Callable[[EvaluationProgress | Transfer], None]
 
 @dataclass(frozen=True)
 class EvaluationWork:
-    """What an evaluation consists of, for one of its processes.
+    """What one process of an evaluation needs to know.
 
     Attributes:
         method, dataset: what is evaluated, and on what.
-        weights: a file on this disk; None for random weights and for methods without any.
+        weights: a local file; None for random weights and for methods without any.
         count: how many images, from the first.
         execution: how the network is run.
-        place: which of how many processes this is.
+        place: the rank of this process and their number.
         workers: how many loader processes to start.
         save_every_s: seconds between writes of predictions.
         run: the run, in its directory.

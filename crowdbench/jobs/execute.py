@@ -1,5 +1,6 @@
 """Execute a request in this process, or this process's share of it."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from crowdbench.engine.box_use import require_boxes_fit
 from crowdbench.engine.network import resolve_method_weights
 from crowdbench.engine.progress import EvaluationProgress
 from crowdbench.errors import SettingsError
-from crowdbench.evaluation.evaluate import evaluate, evaluate_with
+from crowdbench.evaluation.evaluate import evaluate
 from crowdbench.jobs.preflight import find_annotations
 from crowdbench.jobs.request import EvaluationRequest, Request, TrainingRequest
 from crowdbench.run_store.run import Run
@@ -37,8 +38,7 @@ def run_evaluation(
     common = common_keypoints(request.keypoints, request.dataset)
     if common is not None:
         dataset = dataset.on_keypoints(common.names)
-    return evaluate_with(
-        request.evaluation_options(),
+    return evaluate(
         load_method(request.method, dataset if common is None else common.other, **request.settings),
         dataset,
         made_for=None if common is None else common.other,
@@ -47,6 +47,7 @@ def run_evaluation(
         command=request.command or None,
         on_progress=on_progress,
         on_start=on_start,
+        **dataclasses.asdict(request.evaluation_options()),
     )
 
 
@@ -82,16 +83,16 @@ def run_training(
     stopping: Callable[[], bool] = lambda: False,
     on_trained: Callable[["TrainingRun"], None] | None = None,
 ) -> Trained:
-    """Carry out a training, then evaluate its weights.
+    """Train, then evaluate the weights.
 
     Args:
-        request: what was asked for.
-        on_progress, on_start, stopping: as `crowdbench.training.train` takes them.
+        request: the request.
+        on_progress, on_start, stopping: see `crowdbench.training.train`.
         on_trained: called with the training before its weights are evaluated.
 
     Raises:
-        SettingsError: it cannot be done as asked.
-        CrowdbenchError: what the training or the evaluation raised.
+        SettingsError: the request cannot be fulfilled.
+        CrowdbenchError: the training or the evaluation failed.
     """
     from crowdbench.training import train
 

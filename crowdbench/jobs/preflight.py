@@ -59,13 +59,13 @@ def find_annotations(dataset: str, split: str, root: Path | None) -> Path:
 
 
 def find_detections(dataset: str, root: Path | None, file: str, origin: Sequence[str]) -> Path:
-    """A detector's file, by its usual place in the dataset's folder.
+    """Find a file of detections in its usual place in the dataset's folder.
 
     Args:
-        dataset: its name.
+        dataset: the dataset's name.
         root: its folder, if the user names one.
-        file: the place, relative to the folder.
-        origin: pages that have the file.
+        file: the path relative to the folder.
+        origin: pages that offer the file.
 
     Raises:
         MissingDataError: it is in none of the folders; lists them, and the pages.
@@ -121,12 +121,12 @@ class WeightsStatus:
 def find_weights(
     asked: str, *, method: str, dataset: str, settings: Mapping[str, Any] | None = None
 ) -> WeightsStatus:
-    """What a run's ``--weights`` means, without fetching or reading anything.
+    """Resolve ``--weights`` without downloading or reading anything.
 
     Args:
         asked: ``"published"``, ``"none"``, the name of an entry, a URL, or a path.
-        method, dataset: for which ``"published"`` must be.
-        settings: of the run, where they differ from the published ones.
+        method, dataset: for ``"published"``.
+        settings: those of the run that differ from the published ones.
 
     Raises:
         WeightsError: nothing, or more than one file, is published for this.

@@ -10,15 +10,15 @@ class Implausible:
 
     Attributes:
         kind: the kind of finding.
-        severity: ``error`` if the content is certainly in another convention.
         what: one sentence with the numbers, without a period.
         remedy: what to do.
+        severity: ``error`` if the content is certainly in another convention.
     """
 
     kind: str
-    severity: Literal["error", "warning"]
     what: str
     remedy: str
+    severity: Literal["error", "warning"] = "warning"
 
     @property
     def sentence(self) -> str:

@@ -118,15 +118,11 @@ def _persons(file: CocoFile, sizes: FloatArray) -> _Persons | None:
     )
 
 
-def _warning(kind: str, what: str, remedy: str) -> Implausible:
-    return Implausible(kind, "warning", what, remedy)
-
-
 def _of_images(file: CocoFile, protocol: ScoringProtocol) -> Iterator[Implausible]:
     names = [image.file_name for image in file.images if image.file_name is not None]
     again = len(names) - len(set(names))
     if again:
-        yield _warning(
+        yield Implausible(
             "file twice",
             f"{again} of {len(file.images)} images have the file of another one",
             "Its persons are measured as often as it is listed; give every image a file of its own.",
@@ -136,7 +132,7 @@ def _of_images(file: CocoFile, protocol: ScoringProtocol) -> Iterator[Implausibl
     crowding = np.array([image.crowd_index for image in file.images], dtype=np.float64)
     beyond = int((crowding > MOST_CROWDED).sum())
     if beyond > MANY_TOO_CROWDED * len(crowding):
-        yield _warning(
+        yield Implausible(
             "crowdIndex",
             f"crowdIndex is beyond {MOST_CROWDED} for {beyond} of {len(crowding)} images, "
             f"up to {crowding.max():g}",
@@ -153,7 +149,7 @@ def _normalized(persons: _Persons) -> Implausible | None:
     )
     if (farthest[some] <= 1.5).mean() < NEARLY_ALL or not farthest.any():
         return None
-    return _warning(
+    return Implausible(
         "normalized keypoints",
         f"the keypoints of {int(some.sum())} persons are numbers between 0 and 1: they seem to be normalized "
         "by the image's size",
@@ -166,7 +162,7 @@ def _outside(persons: _Persons) -> Iterator[Implausible]:
     outside = ((places < -0.02 * sizes) | (places > 1.02 * sizes)).any(axis=2) & persons.labelled
     count, labelled = int(outside.sum()), int(persons.labelled.sum())
     if count > MANY_OUTSIDE * labelled:
-        yield _warning(
+        yield Implausible(
             "keypoints outside",
             f"{count} of {labelled} labelled keypoints lie outside their images",
             "Are the annotations of images of another size, or of other images?",
@@ -190,14 +186,14 @@ def _not_in_their_boxes(persons: _Persons) -> Iterator[Implausible]:
         return
     exchanged = share(places[:, :, ::-1])
     if exchanged >= HELD_EXCHANGED:
-        yield _warning(
+        yield Implausible(
             "x and y exchanged",
             f"{straight:.0%} of the labelled keypoints lie in their persons' boxes, {exchanged:.0%} would if "
             "x and y were exchanged",
             "Write [x1, y1, v1, x2, ...], x to the right and y down.",
         )
     else:
-        yield _warning(
+        yield Implausible(
             "keypoints and boxes",
             f"{straight:.0%} of the labelled keypoints lie in their persons' boxes",
             "Are boxes and keypoints of the same persons, and in pixels of the same image?",
@@ -216,14 +212,14 @@ def _alike(persons: _Persons) -> Iterator[Implausible]:
     sums = weighted.sum(axis=1)  # a matrix product may give equal rows different last bits
     twice = count - _distinct(sums, persons.at[some])
     if twice > MANY_TWICE * count:
-        yield _warning(
+        yield Implausible(
             "annotated twice",
             f"{twice} of {count} persons are annotated twice in an image, with equal boxes and keypoints",
             "Each copy has to be found once more; list each person once.",
         )
     alike = count - _distinct(weighted[:, :-4].sum(axis=1)) - twice
     if count >= ENOUGH and alike > MANY_ALIKE * count:
-        yield _warning(
+        yield Implausible(
             "equal keypoints",
             f"{alike} of {count} persons have exactly the keypoints of another one",
             "Were the keypoints filled in by a program?",
@@ -247,7 +243,7 @@ def _in_a_point(persons: _Persons) -> Iterator[Implausible]:
     spread = np.where(labelled, places, -np.inf).max(axis=1) - np.where(labelled, places, np.inf).min(axis=1)
     in_a_point = int((spread == 0).all(axis=1).sum())
     if in_a_point > MANY_ALIKE * count:
-        yield _warning(
+        yield Implausible(
             "keypoints in one point",
             f"all labelled keypoints of {in_a_point} of {count} persons are one and the same point",
             "Keypoints that are not labelled have visibility 0.",
@@ -261,7 +257,7 @@ def _miscounted(persons: _Persons) -> Iterator[Implausible]:
     wrong = int(((uncounted < 0) | (uncounted > UNCOUNTED * persons.labelled.shape[1]))[some].sum())
     count = int(some.sum())
     if count and wrong > MOST * count:
-        yield _warning(
+        yield Implausible(
             "num_keypoints",
             f"num_keypoints contradicts the labels of {wrong} of {count} persons",
             "It decides which persons count, whatever is labelled: 0 leaves a person out.",
@@ -275,7 +271,7 @@ def _areas(persons: _Persons) -> Iterator[Implausible]:
         return
     empty = int((areas == 0).sum())
     if empty > MANY_WITHOUT_AREA * count:
-        yield _warning(
+        yield Implausible(
             "area 0",
             f"{empty} of {count} persons have area 0: they cannot be asked for by annotated boxes, and only "
             "exact keypoints match them",
@@ -283,7 +279,7 @@ def _areas(persons: _Persons) -> Iterator[Implausible]:
         )
     too_large = int((areas > 1.05 * persons.sizes[asked].prod(axis=1)).sum())
     if too_large > MANY_TOO_LARGE * count:
-        yield _warning(
+        yield Implausible(
             "area beyond the image",
             f"the area of {too_large} of {count} persons is larger than their images",
             "Areas are in square pixels; the larger they are, the more do wrong keypoints count as right.",
@@ -291,7 +287,7 @@ def _areas(persons: _Persons) -> Iterator[Implausible]:
     boxes = persons.boxes[asked, 2:].prod(axis=1)
     known = (areas > 0) & (boxes > 0)
     if known.any() and not too_large and not 0.02 < (ratio := median(areas[known] / boxes[known])) < 2:
-        yield _warning(
+        yield Implausible(
             "areas and boxes",
             f"half of the persons have an area of {ratio:.3g} of their boxes or "
             f"{'less' if ratio < 1 else 'more'}",

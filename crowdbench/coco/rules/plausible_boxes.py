@@ -4,6 +4,8 @@ One set of rules for boxes of annotations, detectors, predictions and ``predict 
 many boxes, because single boxes of detectors and annotators do extend beyond an edge.
 """
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,25 +44,38 @@ def implausible_boxes(
     count = len(boxes)
     if not count:
         return []
+    certainty: Literal["error", "warning"] = "error" if count >= CERTAIN else "warning"
     sizes = np.stack([widths, heights], axis=1).astype(np.float64)
     if _are_normalized(boxes, sizes):
-        return [_normalized(count, noun)]
+        what = f"the {count} {noun} are of numbers between 0 and 1: they seem to be normalized by the image's size"
+        remedy = "Multiply x and width by the image's width, y and height by its height."
+        return [Implausible("normalized", what, remedy, certainty)]
     first, ends = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     beyond = ((ends > (1 + REACH) * sizes) | (first < -REACH * sizes)).any(axis=1)
     no_area = (boxes[:, 2:] < NARROWEST_PX).any(axis=1)
     outside = ((first >= sizes) | (ends <= 0)).any(axis=1) & ~no_area
+    reach = f"{int(beyond.sum())} of {count} {noun} reach beyond their images"
+    if beyond.mean() > CORNERS_BEYOND and _fit_as_corners(boxes, sizes).mean() >= NEARLY_ALL:
+        what = (
+            f"{reach}, and all fit as two corners: they seem to be x1, y1, x2, y2, corners instead of width "
+            "and height"
+        )
+        return [Implausible("corners", what, "Write [x1, y1, x2 - x1, y2 - y1].", certainty)]
     found = []
-    as_corners = _fit_as_corners(boxes, sizes)
-    share = float(beyond.mean())
-    if share > CORNERS_BEYOND and as_corners.mean() >= NEARLY_ALL:
-        return [_corners(int(beyond.sum()), count, noun)]
     if outside.mean() > MANY_OUTSIDE:
-        found.append(_outside(int(outside.sum()), count, noun))
-    if share > MANY_BEYOND and (beyond & ~outside).any():
-        found.append(_beyond(int(beyond.sum()), count, noun))
+        what = f"{int(outside.sum())} of {count} {noun} lie outside their images"
+        found.append(Implausible("outside", what, "Are they of other images, or of images of another size?"))
+    if beyond.mean() > MANY_BEYOND and (beyond & ~outside).any():
+        remedy = (
+            "A box is x, y of its top left corner, width, height, in pixels of the image as annotated; are "
+            "these corners, centers, or of images of another size?"
+        )
+        found.append(Implausible("beyond", reach, remedy))
     if no_area.mean() > MANY_WITHOUT_AREA:
         how = "no" if (boxes[no_area, 2:] <= 0).any(axis=1).all() else "next to no"
-        found.append(_without_area(int(no_area.sum()), count, noun, how))
+        what = f"{int(no_area.sum())} of {count} {noun} have {how} area"
+        remedy = "No person can be found in a box that narrow: widths and heights are in pixels."
+        found.append(Implausible("no area", what, remedy))
     return found
 
 
@@ -77,50 +92,3 @@ def _are_normalized(boxes: FloatArray, sizes: FloatArray) -> bool:
     if sizes.min() < 8 or not (boxes[:, 2:] > 0).any():
         return False
     return bool((np.abs(boxes).max(axis=1) <= 1.5).mean() >= NEARLY_ALL)
-
-
-def _normalized(count: int, noun: str) -> Implausible:
-    return Implausible(
-        "normalized",
-        "error" if count >= CERTAIN else "warning",
-        f"the {count} {noun} are of numbers between 0 and 1: they seem to be normalized by the image's size",
-        "Multiply x and width by the image's width, y and height by its height.",
-    )
-
-
-def _corners(beyond: int, count: int, noun: str) -> Implausible:
-    return Implausible(
-        "corners",
-        "error" if count >= CERTAIN else "warning",
-        f"{beyond} of {count} {noun} reach beyond their images, and all fit as two corners: they seem to be "
-        "x1, y1, x2, y2, corners instead of width and height",
-        "Write [x1, y1, x2 - x1, y2 - y1].",
-    )
-
-
-def _outside(outside: int, count: int, noun: str) -> Implausible:
-    return Implausible(
-        "outside",
-        "warning",
-        f"{outside} of {count} {noun} lie outside their images",
-        "Are they of other images, or of images of another size?",
-    )
-
-
-def _beyond(beyond: int, count: int, noun: str) -> Implausible:
-    return Implausible(
-        "beyond",
-        "warning",
-        f"{beyond} of {count} {noun} reach beyond their images",
-        "A box is x, y of its top left corner, width, height, in pixels of the image as annotated; are these "
-        "corners, centers, or of images of another size?",
-    )
-
-
-def _without_area(empty: int, count: int, noun: str, how: str) -> Implausible:
-    return Implausible(
-        "no area",
-        "warning",
-        f"{empty} of {count} {noun} have {how} area",
-        "No person can be found in a box that narrow: widths and heights are in pixels.",
-    )

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import msgspec
 
 from crowdbench.errors import MissingDataError
+from crowdbench.system.files.cache import cache_folder
 from crowdbench.system.files.opening import open_regular
 
 MISSING = "missing"
@@ -59,7 +60,9 @@ class FileDigests:
 
     def __init__(self, name: str, reader: Reader | None = None, largest: int | None = None) -> None:
         key = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-        self._file = cache_folder() / "digests" / f"{key}.msgpack"
+        self._file: Path | None = None  # where the user has no cache
+        with suppress(MissingDataError):
+            self._file = cache_folder() / "digests" / f"{key}.msgpack"
         self._reader = reader
         self._largest = largest
         self._known = self._read()
@@ -86,7 +89,7 @@ class FileDigests:
         Args:
             only: forget files that were not asked for.
         """
-        if not self._is_new:
+        if self._file is None or not self._is_new:
             return
         kept = self._asked if only else {**self._known, **self._asked}
         if len(kept) > _MOST_KEPT:
@@ -104,7 +107,7 @@ class FileDigests:
 
     def _read(self) -> dict[bytes, FileState]:
         try:
-            content = self._file.read_bytes()
+            content = self._file.read_bytes() if self._file is not None else b""
             return dict(msgspec.msgpack.decode(content, type=list[tuple[bytes, FileState]]))
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError, MemoryError):
             return {}
@@ -134,14 +137,6 @@ class FileDigests:
                 self._asked[os.fsencode(path)] = seen
                 self._is_new = True
         return looks
-
-
-def cache_folder() -> Path:
-    """The folder of what can be computed anew: ``$CROWDBENCH_CACHE``, or in the user's cache."""
-    import platformdirs
-
-    chosen = os.environ.get("CROWDBENCH_CACHE")
-    return Path(chosen).absolute() if chosen else platformdirs.user_cache_path("crowdbench")
 
 
 def _look(path: str, reader: Reader | None) -> FileState:
