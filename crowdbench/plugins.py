@@ -63,11 +63,7 @@ class Plugin:
         return self.entry_point.value
 
     def load(self) -> object:
-        """Import the plugin's code, the first time.
-
-        Raises:
-            PluginError: the import failed; the message says with what.
-        """
+        """Import the plugin's code, the first time; raises PluginError with what the import raised."""
         return self._loaded
 
     @cached_property
@@ -201,11 +197,7 @@ class Tables(Generic[T]):
     faults: dict[str, PluginError] = field(default_factory=dict)
 
     def require_readable(self, method: str) -> None:
-        """Called where nothing is found for a method: perhaps its own package's table could not be read.
-
-        Raises:
-            PluginError: so it is.
-        """
+        """Raise PluginError if the table of a method's own package could not be read."""
         plugin = installed("method").get(method)
         if isinstance(plugin, Plugin) and plugin.origin in self.faults:
             raise self.faults[plugin.origin]
@@ -231,11 +223,7 @@ def read_package_data(pattern: str, read: Callable[[PackageData], T]) -> Tables[
 
 
 def package_data_files(pattern: str) -> list[PackageData]:
-    """The data files of all packages that match a pattern, sorted by path.
-
-    Args:
-        pattern: relative to a package's folder, as in ``"weights.toml"`` or ``"suites/*.toml"``.
-    """
+    """The data files of all packages that match a pattern such as ``"suites/*.toml"``, sorted by path."""
     files, faults = _data_files(pattern)
     for fault in faults.values():
         say_broken(fault)

@@ -153,10 +153,7 @@ def _difference(first: Matches, second: Matches, drawn: FloatArray, level: float
 def _distributions(
     files: Sequence[Matches], resamples: int, seed: int, levels: Sequence[str] = ()
 ) -> dict[str | None, FloatArray]:
-    """AP of every file in every resample, ``(files, resamples)``: over all images, then by level.
-
-    NaN where a resample has no persons.
-    """
+    """``(files, resamples)``: AP of every file in every resample, overall and by level; NaN if no persons."""
     images = len(files[0].image_ids)
     chosen: dict[str | None, NDArray[np.bool_]] = {None: np.ones(images, dtype=bool)}
     chosen |= {name: files[0].image_levels == position for position, name in enumerate(levels)}
@@ -177,10 +174,7 @@ def _distributions(
 
 
 def draws(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield how often each image is drawn, in chunks ``(n, images)`` of `resamples` rows in total.
-
-    The draws depend on the arguments only, not on the chunk size.
-    """
+    """Yield how often each image is drawn, in chunks ``(n, images)`` whose size does not affect the draws."""
     generator = np.random.default_rng(seed)
     rows = max(1, _AT_ONCE // max(1, images))
     for begin in range(0, resamples, rows):

@@ -49,11 +49,7 @@ class Curve:
 
 
 def parse_levels(text: str) -> list[float]:
-    """Levels separated by commas, as on the command line.
-
-    Raises:
-        SettingsError: not numbers from 0 to 1, or one of them twice.
-    """
+    """Parse levels separated by commas; raises SettingsError unless they are distinct numbers from 0 to 1."""
     try:
         levels = [float(level) for level in text.split(",")]
     except ValueError:

@@ -48,11 +48,7 @@ def resolve_operand(given: str | Path, out: Path = Path("runs")) -> Operand:
 
 
 def require_comparable(first: Operand, second: Operand) -> None:
-    """Check that two runs are comparable; results files cannot be checked.
-
-    Raises:
-        InputError: they are not comparable; the message names the differences.
-    """
+    """Raise InputError, naming the differences, unless two runs are comparable; results files always pass."""
     for given in (first, second):
         if given.run is not None and given.run.record.state != "done":
             raise InputError(

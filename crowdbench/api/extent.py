@@ -85,7 +85,8 @@ def extent_of(
     """Compare the measured images of an annotation file with the published split.
 
     Args:
-        dataset, split: the split.
+        dataset: whose split.
+        split: the split.
         annotations: the file.
         images: how many of its images were measured.
         listed: how many it lists.

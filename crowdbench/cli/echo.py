@@ -19,11 +19,7 @@ def say(text: object = "", *, err: bool = False, nl: bool = True) -> None:
 
 
 def say_json(content: Any) -> None:
-    """Print one JSON object; where JSON can say it in two ways, in the one that moves no cursor.
-
-    Args:
-        content: what msgspec encodes.
-    """
+    """Print a JSON object, in the spelling that cannot move a terminal's cursor."""
     from crowdbench.system.files.json_text import encoded_json
 
     click.echo(plain_json(encoded_json(content).decode()))

@@ -42,11 +42,7 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def refuse_queue_options(gpus: int | None, nodes: int | None, wait: bool) -> None:
-    """Refuse options that have no effect in a local run.
-
-    Raises:
-        UsageError: one was given.
-    """
+    """Raise UsageError if an option is given that has no effect in a local run."""
     given = [
         name
         for name, value in (("--gpus", gpus), ("--nodes", nodes), ("--wait", wait or None))

@@ -49,10 +49,10 @@ def _rows(kind: plugins.Kind) -> list[dict[str, Any]]:
 
 
 def _facts(kind: plugins.Kind, plugin: plugins.Plugin) -> dict[str, Any]:
-    """Check that a plugin is what it says, at the price its kind allows.
+    """Check that a plugin is what it says.
 
-    Methods of this very distribution are tested with it and import torch, which takes seconds: of them only
-    the module is looked up. A third-party method is loaded: that is the only way to know whether it works.
+    Methods of this distribution import torch, which takes seconds, and are tested with it: only their module
+    is looked up. A third-party method is loaded, as nothing else tells whether it works.
     """
     ours = plugin.entry_point.dist is not None and plugin.entry_point.dist.name == "crowdbench"
     if kind == "method" and ours:

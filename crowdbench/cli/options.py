@@ -12,11 +12,7 @@ _EXAMPLES = {"--set": "flip_test=false", "--recipe": "epochs=10"}
 
 
 def key_value_pairs(_: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
-    """The values of an option ``KEY=VALUE`` by key; a hyphen in a key is an underscore.
-
-    Raises:
-        click.BadParameter: one has another form.
-    """
+    """The values of an option ``KEY=VALUE`` by key (hyphens become underscores); raises BadParameter."""
     values = {}
     for pair in pairs:
         key, found, value = pair.partition("=")
@@ -30,11 +26,7 @@ def key_value_pairs(_: click.Context, parameter: click.Parameter, pairs: tuple[s
 
 
 def named_paths(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Path]:
-    """The values of an option ``NAME=PATH`` by name.
-
-    Raises:
-        click.BadParameter: one has another form.
-    """
+    """The values of an option ``NAME=PATH`` by name; raises BadParameter."""
     paths = {}
     for pair in pairs:
         name, found, path = pair.partition("=")

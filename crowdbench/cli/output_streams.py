@@ -19,11 +19,7 @@ if TYPE_CHECKING:
 
 
 class OutputError(MachineError):
-    """Standard output cannot be written.
-
-    Attributes:
-        nobody_reads: it is a pipe whose reader has gone, as in ``crowdbench leaderboard | head -1``.
-    """
+    """Standard output cannot be written; with `nobody_reads`, a pipe whose reader is gone (``| head``)."""
 
     def __init__(self, failure: OSError) -> None:
         super().__init__(f"standard output cannot be written ({reason(failure)}).")

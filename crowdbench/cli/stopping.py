@@ -25,11 +25,7 @@ def stopping_cleanly() -> Iterator[None]:
 
 @contextmanager
 def stopping_after_a_step() -> Iterator[Callable[[], bool]]:
-    """SIGTERM and Ctrl-C ask for a checkpoint first; a second one stops at once.
-
-    Yields:
-        Whether a stop was asked for.
-    """
+    """Yield whether SIGTERM or Ctrl-C has asked for a checkpoint; a second signal stops at once."""
     asked: list[int] = []
 
     def stop(number: int, _: object) -> None:

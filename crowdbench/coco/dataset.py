@@ -95,11 +95,7 @@ class CocoFormatDataset(Dataset):
             log.warning("%s", sentence)
 
     def read_detections(self, path: Path) -> Detections:
-        """Read a detector's results file for this split.
-
-        Raises:
-            MissingDataError, DataError: see `Detections.read`.
-        """
+        """Read a detector's results file for this split; raises what `Detections.read` raises."""
         persons = np.diff(self._persons.starts)
         return Detections.read(
             path,
@@ -124,11 +120,7 @@ class CocoFormatDataset(Dataset):
 
     @classmethod
     def find(cls, split: str, root: Path | None) -> tuple[Path, Path]:
-        """The dataset's folder and the split's annotation file, in the layouts in common use.
-
-        Raises:
-            MissingDataError: lists the paths that were tried.
-        """
+        """The dataset's folder and the annotation file; MissingDataError lists the paths that were tried."""
         roots = cls.roots(root)
         for candidate in roots:
             path = cls._first_file(candidate, cls.annotation_files[split])
@@ -138,9 +130,9 @@ class CocoFormatDataset(Dataset):
 
     @classmethod
     def facts(cls, split: str, annotations: Path) -> SplitFacts:
-        """The published counts. A file whose name is unusual for the split is the user's own.
+        """The published counts. A file with an unusual name for the split is the user's own.
 
-        The content of a file with a usual name can only be checked by counting, unless its hash is known.
+        A file with a usual name can only be checked by counting, unless its hash is known.
         """
         known = cls.published.get(split, PublishedCounts())
         is_own = not cls.is_named_like(split, annotations)

@@ -120,11 +120,7 @@ class Detections:
         return cls(found, outside_split, tuple(warnings))
 
     def at_least(self, score: float | None) -> Self:
-        """Keep detections with at least this score; None keeps all.
-
-        Raises:
-            DataError: none is left.
-        """
+        """Keep detections with at least this score (None: all); raises DataError if none is left."""
         if score is None:
             return self
         kept = {

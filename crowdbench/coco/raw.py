@@ -98,11 +98,7 @@ def _value(text: msgspec.Raw) -> Any:
 
 
 def plain_json(data: bytes, path: Path, what: str, error: type[DataError]) -> Any:
-    """Parse JSON, including NaN and numbers of any size.
-
-    Raises:
-        DataError: (of type `error`) it is not JSON; the message gives its likely format, or line and column.
-    """
+    """Parse JSON with NaN and numbers of any size; `error` gives the likely format, or line and column."""
     if not data.strip():
         raise error(f"{path}: the file is empty.\nWhat wrote it was probably interrupted; write it again.")
     if recognise(data) is not None:

@@ -42,10 +42,7 @@ Box = Annotated[list[Pixels], msgspec.Meta(min_length=4, max_length=4)]
 
 
 class ImageEntry(msgspec.Struct, rename={"crowd_index": "crowdIndex"}, gc=False):
-    """An entry of ``images``.
-
-    In a file read for scoring only, the id may be a string and the other fields None.
-    """
+    """An entry of ``images``; in a file read for scoring only, the id may be a string and the rest None."""
 
     id: Id
     file_name: str
@@ -291,7 +288,7 @@ def _whole(
 def needed_segmentations(file: CocoFile) -> list[bytes]:
     """Return the segmentations of crowds and of persons without a labelled keypoint; empty for others.
 
-    They are copied, because a parsed `msgspec.Raw` is a view that keeps the whole file in memory.
+    Copies, because a parsed `msgspec.Raw` keeps the whole file in memory.
     """
     crowds = np.array([entry.iscrowd for entry in file.entries], dtype=np.bool_)
     needed = crowds | ~(file.keypoints[:, :, 2] > 0).any(axis=1)

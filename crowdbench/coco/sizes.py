@@ -37,11 +37,7 @@ def fit_only_swapped(sizes: FloatArray, reach: FloatArray) -> NDArray[np.bool_]:
 
 
 def likely_sizes(file: CocoFile) -> FloatArray:
-    """Return width and height of each image, swapped if its persons then fit better.
-
-    Returns:
-        ``(images, 2)``, in file order, in pixels; NaN where the file has none.
-    """
+    """``(images, 2)``: width and height in pixels, swapped if persons then fit better; NaN if unknown."""
     sizes = sizes_as_written(file)
     at = file.image_positions
     listed = at >= 0

@@ -12,11 +12,7 @@ from crowdbench.errors import DataError, MissingDataError
 
 
 def check_boxes(boxes: Path, places: Sequence[SplitOnDisk]) -> Iterator[DataIssue]:
-    """Whether a file of boxes can be read and fits one of the splits.
-
-    Raises:
-        MissingDataError: a file cannot be read.
-    """
+    """Check that a file of boxes is readable and fits a split; raises MissingDataError."""
     file, problems = str(boxes), []
     for place in places:
         ids = read_raw(place.annotations).image_ids

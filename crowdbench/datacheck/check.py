@@ -79,11 +79,7 @@ def _without_place(error: DataError, file: str) -> tuple[str, str]:
 
 
 def check_together(places: Sequence[SplitOnDisk]) -> Iterator[DataIssue]:
-    """Compare what is published of all splits together, if all are there.
-
-    Raises:
-        MissingDataError: an annotation file cannot be read.
-    """
+    """Check what is published for all splits together, if all are there; raises MissingDataError."""
     dataset = places[0].dataset
     published = dataset.published_together
     if published.annotations is None or {place.split for place in places} != set(dataset.splits):

@@ -36,11 +36,7 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class Look:
-    """What an image file is: a fault, or a size (width, height) and a digest of the content.
-
-    Attributes:
-        complaint: what the decoder said, though it decoded it.
-    """
+    """An image file's fault, or its size (width, height), its digest and the decoder's `complaint`."""
 
     fault: str | None
     size: tuple[int, int] | None = None
@@ -62,10 +58,7 @@ def image_files(raw: RawFile, place: SplitOnDisk) -> list[ImageFile]:
 
 
 def look(path: Path) -> Look:
-    """Read a file, decode it, hash it.
-
-    Decoders fill what is missing of a broken file with gray, so the end of the file is looked for.
-    """
+    """Read, decode and hash a file; its end is checked, because decoders fill missing data with gray."""
     import numpy as np
 
     from crowdbench.system.images import decode_rgb, decoder_warnings

@@ -243,11 +243,7 @@ def _children_do_not_hear(number: signal.Signals) -> Iterator[None]:
 
 
 def require_main_guard() -> None:
-    """Stop a worker that imports the script which started it from running the script again.
-
-    Raises:
-        RunError: this process is such a worker.
-    """
+    """Stop a worker that imports the script that started it from running that script again (RunError)."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RunError(
             "a loader process imports the script that started it, and the script evaluates right away.\n"

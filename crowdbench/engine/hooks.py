@@ -66,11 +66,7 @@ def protocol_overrides(method: Method, protocol: Protocol) -> Protocol:
 
 
 def estimate(method: Method, sample: Sample) -> list[Pose]:
-    """The poses in an image by a method without a network.
-
-    Raises:
-        PluginError: the method raised something, or did not return poses.
-    """
+    """The poses in an image by a method without a network; PluginError if it raises or returns no poses."""
     with calling(method.name, "estimate", said([sample])):
         found = method.estimate_sample(sample)
     return _poses(method, "estimate", sample, found)

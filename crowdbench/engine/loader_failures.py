@@ -22,7 +22,7 @@ LITTLE_SHARED_MEMORY = (
 
 
 def hand_over_errors() -> None:
-    """In a loader process: what cannot be sent to the main process becomes an error that can.
+    """In a loader process, turn what cannot be sent to the main process into an error that can.
 
     multiprocessing would print a traceback, and the main process would wait for ever.
     """
@@ -64,11 +64,7 @@ def without_workers(error: BaseException) -> MachineError:
 
 
 class Watch:
-    """Looks after loader processes.
-
-    Args:
-        processes: in order.
-    """
+    """Watches loader processes, given in their order."""
 
     def __init__(self, processes: Sequence[BaseProcess]) -> None:
         self._processes = list(processes)
@@ -77,11 +73,7 @@ class Watch:
 
     @contextmanager
     def watching(self, results: Any) -> Iterator[None]:
-        """Look after them for a while.
-
-        Args:
-            results: the queue that they put batches into.
-        """
+        """Watch them while batches come through the queue `results`."""
         if not self._processes:
             yield
             return

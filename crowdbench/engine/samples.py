@@ -9,11 +9,7 @@ from crowdbench.system.plugin_calls import calling
 
 
 def image_count(dataset: Dataset) -> int:
-    """How many images a split has.
-
-    Raises:
-        PluginError: the dataset does not say it in a number.
-    """
+    """How many images a split has; raises PluginError if the dataset's answer is not a number."""
     with calling(f"dataset {dataset.name}", "__len__"):
         return len(dataset)
 
@@ -25,11 +21,7 @@ def inputs_digest(dataset: Dataset, count: int) -> str:
 
 
 def samples_of(dataset: Dataset, count: int) -> list[Sample]:
-    """The first images of a split.
-
-    Raises:
-        PluginError: the dataset raised something, gave something else, or one image twice.
-    """
+    """The first `count` images of a split; raises PluginError if they are no samples, or not unique."""
     with calling(f"dataset {dataset.name}", "__getitem__", f"one of its first {count} images"):
         samples = [dataset[index] for index in range(count)]
     for index, sample in enumerate(samples):

@@ -164,11 +164,7 @@ def evaluate(  # noqa: PLR0913  (the options, spelled out for those who call it)
 
 
 def _shown(work: EvaluationWork, result: Run) -> Run:
-    """A run that was done before; the first process says so.
-
-    Raises:
-        PredictionError: its predictions or its scores are not what it wrote.
-    """
+    """Return a run that was done before, once its predictions and scores are verified; log that it was."""
     result = work.rescored(result)
     result.own_predictions()
     if (doubt := doubt_about_scores(result)) is not None:
@@ -244,11 +240,7 @@ def _compute(work: EvaluationWork, lease: Lease) -> Run:
 
 
 def _was_taken_over(lease: Lease) -> bool:
-    """Whether another process has taken over the run; logged if so.
-
-    Raises:
-        SupersededError: it is a later start of this job.
-    """
+    """Whether another process has taken over the run; if that is a later start of this job, raise."""
     try:
         lease.check_held()
     except SupersededError as error:

@@ -35,11 +35,7 @@ class EvaluationOptions:
     save_every_s: float = 5.0
 
     def require_valid(self) -> None:
-        """Check what depends neither on the method nor on this machine.
-
-        Raises:
-            SettingsError: an option is out of its range.
-        """
+        """Raise SettingsError if an option is out of range, whatever the method and the machine."""
         require_options(
             seed=self.seed,
             limit=self.limit,

@@ -179,10 +179,7 @@ def said_of_changed_code(record: Record, method: Method, dataset: type[Dataset])
 
 
 def digest_of_images(dataset: Dataset, count: int) -> str:
-    """SHA-256 over the contents of the first `count` images, wherever they lie.
-
-    Contents are read once, and known again by their files' sizes, times and inodes.
-    """
+    """SHA-256 over the contents of the first `count` images, cached by their size, times and inode."""
     paths = dataset.image_paths(count)
     cached = FileDigests(f"images {Path(paths[0]).absolute().parent if paths else ''}")
     seen = cached.of([os.path.abspath(path) for path in paths])  # noqa: PTH100  (thousands)

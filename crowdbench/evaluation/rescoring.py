@@ -31,12 +31,15 @@ class _Warned(msgspec.Struct):
 
 
 def scored_anew(run: Run, wanted: Record, dataset: Dataset) -> Run:
-    """Score a finished run against the current annotation file; return it unchanged if that is the same file.
+    """Score a finished run against the current annotation file.
 
     Args:
         run: the run, with its predictions.
         wanted: the record that the same run would get now.
         dataset: the dataset it is evaluated on.
+
+    Returns:
+        The run, unchanged if the annotation file is the one that it was scored against.
     """
     before, now = run.record.protocol.annotations, wanted.protocol.annotations
     if before == now:

@@ -121,11 +121,7 @@ class Others:
         self._silences = {rank: Silence(folder) for rank, folder in self._folders.items()}
 
     def dead(self, silent_s: float = LEASE_TIMEOUT_S) -> str | None:
-        """Which one has died, in words; None if all live, have ended in order, or have not come yet.
-
-        Args:
-            silent_s: so long without a heartbeat, one on another machine is dead.
-        """
+        """Name a process that has died: on another machine, after `silent_s` seconds without a heartbeat."""
         for rank, folder in self._folders.items():
             claim = read_claim(folder)
             if claim is not None and (has_ended(claim) or self._silences[rank].seconds() > silent_s):

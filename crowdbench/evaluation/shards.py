@@ -120,11 +120,7 @@ class PredictionShards:
         self._last_write = time.monotonic()
 
     def merged(self, batches: Iterable[int]) -> Predictions:
-        """All predictions, in the order of the batches.
-
-        Raises:
-            RunError: a batch is missing.
-        """
+        """All predictions, in the order of the batches; raises RunError if a batch is missing."""
         wanted = list(batches)
         written = self._read(sorted(self.folder.glob("*.json")))
         found = {batch: texts for part in written for batch, texts in part.batches.items()} | self._pending

@@ -161,11 +161,7 @@ def resolve_training(request: TrainingRequest) -> "tuple[NetworkMethod, Recipe]"
 
 
 def preflight(request: Request, on_progress: OnProgress | None = None) -> None:
-    """Find out here what would go wrong elsewhere, and fetch the weights: other machines may not reach them.
-
-    Raises:
-        InputError: what was asked for cannot be done.
-    """
+    """Raise here what would fail elsewhere, and download weights, which other machines may not reach."""
     batch_size = request.batch_size if isinstance(request, EvaluationRequest) else None
     require_options(
         seed=request.seed,
@@ -194,11 +190,7 @@ def preflight(request: Request, on_progress: OnProgress | None = None) -> None:
 
 
 def _validation_split(request: TrainingRequest, recipe: "Recipe", reported: str) -> str | None:
-    """Which split is scored on the way.
-
-    Raises:
-        SettingsError: it is the one that is reported, and this was not asked for explicitly.
-    """
+    """Return the split to validate on; it is the reported one only if that was requested."""
     asked = request.validate_on
     if request.select_on_test:
         if asked not in (None, reported):

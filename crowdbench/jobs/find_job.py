@@ -7,11 +7,7 @@ from crowdbench.jobs.job import Job, find_jobs
 
 
 def find_job(root: Path, name: str) -> Job:
-    """The job of a name, of the beginning of one, or of a run's directory or its number.
-
-    Raises:
-        LaunchError: there is none, or several, or it cannot be read.
-    """
+    """Find a job by its name, the beginning of it, its number or its run's directory; raises LaunchError."""
     found = _find(root, name)
     found.order()
     return found

@@ -39,10 +39,7 @@ Cause = Literal["machine", "input", "bug"]
 
 
 class JobOutcome(enum.IntEnum):
-    """How a job's process ended; the value is its exit status.
-
-    Where the disk is full, the log is cut off and the state cannot be written: only the status is left.
-    """
+    """How a job's process ended, as its exit status: all that is left when the disk is full."""
 
     DONE = 0
     FAILED = 1
@@ -172,11 +169,7 @@ class Job:
         return self.folder.name
 
     def order(self) -> JobSpec:
-        """Read ``job.json``.
-
-        Raises:
-            LaunchError: it cannot be read.
-        """
+        """Read ``job.json``; raises LaunchError."""
         path = self.folder / "job.json"
         if not path.exists():
             raise LaunchError(f"{path}: no job here. Check the name and the folder of runs.")

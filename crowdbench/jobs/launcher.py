@@ -141,11 +141,7 @@ class _GuardedQueue(Queue):
             self.plugin = cls(profile, options)
 
     def _call(self, hook: str, kind: type[T], *arguments: Any) -> T:
-        """Call a hook.
-
-        Raises:
-            PluginError: it failed, or returned something that is not of this kind.
-        """
+        """Call a hook; raises PluginError if it fails or returns another type."""
         with calling(f"launcher {self.name!r}", hook):
             found = getattr(self.plugin, hook)(*arguments)
         if not isinstance(found, kind):

@@ -65,10 +65,7 @@ def _files() -> Iterator[Path]:
 
 
 def _tables() -> tuple[dict[str, tuple[Mapping[str, Any], Path | None]], list[PluginError]]:
-    """Each name's table and file, and the packages' files that cannot be read.
-
-    A launcher's own name refers to it without options.
-    """
+    """Each name's table and file, and the packages' files that cannot be read."""
     found: dict[str, tuple[Mapping[str, Any], Path | None]] = {}
     own = [(path, _read(path)) for path in _files()]
     shipped = read_package_data("profiles/*.toml", lambda file: _read(file.path))

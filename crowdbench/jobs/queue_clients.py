@@ -17,11 +17,7 @@ class QueueClients:
         self._known: dict[str, Queue | CrowdbenchError] = {}
 
     def of(self, launcher: str) -> Queue:
-        """The queue of a launcher.
-
-        Raises:
-            CrowdbenchError: it is not installed here.
-        """
+        """The queue of a launcher; raises CrowdbenchError if it is not installed."""
         if launcher not in self._known:
             try:
                 self._known[launcher] = load_queue(launcher)

@@ -27,8 +27,8 @@ _WORDS = frozenset({"gt", "none", "published"})
 class EvaluationRequest(EvaluationOptions):
     """A requested evaluation: what `crowdbench.evaluate` gets, by names and paths.
 
-    `crowding` is a level at which the dataset draws its scenes (`Dataset.at_crowding`), or None. `box_score`
-    is the least score of a detector's boxes. `keypoints` is what `crowdbench.scoring.common_keypoints` takes.
+    `crowding` is the level at which the dataset draws its scenes (`Dataset.at_crowding`), `box_score` the
+    minimum score of detected boxes, `keypoints` an argument of `crowdbench.scoring.common_keypoints`.
     """
 
     kind: ClassVar[Literal["run", "train"]] = "run"
@@ -97,11 +97,7 @@ def encode(request: Request) -> dict[str, Any]:
 
 
 def decode(encoded: Mapping[str, Any]) -> Request:
-    """A request of `encode`.
-
-    Raises:
-        DataError: it is none.
-    """
+    """Decode what `encode` returns; raises DataError."""
     values = dict(encoded)
     kind = values.pop("kind", None)
     if kind not in _CLASSES:

@@ -107,9 +107,9 @@ class RunMatcher:
 
 
 def is_made_of_what_is_here(run: Run, request: EvaluationRequest) -> bool:
-    """Whether a finished run was made by the code, and from the images, that a request would be now.
+    """Whether a finished run was made with the present code and images, or that is unknown.
 
-    Where that cannot be known (no data on this machine, a run of a version that kept no digests) it is.
+    It is unknown without data on this machine, and for runs of versions that kept no digests.
     """
     record = run.record
     if not record.code:

@@ -93,11 +93,7 @@ class _Best(msgspec.Struct):
 
 
 def list_statuses(root: Path, queues: QueueClients | None = None) -> tuple[list[JobStatus], list[str]]:
-    """All jobs and runs of a folder of runs, the latest last.
-
-    Returns:
-        The rows, and the errors of queues that do not answer.
-    """
+    """All jobs and runs of a folder, the latest last; and the errors of queues that do not answer."""
     root = root.absolute()
     jobs = list(find_jobs(root))
     found, problems = query_statuses(jobs, queues or QueueClients())
@@ -126,10 +122,7 @@ def _each_once(root: Path) -> list[tuple[Path, str]]:
 def query_statuses(
     jobs: Sequence[Job], queues: QueueClients
 ) -> tuple[list[tuple[JobStatus, list[str]]], list[str]]:
-    """Return the status of jobs, each with the directories of its runs.
-
-    Jobs that cannot be read are left out, and said among the problems.
-    """
+    """Return the status of jobs, each with its runs' directories; and problems, such as unreadable jobs."""
     read: list[tuple[Job, JobSpec, Submission | None, JobState | None]] = []
     problems = []
     for job in jobs:

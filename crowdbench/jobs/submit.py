@@ -91,11 +91,7 @@ def _prescribed(request: Request, queue: Queue) -> Request:
 
 @contextmanager
 def _submission_lock(folders: Iterable[Path]) -> Iterator[None]:
-    """Let no other process decide what to submit, or submit it, meanwhile.
-
-    Raises:
-        LaunchError: another process has been doing so for minutes.
-    """
+    """Let no other process submit meanwhile; raises LaunchError after minutes of waiting."""
     from filelock import FileLock, Timeout
 
     outs = {folder.absolute() for folder in folders}
@@ -157,11 +153,7 @@ def _is_there(run: Path, request: Request) -> bool:
 
 
 def _rewrite_job(job: Job, order: JobSpec) -> None:
-    """Write down what is asked; what an earlier submission came to is no longer the job's state.
-
-    Raises:
-        LaunchError: the disk is full, or the folder is not one's own.
-    """
+    """Write the new request, and remove the state of an earlier submission."""
     try:
         with writing(job.folder):
             for name in ("ticket.json", "state.json"):

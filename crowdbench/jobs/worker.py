@@ -227,22 +227,14 @@ def _report(error: Exception) -> None:
 
 
 class JobStateWriter:
-    """Writes ``state.json``.
-
-    Args:
-        job: whose.
-    """
+    """Writes the ``state.json`` of a job."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.state = job.state() or JobState("running")
 
     def begin(self) -> str | None:
-        """Note this start.
-
-        Returns:
-            Why there is no point in it; None if there is.
-        """
+        """Record this start; return why it is pointless, or None."""
         started = current_job()
         progress = self.progress()
         number, start = _this_start()
@@ -264,10 +256,7 @@ class JobStateWriter:
         return sum(reached_by(Path(run)) for run in self.state.runs)
 
     def consecutive_failures(self, progress: int) -> int:
-        """How many starts in a row ended where the work is now.
-
-        Failed, killed, or stopped before they had done anything.
-        """
+        """How many starts in a row failed, were killed or were stopped without getting past `progress`."""
         count = 0
         for start in reversed(self.state.starts):
             came_here = start.reached != progress
@@ -289,11 +278,7 @@ class JobStateWriter:
     def end(
         self, how: Literal["done", "stopped", "failed"], reason: str | None = None, cause: Cause | None = None
     ) -> None:
-        """Note how this start has ended.
-
-        Raises:
-            OSError: the disk is full, or away.
-        """
+        """Record how this start has ended; raises OSError if the disk is full or unreachable."""
         starts = self.state.starts
         ended = msgspec.structs.replace(starts[-1], ended=how)
         self._write(

@@ -192,10 +192,7 @@ def _for_latex(text: str) -> str:
 
 
 def to_csv(tables: Sequence[LeaderboardTable]) -> str:
-    """All tables as one CSV, each row starting with its table's fields; numbers in full precision.
-
-    Statistics are in percent. Text that a spreadsheet would take for a formula gets an apostrophe.
-    """
+    """All tables as one CSV, their fields first; full precision, statistics in percent, formulas escaped."""
     names = list(dict.fromkeys(name for table in tables for name in table.fields))
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")

@@ -71,11 +71,7 @@ class PublishedResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 def read_published(path: Path) -> tuple[PublishedResult, ...]:
-    """Read one file of published results.
-
-    Raises:
-        PluginError: the file cannot be read, is not YAML, or has an invalid row; the message says where.
-    """
+    """Read one file of published results; raises PluginError, which says where the file is wrong."""
     return read_yaml(path, tuple[PublishedResult, ...], "a list of published results", error=PluginError)
 
 

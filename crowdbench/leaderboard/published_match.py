@@ -15,11 +15,7 @@ _KINDS = {"bottom-up": "bottom-up", "single-stage": "one-stage", "gt-box": "top-
 
 @dataclass(frozen=True)
 class DetectorAliases:
-    """The user's names for detector files, whose hashes no source states.
-
-    Attributes:
-        detectors: published detector names by the file's hash, or a prefix of it.
-    """
+    """The user's names for detector files: published detectors by the file's hash, or a prefix of it."""
 
     detectors: Mapping[str, str] = field(default_factory=dict)
 
@@ -79,10 +75,7 @@ NO_CLAIMS = DetectorAliases()
 
 
 def box_source_of(row: PublishedResult) -> str | None:
-    """The source of a published row's boxes; None if it is not stated or the detector is not named.
-
-    Rows of equal dataset, split and source of boxes may be ranked together.
-    """
+    """The source of a published row's boxes, which rows ranked together share; None if it is not stated."""
     if row.protocol == "gt-box":
         return "gt"
     if row.protocol in ("bottom-up", "single-stage"):

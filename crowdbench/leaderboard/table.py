@@ -267,10 +267,7 @@ def listing(names: Sequence[str]) -> str:
 
 
 def sorted_by(table: LeaderboardTable, name: str) -> LeaderboardTable:
-    """Sort the rows by a column: best numbers first, text alphabetically.
-
-    Rows without a value come last; the sort is stable.
-    """
+    """Sort the rows by a column: best numbers first, text alphabetically, missing values last; stable."""
     column = next((column for column in table.columns if column.name == name), None)
     if column is None:
         return table

@@ -65,11 +65,7 @@ class BoxProvider(ABC):
 
     @abstractmethod
     def of(self, query: ImageQuery) -> ImageBoxes:
-        """The boxes of an image.
-
-        Raises:
-            DataError: there is no entry for the image, or it does not fit the image.
-        """
+        """The boxes of an image; raises DataError if there is no entry, or it does not fit the image."""
 
 
 class NoBoxProvider(BoxProvider):

@@ -32,10 +32,7 @@ class PoseDrawer:
     def draw(
         self, pixels: NDArray[np.uint8], poses: Sequence[Pose], previous: list[tuple[Pose, str]]
     ) -> NDArray[np.uint8]:
-        """Return a copy of an RGB image with the poses drawn.
-
-        `previous` holds the poses of the previous frame with their colors, and is replaced by these.
-        """
+        """Return a copy of an RGB image with the poses drawn; they replace `previous`, the last frame's."""
         shown = [pose for pose in poses if pose.score >= self.min_score]
         self.count += len(shown)
         colours = person_colours(shown, previous)

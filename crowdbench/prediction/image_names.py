@@ -78,11 +78,7 @@ class ImageNameIndex(Generic[T]):
         return {path: self.by_name[name] for path, name in self._name.items()}
 
     def of(self, path: Path) -> T:
-        """The entry of an image.
-
-        Raises:
-            DataError: the file does not name the image.
-        """
+        """The entry of an image; raises DataError if the file does not name the image."""
         if path not in self._name:
             raise DataError(f"{path}: {self.file} does not name this image.")
         return self.by_name[self._name[path]]
@@ -122,19 +118,11 @@ class ImageIds:
         }
 
     def of(self, path: Path) -> int:
-        """The id of an image.
-
-        Raises:
-            DataError: the annotation file does not list it.
-        """
+        """The id of an image; raises DataError if the annotation file does not list it."""
         return self._ids[path] if self.annotations is None else self._names.of(path)
 
     def for_detections(self, detections: Path) -> dict[Path, int]:
-        """The ids of all images, for a file of detections.
-
-        Raises:
-            DataError: images were numbered from 1, so their ids are not those of the detections.
-        """
+        """The ids of all images for a file of detections; raises DataError if they were only counted."""
         if self.is_counted:
             raise DataError(
                 f"{detections}: detections refer to images by id, but the images' names are not distinct "
@@ -144,11 +132,7 @@ class ImageIds:
 
 
 def _document(path: Path) -> Any:
-    """Read a JSON file whose top level is a list or an object.
-
-    Raises:
-        MissingDataError, DataError: the file cannot be read, or holds something else.
-    """
+    """Read a JSON file whose top level is a list or an object."""
     try:
         data = read_bytes(path, "boxes")
     except MissingDataError as error:

@@ -63,11 +63,7 @@ class Estimator:
         precision: Precision = "fp32",
         on_progress: Callable[[Transfer], None] | None = None,
     ) -> "Estimator":
-        """Fetch the weights and build the network, as `crowdbench.evaluate` does with these arguments.
-
-        Raises:
-            InputError: the weights, settings or device are invalid.
-        """
+        """Download weights and build the network, as `crowdbench.evaluate` does; raises InputError."""
         require_options(seed=seed, batch_size=batch_size)
         target = pick_device(device)
         if emulates(precision, target):

@@ -150,9 +150,9 @@ def _is_video(header: bytes) -> bool:
 
 
 def drawn_names(sources: Sequence[Source]) -> list[str]:
-    """The names of the drawn copies in the output folder, unique even on case-insensitive file systems.
+    """Unique names for the drawn copies, also on case-insensitive file systems.
 
-    A copy has its source's name. Sources of equal name keep their folders, too, as far as those differ.
+    A copy has its source's name; sources of equal name keep their folders as far as those differ.
     """
     short = [_drawn_name(source.path.name, source.kind) for source in sources]
     counts = Counter(name.casefold() for name in short)

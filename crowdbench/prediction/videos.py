@@ -25,11 +25,7 @@ _CODEC = "mp4v"
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class VideoFrame(LoadedImage):
-    """A video frame as a sample; `image_id` is its number in the video, from 0.
-
-    Attributes:
-        time_s: the presentation time.
-    """
+    """A video frame as a sample: `image_id` is its number, from 0, and `time_s` its presentation time."""
 
     time_s: float
 
@@ -80,11 +76,7 @@ class Video:
         self._file.close()
 
     def frames(self, every: int = 1) -> Iterator[tuple[int, float, NDArray[np.uint8]]]:
-        """Yield number, presentation time in seconds, and RGB pixels of every n-th frame; call once.
-
-        Raises:
-            ImageError: no frame can be read.
-        """
+        """Yield number, time in s and RGB pixels of every n-th frame, once; raises ImageError without any."""
         while self._capture.grab():
             number = self.read
             if number % every == 0:
@@ -110,11 +102,7 @@ class VideoWriter:
         self._writer: cv2.VideoWriter | None = None
 
     def write(self, pixels: NDArray[np.uint8]) -> None:
-        """Append a frame, ``(H, W, 3)`` uint8, RGB.
-
-        Raises:
-            RunError: OpenCV cannot write videos here.
-        """
+        """Append a frame, ``(H, W, 3)`` uint8, RGB; raises RunError if OpenCV cannot write videos here."""
         height, width = pixels.shape[:2]
         # Chroma subsampling needs even sizes; OpenCV would crop the last row or column.
         even = cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)

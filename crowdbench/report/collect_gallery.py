@@ -133,10 +133,7 @@ def _panel(
 
 
 def _worth_showing(instances: "Sequence[PredictedPerson]") -> "list[PredictedPerson]":
-    """Matched poses, plus false positives scored at least as high as the lowest match.
-
-    Bottom-up methods add dozens of faint guesses to every image, which count for next to nothing.
-    """
+    """Matched poses, plus false positives scored at least as high as the lowest match."""
     right = [person.score for person in instances if person.outcome == "matched"]
     scores = sorted((person.score for person in instances), reverse=True)
     least = min(right, default=scores[0] if scores else 0.0)

@@ -35,11 +35,7 @@ class _Board:
 
 
 def leaderboard_html(tables: Sequence[LeaderboardTable]) -> str:
-    """The page with all tables; it needs no network, and shows all rows where scripts do not run.
-
-    Args:
-        tables: of `crowdbench.leaderboard.board.build_leaderboard`.
-    """
+    """The page with all tables of `build_leaderboard`; works offline, and without scripts."""
     boards = [_board(table) for table in tables]
     page = rendered(
         "board.html", title="Leaderboard", tables=boards, made_by=f"Made by crowdbench {package_version()}."

@@ -46,10 +46,7 @@ def doubt_about(run: Run) -> str | None:
 
 
 def doubt_about_scores(run: Run) -> str | None:
-    """Why the scores in a record cannot be trusted, in one line: they differ from ``scores.json``.
-
-    A missing ``scores.json`` does not count; an unreadable one does.
-    """
+    """Why the scores in a record cannot be trusted: ``scores.json`` has others, or is unreadable."""
     path = run.directory / "scores.json"
     try:
         kept = read_json(path, _Scores, "scores").values

@@ -87,11 +87,7 @@ class Lease:
         self._progress = ProgressReport(self.claim.token, done, of, unit, eta_s, words)
 
     def check_held(self) -> None:
-        """Check that this process still holds the lease; call this before every write.
-
-        Raises:
-            SupersededError: another process has taken over.
-        """
+        """Raise SupersededError if another process has taken over; call this before every write."""
         found = read_claim(self.folder)
         if found is not None and found.token != self.claim.token:
             self.lost = True
@@ -103,11 +99,7 @@ class Lease:
             raise SupersededError(f"{self.folder}: taken over by {other}; nothing more is written here.")
 
     def begin(self) -> None:
-        """Write the lease and start the heartbeats.
-
-        Raises:
-            MachineError: the folder cannot be written to.
-        """
+        """Write the lease and start the heartbeats; raises MachineError if the folder is not writable."""
         write_whole(self.folder / CLAIM, msgspec.json.encode(self.claim))
         self._sign()
         self._beats.start()

@@ -32,11 +32,7 @@ class RecordFile(Generic[R]):
 
     @classmethod
     def read(cls, directory: Path) -> Self:
-        """Read a directory's record.
-
-        Raises:
-            MissingDataError: there is no record, or it cannot be read.
-        """
+        """Read a directory's record; raises MissingDataError if there is none that can be read."""
         path = directory / cls.record_name
         return cls(directory, read_json(path, cls.record_type, cls.record_words, error=MissingDataError))
 

@@ -33,8 +33,7 @@ PREDICTIONS = "predictions.json.gz"
 class Run(RecordFile[Record]):
     """A run directory and its record as last read or written.
 
-    Attributes:
-        was_done_before: whether the run was already done when it was last requested.
+    `was_done_before`: it was already done when it was last requested.
     """
 
     record_name, record_type, record_words = "run.json", Record, "the record of a run"
@@ -59,11 +58,7 @@ class Run(RecordFile[Record]):
 
     @classmethod
     def read(cls, directory: Path) -> Self:
-        """Read a run directory.
-
-        Raises:
-            MissingDataError: there is no record, or it cannot be read.
-        """
+        """Read a run directory; raises MissingDataError if there is no record that can be read."""
         try:
             return super().read(directory)
         except MissingDataError as error:
@@ -104,11 +99,7 @@ class Run(RecordFile[Record]):
 
 
 def require_own_predictions(path: Path) -> None:
-    """Verify a file if it is a run's predictions.
-
-    Raises:
-        PredictionError: it is not what the run wrote.
-    """
+    """Raise PredictionError if a file of predictions is in a run's directory but not what the run wrote."""
     if path.name == PREDICTIONS and (path.parent / "run.json").is_file():
         with suppress(MissingDataError):  # without a readable record there is no digest
             Run.read(path.parent).own_predictions()

@@ -43,10 +43,9 @@ def find_runs(root: Path) -> list[Run]:
 
 
 def scan_runs(root: Path) -> tuple[list[Run], list[UnreadableRun]]:
-    """All runs under a folder, sorted by directory, and what is there that cannot be read as a run.
+    """All runs under a folder, sorted by directory, and what cannot be read as a run.
 
-    Jobs' folders and trainings are neither. A record of a newer version is read as far as it is understood,
-    and named.
+    Folders of jobs and trainings are neither. A record of a newer version is in both lists.
     """
     found: list[Run] = []
     oddities: list[UnreadableRun] = []

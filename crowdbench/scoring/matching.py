@@ -82,11 +82,7 @@ class Matches:
         return Ranking(self.images, self.true, self.ignored, self.persons_per_image)
 
     def average_precision(self, weights: NDArray[np.integer] | None = None) -> float:
-        """AP over all thresholds, in [0, 1]; -1 where there is no person to find.
-
-        Args:
-            weights: ``(M,)``, how often each image is there; None takes each once.
-        """
+        """AP over all thresholds, in [0, 1], or -1 without persons; `weights` ``(M,)`` counts each image."""
         if weights is None:
             weights = np.ones(len(self.image_ids), dtype=np.int64)
         return float(average_precisions(self.ranking, np.asarray(weights)[None])[0])
@@ -109,21 +105,13 @@ class Matches:
         return RECALLS, curve(self.ranking, int(near[0]))
 
     def of_level(self, level: str) -> "Matches":
-        """The matches on the images of a crowding level.
-
-        Raises:
-            UnknownNameError: there is no such level.
-        """
+        """The matches on the images of a crowding level; raises UnknownNameError."""
         if level not in self.levels:
             raise UnknownNameError("crowding level", level, self.levels)
         return self.of_images(self.image_levels == self.levels.index(level))
 
     def of_images(self, chosen: Flags) -> "Matches":
-        """The matches on some images.
-
-        Args:
-            chosen: ``(M,)``.
-        """
+        """The matches on the images of a mask ``(M,)``."""
         numbers = np.cumsum(chosen) - 1
         seen, persons = chosen[self.images], chosen[self.person_images]
         person_numbers = np.append(np.cumsum(persons) - 1, -1)  # the last for unmatched, at -1
@@ -232,8 +220,7 @@ def _matched_persons(
 ) -> Indices:
     """``(T, D)``: the person matched with each prediction, or -1.
 
-    Vectorized over images and thresholds: first the best prediction of every image, then the second, up to
-    the twentieth.
+    Vectorized over images and thresholds, from the best prediction of every image to the twentieth.
     """
     persons_by_image = np.argsort(problem.person_images, kind="stable")
     per_image = np.bincount(problem.person_images - 1, minlength=len(problem.images.ids))

@@ -44,11 +44,7 @@ def reopen_dataset(protocol: Protocol, root: Path | None = None, annotations: Pa
 
 
 def require_annotations(protocol: Protocol, dataset: Dataset) -> None:
-    """See that a dataset is the one that a run was measured on.
-
-    Raises:
-        InputError: the annotation file has another content.
-    """
+    """Raise InputError if the annotation file is not the one that the run was measured on."""
     digest = file_digest(dataset.annotation_file)
     if digest != protocol.annotations:
         raise InputError(

@@ -18,10 +18,9 @@ from crowdbench.suites.plan import PlannedRun, log
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What became of a planned run: a run, the job that it was submitted as, or why there is neither.
+    """A planned run's result, its job, or the reason why there is neither.
 
-    Attributes:
-        how: its state in a queue: submitted just now, waiting or running; None if it is in no queue.
+    `how`: its state in a queue (just submitted, waiting, running), or None.
     """
 
     cell: PlannedRun

@@ -85,11 +85,7 @@ class SuiteRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Runs of each method on each dataset with each seed; the other fields are those of `SuiteRun`.
-
-    Attributes:
-        seeds: None takes the command's.
-    """
+    """Runs of each method on each dataset with each seed (None: the command's); otherwise as `SuiteRun`."""
 
     methods: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
     datasets: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
@@ -162,11 +158,7 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def read_suite(path: Path) -> Suite:
-    """Read a suite's file.
-
-    Raises:
-        InputError: it cannot be read, is not TOML, or a field is not as `Suite` has it; says where.
-    """
+    """Read a suite's file; raises InputError, which says where the file is wrong."""
     return read_toml_as(path, Suite, "a suite", error=InputError)
 
 

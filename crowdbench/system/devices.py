@@ -62,11 +62,7 @@ def emulates(precision: str, device: "torch.device") -> bool:
 
 
 def require_compiler(device: "torch.device") -> None:
-    """Make sure that `torch.compile` finds what it generates code for.
-
-    Raises:
-        SettingsError: there is no C++ compiler (CPUs), or no Triton (GPUs).
-    """
+    """Raise SettingsError if `torch.compile` finds no C++ compiler (CPUs) or no Triton (GPUs)."""
     if device.type == "cpu":
         names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
         if not any(shutil.which(name) for name in names):

@@ -33,11 +33,7 @@ SRUN = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
 
 
 def from_environment(environment: Mapping[str, str]) -> ProcessInfo:
-    """Read the variables that launchers set: torchrun's, else those of a Slurm step with several tasks.
-
-    Raises:
-        SettingsError: they are not numbers, or contradict each other.
-    """
+    """Read the variables of torchrun or of a Slurm step; raises SettingsError if they are contradictory."""
     step = _place_said_by(SRUN, environment) if _tasks(environment) > 1 else None
     if "WORLD_SIZE" not in environment:
         return step or ProcessInfo()

@@ -29,11 +29,7 @@ _TALKING = re.compile(r"VERBOSE|LOG|DEBUG(?!_CPU_TYPE)|PROFILE|TRACE|DUMP|NUM_TH
 
 
 def versions(more: Iterable[str] = ()) -> dict[str, str]:
-    """Versions of Python and of the packages that can change a number.
-
-    Args:
-        more: packages that some methods compute with.
-    """
+    """Versions of Python and of the packages that can change a number, including `more` of a method's."""
     found = {"python": platform.python_version()}
     for package in (*_RECORDED, *more):
         try:
@@ -58,10 +54,10 @@ def gpu_versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, str]:
-    """What is set, in variables or in PyTorch, that can change a number on one and the same machine.
+    """Variables and PyTorch settings that can change a number on one machine.
 
-    How many threads there are is not in it, nor what a CPU can do: they differ from node to node of a
-    cluster, whose runs must find each other. `kind` says them.
+    Without the number of threads and the CPU's features, which differ between nodes of a cluster whose runs
+    must find each other; `kind` has them.
     """
     import torch
 

@@ -35,11 +35,7 @@ class CurrentJob(msgspec.Struct, frozen=True, rename={"restart_count": "start"})
 
 
 def current_job() -> CurrentJob | None:
-    """This process's job; None outside.
-
-    Raises:
-        SettingsError: the variable says nothing that a launcher would.
-    """
+    """This process's job, or None; raises SettingsError if the variable is not what a launcher sets."""
     text = os.environ.get(VARIABLE)
     if not text:
         return None

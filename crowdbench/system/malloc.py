@@ -39,10 +39,9 @@ def retain_freed_memory() -> bool:
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Pause the collector: it would search the many records of a file again and again, and find nothing.
+    """Pause the collector, which would search the many records of a file again and again in vain.
 
-    As a decorator it pauses until the function's own records are gone; they are searched once more if the
-    collector goes on while they are still there.
+    As a decorator it pauses until the function's own records are gone.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -8,10 +8,9 @@ from pathlib import Path
 
 @cache
 def this_machine() -> str:
-    """Names the machine, and the part of it, whose processes this process can look for by number.
+    """Identify the machine and the part of it in which process numbers have one meaning.
 
-    Its host name, this start of it, and the container: hosts and containers may share a name, and numbers of
-    processes mean something else in each.
+    That is the host name, the boot, and the container.
     """
     return "/".join((socket.gethostname(), _boot(), _container()))
 

@@ -2,10 +2,7 @@
 
 
 def package_version() -> str:
-    """The installed version of crowdbench, or "unknown" where only its source is on the path.
-
-    A source tree's `pyproject.toml` is not read instead: what is on the path may be any commit.
-    """
+    """The installed version, or "unknown" where only the source is on the path, which may be any commit."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -100,11 +100,7 @@ class Checkpoints:
         self.training = training
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, then remove old ones.
-
-        Raises:
-            MachineError: it cannot be written; the earlier ones are unchanged.
-        """
+        """Write a checkpoint, then remove old ones; after a MachineError the old ones are unchanged."""
         from safetensors.torch import save
 
         name = self._name(checkpoint.position)
@@ -131,11 +127,7 @@ class Checkpoints:
                 path.unlink()
 
     def note(self, position: Position) -> None:
-        """Replace the position in the newest checkpoint's manifest.
-
-        Raises:
-            MachineError: the manifest cannot be read or written.
-        """
+        """Replace the position in the newest checkpoint's manifest; raises MachineError."""
         path = self.folder / f"{self._name(position)}.json"
         try:
             known = read_json(path, _Manifest, "a checkpoint's manifest")
@@ -153,11 +145,7 @@ class Checkpoints:
         return None
 
     def at(self, step: int) -> Checkpoint:
-        """The checkpoint of a step that another process has verified.
-
-        Raises:
-            MachineError: it cannot be read: the processes do not share a file system.
-        """
+        """The checkpoint of a step that another process verified; MachineError if files are not shared."""
         path = self.folder / f"{self._name(Position(step=step))}.json"
         try:
             return self._read(path)

@@ -146,11 +146,7 @@ class TrainingLoop:
     def _step(
         self, group: "list[tuple[list[int], Any]]", epoch: int, saved: float, reporter: Reporter
     ) -> bool:
-        """Do one optimizer step.
-
-        Returns:
-            Whether a checkpoint is due, in all processes alike.
-        """
+        """Do one optimizer step; return whether a checkpoint is due, in all processes alike."""
         image_ids = [image_id for ids, _ in group for image_id in ids]
         result = self.trainer.step([batch for _, batch in group], self.position.step, epoch)
         require_finite(result, image_ids, self.position.step)

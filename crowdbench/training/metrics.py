@@ -42,11 +42,7 @@ class MetricsFile:
         write_whole(path, b"".join(msgspec.json.encode(line) + b"\n" for line in self.lines))
 
     def write(self, line: Line) -> None:
-        """Append a line, unless it is there already.
-
-        Raises:
-            MachineError: the disk is full or not writable.
-        """
+        """Append a line, unless it is there already; raises MachineError."""
         known = {_name(earlier) for earlier in self.lines[-_LINES_A_STEP:]}
         if _name(line) in known:
             return  # repeated after a restart

@@ -79,11 +79,7 @@ def loader_workers(process: ProcessInfo) -> int:
 
 
 def trainable_samples(dataset: Dataset, limit: int | None, min_keypoints: int) -> list[Sample]:
-    """The images with at least `min_keypoints` labelled keypoints, over all persons.
-
-    Raises:
-        SettingsError: there are no annotations, the boxes are a detector's, or there is no person.
-    """
+    """The images with enough labelled keypoints; raises SettingsError without any, or with detected boxes."""
     if not dataset.has_annotations:
         raise SettingsError(f"{dataset.name} {dataset.split} has no annotations to train on.")
     if dataset.boxes.label != "gt":

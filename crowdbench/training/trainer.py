@@ -279,11 +279,7 @@ def _summed(found: "Sequence[Mapping[str, Tensor]]", persons: Sequence[int]) -> 
 
 
 def require_finite(result: StepResult, image_ids: Sequence[int], step: int) -> None:
-    """Check that all losses are finite.
-
-    Raises:
-        RunError: a loss is not; names the images of the batch.
-    """
+    """Raise RunError, with the images of the batch, if a loss is not finite."""
     if all(math.isfinite(loss) for loss in result.losses.values()):
         return
     shown = ", ".join(f"{name} {value}" for name, value in result.losses.items())

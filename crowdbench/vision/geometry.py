@@ -21,11 +21,7 @@ ENLARGEMENT = 1.25
 
 
 def as_boxes(boxes: ArrayLike) -> FloatArray:
-    """Boxes as ``(n, 4)`` float64; an empty list is ``(0, 4)``.
-
-    Raises:
-        ShapeError: they are not ``(n, 4)``.
-    """
+    """Boxes as ``(n, 4)`` float64, ``(0, 4)`` for an empty list; raises ShapeError."""
     given = np.asarray(boxes, dtype=np.float64)
     if given.size == 0:
         return np.zeros((0, 4))

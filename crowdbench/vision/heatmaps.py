@@ -152,10 +152,7 @@ def blur(heatmap: ArrayLike, kernel: int = 11) -> Float64Array:
 
 
 def gaussian(kernel: int) -> Float64Array:
-    """``(kernel,)``: a sampled Gaussian of sum 1, with the sigma that OpenCV chooses for its width.
-
-    OpenCV itself samples from 11 pixels on and has tables of rounded weights for smaller kernels.
-    """
+    """``(kernel,)``: a sampled Gaussian of sum 1, with the sigma that OpenCV chooses for its width."""
     sigma = 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8
     weights = np.exp(-((np.arange(kernel) - (kernel - 1) / 2) ** 2) / (2 * sigma**2))
     normalised: Float64Array = weights / weights.sum()

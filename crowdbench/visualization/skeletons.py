@@ -60,10 +60,7 @@ class _Plan:
 
 
 def sides(layout: KeypointSet) -> tuple[Side, ...]:
-    """On which side of the body each keypoint is.
-
-    Of a flip pair the first is the left one, unless the names say otherwise.
-    """
+    """The side of each keypoint: by name, or else left for the first of each flip pair."""
     found: list[Side] = ["middle"] * layout.count
     for first, second in layout.flip_pairs:
         swapped = "right" in layout.keypoints[first].lower() or "left" in layout.keypoints[second].lower()
@@ -72,11 +69,7 @@ def sides(layout: KeypointSet) -> tuple[Side, ...]:
 
 
 def line_width(keypoints: ArrayLike) -> float:
-    """How wide a person's limbs are drawn, in image pixels: larger persons have wider ones.
-
-    Args:
-        keypoints: ``(n, 2 or more)``, x and y of the keypoints that are drawn.
-    """
+    """The width of a person's limbs in pixels, from the extent of the drawn ``(n, 2 or more)`` keypoints."""
     positions = np.asarray(keypoints, dtype=np.float64)
     if not len(positions):
         return NARROWEST

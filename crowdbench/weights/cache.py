@@ -25,11 +25,7 @@ from crowdbench.weights.table import WeightsEntry
 
 
 def weights_folder() -> Path:
-    """The folder of all weights, in the user's cache.
-
-    Raises:
-        MissingDataError: there is no cache.
-    """
+    """The folder of all weights, in the user's cache; raises MissingDataError if there is no cache."""
     return cache_folder() / "weights"
 
 
@@ -67,11 +63,7 @@ class Wanted:
 
     @classmethod
     def of_url(cls, url: str) -> "Wanted":
-        """A file anywhere; its folder is a hash of the whole URL.
-
-        Raises:
-            WeightsError: the URL is none that weights may come from.
-        """
+        """A file from a URL, in a folder named by the URL's hash; raises WeightsError for unusable URLs."""
         try:
             parts = urlsplit(url)
             _ = parts.port
@@ -189,11 +181,7 @@ def get_again(path: Path) -> str | None:
 
 
 def read_lock(wanted: Wanted) -> Locked | None:
-    """The lock of a file, if it has one.
-
-    Raises:
-        WeightsError: the lock is damaged.
-    """
+    """The lock of a file, if it has one; raises WeightsError if the lock is damaged."""
     try:
         wanted.lock_file.lstat()
     except OSError:

@@ -102,11 +102,7 @@ def _put_it(wanted: Wanted) -> str:
 
 @contextmanager
 def _alone(wanted: Wanted) -> Iterator[None]:
-    """Hold the right to fetch a file.
-
-    A lock of the kernel's (flock), not a file whose existence is the lock: the kernel frees it when its
-    holder is killed, and Linux carries it over NFS to other machines.
-    """
+    """Hold the kernel's lock (flock) on a file, which is freed when its holder dies and works over NFS."""
     import filelock
 
     lock = filelock.FileLock(wanted.beside(".fetching"))

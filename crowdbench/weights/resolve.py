@@ -79,11 +79,7 @@ def resolve_weights(
 
 
 def find_wanted(asked: str) -> WeightsEntry | Wanted | None:
-    """The table's entry of this name, or what a URL stands for; None for anything else.
-
-    Raises:
-        WeightsError: a URL that weights may not come from.
-    """
+    """The table's entry of this name, or the file of a URL, else None; WeightsError for unusable URLs."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", asked):
         return Wanted.of_url(asked)
     return weights_table().get(asked)

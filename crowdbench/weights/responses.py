@@ -148,10 +148,7 @@ class Answer:
         raise _UnwantedError
 
     def _asked(self, session: "Session", url: str, headers: dict[str, str]) -> "Response":
-        """The answer behind all redirects.
-
-        They are followed here, because requests would read the content of each, which may have no end.
-        """
+        """Follow redirects here, because requests would read the body of each, which may be endless."""
         from requests.exceptions import InvalidURL, RequestException, TooManyRedirects
         from requests.utils import requote_uri
 

@@ -9,10 +9,7 @@ from crowdbench_datasets.scoring_protocols import coco_protocol
 
 
 class OCHuman(CocoFormatDataset):
-    """OCHuman in COCO format, as written by its authors' converter.
-
-    Image ids collide between val and test; file names do not.
-    """
+    """OCHuman in COCO format. Image ids collide between val and test; file names do not."""
 
     name = "ochuman"
     splits = ("val", "test")

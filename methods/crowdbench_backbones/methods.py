@@ -83,10 +83,9 @@ class TransPoseH(TopDownMethod):
         return TransPoseHNetwork(self.keypoints.count, self.settings.input_size, self.settings.layers)
 
     def convert_state_dict(self, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """Without what the release's file holds and its forward pass never uses.
+        """Drop what the release's file holds and its forward pass never uses.
 
-        That is, of a network with more outputs of the trunk, or with the upsampling that lower resolutions
-        need: TransPose-H reads its heatmaps from the highest resolution.
+        TransPose-H reads its heatmaps from the highest resolution only.
         """
         unused = ("deconv_layers.", *UNUSED_FUSIONS)
         return {name: value for name, value in state.items() if not name.startswith(unused)}

@@ -56,11 +56,7 @@ class Batch(CropBatch):
 
 
 def prepare(sample: Sample, settings: Settings) -> Example:
-    """Cut out the persons of an image and draw where they stand.
-
-    Raises:
-        ImageError: the image cannot be read.
-    """
+    """Cut out the persons of an image and draw their position masks; raises ImageError."""
     crops = cut_out(sample, settings)
     return Example(
         pixels=crops.pixels,

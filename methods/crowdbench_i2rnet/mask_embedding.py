@@ -39,11 +39,7 @@ class ConvEmbedding(nn.Module):
 
 
 class ResidualEmbedding(nn.Module):
-    """The first layers of a ResNet-18 (He et al., CVPR 2016) between two convolutions, then poolings.
-
-    Args:
-        channels, poolings: as for `ConvEmbedding`.
-    """
+    """The first layers of a ResNet-18 (He et al., CVPR 2016) between two convolutions, then poolings."""
 
     def __init__(self, channels: int, poolings: int) -> None:
         super().__init__()

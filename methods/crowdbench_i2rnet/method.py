@@ -36,8 +36,7 @@ FIRST_STAGE = "singleformer."
 class I2RNet(TopDownMethod):
     """What all variants share: position masks, and attention among the persons of an image.
 
-    Attributes:
-        release_name: the variant's name in `crowdbench_i2rnet.recipes`.
+    Subclasses set `release_name`, the variant's name in `crowdbench_i2rnet.recipes`.
     """
 
     settings: VanillaSettings

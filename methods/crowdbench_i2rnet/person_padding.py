@@ -20,11 +20,7 @@ class Heatmaps(TypedDict):
 
 
 def require_same_persons(images: Tensor, masks: Tensor, lengths: Sequence[int]) -> None:
-    """Refuse inputs that disagree on the number of persons.
-
-    Raises:
-        ShapeError: they do.
-    """
+    """Raise ShapeError if inputs disagree on the number of persons."""
     if not len(images) == len(masks) == sum(lengths):
         raise ShapeError(
             f"{len(images)} crops, {len(masks)} masks and lengths {list(lengths)} "

@@ -126,10 +126,7 @@ def two_stage_tiny(
     relation_layers: int = 2,
     use_position_mask: bool = True,
 ) -> TwoStageNetwork:
-    """`hrnet_tiny` and a second stage on its 32 channels: 1.8 million parameters.
-
-    Both stages' heatmaps start near 0, as the first's do by itself.
-    """
+    """`hrnet_tiny` and a second stage on its 32 channels: 1.8 million parameters, heatmaps start near 0."""
     network = TwoStageNetwork(
         hrnet_tiny(keypoints, input_size),
         keypoints,

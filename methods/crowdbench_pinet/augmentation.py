@@ -69,11 +69,7 @@ class Draws:
 
 
 def draw(rng: np.random.Generator, augmentation: Augmentation) -> Draws:
-    """Draw one image's augmentation.
-
-    The same five numbers are taken from the generator whatever the augmentation is: with a value changed, all
-    else that is drawn from an equal seed stays as it was.
-    """
+    """Draw one image's augmentation; always five numbers, so that settings are independent."""
     side, turn, right, down, flips = rng.random(5).tolist()
     smallest, largest = augmentation.smallest_side, augmentation.largest_side
     return Draws(

@@ -35,11 +35,7 @@ def _side(name: str) -> str:
 
 
 def part_keypoints(keypoints: KeypointSet) -> tuple[Part, ...]:
-    """The keypoints, by index, of head, body and legs.
-
-    Raises:
-        SettingsError: a part has no keypoints in this layout.
-    """
+    """The keypoints, by index, of head, body and legs; raises SettingsError if a part has none."""
     kinds = [_kind(name) for name in keypoints.keypoints]
     parts = tuple(tuple(i for i, kind in enumerate(kinds) if kind in members) for _, members in _PARTS)
     for (part, members), found in zip(_PARTS, parts, strict=True):

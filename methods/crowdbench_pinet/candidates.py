@@ -49,11 +49,7 @@ class Peaks:
 
 
 def mirrored(images: Tensor) -> Tensor:
-    """Images, normalized, left for right and three pixels to the left; what comes in there is 0.
-
-    Args:
-        images: ``(B, 3, H, W)``.
-    """
+    """Mirror ``(B, 3, H, W)`` normalized images and shift them three pixels to the left, padding with 0."""
     return functional.pad(images.flip(-1)[..., FLIP_SHIFT:], (0, FLIP_SHIFT))
 
 

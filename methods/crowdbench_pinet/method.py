@@ -111,11 +111,7 @@ class PINet(NetworkMethod):
         return recipes.published(dataset, keypoints)
 
     def configure_training(self, recipe: Recipe) -> None:
-        """Augment, make targets, choose proposals and weigh losses as it says.
-
-        Raises:
-            SettingsError: it says nothing of that.
-        """
+        """Take augmentation, targets, proposals and loss weights from the recipe; raises SettingsError."""
         if not isinstance(recipe, PINetRecipe):
             raise SettingsError(f"{self.name} is trained with a PINetRecipe, got a {type(recipe).__name__}.")
         self.recipe = recipe

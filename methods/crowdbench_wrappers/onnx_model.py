@@ -79,11 +79,7 @@ class OnnxModel:
         self.batch, self.size = batch, (height, width)
 
     def require_size(self, input_size: tuple[int, int]) -> None:
-        """Refuse a (height, width) that the model does not take.
-
-        Raises:
-            SettingsError: names the size that it does take.
-        """
+        """Raise SettingsError if the model takes another (height, width)."""
         if any(own not in (None, side) for own, side in zip(self.size, input_size, strict=True)):
             own = "x".join(str(n or side) for n, side in zip(self.size, input_size, strict=True))
             raise SettingsError(
@@ -116,11 +112,7 @@ class OnnxModel:
         }
 
     def probe(self, input_size: tuple[int, int]) -> dict[str, Float32Array]:
-        """The outputs for one black image: their true shapes, which a file need not declare.
-
-        Raises:
-            WeightsError: the model does not compute.
-        """
+        """The outputs for one black image, whose shapes a file need not declare; raises WeightsError."""
         try:
             return self.run(np.zeros((1, 3, *input_size), dtype=np.float32))
         except RunError as error:
@@ -199,19 +191,11 @@ class OnnxMethod(Method):
 
     @abstractmethod
     def check(self, model: OnnxModel, outputs: dict[str, Float32Array]) -> None:
-        """Refuse a model whose outputs are not those of this method.
-
-        Raises:
-            WeightsError: says what was expected.
-        """
+        """Raise WeightsError if the outputs are not those of this method."""
 
     @property
     def model(self) -> OnnxModel:
-        """The model.
-
-        Raises:
-            SettingsError: none was loaded.
-        """
+        """The model; raises SettingsError if none was loaded."""
         if self._model is None:
             raise SettingsError(f"{self.name} has no model yet; give it an ONNX file: --weights FILE.")
         return self._model

@@ -72,11 +72,7 @@ class Results(Method):
         self.poses: dict[int | str, list[Pose]] = {}
 
     def protocol_overrides(self) -> dict[str, Any]:
-        """What the user said of the file.
-
-        Raises:
-            SettingsError: nothing about boxes.
-        """
+        """What the user declared about the file; raises SettingsError if that is nothing about boxes."""
         own = self.settings
         if own.boxes is None:
             raise SettingsError(
@@ -90,20 +86,12 @@ class Results(Method):
         return {"boxes": boxes, "training_data": own.training_data, "changed_settings": {}}
 
     def load_weights(self, weights: Path) -> None:
-        """Read the results file.
-
-        Raises:
-            PredictionError: it cannot be scored; names the entry and the remedy.
-        """
+        """Read the results file; raises PredictionError, with entry and remedy, if it cannot be scored."""
         self.file, self.found = weights, read_predictions(weights, self.keypoints)
         self.poses = _by_image(self.found, self.found.image_ids)
 
     def on_start(self, samples: Sequence[Sample], complete: bool) -> None:
-        """See that the file is of this split.
-
-        Raises:
-            PredictionError: it has other images.
-        """
+        """Raise PredictionError if the file has images of another split."""
         known = {sample.image_id for sample in samples}
         if self.found is not None:
             names = _names(samples)
@@ -123,11 +111,7 @@ class Results(Method):
         return self.poses.get(sample.image_id, [])
 
     def estimate(self, image: NDArray[np.uint8], boxes: FloatArray) -> list[Pose]:
-        """Not possible: a file knows images by their ids.
-
-        Raises:
-            SettingsError: always.
-        """
+        """Raise SettingsError: without an image id there is nothing to look up."""
         raise SettingsError("a results file has poses of a dataset's images, and none of other pictures.")
 
 

@@ -111,11 +111,7 @@ class ViTPose(NetworkMethod):
         self.portion = PORTION
 
     def build_network(self) -> nn.Module:
-        """The network with random weights.
-
-        Raises:
-            InputError: transformers is not installed.
-        """
+        """The network with random weights; raises InputError if transformers is not installed."""
         try:
             import transformers
         except ImportError as error:
@@ -142,11 +138,7 @@ class ViTPose(NetworkMethod):
         return network
 
     def convert_state_dict(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The weights as they are, for these keypoints.
-
-        Raises:
-            WeightsError: they are for another number of keypoints.
-        """
+        """The weights as they are; raises WeightsError if they are for another number of keypoints."""
         last = state.get("head.conv.weight")
         if last is not None and len(last) != self.keypoints.count:
             raise other_layout("head.conv.weight", len(last), self.keypoints)
@@ -275,10 +267,7 @@ def _readings(
 
 
 def _decoded(heatmaps: Float32Array, kernel: int) -> tuple[Float32Array, Float32Array]:
-    """Positions ``(n, K, 2)`` in heatmap pixels, and confidences ``(n, K)``.
-
-    Where a map has no positive value, the position is (-1, -1).
-    """
+    """``(n, K, 2)`` positions in heatmap pixels, (-1, -1) where nothing is positive; ``(n, K)`` confidences."""
     count, keypoints, height, width = heatmaps.shape
     flat = heatmaps.reshape(count * keypoints, height * width)
     peaks = flat.argmax(axis=1)

@@ -44,19 +44,11 @@ class SlurmQueue(Queue):
         return self.options.device
 
     def resolve_resources(self, resources: Resources) -> Resources:
-        """Complete the requested resources with those of the profile.
-
-        Raises:
-            SettingsError: GPUs and nodes do not go together.
-        """
+        """Complete the requested resources with those of the profile; raises SettingsError."""
         return self.options.resolved(resources)
 
     def submit(self, jobs: Sequence[Job], resources: Resources, max_parallel: int | None) -> list[Submission]:
-        """Submit jobs: one alone, several as an array.
-
-        Raises:
-            LaunchError: Slurm is not here, does not take them, or would never start them.
-        """
+        """Submit one job, or several as an array; LaunchError if Slurm refuses or would never start them."""
         commands.require()
         tickets: list[Submission] = []
         for first in range(0, len(jobs), LONGEST_ARRAY):
@@ -112,11 +104,7 @@ class SlurmQueue(Queue):
         )
 
     def _refuse_jobs_that_never_start(self, tickets: Sequence[Submission]) -> None:
-        """Cancel jobs that Slurm has accepted and would never start.
-
-        Raises:
-            LaunchError: there is such a job.
-        """
+        """Cancel jobs that Slurm has accepted and would never start, and raise LaunchError."""
         found = self._first_opinion(tickets[0])
         if found is None or not found.never_starts:
             return
@@ -136,22 +124,14 @@ class SlurmQueue(Queue):
             time.sleep(0.1)
 
     def query(self, tickets: Sequence[Submission]) -> dict[str, QueueStatus]:
-        """One question to `squeue` for all.
-
-        Raises:
-            LaunchError: Slurm does not answer.
-        """
+        """Query all jobs by one `squeue`; raises LaunchError if Slurm does not answer."""
         if not tickets:
             return {}
         lines = commands.queue(ticket.job_id for ticket in tickets)
         return {number: explanations.seen(line) for number, line in lines.items()}
 
     def cancel(self, tickets: Sequence[Submission]) -> None:
-        """Cancel jobs.
-
-        Raises:
-            LaunchError: Slurm does not answer, or refuses.
-        """
+        """Cancel jobs; raises LaunchError if Slurm does not answer, or refuses."""
         if tickets:
             commands.cancel(ticket.job_id for ticket in tickets)
 

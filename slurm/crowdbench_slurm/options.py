@@ -88,11 +88,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return arguments
 
     def resolved(self, asked: Resources) -> Resources:
-        """GPUs and nodes of a job, both known.
-
-        Raises:
-            SettingsError: they do not go together.
-        """
+        """GPUs and nodes of a job, both known; raises SettingsError if they do not go together."""
         gpus = self.gpus if asked.gpus is None else asked.gpus
         nodes = asked.nodes or self.nodes or max(1, -(-gpus // self.gpus_per_node))
         if gpus % nodes:
@@ -138,11 +134,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def read_options(profile: str, options: Mapping[str, Any]) -> Options:
-    """The options of a profile.
-
-    Raises:
-        SettingsError: one that does not exist, or of the wrong kind.
-    """
+    """The options of a profile; raises SettingsError if one is unknown or of the wrong type."""
     try:
         found = msgspec.convert(dict(options), Options)
         _ = found.minutes
@@ -156,11 +148,7 @@ def read_options(profile: str, options: Mapping[str, Any]) -> Options:
 
 
 def _minutes(text: str | int) -> int:
-    """As `sbatch --time` reads it: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:s]].
-
-    Raises:
-        SettingsError: it is none of these.
-    """
+    """Parse a time as `sbatch --time` does: minutes, m:s, h:m:s, days-hours[:minutes[:seconds]]."""
     if isinstance(text, int):
         return text
     found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text)

@@ -33,11 +33,7 @@ class Line(NamedTuple):
 
 
 def require() -> None:
-    """Make sure that Slurm's programs are here.
-
-    Raises:
-        LaunchError: they are not.
-    """
+    """Raise LaunchError if Slurm's programs are not here."""
     missing = [program for program in ("sbatch", "srun", "squeue") if shutil.which(program) is None]
     if missing:
         raise LaunchError(
@@ -47,11 +43,7 @@ def require() -> None:
 
 
 def ask(*command: str) -> str:
-    """What a program answers.
-
-    Raises:
-        LaunchError: it is not here, fails, or does not answer.
-    """
+    """What a program answers; raises LaunchError if it is missing, fails, or does not answer."""
     require()
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_S)
@@ -63,11 +55,7 @@ def ask(*command: str) -> str:
 
 
 def queue(numbers: Iterable[str]) -> dict[str, Line]:
-    """What Slurm remembers of jobs, by number; those that ended minutes ago are still among them.
-
-    Raises:
-        LaunchError: Slurm does not answer.
-    """
+    """What Slurm knows of jobs, by number, including those that just ended; raises LaunchError."""
     wanted = set(numbers)
     # With a single number, one that is forgotten is an error; with two, it is left out.
     listed = ",".join(sorted({number.split("_")[0] for number in wanted}))
@@ -87,20 +75,12 @@ def _line(row: str) -> Line:
 
 
 def cancel(numbers: Iterable[str]) -> None:
-    """Cancel jobs; jobs that have already ended are ignored.
-
-    Raises:
-        LaunchError: Slurm does not answer, or refuses.
-    """
+    """Cancel jobs, ignoring those that have ended; raises LaunchError."""
     ask("scancel", "--quiet", *sorted(set(numbers)))
 
 
 def requeue(number: str) -> None:
-    """Requeue the job in which this process runs.
-
-    Raises:
-        LaunchError: the node has no `scontrol`, or Slurm refuses.
-    """
+    """Requeue the job in which this process runs; LaunchError without `scontrol`, or if Slurm refuses."""
     if shutil.which("scontrol") is None:
         raise LaunchError(
             f"scontrol is not on {os.environ.get('SLURMD_NODENAME', 'this node')}, so the job cannot queue "

@@ -23,11 +23,7 @@ class Pairs:
 
 
 def pairs_within(first: Places, second: Places) -> Pairs:
-    """Pair the members of two lists that are in the same image.
-
-    Args:
-        first, second: the image of each member of the two lists, in any order.
-    """
+    """Pair the members of two lists that are in the same image; `first` and `second` hold their images."""
     order = np.argsort(second, kind="stable")
     arranged = second[order]
     begin = np.searchsorted(arranged, first, side="left")

@@ -22,11 +22,7 @@ def foreign_format(raw: RawFile) -> str | None:
 
 
 def explained(content: Mapping[str, Any]) -> str | None:
-    """Like `foreign_format`, for a file's top level.
-
-    Args:
-        content: the file's object; one entry of ``images`` is enough.
-    """
+    """Like `foreign_format`, for a file's top level; one entry of ``images`` is enough."""
     from crowdbench import plugins
     from crowdbench.api.dataset import dataset_class
 

@@ -47,7 +47,10 @@ def implausible_boxes(
     certainty: Literal["error", "warning"] = "error" if count >= CERTAIN else "warning"
     sizes = np.stack([widths, heights], axis=1).astype(np.float64)
     if _are_normalized(boxes, sizes):
-        what = f"the {count} {noun} are of numbers between 0 and 1: they seem to be normalized by the image's size"
+        what = (
+            f"the {count} {noun} are of numbers between 0 and 1: they seem to be normalized by the image's "
+            "size"
+        )
         remedy = "Multiply x and width by the image's width, y and height by its height."
         return [Implausible("normalized", what, remedy, certainty)]
     first, ends = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]

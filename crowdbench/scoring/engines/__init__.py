@@ -13,11 +13,7 @@ ENGINES: dict[str, type[Engine]] = {
 
 
 def load_engine(name: str) -> Engine:
-    """The engine of a name.
-
-    Raises:
-        UnknownNameError: there is none of that name.
-    """
+    """The engine of a name; raises UnknownNameError."""
     if name not in ENGINES:
         raise UnknownNameError("scoring engine", name, ENGINES)
     return ENGINES[name]()

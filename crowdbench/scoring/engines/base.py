@@ -31,29 +31,17 @@ class Engine(ABC):
 
     @abstractmethod
     def statistics(self, problem: Problem) -> dict[str, float]:
-        """The protocol's statistics in its order, unrounded where the engine gives them so.
-
-        Raises:
-            EngineUnavailableError: the engine is not installed.
-        """
+        """The protocol's statistics in its order, unrounded if possible; raises EngineUnavailableError."""
 
     def version(self) -> str:
-        """The installed version.
-
-        Raises:
-            EngineUnavailableError: the engine is not installed.
-        """
+        """The installed version; raises EngineUnavailableError."""
         try:
             return metadata.version(self.name)
         except metadata.PackageNotFoundError:
             raise self._unavailable("no such package is installed") from None
 
     def load(self, module: str) -> ModuleType:
-        """Import a module of the engine.
-
-        Raises:
-            EngineUnavailableError: the engine is not installed, or broken.
-        """
+        """Import a module of the engine; raises EngineUnavailableError."""
         try:
             return import_module(module)
         except Exception as error:  # a wheel built for another numpy fails with ValueError, among others
@@ -92,9 +80,6 @@ class CurveEngine(Engine):
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep an engine's progress messages off standard output, which belongs to results.
-
-    It also silences numpy's warnings about overflow with extreme coordinates; all engines continue alike.
-    """
+    """Keep an engine's messages off standard output, and numpy's warnings about overflow silent."""
     with redirect_stdout(io.StringIO()), np.errstate(over="ignore", invalid="ignore"):
         yield

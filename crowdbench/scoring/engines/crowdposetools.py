@@ -42,11 +42,7 @@ class Crowdposetools(Engine):
     )
 
     def statistics(self, problem: Problem) -> dict[str, float]:
-        """See `Engine`; the AP of the crowding splits is rounded to four decimals.
-
-        Raises:
-            InputError: the protocol is not the one that is built into the tool.
-        """
+        """See `Engine`; crowding APs have four decimals. Raises InputError for any other protocol."""
         _check(problem.protocol)
         coco, cocoeval = self.load("crowdposetools.coco"), self.load("crowdposetools.cocoeval")
         if not len(problem.scores):  # the tool stops with IndexError

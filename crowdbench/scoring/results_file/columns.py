@@ -85,11 +85,7 @@ def table(
     identity: str,
     where_not_finite: Callable[[], str] | None = None,
 ) -> ColumnTable:
-    """Check that a value is a list of objects.
-
-    Raises:
-        DataError: of the given kind; it is not a list, or an entry is not an object.
-    """
+    """Check that a value is a list of objects; raises `error` if it is not."""
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise error(f"{source}: {name} must be a list of objects, found {kind(value)}.\n{_FORMAT}")
     found = ColumnTable(value, source, name, error, identity, where_not_finite)
@@ -104,11 +100,7 @@ def table(
 
 
 def values(of: ColumnTable, field: str, remedy: str) -> list[Any]:
-    """A field of every record, whatever it holds.
-
-    Raises:
-        DataError: a record lacks the field, or it is null.
-    """
+    """A field of every record, of any type; raises the table's error if it is missing or null."""
     column = of.column(field)
     # Where there may be arrays, `in` would compare them element by element.
     if None in column if of.is_typed else any(value is None for value in column):

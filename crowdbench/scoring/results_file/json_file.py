@@ -44,11 +44,7 @@ def read_document(
 
 
 def where_not_finite(path: Path, error: type[DataError]) -> str:
-    """Where in a JSON file the first NaN or Infinity stands, in words; empty if there is none.
-
-    Raises:
-        MissingDataError, DataError: as `read_document`.
-    """
+    """Where the first NaN or Infinity of a JSON file is, in words; empty if there is none."""
     text = _content(path, error).decode("utf-8", errors="replace")
     for found in _NOT_FINITE.finditer(text):
         if found[1]:

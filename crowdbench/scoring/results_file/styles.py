@@ -40,11 +40,7 @@ class Restyled:
     """
 
     def __init__(self, document: Any, source: str) -> None:
-        """Arrange a decoded results file.
-
-        Raises:
-            PredictionError: an object in which no list of predictions can be identified.
-        """
+        """Arrange a decoded results file; raises PredictionError if no list of predictions is in it."""
         self.source = source
         self.notes: dict[str, None] = {}
         self.by_key = False
@@ -192,11 +188,7 @@ def _is_truth(annotations: Any) -> bool:
 
 
 def plain_data(document: Any) -> Any:
-    """What is given from memory, with arrays, tensors and numbers of other libraries as lists and numbers.
-
-    Raises:
-        PredictionError: a tensor that has no numbers to give (meta, sparse, quantized).
-    """
+    """Convert arrays, tensors and numbers of other libraries to lists and numbers; raises PredictionError."""
     if isinstance(document, Mapping):
         return {key: plain_data(value) for key, value in document.items()}
     if isinstance(document, list | tuple):

@@ -10,11 +10,7 @@ _REMEDY = f"Set {VARIABLE} to a folder that can be written to."
 
 
 def cache_folder() -> Path:
-    """``$CROWDBENCH_CACHE``, or the user's cache (``$XDG_CACHE_HOME`` or ``~/.cache`` on Linux).
-
-    Raises:
-        MissingDataError: the user's home folder is unknown, as in some containers.
-    """
+    """``$CROWDBENCH_CACHE``, or the user's cache folder; raises MissingDataError without a home folder."""
     import platformdirs
 
     try:

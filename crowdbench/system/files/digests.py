@@ -84,11 +84,7 @@ class FileDigests:
         return [seen for seen in found if seen is not None]
 
     def save(self, *, only: bool = False) -> None:
-        """Keep what was new for the next process.
-
-        Args:
-            only: forget files that were not asked for.
-        """
+        """Keep new digests for the next process; with `only`, forget files that were not asked for."""
         if self._file is None or not self._is_new:
             return
         kept = self._asked if only else {**self._known, **self._asked}
@@ -164,11 +160,7 @@ def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal.
-
-    Raises:
-        MissingDataError: the file cannot be read.
-    """
+    """SHA-256 of a file, in hexadecimal; raises MissingDataError if it cannot be read."""
     try:
         with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,10 +19,7 @@ def is_temporary(path: Path) -> bool:
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether a path is a temporary file or folder of a process that is gone.
-
-    One of another machine is taken for left behind when it is a day old.
-    """
+    """Whether a path is a temporary file of a dead process, or of another machine and a day old."""
     named = _TEMPORARY.fullmatch(path.name)
     if named is None:
         return False

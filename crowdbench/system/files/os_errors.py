@@ -27,11 +27,7 @@ _REMEDIES = {
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """For a block that writes to a path and does nothing else.
-
-    Raises:
-        MachineError: it failed; says where, why, and what to do.
-    """
+    """For a block that only writes to a path: failures become a MachineError with the reason and a remedy."""
     try:
         yield
     except (OSError, ValueError) as failure:

@@ -40,11 +40,7 @@ class OutputFile:
         return str(self.path) == "-" or os.path.abspath(self.path) in _STDOUT  # noqa: PTH100
 
     def write(self, data: bytes) -> None:
-        """Write the results: a file whole or not at all; a device or a pipe as far as it takes them.
-
-        Raises:
-            MachineError: it cannot be written.
-        """
+        """Write the results, to a file whole or not at all; raises MachineError."""
         if self.is_stdout:
             sys.stdout.flush()
             sys.stdout.buffer.write(data)

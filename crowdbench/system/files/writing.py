@@ -49,20 +49,12 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write content that msgspec encodes, indented, as `write_whole` does.
-
-    Raises:
-        MachineError: it cannot be written.
-    """
+    """Write content that msgspec encodes, indented, as `write_whole` does; raises MachineError."""
     write_whole(path, msgspec.json.format(encoded_json(content), indent=2) + b"\n")
 
 
 def refuse_special(path: Path) -> None:
-    """A device or a pipe is not to be replaced by a file.
-
-    Raises:
-        OSError: it is one.
-    """
+    """Raise OSError if a device or a pipe would be replaced by a file."""
     try:
         mode = path.lstat().st_mode
     except OSError:

@@ -14,8 +14,7 @@ _PLAIN = (str, bytes, int, float, complex, bool, type(None))
 def digest_of_classes(classes: Iterable[type]) -> tuple[str, set[str]]:
     """SHA-256 of what classes do, and the names of the modules that they use.
 
-    In it are their functions as compiled, and the functions, classes and constants of the same notebook that
-    these name. It is the same in every process of one version of Python, whatever else was typed in.
+    It covers their compiled functions, and what these use of the same notebook, whatever else was typed in.
     """
     whole = hashlib.sha256()
     modules: set[str] = set()

@@ -110,11 +110,7 @@ def _digested(sources: Sources) -> tuple[SourceCode, set[str]]:
 
 
 def imports_in(source: bytes) -> tuple[str, ...]:
-    """The names that Python code imports, with dots; relative ones stay within their package.
-
-    Args:
-        source: of one file. Text that only looks like an import does no harm.
-    """
+    """The dotted names that a Python file may import; relative ones stay within their package."""
     names: set[bytes] = set()
     for match in _IMPORT.finditer(source):
         parent, taken, plain, called = match.groups()

@@ -104,11 +104,7 @@ def sources_of_module(name: str) -> Sources | None:
 
 
 def sources_called(name: str) -> Sources | None:
-    """The code behind a name that is imported, without importing it; None if it has no file.
-
-    Args:
-        name: with dots; of a package without ``__init__.py`` the part that is imported.
-    """
+    """The code behind a dotted name, found without importing it; None if it has no file."""
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names or top in sys.builtin_module_names:
         return None

@@ -86,11 +86,7 @@ def _require_zip(path: Path, checksums: bool) -> None:
 
 
 def require_unpackable(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse a zip file that unpacks to far more than it is.
-
-    Raises:
-        WeightsError: it does.
-    """
+    """Raise WeightsError if a zip file unpacks to far more than its size."""
     packed = sum(info.compress_size for info in archive.infolist())
     unpacked = sum(info.file_size for info in archive.infolist())
     if unpacked > max(GIB, _MOST_UNPACKED * packed):
@@ -114,11 +110,7 @@ def _require_storages(archive: zipfile.ZipFile, path: Path) -> None:
 
 
 def survey_in(archive: zipfile.ZipFile, name: str) -> Survey:
-    """Follow a pickle in a zip file, whatever its checksum.
-
-    Raises:
-        ValueError: see `crowdbench.weights.checkpoint_file.pickle_survey.survey`.
-    """
+    """Survey a pickle in a zip file, whatever its checksum; raises what `survey` raises."""
     unchecked = copy.copy(archive.getinfo(name))
     del unchecked.CRC
     with archive.open(unchecked) as stream:

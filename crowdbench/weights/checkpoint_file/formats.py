@@ -38,11 +38,7 @@ class Form(Enum):
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a weights file without blocking.
-
-    Raises:
-        MissingDataError: there is none, it is a folder, a pipe or a device, or it may not be read.
-    """
+    """Open a weights file without blocking; raises MissingDataError unless it is a readable file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError as error:
@@ -98,10 +94,7 @@ def refuse_others(path: Path) -> None:
 
 
 def form_of_start(start: bytes) -> Form | None:
-    """What a file seems to be whose beginning is all that is known; None for what is not weights.
-
-    Every zip file counts as a checkpoint here: its directory is at its end.
-    """
+    """The form of a file by its first bytes (any zip file counts as a checkpoint); None if not weights."""
     if is_safetensors(start):
         return Form.SAFETENSORS
     if start.startswith(b"PK\x03\x04"):
@@ -159,11 +152,7 @@ def _form_of_zip(file: BinaryIO, path: Path) -> Form:
 
 
 def zip_names(file: BinaryIO, path: Path) -> list[str]:
-    """The names in a zip file's directory.
-
-    Raises:
-        WeightsError: it has none: the file ends early or is damaged.
-    """
+    """The names in a zip file's directory; raises WeightsError if that is missing or damaged."""
     try:
         with zipfile.ZipFile(file) as archive:
             return archive.namelist()

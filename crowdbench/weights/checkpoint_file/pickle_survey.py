@@ -45,11 +45,7 @@ class Survey:
 
 
 def survey(file: BinaryIO) -> Survey:
-    """Follow one pickle from where the file stands to its end, where the file is left.
-
-    Raises:
-        ValueError: it is not a pickle, ends early, or does more than any checkpoint's would.
-    """
+    """Survey the pickle at the file's position, up to its end; ValueError if it is not a checkpoint's."""
     found = Survey()
     stack: list[Any] = []
     memo: dict[int, Any] = {}

@@ -66,11 +66,7 @@ def read_header(path: Path) -> Header:
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """What crowdbench wrote into the header of weights that it trained; empty for all other files.
-
-    Raises:
-        MissingDataError: the file cannot be read.
-    """
+    """The facts in the header of weights trained by crowdbench, else empty; raises MissingDataError."""
     with open_regular(path) as file:
         if not is_safetensors(file.read(9)):
             return {}

@@ -114,11 +114,7 @@ class StoredArray:
         self._state = state
 
     def array(self) -> "np.ndarray[Any, Any]":
-        """The array.
-
-        Raises:
-            ValueError: what is stored is not an array of numbers.
-        """
+        """The array; raises ValueError if it does not hold numbers."""
         try:
             _, shape, dtype, by_columns, data = self._state
             raw = data.encode("latin-1") if isinstance(data, str) else data
@@ -130,10 +126,7 @@ class StoredArray:
 
 
 def _numpy_numbers() -> list[Any]:
-    """What rebuilds the numbers and arrays of NumPy (a best AP, a learning rate) that lie beside weights.
-
-    Under NumPy's names, for its own functions would rebuild arrays of objects, too.
-    """
+    """Safe stand-ins, under NumPy's names, for what rebuilds numbers and arrays stored with weights."""
     kinds = dict.fromkeys(type(np.dtype(kind)) for kind in _HARMLESS)
     cores = ("numpy.core", "numpy._core")
     return [

@@ -26,11 +26,7 @@ REPORT_EVERY_S = 5.0
 
 
 def cache_folder() -> Path:
-    """Where sets are kept, in the user's cache.
-
-    Raises:
-        MissingDataError: there is no cache.
-    """
+    """The folder of generated sets, in the user's cache; raises MissingDataError if there is no cache."""
     return cache.cache_folder() / "synthcrowd"
 
 

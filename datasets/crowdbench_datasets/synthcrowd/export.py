@@ -94,11 +94,7 @@ def _draw(
 
 
 def require_room(recipe: Recipe, folder: Path) -> None:
-    """Refuse a place where something else is.
-
-    Raises:
-        DataError: it is neither empty, nor has it room; see `has_room`.
-    """
+    """Raise DataError if the folder is neither empty nor has room for the set; see `has_room`."""
     try:
         is_free = not folder.exists() or (
             folder.is_dir() and (all(map(_is_own, folder.iterdir())) or has_room(recipe, folder))

@@ -69,10 +69,7 @@ def sample_figures(rng: np.random.Generator, count: int, camera_pitch: float) ->
 
 
 def _sample_yaws(rng: np.random.Generator, count: int) -> FloatArray:
-    """Sample yaws: in half of the images most figures share a direction, as on a street.
-
-    Faces toward the camera are more common than backs, as in photographs.
-    """
+    """Sample yaws: in half of the images most figures share a direction; faces are more common than backs."""
     common = rng.choice([0.0, np.pi, np.pi / 2, -np.pi / 2], p=[0.6, 0.14, 0.13, 0.13])
     shared = rng.random() < 0.5
     own = rng.choice([0.0, np.pi, np.pi / 2, -np.pi / 2], size=count, p=[0.56, 0.18, 0.13, 0.13])

@@ -81,10 +81,7 @@ def _unit(x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
 
 
 def articulate(stance: Stance) -> Joints:
-    """Compute the joints of N figures.
-
-    The lowest ankle is on the ground, y = 0, unless the lift raises it; the pelvis is above x = z = 0.
-    """
+    """Compute the joints of N figures; ankles are on the ground, y = 0, and the pelvis above x = z = 0."""
     limbs, trunk = stance.limbs, np.radians(stance.trunk)
     zeros = np.zeros(len(limbs))
     lean, tilt, twist = trunk[:, LEAN], trunk[:, TILT], trunk[:, TWIST]

@@ -211,11 +211,7 @@ def _fusion(channels: Sequence[int], source: int, target: int) -> nn.Module:
 
 
 class HRFormerTrunk(HRNetTrunk):
-    """HRFormer-B without a head; its last module gives the highest resolution only.
-
-    Args:
-        relative_bias, mask_padding: see `WindowAttention` and `LocalAttention`; False as in the release.
-    """
+    """HRFormer-B without a head; its last module gives the highest resolution only."""
 
     def __init__(self, relative_bias: bool = False, mask_padding: bool = False) -> None:
         rates = torch.linspace(0, DROP_PATH, sum(MODULES) * BLOCKS).tolist()

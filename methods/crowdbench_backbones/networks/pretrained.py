@@ -42,10 +42,7 @@ def start_hrnet(network: nn.Module, state: Mapping[str, Tensor], source: str) ->
 
 
 def start_transpose_h(network: nn.Module, state: Mapping[str, Tensor], source: str) -> list[str]:
-    """The same for TransPose-H, by itself or in I2R-Net, with as many outputs of the trunk as it has.
-
-    The published files hold upsampling that nothing uses, and some lack unused layers of the trunk.
-    """
+    """The same for TransPose-H, by itself or in I2R-Net; unused layers may be extra or missing."""
     if _is_classifier(state, network, TRUNK):
         return load_trunk(network, state, source, TRUNK)
     own = network.state_dict()

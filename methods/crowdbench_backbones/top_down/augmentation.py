@@ -81,11 +81,7 @@ class Draws:
 
 
 def draw(rng: np.random.Generator, persons: int, augmentation: Augmentation) -> Draws:
-    """Draw one image's augmentation.
-
-    The same numbers are taken from the generator whatever the augmentation is: with a probability changed,
-    all else that is drawn from an equal seed stays as it was.
-    """
+    """Draw one image's augmentation; always the same numbers, so that settings are independent."""
     flips, turns, halves = rng.random(3).tolist()
     turn, growth = rng.standard_normal(2).tolist()
     angle = np.clip(

@@ -53,11 +53,7 @@ class TopDownMethod(NetworkMethod):
         self.portion = PORTION
 
     def configure_training(self, recipe: Recipe) -> None:
-        """Augment, and make targets, as it says.
-
-        Raises:
-            SettingsError: it says nothing of that.
-        """
+        """Take augmentation and targets from the recipe; raises SettingsError if it has none."""
         if not isinstance(recipe, TopDownRecipe):
             raise SettingsError(
                 f"{self.name} is trained with a TopDownRecipe, got a {type(recipe).__name__}."

@@ -62,11 +62,7 @@ class TopDownSettings:
 
 @dataclass(frozen=True)
 class TransPoseSettings(TopDownSettings):
-    """Settings of TransPose-H.
-
-    Attributes:
-        layers: of the encoder.
-    """
+    """Settings of TransPose-H; `layers` are those of the encoder."""
 
     layers: int = 4
 
