@@ -144,10 +144,10 @@ def run_training(
 
 
 def resolve_training(request: TrainingRequest) -> "tuple[NetworkMethod, Recipe]":
-    """The method, and its recipe with the changes that were asked for; reads no data.
+    """The method, and its recipe with the requested changes; reads no data.
 
     Raises:
-        SettingsError: the method cannot be trained, or not as asked.
+        SettingsError: the method cannot be trained, or not as requested.
         UnknownNameError: no such method or dataset.
     """
     from crowdbench.training import recipe_with

@@ -1,11 +1,11 @@
 """Jobs on disk, in ``runs/jobs/<name>/``: what was submitted to a queue, and its state.
 
-job.json        what was requested, and from which queue; written when it is submitted
+job.json        the request and its queue; written on submission
 ticket.json     the queue's answer
-state.json      the job's state, written by the first of its processes
-failure.json    why another of its processes has failed, until that is in the state
+state.json      the job's state, written by its first process
+failure.json    why another process has failed, until that is in the state
 
-The name follows from what was asked, so that the same command finds its job again, for every user.
+The name follows from the request, so that the same command finds its job again, for every user.
 """
 
 import enum
@@ -66,11 +66,11 @@ class Resources(msgspec.Struct, frozen=True):
 
 
 class JobSpec(msgspec.Struct, frozen=True):
-    """``job.json``: what was requested.
+    """``job.json``: the request.
 
     Attributes:
-        request: as `crowdbench.jobs.request.encode` has it.
-        launcher, profile: who carries it out, and with which options.
+        request: as `crowdbench.jobs.request.encode` returns it.
+        launcher, profile: where it runs, and with which options.
         by: user and host.
         at: UTC.
     """
@@ -86,7 +86,7 @@ class JobSpec(msgspec.Struct, frozen=True):
 
 
 class Submission(msgspec.Struct, frozen=True, rename={"job_id": "number"}):
-    """``ticket.json``: what a queue gave for a job.
+    """``ticket.json``: a queue's answer to a submission.
 
     Attributes:
         job_id: the queue's name for the job; ``number`` on disk.
@@ -103,13 +103,13 @@ class Submission(msgspec.Struct, frozen=True, rename={"job_id": "number"}):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """A time that a job was started.
+    """One start of a job.
 
     Attributes:
-        number: the queue's; with `start` it is unlike any other.
+        number: the queue's; with `start` it is unique.
         start: how often the queue had started it before.
         node, at: where and when (UTC).
-        reached: how far the work was then.
+        reached: the progress at that time.
         ended: how it ended; None while it runs, and if it was killed.
     """
 
@@ -125,10 +125,10 @@ class JobState(msgspec.Struct, frozen=True):
     """``state.json``: the state of a job.
 
     Attributes:
-        runs: the directories it works in, once they are known, the present one last: a training's, its run's.
+        runs: the directories it works in, the current one last: a training's, then its run's.
         reason: why it failed or stopped; `cause`: whose fault that is.
-        starts: the last ones, the newest at the end.
-        completed: how often it was carried out to the end.
+        starts: the latest ones, in order.
+        completed: how often it was completed.
     """
 
     state: Literal["running", "done", "failed", "stopped"]

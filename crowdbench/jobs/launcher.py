@@ -1,6 +1,6 @@
 """Queues, which launcher plugins implement: they take jobs and return at once.
 
-What becomes of a job is read from its folder (`crowdbench.jobs.job`) and from the queue. A launcher plugin
+The outcome of a job is read from its folder (`crowdbench.jobs.job`) and from the queue. A launcher plugin
 imports this module for its queue, and `crowdbench.jobs.worker.main` for the processes of a job.
 """
 

@@ -23,7 +23,7 @@ def require_method(name: str) -> None:
     """Check that a method is declared; whether it loads is seen when it runs.
 
     Raises:
-        UnknownNameError: it is not.
+        UnknownNameError: no package declares it.
         PluginError: two packages do.
     """
     declared = plugins.installed("method")
@@ -35,12 +35,12 @@ def require_method(name: str) -> None:
 
 
 def find_annotations(dataset: str, split: str, root: Path | None) -> Path:
-    """The annotation file of a split, where the images are there too.
+    """The annotation file of a split whose images are there too.
 
-    A dataset in COCO's format is looked up; any other kind, and one that draws its own data, is opened.
+    A dataset in COCO's format is looked up; any other, and one that draws its own data, is opened.
 
     Raises:
-        InputError: no such dataset or split, or its files are not there.
+        InputError: no such dataset or split, or its files are missing.
     """
     cls = dataset_class(dataset)
     if not issubclass(cls, CocoFormatDataset):
@@ -93,11 +93,11 @@ class WeightsStatus:
     """What is known of weights before they are read.
 
     Attributes:
-        source: as records name them: an entry's name, a URL, a path, or ``"none"``.
-        path: where the file lies, or will lie; None for random weights.
-        sha256: as published, or as locked when the file was first seen; None if it is not known yet.
+        source: as in records: an entry's name, a URL, a path, or ``"none"``.
+        path: the file's present or future path; None for random weights.
+        sha256: as published, or as locked when the file was first seen; None if unknown.
         url: where a program can fetch it.
-        by_hand: how a person gets it.
+        by_hand: how the user can fetch it.
     """
 
     source: str

@@ -1,7 +1,7 @@
-"""What was requested, as names and paths independent of the machine.
+"""A request, as names and paths independent of the machine.
 
-A request can be written down as JSON, taken elsewhere and carried out there; it says all that the command
-line said. Requests that ask for the same thing have the same key.
+It can be stored as JSON and executed elsewhere; it contains everything that the command line said.
+Requests for the same thing have the same key.
 """
 
 import dataclasses
@@ -124,7 +124,7 @@ def with_absolute_paths(request: Request) -> Request:
 
 
 def fingerprint(request: Request, **more: object) -> str:
-    """Eight hexadecimal digits: equal if the same thing is asked for.
+    """Eight hexadecimal digits, equal for requests of the same thing.
 
     Args:
         request: paths should be absolute (`with_absolute_paths`).

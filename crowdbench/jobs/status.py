@@ -35,9 +35,9 @@ class JobStatus:
     Attributes:
         name: the job's name; for a run without a job, the last three parts of its path.
         what: "run" or "train".
-        state: it waits in a queue; runs; is done; failed; was stopped and can be resumed; was
-            cancelled; or exited without reporting a state (lost).
-        done, of, unit: how far it is; `eta_s`: how long it will take; `words`: the same, to be shown.
+        state: waiting in a queue, running, done, failed, stopped (it can be resumed), cancelled, or lost (it
+            exited without reporting a state).
+        done, of, unit: its progress; `eta_s`: the estimated time left; `words`: the same, to be shown.
         ap: in [0, 1], when it is done.
         where: the queue's number and the node, or this machine's name.
         reason: why it waits, failed or was stopped, in a line.

@@ -20,11 +20,11 @@ _ALIVE = ("waiting", "running")
 
 @dataclass(frozen=True)
 class SubmissionResult:
-    """What became of a request that was to be submitted.
+    """The outcome of a request.
 
     Attributes:
         job: its job.
-        how: it was submitted; it waits or is running already; it is done; or it failed, and would again.
+        how: just submitted; already waiting or running; done; or failed, and would fail again.
         number: the queue's, if it has one.
         reason: why it failed.
     """
@@ -46,17 +46,17 @@ def submit(
     """Submit what is neither done nor in progress.
 
     Args:
-        queue: takes them.
-        requests: of one folder of runs.
-        asked: for each; the queue's profile completes it.
+        queue: the queue.
+        requests: the requests, for one folder of runs.
+        asked: the resources of each; the queue's profile completes them.
         max_parallel: how many may run at the same time.
-        retry: also what has failed for a reason that lies in itself: in its input, or in a bug.
+        retry: also submit what failed through its own fault: in its input, or a bug.
 
     Returns:
-        What became of each request, in their order.
+        The outcome of each request, in their order.
 
     Raises:
-        LaunchError: the queue does not take them.
+        LaunchError: the queue refuses them.
     """
     resources = queue.resolve_resources(asked)
     requests = [_prescribed(request, queue) for request in requests]

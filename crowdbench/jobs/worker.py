@@ -83,10 +83,10 @@ def main(folder: Path, job: CurrentJob, signals: Sequence[int]) -> int:
 
 
 def run_job(job: Job, stop: StopSignal) -> JobOutcome:
-    """Carry out a job.
+    """Run a job.
 
     Args:
-        job: its folder.
+        job: the job.
         stop: whether this process is to stop.
 
     Raises:

@@ -26,10 +26,10 @@ class DrawnChart:
     """A chart in the units of its SVG.
 
     Attributes:
-        chart: what it shows.
-        lines: of the runs.
+        chart: the chart.
+        lines: the runs' lines.
         x_ticks, y_ticks: position and label.
-        table: the same in numbers, for those who cannot see it: x, then y of every run.
+        table: the same as numbers, for those who cannot see it: x, then y of every run.
     """
 
     chart: Chart

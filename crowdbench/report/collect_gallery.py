@@ -31,14 +31,14 @@ class _Measured:
 
 @dataclass(frozen=True, eq=False)
 class PredictionsByImage:
-    """A run's predictions by image, and how good they are.
+    """A run's predictions by image, and their quality.
 
     Attributes:
         instances: by position of the image.
         poses: ``(P, K, 3)``.
         quality: ``(M,)``, NaN where there is no person to find.
-        swapped: ``(M,)``.
-        found: ``(M,)``, how many persons are.
+        swapped: ``(M,)``, swapped keypoints.
+        found: ``(M,)``, persons found.
     """
 
     instances: "list[list[PredictedPerson]]"

@@ -110,9 +110,8 @@ class DrawnPose:
 
     Attributes:
         keypoints: ``(K, 3)``, in pixels of the original image.
-        person: a number for whom it is matched with, the same in all panels of an image; None for a false
-            positive.
-        kinds: of the K keypoints, one of `KINDS` or "" where nothing is to be compared with.
+        person: the number of the matched person, equal in all panels of an image; None for false positives.
+        kinds: of the K keypoints, one of `KINDS` or "" where there is nothing to compare with.
     """
 
     keypoints: FloatArray
@@ -122,11 +121,11 @@ class DrawnPose:
 
 @dataclass(frozen=True)
 class Panel:
-    """What one run predicts in one image.
+    """One run's predictions in one image.
 
     Attributes:
         run: the run, by position.
-        words: how good it is, in a few words.
+        words: their quality, in a few words.
         poses: the persons.
     """
 

@@ -1,8 +1,7 @@
 """Render templates into one self-contained HTML file that cannot load or run anything else.
 
-Everything that comes from elsewhere (names of plugins, of files, text in records) is escaped by Jinja2, which
-escapes whatever is not explicitly marked as HTML. Should something get past it, the page's content security
-policy lets the browser run this page's own script and style only, and load nothing.
+Jinja2 escapes whatever is not explicitly marked as HTML (names of plugins and files, text in records). Should
+something get past it, the page's content security policy allows only this page's own script and style.
 """
 
 import base64

@@ -26,10 +26,10 @@ def chosen_images(
     """Choose images; no image is in two parts.
 
     Args:
-        quality: ``(R, M)``, how well run r does on image m, in [0, 1]; NaN where there is no person to find.
-        swapped: ``(R, M)``, how many keypoints lie on another person.
-        count: of images in each part.
-        seed: of those that are drawn.
+        quality: ``(R, M)``, the quality of run r on image m, in [0, 1]; NaN where there is no person to find.
+        swapped: ``(R, M)``, how many keypoints are on another person.
+        count: how many images to choose for each part.
+        seed: the seed of those drawn at random.
     """
     several = len(quality) > 1
     left = ~np.isnan(quality.sum(axis=0))

@@ -33,14 +33,12 @@ def encoded_size(jpeg_bytes: int) -> int:
 
 
 def encode_all(pictures: Iterable[GalleryImage], count: int, budget: int) -> Iterator[Encoded]:
-    """Shrink and encode images, one after the other, so that all fit.
-
-    What one image leaves is shared by those after it.
+    """Shrink and encode images, one after the other, so that all fit; what one leaves, those after it share.
 
     Args:
-        pictures: the images, as many as `count`.
-        count: of the images.
-        budget: characters that their addresses may take together.
+        pictures: the images.
+        count: how many there are.
+        budget: characters that all their data URLs may take.
     """
     for number, picture in enumerate(pictures):
         share = max(0, budget) // (count - number)

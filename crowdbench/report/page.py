@@ -57,9 +57,9 @@ def report_html(data: PageData, most_bytes: int = MOST_BYTES) -> bytes:
     """Write the page.
 
     Args:
-        data: what it shows.
-        most_bytes: its size. Where tables and poses alone are larger, images are left out, from the end of
-            every part of the gallery; the page says how many.
+        data: its content.
+        most_bytes: its maximum size. If tables and poses alone exceed it, images are left out from the end
+            of every part of the gallery, and the page says how many.
     """
     shown = _shown_first(data)
     sections = _drawn_sections(data)

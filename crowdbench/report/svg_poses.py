@@ -20,9 +20,9 @@ def bones_path(keypoints: FloatArray, layout: KeypointSet, scale: float) -> str:
     """The bones of a person as the ``d`` of a path.
 
     Args:
-        keypoints: ``(K, 3)``; those with a third value of 0 or less are not there.
+        keypoints: ``(K, 3)``; those with a third value of 0 or less are missing.
         layout: which of them are joined.
-        scale: SVG units a pixel.
+        scale: SVG units per pixel.
     """
     return "".join(
         _polyline([_place(keypoints[index], scale) for index in part])

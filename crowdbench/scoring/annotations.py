@@ -20,13 +20,12 @@ from crowdbench.scoring.results_file.image_names import ImageNames
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """The images that are scored, by ascending id.
+    """The scored images, by ascending id.
 
     Attributes:
-        ids: M ids, as the file has them.
+        ids: M ids, as in the file.
         crowd_index: ``(M,)`` float64; None where the protocol has no crowding splits.
-        sizes: ``(M, 2)`` float64, width and height in pixels as the file has them, NaN where it has none;
-            None if not even that is known.
+        sizes: ``(M, 2)`` float64, width and height in pixels, NaN where the file has none; None if unknown.
     """
 
     ids: list[int | str]

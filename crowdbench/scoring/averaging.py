@@ -26,8 +26,8 @@ class Ranking:
 
     Attributes:
         images: ``(D,)``, the image of each prediction, best score first.
-        true: ``(T, D)``, whether it counts as right.
-        ignored: ``(T, D)``, whether it counts neither way.
+        true: ``(T, D)``, whether it is a true positive.
+        ignored: ``(T, D)``, whether it is ignored.
         persons: ``(M,)``, how many persons count on each image.
     """
 
@@ -44,12 +44,12 @@ class Ranking:
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """Where recall rises at one threshold. Precision is highest there: wrong predictions only lower it.
+    """Where recall rises at one threshold. Precision peaks there: false positives only lower it.
 
     Attributes:
-        true: ``(n,)``, the predictions that count as right.
-        ignored: ``(m,)``, those that count neither way.
-        ignored_before: ``(n,)``, how many of those stand before each right one.
+        true: ``(n,)``, the true positives.
+        ignored: ``(m,)``, the ignored predictions.
+        ignored_before: ``(n,)``, how many of those precede each true positive.
     """
 
     true: NDArray[np.intp]

@@ -1,8 +1,7 @@
 """Score a method on the keypoints, matched by name, that its own set and a dataset's share.
 
-A network that was trained for another set of keypoints cannot be scored on a dataset's own, but on those that
-both have. That is a protocol of its own: the ground truth loses the other keypoints, so that AP is another
-quantity, and is never ranked with the full one.
+A network trained for another keypoint set can only be scored on the common keypoints. That is a separate
+protocol: without the other keypoints AP is another quantity, never ranked with the full one.
 """
 
 from collections.abc import Sequence
@@ -19,12 +18,12 @@ COMMON = "common"
 
 @dataclass(frozen=True)
 class CommonKeypoints:
-    """The keypoints that a dataset shares with another one, for whose keypoints a method was made.
+    """The keypoints that a dataset shares with the one that a method was made for.
 
     Attributes:
-        other: the other dataset's name.
+        other: the name of the method's dataset.
         predicted: its keypoints, which the method predicts.
-        names: those that both have, in the order of the dataset that is measured on.
+        names: the common ones, in the order of the evaluated dataset.
     """
 
     other: str

@@ -134,7 +134,7 @@ def score_files(
 
 @dataclass(frozen=True)
 class _Truth:
-    """What is scored against.
+    """The ground truth.
 
     Attributes:
         name, split: of the dataset.

@@ -23,7 +23,7 @@ SPLIT_DECIMALS = 4
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """What an engine finds on a set of images, for A area ranges: "all", then the protocol's.
+    """An engine's results on a set of images, for A area ranges: "all", then the protocol's.
 
     Attributes:
         precision: ``(10, 101, A)`` float64 at OKS thresholds .5, .55, ... .95 and recalls 0, .01, ... 1;
@@ -37,7 +37,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Statistic:
-    """What a statistic's name stands for.
+    """The meaning of a statistic's name.
 
     Attributes:
         measure: average precision, or average recall.

@@ -10,12 +10,12 @@ from crowdbench.system.job_environment import count_in
 
 @dataclass(frozen=True)
 class ProcessInfo:
-    """Which of how many processes this is.
+    """The position of this process in its group.
 
     Attributes:
-        rank: 0 is the one that writes files.
-        world_size: how many processes there are, on all machines.
-        local_rank: on this machine; the GPU's number.
+        rank: 0 for the process that writes files.
+        world_size: the number of processes on all machines.
+        local_rank: the rank on this machine; the GPU's number.
     """
 
     rank: int = 0

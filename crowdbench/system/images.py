@@ -1,7 +1,7 @@
 """Decode image files, with one decoder for all of crowdbench, and keep the decoder's warnings.
 
-Decoders go on where a file is damaged: they fill what is missing with gray and print a line. That line
-becomes a warning with the file's name: `decoder_warnings` collects it, otherwise it is logged.
+Decoders continue past damage: they fill the missing part with gray and print a line. That line becomes a
+warning with the file's name, which `decoder_warnings` collects; otherwise it is logged.
 """
 
 import logging

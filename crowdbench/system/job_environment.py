@@ -1,8 +1,8 @@
 """The environment without variables that describe this process's job or process group.
 
-A job that is submitted from inside another one, or from a shell with left-over variables of torchrun, must
-know nothing of them: Slurm passes the environment of `sbatch` on to the job, does not unset the numbers of an
-array's task there, and takes many variables for options.
+A job submitted from inside another one, or from a shell with left-over variables of torchrun, must not see
+them: Slurm passes the environment of `sbatch` on to the job, array numbers included, and takes many variables
+for options.
 """
 
 import os

@@ -24,10 +24,10 @@ class PlainFormatter(logging.Formatter):
 
 @contextmanager
 def log_file(path: Path, wanted: bool = True) -> Iterator[None]:
-    """Add what the package logs to a file, for a while.
+    """Also write the package's log messages to a file, within a block.
 
     Args:
-        path: of the file; it is appended to.
+        path: the file; it is appended to.
         wanted: False does nothing.
 
     Raises:

@@ -1,7 +1,7 @@
 """Let a process retain freed memory for its next feature maps.
 
-A network on a CPU allocates and frees maps of tens of MB in every layer. By default the C library hands
-each back to the system and asks for it anew, and the system clears every page again: up to half of the time.
+A network on a CPU allocates and frees maps of tens of MB in every layer. By default the C library returns
+each to the system, which zeroes every page before the next use: up to half of the time.
 """
 
 import ctypes
@@ -20,10 +20,10 @@ _VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
 
 
 def retain_freed_memory() -> bool:
-    """Let this process keep the memory it frees, for what it allocates next. Changes no result.
+    """Let this process keep the memory it frees, for its next allocations. Changes no result.
 
-    Only with glibc's allocator, and not where the environment sets its thresholds
-    (``MALLOC_TRIM_THRESHOLD_``, ``MALLOC_MMAP_THRESHOLD_``). Others, loaded in its place, keep memory anyway.
+    Only with glibc's allocator, and not if the environment sets its thresholds (``MALLOC_TRIM_THRESHOLD_``,
+    ``MALLOC_MMAP_THRESHOLD_``). Other allocators keep memory anyway.
 
     Returns:
         Whether anything was changed.

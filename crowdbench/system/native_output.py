@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 class Listener(Generic[T]):
-    """Calls functions, and says what was printed to file descriptor 2 meanwhile.
+    """Calls functions, and returns what was printed to file descriptor 2 meanwhile.
 
-    Several threads may call at once. Their output cannot be separated: a call that overlapped with
-    others while something was printed is made again, alone.
+    Several threads may call at once. Overlapping calls during which something was printed are repeated alone,
+    because their output cannot be separated.
 
     Args:
-        is_theirs: whether a line comes from the library; others, of other threads, are printed as they are.
+        is_theirs: whether a line comes from the library; other lines are printed as they are.
     """
 
     def __init__(self, is_theirs: Callable[[str], bool]) -> None:

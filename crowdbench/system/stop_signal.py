@@ -13,10 +13,9 @@ class StopSignal:
     """Whether this process has been asked to stop.
 
     Attributes:
-        at_once: a signal unwinds the stack as Ctrl-C does; otherwise it is only noted, for
-            those who ask after every step.
-        signals: those that have come.
-        lost: another process has taken over this one's work; what it has not written is not wanted.
+        at_once: a signal unwinds the stack as Ctrl-C does; otherwise it is only recorded, to be polled.
+        signals: the received signals.
+        lost: another process has taken over; unwritten results are discarded.
     """
 
     def __init__(self, at_once: bool) -> None:

@@ -1,8 +1,8 @@
 """The cache of weights, and the expected content of each file.
 
-Beside every file lies a lock, ``<file>.lock.json``: the size and hash that the file had when it was first
-seen. That first file is trusted, because its publisher gives no hash (where one is given, the table has it);
-from then on any other file of that name is refused.
+Next to every file is a lock, ``<file>.lock.json``: the size and hash that the file had at first. That first
+file is trusted, because its publisher gives no hash (otherwise the table has it); from then on any other file
+of that name is refused.
 """
 
 import re

@@ -1,9 +1,8 @@
 """Download a file from a URL, resuming after every interruption.
 
-A transfer writes to a partial file, with a note beside it: which URL, how long the whole is, and the ETag or
-Last-Modified that tells one version of the file from the next. A cut transfer asks for the rest under the
-condition that the version is still the same (If-Range), so that two versions are never joined. What a server
-may take is limited (`crowdbench.weights.responses.Limits`).
+A transfer writes to a partial file, with a note next to it: the URL, the total length, and the ETag or
+Last-Modified. After an interruption the rest is requested on condition that the version is the same
+(If-Range), so that two versions are never joined; `crowdbench.weights.responses.Limits` bounds the server.
 """
 
 import logging

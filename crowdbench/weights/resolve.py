@@ -26,7 +26,7 @@ class ResolvedWeights:
         source: for the record: an entry's name, a URL, a path as given, or ``"none"``.
         path: of the file; None for none.
         sha256: of the file; None for none.
-        training_data: what it was trained on, ``"none"`` for none, None if unknown.
+        training_data: ``"none"`` for none, None if unknown.
     """
 
     source: str

@@ -267,7 +267,7 @@ def _readings(
 
 
 def _decoded(heatmaps: Float32Array, kernel: int) -> tuple[Float32Array, Float32Array]:
-    """``(n, K, 2)`` positions in heatmap pixels, (-1, -1) where nothing is positive; ``(n, K)`` confidences."""
+    """``(n, K, 2)`` positions in heatmap pixels, (-1, -1) if nothing is positive; ``(n, K)`` confidences."""
     count, keypoints, height, width = heatmaps.shape
     flat = heatmaps.reshape(count * keypoints, height * width)
     peaks = flat.argmax(axis=1)

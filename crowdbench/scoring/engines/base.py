@@ -20,9 +20,9 @@ class Engine(ABC):
     """Computes the statistics of a problem.
 
     Attributes:
-        name: the distribution and the import package, which have one name.
-        install: how to get it.
-        rounds_splits: the AP of a crowding split comes back with four decimals.
+        name: the name of the distribution and of its import package.
+        install: how to install it.
+        rounds_splits: whether it rounds the AP of crowding splits to four decimals.
     """
 
     name: ClassVar[str]

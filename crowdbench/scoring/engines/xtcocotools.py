@@ -13,10 +13,10 @@ from crowdbench.scoring.statistics import Curves
 
 
 class Xtcocotools(CurveEngine):
-    """Differs from the official tools in two rules, both put right here.
+    """Differs from the official tools in two rules, both corrected here.
 
-    It drops predictions whose confidences are all 0: all get confidence 1, which OKS does not look at. And
-    its mode "keypoints" recounts labelled keypoints: "keypoints_crowd" reads the field num_keypoints.
+    It drops predictions whose confidences are all 0; OKS ignores confidences, so all get 1. Its mode
+    "keypoints" recounts labelled keypoints; "keypoints_crowd" reads the field num_keypoints.
     """
 
     name = "xtcocotools"

@@ -1,7 +1,7 @@
 """One field of many records as a column: fast checks, and errors that name the record at fault.
 
-The files come as lists of objects. Records that the typed decoder has read hold the right kinds of values,
-all finite, and only their lengths need a look. Any other record is checked value by value.
+Records from the typed decoder hold finite values of the right types, and only their lengths are checked. All
+other records are checked value by value.
 """
 
 import math

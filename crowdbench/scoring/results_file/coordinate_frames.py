@@ -52,8 +52,8 @@ class Fit:
     """How well predictions fit.
 
     Attributes:
-        of_predictions: ``(P,)``, OKS of each with the person that it fits best; 0 where there is none.
-        of_persons: ``(N,)``, OKS of each person with the prediction that fits best; 0 where there is none.
+        of_predictions: ``(P,)``, the best OKS of each prediction with a person; 0 without one.
+        of_persons: ``(N,)``, the best OKS of each person with a prediction; 0 without one.
     """
 
     of_predictions: FloatArray
@@ -67,12 +67,12 @@ class Fit:
 
 @dataclass(frozen=True)
 class OtherFrame:
-    """A way of writing predictions in which they fit better.
+    """A coordinate frame in which predictions fit better.
 
     Attributes:
-        name: of the check.
-        words: what was done to them, after "with".
-        mean: OKS of the persons then.
+        name: the name of the check.
+        words: how they were converted, after "with".
+        mean: the persons' mean OKS then.
     """
 
     name: str
@@ -97,13 +97,13 @@ def fit_of(sample: PoseSample) -> Fit:
 
 
 def better_frame(sample: PoseSample, before: float, least: float, factor: float) -> OtherFrame | None:
-    """The way of writing that fits best, if it fits much better than what is written.
+    """The coordinate frame that fits best, if it fits much better than the given one.
 
     Args:
         sample: predictions and persons.
-        before: their mean OKS as they are.
-        least: by how much a better mean must be higher.
-        factor: and how many times as high.
+        before: their mean OKS as given.
+        least: by how much the mean must rise.
+        factor: by what factor.
     """
     best: OtherFrame | None = None
     for name, words, changed in _frames(sample):

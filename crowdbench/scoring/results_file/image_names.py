@@ -10,10 +10,9 @@ _Parts = tuple[str, ...]
 
 
 class ImageNames:
-    """The file names of an annotation file.
+    """The file names of an annotation file, found with or without folders and extension.
 
-    A name is found with or without its folders and with or without its extension: ``val2017/0001.jpg``,
-    ``0001.jpg`` and ``0001`` are one image where the annotation file has only one of that name.
+    ``val2017/0001.jpg``, ``0001.jpg`` and ``0001`` are one image if the annotation file has only one such.
     """
 
     def __init__(self, images: Iterable[tuple[ImageId, str | None]]) -> None:

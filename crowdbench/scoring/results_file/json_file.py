@@ -113,13 +113,7 @@ def _line(line: str, number: int, path: Path, error: type[DataError]) -> Any:
 
 
 def _fault(text: str, broken: json.JSONDecodeError, line: int | None = None) -> str:
-    """What is wrong with JSON, where, and what to do.
-
-    Args:
-        text: what could not be read.
-        broken: as the parser has it.
-        line: that the text is, of JSON lines.
-    """
+    """What is wrong with the JSON in `text`, at which `line` of JSON lines, and what to do."""
     before = text[: broken.pos].rstrip()
     here = text[broken.pos : broken.pos + 1]
     remedy = "Write or copy the file again; `python -m json.tool FILE` finds the same place."

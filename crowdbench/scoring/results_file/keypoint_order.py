@@ -1,7 +1,7 @@
 """Determine the keypoint order of predictions if the annotation file has its own order.
 
-COCO's results format has no names of keypoints: predictions follow the annotation file. Systems that know the
-dataset's usual order may have written that one all the same. Where the two differ, the persons tell.
+COCO's results format does not name keypoints: predictions follow the annotation file, but a system may have
+used the dataset's usual order instead. Where the two differ, the fit to the persons decides.
 """
 
 from collections import defaultdict

@@ -1,7 +1,6 @@
-"""Plausibility of predictions: warnings about what many of them together have in common.
+"""Plausibility of predictions: warnings about what many of them have in common; docs/metrics.md lists them.
 
-Nothing here changes a number: official tools score all of this without a word. docs/metrics.md has the table
-of the checks.
+Nothing here changes a number: official tools score all of this without a warning.
 """
 
 from collections.abc import Callable, Iterator
@@ -46,11 +45,11 @@ BETTER_TIMES = 1.5
 
 @dataclass(frozen=True)
 class PlausibilityFinding:
-    """What is implausible.
+    """Something implausible.
 
     Attributes:
-        name: of the check.
-        text: a sentence without its full stop, with the figures.
+        name: the name of the check.
+        text: a sentence with the figures, without its period.
         is_doubt: whether the scores themselves are in doubt.
     """
 
@@ -60,10 +59,7 @@ class PlausibilityFinding:
 
 
 class _Predictions:
-    """Part of the predictions of a problem as arrays: all, or those of as many images as there is time for.
-
-    Of an image only the predictions that count are here.
-    """
+    """The predictions of a problem that count, on all images or on a sample, as arrays."""
 
     def __init__(self, problem: "Problem") -> None:
         self.problem = problem

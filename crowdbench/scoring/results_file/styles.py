@@ -1,7 +1,7 @@
 """Convert the results formats of other tools to COCO's list, and report what was done.
 
-Only the arrangement is changed here: which list, whose image, in what order numbers stand. What a number
-means is never guessed: an entry without a score or a category stays without, for the checks that follow.
+Only the layout changes here: which list, which image, in what order numbers are. The meaning of a number is
+never guessed: an entry without a score or a category stays without, for the checks that follow.
 """
 
 from collections.abc import Mapping
@@ -33,10 +33,10 @@ class Restyled:
     """Entries in one flat list.
 
     Attributes:
-        entries: mappings, in the order of the file; copies only where something had to be changed.
-        names: the file name of each entry's image, where it has one beside its ``image_id``; else None.
+        entries: mappings, in file order; copies only where something was changed.
+        names: the file name of each entry's image if it has one in addition to its ``image_id``; else None.
         by_key: some entries have their image from the key of an object, where ids are always strings.
-        notes: what was read in another way than it is written, in sentences.
+        notes: what was read differently than written, in sentences.
     """
 
     def __init__(self, document: Any, source: str) -> None:

@@ -1,9 +1,8 @@
-"""Digests of files, computed once and kept in the user's cache.
+"""Digests of files, computed once and cached.
 
-A kept digest is believed while the file has the size, the times of modification and of change, and the inode
-that it had when it was read. What was changed in the last two seconds is always read: file systems whose
-clocks are coarse would not show another change. A cache that cannot be read, or written, costs time and
-nothing else.
+A cached digest is valid while size, modification and change times, and inode of the file are unchanged. Files
+changed in the last two seconds are always read, because clocks of file systems are coarse. An unreadable or
+unwritable cache costs only time.
 """
 
 import hashlib
@@ -33,12 +32,12 @@ _MANY = 16
 
 
 class FileState(NamedTuple):
-    """What is known of a file.
+    """The known state of a file.
 
     Attributes:
         stamp: size in bytes, times of modification and change in ns, inode.
         digest: SHA-256 of the content, in hexadecimal; or why there is none.
-        notes: what else was read off the content.
+        notes: what else was read from the content.
     """
 
     stamp: tuple[int, int, int, int]
@@ -53,9 +52,9 @@ class FileDigests:
     """The digests of some files.
 
     Args:
-        name: of the cache file; those who look at the same files should use the same one.
-        reader: reads the notes off the content of a Python file.
-        largest: of files with more bytes the size stands for the content.
+        name: of the cache file, shared by those who read the same files.
+        reader: extracts the notes from the content of a Python file.
+        largest: larger files, in bytes, are represented by their size.
     """
 
     def __init__(self, name: str, reader: Reader | None = None, largest: int | None = None) -> None:

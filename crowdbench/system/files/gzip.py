@@ -13,13 +13,13 @@ _CHUNK = 1 << 20
 
 
 def unpacked(data: bytes, path: Path, what: str, limit: int, error: type[CrowdbenchError]) -> bytes:
-    """All members of a gzip file, one behind the other, as gzip itself reads them.
+    """Decompress all members of a gzip file.
 
     Args:
         data: the packed file.
         path, what: for messages.
-        limit: the most bytes that are unpacked.
-        error: raised if the data are damaged, cut off, or unpack to more.
+        limit: the maximum number of bytes to unpack.
+        error: raised if the data are damaged, truncated, or unpack to more.
     """
     pieces: list[bytes] = []
     total = 0

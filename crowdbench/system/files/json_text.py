@@ -8,14 +8,7 @@ from crowdbench.system.text import encodable
 
 
 def encoded_json(content: Any) -> bytes:
-    r"""JSON in UTF-8.
-
-    Names of files that are not UTF-8 are described, with ``\xff`` for a byte: JSON has no way to hold them
-    that every reader takes.
-
-    Args:
-        content: what msgspec encodes.
-    """
+    r"""JSON in UTF-8; bytes of file names that are not UTF-8 are escaped, as ``\xff``."""
     try:
         return msgspec.json.encode(content)
     except UnicodeEncodeError:

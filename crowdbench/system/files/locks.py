@@ -8,13 +8,13 @@ _UNKNOWN = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLC
 
 
 class FileLock:
-    """A lock on a file, as far as the file system knows locks. The file is removed when no process holds it.
+    """A lock on a file, if the file system supports locks. The file is removed when no process holds it.
 
     Args:
-        path: of the file; nothing else may be there.
+        path: the file; nothing else may be there.
 
     Attributes:
-        is_held: whether this process has the lock; False where the file system knows none.
+        is_held: whether this process has the lock; False where locks are not supported.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,13 +27,13 @@ class FileLock:
         return self._descriptor is not None
 
     def taken(self) -> bool:
-        """Try to take it.
+        """Try to acquire the lock; its folder is created if necessary.
 
         Returns:
-            False if another process has it. True if this one has, or if there are no locks here.
+            False if another process has it. True if this one has, or if locks are not supported.
 
         Raises:
-            OSError: the file cannot be made. Its folder is made as needed.
+            OSError: the file cannot be created.
         """
         import fcntl
 

@@ -11,8 +11,8 @@ def open_regular(path: Path) -> BufferedReader:
     """Open a file for reading.
 
     Raises:
-        OSError: it is not there, cannot be read, or is not a file; the last is said in `strerror`.
-        ValueError: the name is none that a file can have.
+        OSError: it is missing, unreadable, or not a regular file; `strerror` says so.
+        ValueError: no file can have this name.
     """
     # Without waiting: opening a pipe that happens to be there would block.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))

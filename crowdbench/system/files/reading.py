@@ -1,7 +1,7 @@
 """Read files written by others: within limits, without blocking, and with errors that name what was found.
 
-Everything that reads a file of a user, a plugin or another process goes through here, so that a pipe, a
-device, a gzip bomb, a web page or lists nested ten thousand deep are a line to read and never a trace.
+Every file of a user, a plugin or another process is read here, so that a pipe, a device, a gzip bomb, a web
+page or deeply nested lists cause a one-line error and never a traceback.
 """
 
 import os
@@ -58,7 +58,7 @@ def read_text(path: Path, what: str, *, error: type[CrowdbenchError] = DataError
 
     Raises:
         MissingDataError: as `read_bytes`.
-        CrowdbenchError: of the given kind; it is not UTF-8.
+        CrowdbenchError: (of type `error`) it is not UTF-8.
     """
     data = read_bytes(path, what, limit=LARGEST_NOTE, error=error)
     try:
@@ -79,7 +79,7 @@ def read_json(
 
     Raises:
         MissingDataError: as `read_bytes`.
-        CrowdbenchError: of the given kind; the content is not JSON, or not of that type.
+        CrowdbenchError: (of type `error`) the content is not JSON, or not of that type.
     """
     return decode_json(read_bytes(path, what, limit=limit, error=error), kind, path, what, error=error)
 
@@ -122,7 +122,7 @@ def read_toml(path: Path, what: str, *, error: type[CrowdbenchError] = DataError
 
     Raises:
         MissingDataError: as `read_bytes`.
-        CrowdbenchError: of the given kind; it is not TOML. The message gives line and column.
+        CrowdbenchError: (of type `error`) it is not TOML; the message gives line and column.
     """
     import tomllib
 
@@ -145,18 +145,17 @@ def read_toml_as(path: Path, kind: type[T], what: str, *, error: type[Crowdbench
 
     Raises:
         MissingDataError: as `read_bytes`.
-        CrowdbenchError: of the given kind; it is not TOML, or a field is not as the type has it.
+        CrowdbenchError: (of type `error`) it is not TOML, or a field does not fit the type.
     """
     return _converted(read_toml(path, what, error=error), kind, path, what, error)
 
 
 def read_yaml(path: Path, kind: type[T], what: str, *, error: type[CrowdbenchError] = DataError) -> T:
-    """A YAML file, converted strictly to a type. Nothing in it is executed, nor expanded.
+    """A YAML file, converted strictly to a type. Nothing in it is executed or expanded.
 
     Raises:
         MissingDataError: as `read_bytes`.
-        CrowdbenchError: of the given kind; it is not YAML, uses aliases, or a field is not as the type
-            has it.
+        CrowdbenchError: (of type `error`) it is not YAML, uses aliases, or a field does not fit the type.
     """
     text = read_text(path, what, error=error)
     try:

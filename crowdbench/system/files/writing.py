@@ -24,13 +24,13 @@ _LONGEST_STEM = 200
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write beside, flush to disk, rename: a reader sees the old file or the new one, never a half.
+    """Write to a temporary file, flush, rename: a reader sees the old file or the new one, never a part.
 
-    Folders are made as needed. Safe when several processes write the same path: the last one wins.
+    Folders are created as needed. If several processes write the same path, the last one wins.
 
     Raises:
-        MachineError: it cannot be written: a full disk, no permission, an impossible name. What was there
-            stays, and nothing is left beside it.
+        MachineError: it cannot be written (full disk, no permission, impossible name). The old file stays,
+            and nothing is left behind.
     """
     with writing(path):
         refuse_special(path)
@@ -105,12 +105,12 @@ def gzipped(data: bytes) -> bytes:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A path beside another, with the same ending; what is written there is put in its place in the end.
+    """A temporary path with the same ending, whose file replaces the target at the end of the block.
 
     If the block fails, nothing is left.
 
     Raises:
-        MachineError: the folder cannot be written to.
+        MachineError: the folder is not writable.
     """
     # By the ending OpenCV chooses the format; it cannot write to all names that a file system allows.
     temporary = path.with_name(f".{os.getpid()}.{secrets.token_hex(8)}{path.suffix}")

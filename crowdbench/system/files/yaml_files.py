@@ -12,8 +12,8 @@ def load_yaml(text: str) -> Any:
     """Decode a document.
 
     Raises:
-        ValueError: it is not YAML, nests too deeply, or uses aliases (``*name``), with which a few lines may
-            stand for billions.
+        ValueError: it is not YAML, nests too deeply, or uses aliases (``*name``), by which a few lines can
+            expand to billions.
     """
     import yaml
 

@@ -36,13 +36,13 @@ _NAME = re.compile(rb"[^\W\d]\w*(?:\.\w+)*")
 
 @dataclass(frozen=True)
 class SourceCode:
-    """Code that goes by one name.
+    """Code under one name.
 
     Attributes:
         name: of the package or module.
-        digest: of the names and contents of its files, wherever they lie.
-        place: a folder or file; None where there is none.
-        is_installed: it lies where packages are installed.
+        digest: of the names and contents of its files, wherever they are.
+        place: a folder or file; None without any.
+        is_installed: whether it is where packages are installed.
     """
 
     name: str
@@ -52,11 +52,11 @@ class SourceCode:
 
 
 def code_of(classes: Iterable[type], owners: Iterable[Distribution] = ()) -> dict[str, SourceCode]:
-    """The code of crowdbench and of some classes, with all that they derive from, by name.
+    """The code of crowdbench and of some classes with their bases, by name.
 
     Args:
         classes: of a method, its settings, a dataset.
-        owners: the distributions that they are from, as far as that is known.
+        owners: the distributions that they are from, if known.
     """
     bases = list(dict.fromkeys(base for cls in classes for base in cls.__mro__))
     bases = [base for base in bases if _top(base.__module__) not in sys.stdlib_module_names]

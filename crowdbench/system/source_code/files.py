@@ -20,7 +20,7 @@ _COMPILED = (".pyc", ".pyo")
 
 @dataclass(frozen=True)
 class Sources:
-    """The code that goes by one name.
+    """The code under one name.
 
     Attributes:
         name: of the package or module, with dots.

@@ -12,11 +12,11 @@ _PATIENCE_S = 2.0
 
 @dataclass(frozen=True)
 class Revision:
-    """What is checked out.
+    """The checked-out revision.
 
     Attributes:
         commit: its full name.
-        modified: whether the code differs from it, new files included; None if git does not say in time.
+        modified: whether the code differs from it, including new files; None if git does not answer in time.
     """
 
     commit: str

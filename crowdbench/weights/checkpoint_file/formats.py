@@ -64,11 +64,11 @@ def _in_folder(path: Path) -> str:
 
 
 def form_of(path: Path) -> Form:
-    """What a file is, as far as its beginning (of a zip file, its directory) tells.
+    """Determine the form of a file from its beginning, or from the directory of a zip file.
 
     Raises:
         MissingDataError: as `open_regular`.
-        WeightsError: it is nothing that any method takes; says what it is, and what to do.
+        WeightsError: no method accepts it; says what it is, and what to do.
     """
     with open_regular(path) as file:
         start = file.read(_START)
@@ -81,7 +81,7 @@ def form_of(path: Path) -> Form:
 
 
 def refuse_others(path: Path) -> None:
-    """Refuse what does not begin as any file of weights does: a web page saved in its place, an archive.
+    """Refuse a file that does not begin like weights, such as a web page or an archive.
 
     Raises:
         MissingDataError: as `open_regular`.

@@ -1,8 +1,8 @@
 """Determine from a pickle's opcodes what it would do, without executing any.
 
-A pickle is a program for a stack machine. Here its instructions are followed with names and numbers in place
-of objects: nothing is imported, nothing is called, and what comes out is which classes and functions it names
-and which storages of tensors it expects.
+A pickle is a program for a stack machine. Its instructions are followed with names and numbers in place of
+objects: nothing is imported or called. The result is which classes and functions it names and which storages
+of tensors it expects.
 """
 
 import pickletools
@@ -34,9 +34,9 @@ class Survey:
     """What a pickle names.
 
     Attributes:
-        names: full names of the classes and functions that it asks for, in order, each once.
-        storages: bytes of each storage by its key; None where the kind of its numbers is not known.
-        texts: of a pickle that is a list of texts, these.
+        names: full names of the classes and functions that it uses, in order, each once.
+        storages: bytes of each storage by its key; None if its dtype is unknown.
+        texts: the items of a pickled list of strings.
     """
 
     names: list[str] = field(default_factory=list)

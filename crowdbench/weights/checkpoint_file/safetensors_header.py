@@ -22,10 +22,10 @@ _BITS = {
 
 @dataclass(frozen=True)
 class Header:
-    """What a safetensors file says of itself.
+    """The header of a safetensors file.
 
     Attributes:
-        metadata: texts by name; what its writer wanted to say.
+        metadata: the writer's strings by name.
         tensors: names of its tensors.
     """
 
@@ -34,11 +34,11 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """The header, after making sure that it accounts for every byte of the file.
+    """Read the header, and verify that it accounts for every byte of the file.
 
     Raises:
         MissingDataError: the file cannot be read.
-        WeightsError: the header is damaged, or describes another file: a truncated one, usually.
+        WeightsError: the header is damaged, or the file truncated.
     """
     with open_regular(path) as file:
         size = file.seek(0, 2)

@@ -31,8 +31,8 @@ class SelectedWeights:
     """The weights of a checkpoint.
 
     Attributes:
-        state: tensors, or arrays of NumPy, by name.
-        note: what else could have been meant; None where nothing could.
+        state: tensors, or NumPy arrays, by name.
+        note: the other sets that could have been meant, if any.
     """
 
     state: "Mapping[str, Tensor | StoredArray]"

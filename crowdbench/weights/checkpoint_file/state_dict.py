@@ -1,8 +1,7 @@
 """State dicts: read safely, matched strictly, stored as safetensors.
 
-Reading never executes what a file says: ``.safetensors`` holds tensors only, and everything else goes through
-PyTorch's restricted unpickler (``weights_only=True``). What a file is, whether all of it is there and which
-of the things in it are the weights: `crowdbench.weights`.
+Nothing in a file is executed: ``.safetensors`` holds tensors only, and everything else goes through PyTorch's
+restricted unpickler (``weights_only=True``).
 """
 
 import json
@@ -56,16 +55,16 @@ class Loaded:
 
 
 def read_weights(path: Path, part: str | None = None) -> Loaded:
-    """The weights in a checkpoint file, by the names that stand there.
+    """The weights in a checkpoint file, by the names in it.
 
     Args:
         path: the file.
-        part: which, where the file has several sets; None takes what training scripts call the network's.
+        part: which, if the file has several sets; None takes what training scripts call the network's.
 
     Raises:
         MissingDataError: there is no such file.
-        WeightsError: the file is not whole or no checkpoint, or holds more than tensors and plain values, or
-            tensors that cannot be weights.
+        WeightsError: the file is incomplete or not a checkpoint, or holds more than tensors and plain values,
+            or tensors that cannot be weights.
     """
     try:
         return _read(path, part)
@@ -89,8 +88,7 @@ def _read(path: Path, part: str | None) -> Loaded:
 def read_state_dict(path: Path) -> "dict[str, Tensor]":
     """The tensors of a checkpoint file, by name, on the CPU.
 
-    As `read_weights`, with ``module.`` (DataParallel) and ``_orig_mod.`` (torch.compile) in front of every
-    name taken off.
+    Like `read_weights`, without the prefixes ``module.`` (DataParallel) and ``_orig_mod.`` (torch.compile).
 
     Raises:
         MissingDataError: there is no such file.
@@ -114,19 +112,19 @@ def _read_safetensors(path: Path) -> "dict[str, Tensor]":
 def put_weights(
     network: "nn.Module", path: Path, rename: Rename = lambda state: state, *, part: str | None = None
 ) -> list[str]:
-    """Read a file's weights into a network; every name and shape must match.
+    """Load a file's weights into a network; every name and shape must match.
 
-    What wrappers put in front of every name (``module.``, ``model.``, ``backbone.``, ...) is taken off where
-    the names then are the network's, and not as they are.
+    Prefixes of all names (``module.``, ``model.``, ``backbone.``, ...) are removed if the names match the
+    network's only without them.
 
     Args:
         network: changed in place.
         path: the file.
-        rename: names of the file, without prefixes → of the network.
+        rename: maps the file's names, without prefixes, to the network's.
         part: see `read_weights`.
 
     Returns:
-        What was decided on the way, in sentences for the record; also logged.
+        The decisions that were made, in sentences for the record; also logged.
 
     Raises:
         MissingDataError: there is no such file.
@@ -141,7 +139,7 @@ def put_weights(
 
 
 def starting_weights(network: "nn.Module", path: Path) -> "tuple[dict[str, Tensor], list[str]]":
-    """Weights that a training begins with, by the network's names as far as they are its own; and notes.
+    """Initial weights of a training, by the network's names as far as they match; and notes.
 
     Raises:
         MissingDataError: there is no such file.
@@ -161,20 +159,20 @@ def _without_prefixes(
 
 
 def load_weights(network: "nn.Module", state: "Mapping[str, Tensor]", source: str) -> list[str]:
-    """Put weights into a network; every name, shape and kind of number must match.
+    """Load weights into a network; every name, shape and dtype must match.
 
     Floating-point numbers of another width become the network's.
 
     Args:
         network: changed in place.
         state: tensors by name.
-        source: names the file in messages.
+        source: the file's name in messages.
 
     Returns:
-        What was converted, in sentences for the record.
+        The conversions, in sentences for the record.
 
     Raises:
-        WeightsError: lists missing and unexpected names, and shapes that differ; or names a tensor of another
+        WeightsError: lists missing and unexpected names, and different shapes; or names a tensor of another
             kind of number, or with numbers that are not finite.
     """
     own = network.state_dict()
@@ -228,25 +226,24 @@ def convert(
     part: str | None = None,
     rename: Rename = lambda state: state,
 ) -> list[str]:
-    """Rewrite a checkpoint as safetensors, which no reader needs to trust.
+    """Rewrite a checkpoint as safetensors, which needs no trust.
 
     The new file holds the same tensors under the names that `read_state_dict` gives them, or under those that
-    fit the network, and in its header the name and SHA-256 of the file they came from. Equal sources give
-    equal files.
+    fit the network; its header has name and SHA-256 of the source. Equal sources give equal files.
 
     Args:
         source: anything that `read_weights` reads.
         target: ends in ``.safetensors``; must not exist.
         network: if given, the weights must fit it.
-        part: which weights, where the file has several sets.
-        rename: names of the file → of the network, as the method has it.
+        part: which weights, if the file has several sets.
+        rename: maps names of the file to names of the network, for the method.
 
     Returns:
-        What was decided on the way, in sentences.
+        The decisions that were made, in sentences.
 
     Raises:
-        WeightsError: the source is refused or does not fit, or the target is there or has another ending.
-        MissingDataError: the source is not there.
+        WeightsError: the source is refused or does not fit, or the target exists or has another ending.
+        MissingDataError: the source does not exist.
         MachineError: the target cannot be written.
     """
     from safetensors.torch import save

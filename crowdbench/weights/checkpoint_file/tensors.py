@@ -16,14 +16,14 @@ _MOST_REPEATED = 256 << 20
 
 
 def plain_tensors(state: "Mapping[str, Tensor | StoredArray]", path: Path) -> "dict[str, Tensor]":
-    """The same weights as ordinary tensors on the CPU.
+    """Convert weights to ordinary tensors on the CPU.
 
     Args:
-        state: what a checkpoint holds, by name.
-        path: names the file in messages.
+        state: the contents of a checkpoint, by name.
+        path: the file's name in messages.
 
     Raises:
-        WeightsError: one is of a kind that cannot be weights, or holds NaN; names it.
+        WeightsError: a tensor is of a kind that cannot be weights, or holds NaN; names it.
     """
     found = {name: _plain_tensor(name, value, path) for name, value in state.items()}
     repeated = 0

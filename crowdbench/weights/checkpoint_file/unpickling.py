@@ -22,11 +22,11 @@ _SHOWN = 5
 
 
 def read_pickled(path: Path, form: Form) -> Any:
-    """What a checkpoint holds, its tensors on the CPU.
+    """Read the contents of a checkpoint, with its tensors on the CPU.
 
     Args:
-        path: a file that is whole (`crowdbench.weights.checkpoint_file.completeness`).
-        form: what it is.
+        path: a complete file (`crowdbench.weights.checkpoint_file.completeness`).
+        form: its form.
 
     Raises:
         WeightsError: it holds more than tensors, plain values and NumPy's numbers, or is damaged.
