@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crowdbench.cli.echo import say, say_json
+from crowdbench.cli.echo import say, say_json, say_table
 from crowdbench.cli.options import PATH, annotations_option, json_option, root_option
 
 if TYPE_CHECKING:
@@ -71,25 +71,16 @@ def compare(
 
 
 def _print(found: "Comparison") -> None:
-    from tabulate import tabulate
-
     boxes = {"gt": ", ground-truth boxes", "none": ", no boxes", None: ""}
     extent = f", {found.extent.words}" if found.extent is not None and found.extent.is_part else ""
     source = boxes.get(found.boxes, f", boxes of {found.boxes}")
     say(f"{found.dataset} {found.split}{source}{extent}\n")
-    headings = [
-        "",
-        "images",
-        found.first,
-        found.second,
-        "difference",
-        f"{100 * found.level:g} % interval",
-        "p",
-    ]
+    interval = f"{100 * found.level:g} % interval"
+    headings = ["", "images", found.first, found.second, "difference", interval, "p"]
     rows = [_row("AP", found.overall)]
     rows += [_row(f"AP {name}", part) for name, part in found.levels.items()]
     alignment = ("left", *["right"] * (len(headings) - 1))
-    say(tabulate(rows, headers=headings, colalign=alignment, disable_numparse=True))
+    say_table(rows, headings, colalign=alignment)
     say(f"\n{found.conclusion}")
     say(f"\nPaired bootstrap: {found.resamples} draws of all images, seed {found.seed}.")
 

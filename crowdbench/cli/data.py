@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import click
 from crowdbench.cli.echo import say, say_json
 from crowdbench.cli.groups import PluginGroup
 from crowdbench.cli.options import PATH, json_option, root_option
-from crowdbench.system.text import plain
+from crowdbench.cli.progress import bars
 
 if TYPE_CHECKING:
     from crowdbench.datacheck import DataIssue, SplitOnDisk
@@ -93,32 +94,22 @@ def _print(findings: "Sequence[DataIssue]", show_all: bool) -> None:
         kinds[finding.severity, finding.kind] += 1
         if show_all or kinds[finding.severity, finding.kind] <= SHOWN_PER_KIND:
             say(finding.line())
-    for (severity, kind), count in kinds.items():
-        if count > SHOWN_PER_KIND and not show_all:
-            say(f"{severity}: … and {count - SHOWN_PER_KIND} more of the kind '{kind}'; --all shows them")
+    for (severity, kind), found in kinds.items():
+        if found > SHOWN_PER_KIND and not show_all:
+            say(f"{severity}: … and {found - SHOWN_PER_KIND} more of the kind '{kind}'; --all shows them")
     totals = Counter(finding.severity for finding in findings)
-    say(f"{_several(totals['error'], 'error')}, {_several(totals['warning'], 'warning')}.")
-
-
-def _several(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+    nouns = [f"{totals[noun]} {noun}{'' if totals[noun] == 1 else 's'}" for noun in ("error", "warning")]
+    say(f"{', '.join(nouns)}.")
 
 
 @contextmanager
 def _progress(title: str) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal's stderr, moved by the number of images that are left."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(escape(plain(title)), total=None)
-        done = 0
+    """A bar that is moved by the number of images that are left."""
+    done = count(1)
+    with bars() as show:
 
         def move(left: int) -> None:
-            nonlocal done
-            done += 1
-            bar.update(task, completed=done, total=done + left)
+            images = next(done)
+            show(title, images, images + left, f"{images}/{images + left} images")
 
         yield move

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crowdbench.cli.echo import say, say_json
+from crowdbench.cli.echo import say, say_json, say_table, size_text
 from crowdbench.cli.options import json_option, settings_option
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def info(method: str, dataset: str | None, settings: dict[str, str], as_json: bo
     from crowdbench.jobs.preflight import require_method
     from crowdbench.leaderboard.published import published_results
     from crowdbench.plugins import Plugin, installed
-    from crowdbench.weights import weights_table
+    from crowdbench.weights import Wanted, weights_table
 
     if settings and dataset is None:
         raise click.UsageError("--set needs a DATASET: settings differ between datasets.")
@@ -51,7 +51,9 @@ def info(method: str, dataset: str | None, settings: dict[str, str], as_json: bo
             "origin": plugin.origin if isinstance(plugin, Plugin) else None,
             "card": card,
             "on_dataset": on_dataset,
-            "weights": [{**msgspec.to_builtins(entry), "is_here": _is_here(entry)} for entry in weights],
+            "weights": [
+                {**msgspec.to_builtins(entry), "is_here": Wanted.of_entry(entry).is_here} for entry in weights
+            ],
             "published_results": results,
         }
         say_json(content)
@@ -91,12 +93,6 @@ def _configured(method: str, dataset: str, settings: dict[str, str]) -> dict[str
     }
 
 
-def _is_here(entry: "WeightsEntry") -> bool:
-    from crowdbench.weights import Wanted
-
-    return Wanted.of_entry(entry).is_here
-
-
 def _print_card(method: str, card: "Card | None") -> None:
     if card is None:
         say(f"{method}: its package ships no card.")
@@ -109,11 +105,9 @@ def _print_card(method: str, card: "Card | None") -> None:
 
 
 def _print_network(found: dict[str, Any]) -> None:
-    from tabulate import tabulate
-
     lines = [("paradigm", found["paradigm"]), ("keypoints", str(found["keypoints"]))]
     if found["input_size"] is not None:
-        lines.append(("input", f"{_size(found['input_size'])} (height x width)"))
+        lines.append(("input", f"{size_text(found['input_size'])} (height x width)"))
     network = found["network"]
     if network is None:
         lines.append(("network", "none that crowdbench could count: the method computes poses by itself"))
@@ -126,13 +120,13 @@ def _print_network(found: dict[str, Any]) -> None:
             ("", f'= {network["macs"] / 1e9:.2f} GMACs, which most papers print as "GFLOPs"'),
         ]
         if network["per"] == "image":
-            lines.append(("", f"on an image of {_size(network['image_size'])}"))
+            lines.append(("", f"on an image of {size_text(network['image_size'])}"))
     say(f"\nOn {found['dataset']}\n")
-    say(tabulate(lines, tablefmt="plain", disable_numparse=True))
+    say_table(lines, (), tablefmt="plain")
 
 
 def _print_weights(entries: "Sequence[WeightsEntry]", where: str) -> None:
-    from tabulate import tabulate
+    from crowdbench.weights import Wanted
 
     if not entries:
         say(f"\nNo weights are published{where}.")
@@ -141,18 +135,16 @@ def _print_weights(entries: "Sequence[WeightsEntry]", where: str) -> None:
         {
             "weights": entry.name,
             "training data": entry.training_data or "unknown",
-            "input": "any" if entry.input_size is None else _size(entry.input_size),
-            "state": "here" if _is_here(entry) else "not here" if entry.url else "fetch by hand",
+            "input": "any" if entry.input_size is None else size_text(entry.input_size),
+            "state": Wanted.of_entry(entry).state,
         }
         for entry in entries
     ]
     say(f"\nPublished weights{where}\n")
-    say(tabulate(rows, headers="keys", disable_numparse=True))
+    say_table(rows)
 
 
 def _print_results(results: "Sequence[PublishedResult]", where: str) -> None:
-    from tabulate import tabulate
-
     if not results:
         say(f"\nNo results are published{where}.")
         return
@@ -183,11 +175,7 @@ def _print_results(results: "Sequence[PublishedResult]", where: str) -> None:
         cells = [getattr(row, name) for name in shown]
         rows.append([*("" if cell is None else str(cell) for cell in cells), f"[{number}]"])
     say(f"\nPublished results{where}\n")
-    say(tabulate(rows, headers=[*(columns[name] for name in shown), "source"], disable_numparse=True))
+    say_table(rows, [*(columns[name] for name in shown), "source"])
     say()
     for note, number in notes.items():
         say(f"[{number}] " + note.replace("\n", "\n    "))
-
-
-def _size(size: Any) -> str:
-    return "x".join(map(str, size)) if isinstance(size, list | tuple) else str(size)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from crowdbench.cli.echo import say, say_json
+from crowdbench.cli.echo import say, say_json, say_table
 from crowdbench.cli.options import json_option, out_option
 from crowdbench.system.text import plain
 
@@ -107,11 +107,9 @@ def _print_table(rows: "Sequence[JobStatus]", everything: bool) -> None:
         from rich.console import Console
 
         Console().print(_rich_table(shown))
-    else:
-        from tabulate import tabulate
-
-        if shown:
-            say(tabulate(_table(shown), headers=_HEADERS, disable_numparse=True) + "\n")
+    elif shown:
+        say_table(_table(shown), _HEADERS)
+        say()
     counts = {
         word: sum(row.state == word for row in rows) for word in dict.fromkeys(row.state for row in rows)
     }

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from crowdbench import plugins
-from crowdbench.cli.echo import say, say_json
+from crowdbench.cli.echo import say_json, say_table
 from crowdbench.cli.options import json_option
 from crowdbench.errors import PluginError
 from crowdbench.system.plugin_calls import calling
@@ -98,8 +98,6 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         say_json(rows)
         return
-    from tabulate import tabulate
-
     shown = [
         {
             "name": row["name"],
@@ -112,4 +110,4 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
     ]
     if not any(row["error"] for row in shown):
         shown = [{key: value for key, value in row.items() if key != "error"} for row in shown]
-    say(tabulate(shown, headers="keys", disable_numparse=True))
+    say_table(shown)

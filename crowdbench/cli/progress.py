@@ -26,12 +26,15 @@ Bar = tuple[str, int, int | None, str]
 
 
 @contextmanager
-def show_progress(title: str, *, of_training: bool = False) -> "Iterator[OnProgress]":
+def show_progress(
+    title: str, *, of_training: bool = False, level: int | None = None
+) -> "Iterator[OnProgress]":
     """Show progress, and the log's messages above it.
 
     Args:
         title: the name of the command's own work.
         of_training: whether that is a training, so that an evaluation is one of its parts.
+        level: the level of messages to show where no log file is open; None for the logger's own.
 
     Yields:
         The callback that shows how far the work is.
@@ -46,10 +49,12 @@ def show_progress(title: str, *, of_training: bool = False) -> "Iterator[OnProgr
     handler.setFormatter(PlainFormatter())
     handler.setLevel(logging.INFO)
     logger = logging.getLogger("crowdbench")
+    before = logger.level
+    logger.setLevel(before if level is None else level)
     logger.addHandler(handler)
     last = time.monotonic()
     try:
-        with _bars() as show:
+        with bars() as show:
 
             def report(progress: "EvaluationProgress | TrainingProgress | Transfer") -> None:
                 nonlocal last
@@ -63,6 +68,7 @@ def show_progress(title: str, *, of_training: bool = False) -> "Iterator[OnProgr
             yield report
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def wait_for_jobs(jobs: "Sequence[Job]") -> "list[JobStatus]":
@@ -74,7 +80,7 @@ def wait_for_jobs(jobs: "Sequence[Job]") -> "list[JobStatus]":
     is_terminal = Console(stderr=True).is_terminal
     rows: list[JobStatus] = []
     shown: dict[str, str] = {}
-    with _bars() as show:
+    with bars() as show:
         for rows in wait_for(jobs):
             for row in rows:
                 words = in_words(row)
@@ -107,8 +113,12 @@ def left(seconds: float | None) -> str:
 
 
 @contextmanager
-def _bars() -> Iterator[Callable[[str, int, int | None, str], None]]:
-    """Bars on a terminal, made as they are named; nothing elsewhere."""
+def bars() -> Iterator[Callable[[str, int, int | None, str], None]]:
+    """Bars on a terminal's stderr, made as they are named; nothing elsewhere.
+
+    Yields:
+        The callback that shows a bar: name, how much is done, of how much, and the same in words.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 

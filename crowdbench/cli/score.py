@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crowdbench.cli.echo import say, say_json
+from crowdbench.cli.echo import say, say_json, say_table
 from crowdbench.cli.options import PATH, json_option, root_option, split_option
 
 if TYPE_CHECKING:
@@ -77,10 +77,8 @@ def _content(scores: "Scores", predictions: Path) -> dict[str, Any]:
 
 
 def _print(scores: "Scores") -> None:
-    from tabulate import tabulate
-
     rows = [[name, _percent(value)] for name, value in scores.values.items()]
-    say(tabulate(rows, headers=["", scores.protocol], colalign=("left", "right"), disable_numparse=True))
+    say_table(rows, ["", scores.protocol], colalign=("left", "right"))
     if scores.extent is not None and (scores.extent.is_part or scores.extent.is_whole):
         say(f"\n{scores.split}: {scores.extent.words or f'all {scores.extent.images:,} images'}", nl=False)
     counts = ", ".join(f"{count} {name}" for name, count in scores.counts.items())

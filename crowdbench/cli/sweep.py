@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crowdbench.cli.echo import say, say_json
+from crowdbench.cli.echo import say, say_json, say_table, size_text
 from crowdbench.cli.launch_options import refuse_queue_options, where_options
 from crowdbench.cli.options import (
     batch_size_option,
@@ -205,8 +205,6 @@ def _print_json(outcomes: "Sequence[RunOutcome]") -> None:
 
 
 def _print_table(outcomes: "Sequence[RunOutcome]", limit: int | None) -> None:
-    from tabulate import tabulate
-
     notes: dict[str, int] = {}
     measured = "AP" if limit is None else f"AP of {limit} images"
     rows = [
@@ -216,7 +214,9 @@ def _print_table(outcomes: "Sequence[RunOutcome]", limit: int | None) -> None:
             "dataset": f"{outcome.cell.request.dataset} {outcome.cell.request.split or ''}".strip(),
             "boxes": outcome.cell.row.boxes,
             "seed": "" if outcome.cell.row.seed is None else str(outcome.cell.row.seed),
-            "settings": " ".join(f"{name}={_shown(v)}" for name, v in outcome.cell.request.settings.items()),
+            "settings": " ".join(
+                f"{name}={size_text(v)}" for name, v in outcome.cell.request.settings.items()
+            ),
             "published AP": _percent(_published(outcome)),
             measured: _percent(_measured(outcome.run)),
             "state": _state(outcome, notes),
@@ -225,14 +225,8 @@ def _print_table(outcomes: "Sequence[RunOutcome]", limit: int | None) -> None:
     ]
     kept = [name for name in rows[0] if any(row[name] for row in rows)]
     right = ("published AP", measured)
-    say(
-        tabulate(
-            [[row[name] for name in kept] for row in rows],
-            headers=kept,
-            disable_numparse=True,
-            colalign=["right" if name in right else "left" for name in kept],
-        )
-    )
+    cells = [[row[name] for name in kept] for row in rows]
+    say_table(cells, kept, colalign=["right" if name in right else "left" for name in kept])
     for note, number in notes.items():
         say(f"\n[{number}] " + note.replace("\n", "\n    "))
     say(f"\n{_summary(outcomes)}")
@@ -300,7 +294,3 @@ def _measured(run: "Run | None") -> float | None:
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
-
-
-def _shown(value: object) -> str:
-    return "x".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

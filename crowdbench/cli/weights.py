@@ -1,20 +1,19 @@
 """``crowdbench weights``: list, fetch and convert published weights."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import logging
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from crowdbench.cli.echo import say, say_json
+from crowdbench.cli.echo import say, say_json, say_table, size_text
 from crowdbench.cli.groups import PluginGroup
 from crowdbench.cli.options import PATH, json_option
-from crowdbench.system.text import plain
+from crowdbench.cli.progress import show_progress
 
 if TYPE_CHECKING:
-    from crowdbench.weights import Transfer, Wanted, WeightsEntry
+    from crowdbench.weights import Wanted, WeightsEntry
 
 
 @click.group(cls=PluginGroup)
@@ -35,19 +34,17 @@ def list_(as_json: bool) -> None:
     if as_json:
         say_json(rows)
         return
-    from tabulate import tabulate
-
     shown = [
         {
             "name": row["name"],
             "role": row["role"],
             "training data": row["training_data"] or "unknown",
-            "input": "x".join(map(str, row["input_size"] or ["any"])),
+            "input": size_text(row["input_size"] or "any"),
             "state": row["state"],
         }
         for row in rows
     ]
-    say(tabulate(shown, headers="keys", disable_numparse=True))
+    say_table(shown)
     say(f"\nKept in {weights_folder()}")
 
 
@@ -57,9 +54,7 @@ def _row(entry: "WeightsEntry") -> dict[str, Any]:
     from crowdbench.weights import Wanted
 
     wanted = Wanted.of_entry(entry)
-    absent = "not here" if wanted.url else "fetch by hand"
-    state = "here" if wanted.is_here else absent
-    return {**msgspec.to_builtins(entry), "path": str(wanted.path), "state": state}
+    return {**msgspec.to_builtins(entry), "path": str(wanted.path), "state": wanted.state}
 
 
 @weights.command()
@@ -73,6 +68,7 @@ def fetch(names: tuple[str, ...], everything: bool, again: bool) -> None:
 
     Cached files are checked against their digests. Interrupted downloads are resumed.
     """
+    from crowdbench.weights import Wanted, weights_table
     from crowdbench.weights import fetch as fetch_one
 
     if bool(names) == everything:
@@ -80,22 +76,17 @@ def fetch(names: tuple[str, ...], everything: bool, again: bool) -> None:
     if everything and again:
         raise click.UsageError("--again takes names or URLs, not --all.")
     by_hand: list[str] = []
-    for wanted in _everything() if everything else [_wanted(name) for name in names]:
+    entries = weights_table().values() if everything else ()
+    for wanted in (*map(Wanted.of_entry, entries), *map(_wanted, names)):
         if everything and wanted.url is None and not wanted.is_here:
             by_hand.append(wanted.name)
             continue
-        with _progress(wanted.name) as show:
+        with show_progress(wanted.name, level=logging.INFO) as show:
             fetch_one(wanted, show, again=again)
         say(wanted.path)
     if by_hand:
         say(f"note: to be fetched by hand: {', '.join(by_hand)}", err=True)
         say(f"`crowdbench weights fetch {by_hand[0]}` says how.", err=True)
-
-
-def _everything() -> "list[Wanted]":
-    from crowdbench.weights import Wanted, weights_table
-
-    return [Wanted.of_entry(entry) for entry in weights_table().values()]
 
 
 def _wanted(name: str) -> "Wanted":
@@ -144,42 +135,3 @@ def convert(file: Path, out: Path, method: str | None, dataset: str | None, part
     for note in notes:
         say(f"note: {note}", err=True)
     say(out)
-
-
-@contextmanager
-def _progress(title: str) -> "Iterator[Callable[[Transfer], None]]":
-    """A bar on a terminal's stderr; elsewhere the package's log says when a transfer starts or waits."""
-    import logging
-
-    from rich.console import Console
-    from rich.logging import RichHandler
-    from rich.markup import escape
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
-
-    from crowdbench.system.log_file import PlainFormatter
-
-    console = Console(stderr=True)
-    handler = RichHandler(console=console, show_path=False, show_time=False, show_level=False, markup=False)
-    handler.setFormatter(PlainFormatter())
-    logger = logging.getLogger("crowdbench")
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    columns = (
-        "[progress.description]{task.description}",
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    try:
-        with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-            task = bar.add_task(escape(plain(title)), total=None)
-
-            def show(transfer: "Transfer") -> None:
-                bar.update(task, completed=transfer.done, total=transfer.of)
-
-            yield show
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)

@@ -94,6 +94,11 @@ class Wanted:
             return False
 
     @property
+    def state(self) -> str:
+        """Whether the file is here, and if not, whether it has to be fetched by hand."""
+        return "here" if self.is_here else "not here" if self.url else "fetch by hand"
+
+    @property
     def lock_file(self) -> Path:
         """Says what the file must be."""
         return self.beside(".lock.json")
