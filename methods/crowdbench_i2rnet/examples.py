@@ -1,8 +1,7 @@
 """Crops and position masks of an image's persons, made in a loader worker, and their batches."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -42,14 +41,6 @@ class Batch(CropBatch):
     mask_pixels: Tensor
     groups: list[int]
 
-    def to(self, device: torch.device | str) -> Self:
-        """The batch with its pixels on a device."""
-        return replace(super().to(device), mask_pixels=self.mask_pixels.to(device, non_blocking=True))
-
-    def pin_memory(self) -> Self:
-        """The batch with its pixels where a GPU can fetch them by itself; PyTorch's loader calls this."""
-        return replace(super().pin_memory(), mask_pixels=self.mask_pixels.pin_memory())
-
     def masks(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """``(S, 1, H, W)`` in [0, 1]."""
         return self.mask_pixels.to(torch.float32).div_(255).unsqueeze(1).to(dtype)
@@ -57,19 +48,23 @@ class Batch(CropBatch):
 
 def prepare(sample: Sample, settings: Settings) -> Example:
     """Cut out the persons of an image and draw their position masks; raises ImageError."""
-    crops = cut_out(sample, settings)
-    return Example(
-        pixels=crops.pixels,
-        persons=crops.persons,
-        masks=position_masks(
-            sample.boxes_xywh,
-            sample.width,
-            sample.height,
-            settings.input_size,
-            shifted=settings.shift_position_mask,
-        ),
-        grouped=settings.group_detections or sample.box_source == "gt",
+    return _example(cut_out(sample, settings), sample, settings)
+
+
+def _example(
+    crops: Crops, sample: Sample, settings: Settings, *, mirrored: bool = False, rotation: float = 0.0
+) -> Example:
+    masks = position_masks(
+        crops.persons.boxes,
+        sample.width,
+        sample.height,
+        settings.input_size,
+        mirrored=mirrored,
+        rotation=rotation,
+        shifted=settings.shift_position_mask,
     )
+    grouped = settings.group_detections or sample.box_source == "gt"
+    return Example(crops.pixels, crops.persons, masks, grouped)
 
 
 def prepare_augmented(
@@ -89,17 +84,7 @@ def prepare_augmented(
         ImageError: the image cannot be read.
     """
     found = cut_out_augmented(sample, rows, draws, augmentation, keypoint_set, settings)
-    masks = position_masks(
-        found.crops.persons.boxes,
-        sample.width,
-        sample.height,
-        settings.input_size,
-        mirrored=draws.flip,
-        rotation=draws.rotation,
-        shifted=settings.shift_position_mask,
-    )
-    grouped = settings.group_detections or sample.box_source == "gt"
-    example = Example(found.crops.pixels, found.crops.persons, masks, grouped)
+    example = _example(found.crops, sample, settings, mirrored=draws.flip, rotation=draws.rotation)
     return Supervised(example, found.positions, found.visible)
 
 

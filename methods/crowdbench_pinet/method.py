@@ -1,8 +1,8 @@
 """PINet as a method."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from crowdbench import NetworkMethod
 from crowdbench.api.recipe import Recipe
+from crowdbench.api.tensor_batch import TensorBatch
 from crowdbench.api.types import FloatArray, KeypointSet, Pose, Precision, Sample
 from crowdbench.errors import SettingsError
 from crowdbench.vision.geometry import transform_points
@@ -62,7 +63,7 @@ class Stack:
 
 
 @dataclass(frozen=True, eq=False)
-class InputBatch:
+class InputBatch(TensorBatch):
     """Several images.
 
     Attributes:
@@ -73,11 +74,6 @@ class InputBatch:
     stacks: list[Stack]
     sizes: list[tuple[int, int]]
     backs: list[FloatArray]
-
-    def pin_memory(self) -> Self:
-        """The batch with its pixels where a GPU can fetch them by itself; PyTorch's loader calls this."""
-        stacks = [replace(stack, pixels=stack.pixels.pin_memory()) for stack in self.stacks]
-        return replace(self, stacks=stacks)
 
 
 class PINet(NetworkMethod):

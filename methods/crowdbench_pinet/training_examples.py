@@ -6,15 +6,16 @@ Letters: B images, n persons of an image, K keypoints, P body parts, m proposals
 have offsets, h the height and width of heatmaps.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, Self, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from crowdbench.api.tensor_batch import TensorBatch
 from crowdbench.api.types import FloatArray, IntArray, KeypointSet, Sample
 from crowdbench_pinet.augmentation import View
 from crowdbench_pinet.body_parts import part_keypoints
@@ -23,8 +24,6 @@ from crowdbench_pinet.network import Maps, Poses, Proposals
 from crowdbench_pinet.recipe import Losses, PINetRecipe, Targets
 from crowdbench_pinet.targets import draw_heatmaps, inside, offset_targets, part_centers
 from crowdbench_pinet.training_proposals import Candidates, candidates, choose
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +159,7 @@ class Rows:
 
 
 @dataclass(frozen=True, eq=False)
-class SupervisedBatch:
+class SupervisedBatch(TensorBatch):
     """Several images.
 
     Attributes:
@@ -186,14 +185,6 @@ class SupervisedBatch:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def to(self, device: torch.device | str) -> Self:
-        """The batch on a device."""
-        return _each_tensor(self, lambda tensor: tensor.to(device, non_blocking=True))
-
-    def pin_memory(self) -> Self:
-        """The batch where a GPU can fetch it by itself; PyTorch's loader calls this."""
-        return _each_tensor(self, lambda tensor: tensor.pin_memory())
-
     def heatmaps(self, targets: Targets) -> tuple[Tensor, Tensor]:
         """Heatmaps to train towards, ``(B, K + P, h, h)`` float32, and their pixels' weights, likewise."""
         size = self.counted.shape[-1]
@@ -203,18 +194,6 @@ class SupervisedBatch:
         weights = torch.full_like(near, targets.background, dtype=torch.float32).masked_fill_(near, 1)
         weights *= self.counted[:, None]
         return torch.cat([of_keypoints, of_parts], dim=1), weights
-
-
-def _each_tensor(value: T, change: Callable[[Tensor], Tensor]) -> T:
-    """A copy of a dataclass, all its tensors changed."""
-    changed: dict[str, Any] = {}
-    for entry in fields(value):  # type: ignore[arg-type]  # T is one of the dataclasses above
-        old = getattr(value, entry.name)
-        if isinstance(old, Tensor):
-            changed[entry.name] = change(old)
-        elif isinstance(old, Peaks | Rows | Proposals):
-            changed[entry.name] = _each_tensor(old, change)
-    return replace(value, **changed)  # type: ignore[type-var]
 
 
 def join(examples: Sequence[Supervised], keypoint_set: KeypointSet, recipe: PINetRecipe) -> SupervisedBatch:

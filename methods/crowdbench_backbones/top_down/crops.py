@@ -5,14 +5,14 @@ processes and to copy.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from crowdbench.api.tensor_batch import TensorBatch
 from crowdbench.api.types import Float32Array, FloatArray, Sample
 from crowdbench.vision.geometry import centers_and_scales, crop_affines, warp_crops
 from crowdbench_backbones.top_down.settings import TopDownSettings
@@ -41,12 +41,8 @@ class Persons:
     @classmethod
     def joined(cls, groups: "Sequence[Persons]") -> "Persons":
         """The persons of several images, one after the other."""
-        return cls(
-            np.concatenate([group.centers for group in groups]),
-            np.concatenate([group.scales for group in groups]),
-            np.concatenate([group.boxes for group in groups]),
-            np.concatenate([group.scores for group in groups]),
-        )
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(group, name) for group in groups]) for name in names))
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +59,7 @@ class Crops:
 
 
 @dataclass(frozen=True, eq=False)
-class CropBatch:
+class CropBatch(TensorBatch):
     """The persons of several images, one after the other; S in all.
 
     Attributes:
@@ -75,14 +71,6 @@ class CropBatch:
     pixels: Tensor
     persons: Persons
     lengths: list[int]
-
-    def to(self, device: torch.device | str) -> Self:
-        """The batch with its pixels on a device."""
-        return replace(self, pixels=self.pixels.to(device, non_blocking=True))
-
-    def pin_memory(self) -> Self:
-        """The batch with its pixels where a GPU can fetch them by itself; PyTorch's loader calls this."""
-        return replace(self, pixels=self.pixels.pin_memory())
 
     def images(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """``(S, 3, H, W)``; see `normalised`."""

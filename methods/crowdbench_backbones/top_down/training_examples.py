@@ -6,14 +6,15 @@ Letters: n persons of an image, S persons of a batch, K keypoints.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Generic, Self, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from crowdbench.api.tensor_batch import TensorBatch
 from crowdbench.api.types import FloatArray, KeypointSet, Sample
 from crowdbench.vision.geometry import centers_and_scales, transform_points, warp_crops
 from crowdbench_backbones.top_down.augmentation import Augmentation, Draws, augment, mirrored_image
@@ -41,7 +42,7 @@ class Supervised(Generic[CropsT]):
 
 
 @dataclass(frozen=True, eq=False)
-class SupervisedBatch(Generic[BatchT]):
+class SupervisedBatch(TensorBatch, Generic[BatchT]):
     """The persons of several images, one after the other; S in all, or none.
 
     Attributes:
@@ -55,24 +56,6 @@ class SupervisedBatch(Generic[BatchT]):
     positions: Tensor
     visible: Tensor
     size: tuple[int, int]
-
-    def to(self, device: torch.device | str) -> Self:
-        """The batch on a device."""
-        return replace(
-            self,
-            crops=self.crops.to(device),
-            positions=self.positions.to(device, non_blocking=True),
-            visible=self.visible.to(device, non_blocking=True),
-        )
-
-    def pin_memory(self) -> Self:
-        """The batch where a GPU can fetch it by itself; PyTorch's loader calls this."""
-        return replace(
-            self,
-            crops=self.crops.pin_memory(),
-            positions=self.positions.pin_memory(),
-            visible=self.visible.pin_memory(),
-        )
 
     def targets(self, sigma: float) -> tuple[Tensor, Tensor]:
         """Heatmaps to train towards, ``(S, K, *size)`` float32, and their weights ``(S, K)`` float32."""
