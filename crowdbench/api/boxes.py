@@ -58,11 +58,7 @@ BoxSource = GroundTruthBoxes | NoBoxes | DetectorBoxes
 
 
 def box_source(value: str | Path | BoxSource, least_score: float | None = None) -> BoxSource:
-    """Read the options ``--boxes``: ``gt``, ``none`` or a file, and ``--box-score``.
-
-    Raises:
-        SettingsError: a least score where the boxes have none.
-    """
+    """Parse ``--boxes`` (``gt``, ``none``, a file) and ``--box-score``; SettingsError if none has a score."""
     if isinstance(value, GroundTruthBoxes | NoBoxes | DetectorBoxes):
         return value
     if value in ("gt", "none"):

@@ -211,11 +211,7 @@ def dataset_class(name: str) -> type[Dataset]:
 
 
 def find_split(dataset: str, split: str | None) -> str:
-    """Check the name of a split; None means the dataset's default.
-
-    Raises:
-        UnknownNameError: no such dataset or split.
-    """
+    """Check the name of a split, None for the default; raises UnknownNameError."""
     cls = dataset_class(dataset)
     split = split or cls.default_split
     if split not in cls.splits:
@@ -224,11 +220,7 @@ def find_split(dataset: str, split: str | None) -> str:
 
 
 def require_ground_truth(dataset: Dataset, remedy: str = "Choose another split.") -> None:
-    """Check that the ground truth of an opened split is public.
-
-    Raises:
-        InputError: it is kept on a server.
-    """
+    """Raise InputError, with a remedy, unless the ground truth of an opened split is public."""
     if not dataset.has_annotations:
         raise InputError(
             f"{dataset.name} {dataset.split}: the ground truth of this split is not public.\n{remedy}"

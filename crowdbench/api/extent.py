@@ -50,10 +50,7 @@ class Extent:
 
     @property
     def is_part(self) -> bool:
-        """Whether it is known that something else was measured than the published split.
-
-        Of splits of which no source tells the size, all images of the file are taken for the split.
-        """
+        """Whether something else than the published split was measured, as far as its size is known."""
         return self.own is not None or self.is_cut or self.of not in (None, self.images)
 
     @property

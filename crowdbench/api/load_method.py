@@ -50,11 +50,7 @@ def method_class(name: str) -> type[Method]:
 
 
 def refuse_network_options(cls: type[Method], name: str, precision: Precision, compiled: bool) -> None:
-    """Refuse options that only a network has for a method without one.
-
-    Raises:
-        SettingsError: a precision, or compilation, that would change nothing.
-    """
+    """Raise SettingsError for a precision, or compilation, that would not affect a method without network."""
     if issubclass(cls, NetworkMethod) or (precision == "fp32" and not compiled):
         return
     option = f"--precision {precision}" if precision != "fp32" else "--compile"
@@ -64,11 +60,7 @@ def refuse_network_options(cls: type[Method], name: str, precision: Precision, c
 
 
 def require_contract(cls: type[Method], name: str) -> None:
-    """Check that a method's class says what crowdbench must know of it.
-
-    Raises:
-        PluginError: its paradigm is none, or its settings are no dataclass.
-    """
+    """Raise PluginError if a method's class has no valid paradigm, or its settings are not a dataclass."""
     paradigm = getattr(cls, "paradigm", None)
     known = get_args(Paradigm)
     if not (isinstance(paradigm, str) and paradigm in known):
@@ -117,11 +109,7 @@ def load_method(name: str, dataset: "str | Dataset", **settings: Any) -> Method:
 
 
 def published_settings(cls: type[Method], name: str, dataset: str) -> Any:
-    """`Method.settings_for`, checked.
-
-    Raises:
-        PluginError: the plugin's code raised something, or the settings are not an instance of a dataclass.
-    """
+    """`Method.settings_for`, checked; raises PluginError."""
     with calling(name, "Settings"):
         found = cls.settings_for(dataset)
     settings_as_values(found, f"{name}: the settings for {dataset}")

@@ -54,12 +54,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def card_of(method: str) -> Card | None:
-    """The card of a method; None if no package has written one.
-
-    Raises:
-        PluginError: the cards of the method's package are not as they must be, or two packages have a card
-            for the method.
-    """
+    """The card of a method, or None; raises PluginError if cards are invalid, or two packages have one."""
     found = _tables()
     if method in found.clashes:
         raise found.clashes[method]

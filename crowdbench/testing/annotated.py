@@ -62,10 +62,7 @@ class Matched:
 
     @cached_property
     def confusion(self) -> FloatArray:
-        """``(K, K)``: the mean similarity of found keypoint i to annotated keypoint k.
-
-        Columns of keypoints without labels are NaN.
-        """
+        """``(K, K)``: mean similarity of found keypoint i to annotated keypoint k; NaN without labels."""
         count = len(self.sigmas)
         table = np.full((count, count), np.nan)
         for index in range(count):
@@ -108,11 +105,7 @@ class AnnotatedSubject:
         self.limit = limit
 
     def require_trained(self) -> None:
-        """Require a trained network.
-
-        Raises:
-            NotApplicable: the network's weights are random.
-        """
+        """Raise NotApplicable if the network's weights are random."""
         if isinstance(self.method.method, NetworkMethod) and self.method.weights is None:
             raise NotApplicable(
                 "with random weights there is nothing to see: pass --weights published or FILE"

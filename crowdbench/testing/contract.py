@@ -113,11 +113,7 @@ class DatasetContract(_Contract):
 
 
 def first_dataset() -> str:
-    """The name of the first installed dataset.
-
-    Raises:
-        InputError: no dataset is installed.
-    """
+    """The name of the first installed dataset; raises InputError without any."""
     names = list(installed("dataset"))
     if not names:
         raise InputError("no dataset is installed, so there are no keypoints to configure a method for.")

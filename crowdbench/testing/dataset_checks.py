@@ -58,11 +58,7 @@ class DatasetSubject:
         return [self.dataset[index] for index in _evenly(count, _LOOKED_AT)]
 
     def require_persons(self) -> None:
-        """Require annotated persons.
-
-        Raises:
-            NotApplicable: the samples have no instances.
-        """
+        """Raise NotApplicable if the samples have no instances."""
         if not any(sample.instances for sample in self.samples):
             raise NotApplicable("there are no persons in the split, or no boxes were asked for")
 

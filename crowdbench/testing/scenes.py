@@ -54,8 +54,8 @@ class Scene:
     def enlarged(self, factor: int) -> Self:
         """The scene at a whole multiple of its size: a point p is at factor * p + (factor - 1) / 2 in it.
 
-        It is interpolated, not repeated pixel by pixel. Where a method samples every second pixel of an image
-        of repeated pixels, it cannot tell which of two equal ones it has met.
+        It is interpolated, because a method that samples every second one of repeated pixels could not tell
+        which of two equal ones it has met.
         """
         import cv2
 

@@ -80,11 +80,7 @@ class MethodSubject:
         return "random weights" if self.weights is None else "these weights"
 
     def require_network(self) -> NetworkMethod:
-        """The method as a `NetworkMethod`.
-
-        Raises:
-            NotApplicable: the method is not a `NetworkMethod`.
-        """
+        """The method as a `NetworkMethod`; raises NotApplicable if it is none."""
         if not isinstance(self.method, NetworkMethod):
             raise NotApplicable("the method has no network that crowdbench knows of")
         return self.method
@@ -184,11 +180,7 @@ class MethodSubject:
         return self.run([[sample]])[0][0]
 
     def poses(self, scene: Scene) -> list[Pose]:
-        """The poses in a scene, computed once.
-
-        Raises:
-            NotApplicable: the method gives no poses for the ordinary scene.
-        """
+        """The poses in a scene, computed once; NotApplicable without any in the ordinary scene."""
         self.require_answers()
         return self._computed(scene)
 
@@ -221,11 +213,7 @@ class MethodSubject:
             return error
 
     def require_answers(self) -> None:
-        """Require that the method gives poses for the ordinary scene.
-
-        Raises:
-            NotApplicable: it raises an error or finds no person.
-        """
+        """Raise NotApplicable unless the method finds poses in the ordinary scene."""
         error = self.first_answer
         if isinstance(error, Exception) and is_not_finite(error):
             raise NotApplicable("there are no poses to compare; see the check finite")
@@ -251,10 +239,7 @@ class MethodSubject:
 
     @cached_property
     def canvas(self) -> Scene:
-        """The drawing that windows are cut from: eight separate persons, far from the edges.
-
-        It has a single person for methods that find one person of many.
-        """
+        """The drawing that windows are cut from: eight (or one) separate persons, far from the edges."""
         return self._drawn(1, 1) if self.finds_one_person else self._crowd
 
     @cached_property

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from crowdbench import NetworkMethod
 from crowdbench.api.recipe import Recipe
-from crowdbench.api.tensor_batch import TensorBatch
 from crowdbench.api.types import FloatArray, KeypointSet, Pose, Precision, Sample
 from crowdbench.errors import SettingsError
 from crowdbench.vision.geometry import transform_points
 from crowdbench_backbones.networks.fuse import optimize
 from crowdbench_backbones.networks.pretrained import load_trunk, load_whole
+from crowdbench_backbones.tensor_batch import TensorBatch
 from crowdbench_backbones.top_down.crops import normalised
 from crowdbench_backbones.top_down.settings import require_sigma_per_keypoint
 from crowdbench_pinet import recipe as recipes

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crowdbench.api.tensor_batch import TensorBatch
 from crowdbench.api.types import FloatArray, IntArray, KeypointSet, Sample
+from crowdbench_backbones.tensor_batch import TensorBatch
 from crowdbench_pinet.augmentation import View
 from crowdbench_pinet.body_parts import part_keypoints
 from crowdbench_pinet.losses import heatmap_loss, offset_loss

@@ -89,9 +89,8 @@ def _wrong_space(followed: Followed, expected: str) -> Failed | None:
 def _stray(subject: MethodSubject) -> float:
     """How far, in pixels, poses stray systematically where they should not: what cannot be measured.
 
-    When the image moves by a few whole pixels, a network that sees all of it keeps, with random weights, to
-    its own grid. When the image is a little less sharp, as an enlarged one is, the peaks of random heatmaps
-    move, all in one direction. Methods that find what they look for do neither.
+    With random weights, a network that sees the whole image keeps to its own grid when the image moves by
+    whole pixels, and its peaks move when the image is less sharp. Methods that find persons do neither.
     """
     strays = [0.0]
     for changed, expected in (
@@ -195,10 +194,7 @@ def check_mirror(subject: MethodSubject) -> Outcome:
 
 
 def _looks_at_nothing(subject: MethodSubject) -> bool:
-    """Most keypoints are at the same place of all boxes.
-
-    What follows from positions alone, as in an untrained network that embeds them, has no mirror image.
-    """
+    """Whether most keypoints are at the same place of all boxes, as if a network saw only positions."""
     if not (subject.has_boxes and isinstance(subject.method, NetworkMethod)):
         return False
     scene = subject.ordinary

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crowdbench.api.tensor_batch import TensorBatch
 from crowdbench.api.types import Float32Array, FloatArray, Sample
 from crowdbench.vision.geometry import centers_and_scales, crop_affines, warp_crops
+from crowdbench_backbones.tensor_batch import TensorBatch
 from crowdbench_backbones.top_down.settings import TopDownSettings
 
 # ImageNet's statistics of red, green, blue.

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crowdbench.api.tensor_batch import TensorBatch
 from crowdbench.api.types import FloatArray, KeypointSet, Sample
 from crowdbench.vision.geometry import centers_and_scales, transform_points, warp_crops
+from crowdbench_backbones.tensor_batch import TensorBatch
 from crowdbench_backbones.top_down.augmentation import Augmentation, Draws, augment, mirrored_image
 from crowdbench_backbones.top_down.crops import CropBatch, Crops, Persons
 from crowdbench_backbones.top_down.settings import TopDownSettings
