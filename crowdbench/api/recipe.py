@@ -8,6 +8,13 @@ from typing import Any, Literal
 _MOST = 1_000_000  # epochs, images, batches
 _LONGEST = 1_000_000_000  # steps
 _STEEPEST = 1000  # of learning rates and what is like them
+OLD_NAMES = {
+    "images": "batch_size",
+    "least_keypoints": "min_keypoints",
+    "drops": "milestones",
+    "average": "loss_reduction",
+}
+"""Earlier names of fields, which `crowdbench.training.recipe_with` accepts for one release."""
 
 
 @dataclass(frozen=True)
@@ -16,11 +23,11 @@ class Recipe:
 
     Attributes:
         epochs: passes over the training images.
-        images: images per batch of one process. The number of persons varies.
+        batch_size: images per batch of one process. The number of persons varies.
         processes: how many the published training used. Not applied: a training runs on as many as it is
             started on, and the learning rate is not scaled.
         split: the split to train on.
-        least_keypoints: images with fewer labelled keypoints, of all persons together, are left out.
+        min_keypoints: images with fewer labelled keypoints, of all persons together, are left out.
         validation_split: the split to validate on; None if all labelled images are trained on.
         start: the name of published weights to start from; None for random ones.
         optimizer: Adam, AdamW (decoupled weight decay) or SGD with Nesterov momentum.
@@ -29,15 +36,15 @@ class Recipe:
         momentum: of SGD.
         weight_decay: as the optimizer applies it.
         schedule: of the learning rate, stepped once per epoch. ``"cosine"`` falls to `final_learning_rate`;
-            ``"steps"`` multiplies it by `drop_factor` after the epochs in `drops`.
+            ``"steps"`` multiplies it by `drop_factor` after the epochs in `milestones`.
         warmup_steps: optimizer steps over which the learning rate rises from 0.
         accumulate: batches of a process whose gradients are averaged in one optimizer step.
         clip_norm: gradients of a larger norm are scaled down to it; None for no clipping.
         ema: decay of a moving average of the weights, which is then validated and kept; None for none.
-        average: how gradients are averaged when processes, or accumulated batches, hold different numbers of
-            persons. ``"batches"``, as published, weighs all batches equally; ``"persons"`` all persons, so
+        loss_reduction: how losses are averaged when processes, or accumulated batches, hold different numbers
+            of persons. ``"batches"``, as published, weighs all batches equally; ``"persons"`` all persons, so
             that the number of processes changes nothing.
-        batch_norm: ``"process"``, as published: statistics of each process's batch; ``"synchronised"``: of
+        batch_norm: ``"process"``, as published: statistics of each process's batch; ``"synchronized"``: of
             all processes' (GPUs only); ``"frozen"``: running statistics are used and not updated.
         freeze: parts of the network, by name, whose parameters and batch norm statistics do not change and
             in which dropout is off.
@@ -46,10 +53,10 @@ class Recipe:
     """
 
     epochs: int = 210
-    images: int = 8
+    batch_size: int = 8
     processes: int = 1
     split: str = "train"
-    least_keypoints: int = 1
+    min_keypoints: int = 1
     validation_split: str | None = "val"
     start: str | None = None
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
@@ -60,20 +67,20 @@ class Recipe:
     weight_decay: float = 0.0
     schedule: Literal["constant", "cosine", "steps"] = "cosine"
     final_learning_rate: float = 0.0
-    drops: tuple[int, ...] = ()
+    milestones: tuple[int, ...] = ()
     drop_factor: float = 0.1
     warmup_steps: int = 0
     accumulate: int = 1
     clip_norm: float | None = None
     ema: float | None = None
-    average: Literal["batches", "persons"] = "batches"
-    batch_norm: Literal["process", "synchronised", "frozen"] = "process"
+    loss_reduction: Literal["batches", "persons"] = "batches"
+    batch_norm: Literal["process", "synchronized", "frozen"] = "process"
     freeze: tuple[str, ...] = ()
     validate_every: int = 1
     not_applied: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "images", "processes", "least_keypoints", "accumulate", "validate_every"):
+        for name in ("epochs", "batch_size", "processes", "min_keypoints", "accumulate", "validate_every"):
             value = getattr(self, name)
             _require(1 <= value <= _MOST, name, f"at least 1 and at most {_MOST}", value)
         for name in ("learning_rate", "epsilon"):
@@ -94,14 +101,15 @@ class Recipe:
         clip = self.clip_norm
         _require(clip is None or 0 < clip < math.inf, "clip_norm", "positive and finite", clip)
         _require(self.ema is None or 0 < self.ema < 1, "ema", "between 0 and 1", self.ema)
-        _require(list(self.drops) == sorted(set(self.drops)), "drops", "rising epochs", self.drops)
+        rising = sorted(set(self.milestones))
+        _require(list(self.milestones) == rising, "milestones", "rising epochs", self.milestones)
 
     def rate(self, epoch: int) -> float:
         """The learning rate of an epoch, counted from 0, without warm-up."""
         if self.schedule == "constant":
             return self.learning_rate
         if self.schedule == "steps":
-            return self.learning_rate * self.drop_factor ** sum(epoch >= drop for drop in self.drops)
+            return self.learning_rate * self.drop_factor ** sum(epoch >= drop for drop in self.milestones)
         span = self.learning_rate - self.final_learning_rate
         return self.final_learning_rate + span * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from crowdbench.api.method import Batch, Example, Method, NetworkMethod
-from crowdbench.api.recipe import Recipe
+from crowdbench.api.recipe import OLD_NAMES, Recipe
 from crowdbench.api.types import KeypointSet, Pose, Precision, Sample
 from crowdbench.errors import PluginError
 from crowdbench.run_store.record import Protocol
@@ -154,7 +154,13 @@ def published_recipe(method: NetworkMethod, dataset: str, keypoints: KeypointSet
     """`NetworkMethod.published_recipe`."""
     with calling(method.name, "published_recipe"):
         found = type(method).published_recipe(dataset, keypoints)
-    return _expected(method, "published_recipe", found, Recipe, "a crowdbench.api.recipe.Recipe")
+    recipe = _expected(method, "published_recipe", found, Recipe, "a crowdbench.api.recipe.Recipe")
+    for old, new in OLD_NAMES.items():
+        if hasattr(recipe, old):
+            raise PluginError(
+                f"{method.name}: {old} of a recipe is now called {new}. Rename it in its class."
+            )
+    return recipe
 
 
 def configure_training(method: NetworkMethod, recipe: Recipe) -> None:

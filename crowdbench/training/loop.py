@@ -113,7 +113,7 @@ class TrainingLoop:
         self.stopping = stopping
         recipe = setup.recipe
         self.sampler = EpochSampler(
-            len(setup.samples), recipe.images, processes.world_size, setup.options.seed
+            len(setup.samples), recipe.batch_size, processes.world_size, setup.options.seed
         )
         self.steps_per_epoch = -(-self.sampler.batches // recipe.accumulate)
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from crowdbench import plugins
 from crowdbench.api.dataset import Dataset
 from crowdbench.api.method import NetworkMethod
-from crowdbench.api.recipe import Recipe
+from crowdbench.api.recipe import OLD_NAMES, Recipe
 from crowdbench.api.settings import settings_as_values
 from crowdbench.api.types import Precision, Sample
 from crowdbench.engine import hooks
@@ -115,9 +115,9 @@ def new_record(
         command: None takes this process's.
     """
     method, dataset, validation, options = setup.method, setup.dataset, setup.validation, setup.options
-    applied = msgspec.to_builtins(setup.recipe)
+    applied = _recorded(setup.recipe)
     not_applied = applied.pop("not_applied")
-    published = msgspec.to_builtins(hooks.published_recipe(method, dataset.name, dataset.keypoints))
+    published = _recorded(hooks.published_recipe(method, dataset.name, dataset.keypoints))
     plugin = plugins.installed("method").get(method.name)
     origin = plugin.origin if isinstance(plugin, plugins.Plugin) else type(method).__module__
     settings = settings_as_values(method.settings, f"{method.name}: settings")
@@ -168,3 +168,12 @@ def new_record(
         started=utc_now(),
         warnings=[*dataset.corrections, *dataset.warnings],
     )
+
+
+def _recorded(recipe: Recipe) -> dict[str, Any]:
+    """A recipe by the names of records and ids, which stay, so that earlier trainings are found."""
+    names = {new: old for old, new in OLD_NAMES.items()}
+    values = {names.get(name, name): value for name, value in msgspec.to_builtins(recipe).items()}
+    if recipe.batch_norm == "synchronized":
+        values["batch_norm"] = "synchronised"
+    return values

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from crowdbench.api.dataset import Dataset
 from crowdbench.api.method import NetworkMethod
 from crowdbench.api.option_limits import require_options
-from crowdbench.api.recipe import Recipe
+from crowdbench.api.recipe import OLD_NAMES, Recipe
 from crowdbench.api.settings import override
 from crowdbench.api.types import Precision
 from crowdbench.engine import hooks
@@ -114,7 +114,7 @@ def train(  # noqa: PLR0913  (the public options)
         require_compiler(target)
     recipe = recipe or hooks.published_recipe(method, dataset.name, dataset.keypoints)
     hooks.configure_training(method, recipe)
-    samples = trainable_samples(dataset, limit, recipe.least_keypoints)
+    samples = trainable_samples(dataset, limit, recipe.min_keypoints)
     found = resolve_weights(
         start if start is not None else recipe.start or "none",
         method=method.name,
@@ -280,5 +280,10 @@ def recipe_with(method: NetworkMethod, dataset: str, changes: Mapping[str, Any])
         SettingsError: a name is unknown (the message suggests the nearest), or a value has the wrong type.
     """
     published = hooks.published_recipe(method, dataset, method.keypoints)
-    changed: Recipe = override(published, changes, of=f"the recipe of {method.name}")
+    for old in OLD_NAMES.keys() & changes.keys():
+        log.warning("the recipe's %s is now called %s", old, OLD_NAMES[old])
+    renamed = {OLD_NAMES.get(name, name): value for name, value in changes.items()}
+    if renamed.get("batch_norm") == "synchronised":
+        renamed["batch_norm"] = "synchronized"
+    changed: Recipe = override(published, renamed, of=f"the recipe of {method.name}")
     return changed

@@ -114,7 +114,7 @@ class Trainer:
             raise RunError(
                 f"out of memory with {sum(persons)} persons in {len(batches)} batches: "
                 f"{str(error).splitlines()[0]}\n"
-                "Set --recipe images=N to fewer images, and --recipe accumulate=M to average M batches."
+                "Set --recipe batch_size=N to fewer images, and --recipe accumulate=M to average M batches."
             ) from error
         if self.recipe.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
@@ -127,7 +127,7 @@ class Trainer:
 
     def _weights(self, persons: Sequence[int]) -> list[float]:
         """The factor of each batch's loss, before gradients are averaged over processes."""
-        if self.recipe.average == "batches":
+        if self.recipe.loss_reduction == "batches":
             return [1 / len(persons)] * len(persons)
         (total,) = self.processes.all_reduce_sum(sum(persons))
         return [count * self.processes.world_size / max(total, 1) for count in persons]
@@ -190,11 +190,11 @@ class Trainer:
 
 
 def _with_batch_norm(network: "nn.Module", recipe: Recipe, processes: Collectives) -> "nn.Module":
-    if recipe.batch_norm != "synchronised" or processes.world_size == 1:
+    if recipe.batch_norm != "synchronized" or processes.world_size == 1:
         return network
     if processes.device.type != "cuda":
         raise SettingsError(
-            "batch_norm=synchronised needs GPUs: PyTorch does not synchronize batch norms on CPUs.\n"
+            "batch_norm=synchronized needs GPUs: PyTorch does not synchronize batch norms on CPUs.\n"
             "Set --recipe batch_norm=process or batch_norm=frozen."
         )
     from torch import nn

@@ -144,21 +144,21 @@ def published(dataset: str, keypoints: KeypointSet) -> PINetRecipe:
         dataset: by name.
         keypoints: that it labels; the recipe does not depend on them.
     """
-    epochs, drops, images, split = _RELEASED.get(dataset, _RELEASED["crowdpose"])
+    epochs, milestones, images, split = _RELEASED.get(dataset, _RELEASED["crowdpose"])
     known = dataset in _RELEASED
     return PINetRecipe(
         epochs=epochs,
-        images=images,
+        batch_size=images,
         processes=2,
         split=split if known else "train",
         # The release leaves out COCO's images of 10 keypoints and fewer, and no others.
-        least_keypoints=11 if dataset == "coco" else 1,
+        min_keypoints=11 if dataset == "coco" else 1,
         validation_split=None if known else "val",
         start=IMAGENET,
         optimizer="adam",
         learning_rate=1e-3,
         schedule="steps",
-        drops=drops,
+        milestones=milestones,
         drop_factor=0.1,
         not_applied=NOT_APPLIED,
         targets=Targets(
@@ -171,7 +171,7 @@ def published(dataset: str, keypoints: KeypointSet) -> PINetRecipe:
 # For a network that starts from nothing, on a data set of a few thousand images; our own numbers.
 TINY = PINetRecipe(
     epochs=20,
-    images=8,
+    batch_size=8,
     split="train",
     validation_split="val",
     optimizer="adam",

@@ -73,7 +73,7 @@ class PoseRefinement(nn.Module):
     def __init__(self, keypoints: int, bones: Sequence[tuple[int, int]], channels: int, layers: int) -> None:
         super().__init__()
         # Every entry is trained, of keypoints that are not joined too.
-        self.adj = nn.Parameter(normalised_adjacency(keypoints, bones))
+        self.adj = nn.Parameter(normalized_adjacency(keypoints, bones))
         self.gconv_head = GraphBlock(channels)
         self.gconv_layers = nn.ModuleList(GraphResidual(channels) for _ in range(layers))
         self.gconv_pred = nn.Sequential(
@@ -101,7 +101,7 @@ class PoseRefinement(nn.Module):
         return corrections.view(len(x), x.shape[1], 2)
 
 
-def normalised_adjacency(keypoints: int, bones: Sequence[tuple[int, int]]) -> Tensor:
+def normalized_adjacency(keypoints: int, bones: Sequence[tuple[int, int]]) -> Tensor:
     """``(K, K)``: the skeleton with self-loops, divided by the roots of both ends' degrees."""
     adjacency = torch.eye(keypoints)
     for first, second in bones:

@@ -32,8 +32,8 @@ def test_the_page_tells_every_setting_as_it_is(column: int, method: str, dataset
 @pytest.mark.parametrize("row", rows("| dataset | epochs"), ids=lambda row: row[0])
 def test_the_page_tells_the_recipes_as_they_are(row: list[str]) -> None:
     recipe = method_class("pinet").published_recipe(row[0], COCO_17)  # type: ignore[attr-defined]
-    drops = ", ".join(map(str, recipe.drops))
-    found = [recipe.epochs, drops, recipe.images, recipe.processes, recipe.split]
+    milestones = ", ".join(map(str, recipe.milestones))
+    found = [recipe.epochs, milestones, recipe.batch_size, recipe.processes, recipe.split]
     assert [str(value) for value in found] == row[1:]
 
 

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
 OPTIONS = (
     *("hrnet-tiny", "synthcrowd", "--root", "crowds", "--epochs", "8", "--workers", "1", "--deterministic"),
-    *("--recipe", "images=4", "--recipe", "validate_every=4"),
+    *("--recipe", "batch_size=4", "--recipe", "validate_every=4"),
 )
 STEPS = 8 * 6  # 48 images in two processes of 4 each
 

@@ -63,7 +63,7 @@ def published(network: str, dataset: str, keypoints: KeypointSet, start: str) ->
     few = network != "vanilla" and keypoints.name == "crowdpose-14"
     recipe = TopDownRecipe(
         epochs=240,
-        images=images,
+        batch_size=images,
         processes=8,
         start=start,
         optimizer="adam",
@@ -80,7 +80,7 @@ def published(network: str, dataset: str, keypoints: KeypointSet, start: str) ->
 # For networks that start from nothing, on a data set of a few thousand images; our own numbers.
 TINY = TopDownRecipe(
     epochs=15,
-    images=8,
+    batch_size=8,
     split="train",
     validation_split="val",
     optimizer="adam",

@@ -11,12 +11,12 @@ from crowdbench.api.recipe import Recipe
 
 
 def test_steps_fall_at_the_named_epochs_and_nowhere_else() -> None:
-    recipe = Recipe(epochs=10, schedule="steps", learning_rate=0.1, drops=(3, 7), drop_factor=0.5)
+    recipe = Recipe(epochs=10, schedule="steps", learning_rate=0.1, milestones=(3, 7), drop_factor=0.5)
     assert [recipe.rate(epoch) for epoch in range(10)] == [0.1] * 3 + [0.05] * 4 + [0.025] * 3
 
 
 def test_steps_that_name_no_epoch_and_a_constant_rate_never_fall() -> None:
-    for recipe in (Recipe(schedule="steps", drops=()), Recipe(schedule="constant")):
+    for recipe in (Recipe(schedule="steps", milestones=()), Recipe(schedule="constant")):
         assert {recipe.rate(epoch) for epoch in range(recipe.epochs)} == {1e-3}
 
 
@@ -34,8 +34,8 @@ def test_a_cosine_begins_at_the_learning_rate_and_falls_toward_the_last_one(
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"drops": (7, 3)}, "drops"),
-        ({"drops": (3, 3)}, "drops"),
+        ({"milestones": (7, 3)}, "milestones"),
+        ({"milestones": (3, 3)}, "milestones"),
         ({"drop_factor": 0.0}, "drop_factor"),
         ({"drop_factor": 1.5}, "drop_factor"),
         ({"learning_rate": math.inf}, "learning_rate"),

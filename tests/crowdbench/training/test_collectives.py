@@ -59,7 +59,7 @@ def shared_and_alone(trained: Trained, out: Path, recipe: dict[str, Any]) -> lis
     # 12 images: steps of 6, so that both processes always have equally many.
     common = {"epochs": 1, "batch_norm": "frozen", **recipe}
     return [
-        trained(out / str(count), processes=count, limit=12, recipe={**common, "images": 6 // count})
+        trained(out / str(count), processes=count, limit=12, recipe={**common, "batch_size": 6 // count})
         for count in (1, 2)
     ]
 
@@ -69,7 +69,9 @@ def test_two_processes_with_half_the_batch_each_move_the_weights_like_one(
     trained: Trained, tmp_path: Path
 ) -> None:
     # Dropout is each process's own: it must not differ.
-    runs = shared_and_alone(trained, tmp_path, {"average": "persons", "optimizer": "sgd", "freeze": ["3"]})
+    runs = shared_and_alone(
+        trained, tmp_path, {"loss_reduction": "persons", "optimizer": "sgd", "freeze": ["3"]}
+    )
     alone, shared = (load_file(run / "checkpoints" / "last.safetensors") for run in runs)
     start = trained(tmp_path / "other", limit=12, seed=9, recipe={"epochs": 1})
     assert not torch.allclose(
@@ -92,7 +94,9 @@ def test_two_processes_with_half_the_batch_each_move_the_weights_like_one(
 def test_a_validation_shared_by_processes_predicts_every_person_once(
     trained: Trained, tmp_path: Path
 ) -> None:
-    runs = shared_and_alone(trained, tmp_path, {"average": "persons", "optimizer": "sgd", "freeze": ["3"]})
+    runs = shared_and_alone(
+        trained, tmp_path, {"loss_reduction": "persons", "optimizer": "sgd", "freeze": ["3"]}
+    )
     scores = []
     for run in runs:
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

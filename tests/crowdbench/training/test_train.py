@@ -217,9 +217,15 @@ def test_other_ways_to_compute_learn_as_well(
 
 
 def test_accumulated_batches_move_the_weights_like_one_large_batch(trained: Trained, tmp_path: Path) -> None:
-    common = {"epochs": 1, "batch_norm": "frozen", "average": "persons", "optimizer": "sgd", "freeze": ["3"]}
-    large = trained(tmp_path / "a", limit=12, recipe={**common, "images": 4})
-    parts = trained(tmp_path / "b", limit=12, recipe={**common, "images": 2, "accumulate": 2})
+    common = {
+        "epochs": 1,
+        "batch_norm": "frozen",
+        "loss_reduction": "persons",
+        "optimizer": "sgd",
+        "freeze": ["3"],
+    }
+    large = trained(tmp_path / "a", limit=12, recipe={**common, "batch_size": 4})
+    parts = trained(tmp_path / "b", limit=12, recipe={**common, "batch_size": 2, "accumulate": 2})
     first, second = (load_file(run / "checkpoints" / "last.safetensors") for run in (large, parts))
     for name, tensor in first.items():
         assert torch.allclose(tensor, second[name], atol=1e-6), name

@@ -57,7 +57,7 @@ def test_recipes_are_those_of_the_released_configurations(manifest: dict[str, An
         assert recipe.schedule == train["schedule"].split()[0] == "cosine", config
         assert recipe.weight_decay == train["wd_applied"] == 0, config
         if facts["model"]["image_size_wh"] == [192, 256]:
-            assert recipe.images == train["images_per_gpu"], config
+            assert recipe.batch_size == train["images_per_gpu"], config
         augmentation = recipe.augmentation
         assert augmentation.half_body_keypoints == data["num_joints_half_body"], config
         assert augmentation.half_body_probability == data["prob_half_body"], config
@@ -168,7 +168,7 @@ def test_the_page_tells_every_recipe_as_it_is(name: str, dataset: str) -> None:
     told = [int(row[2]), int(row[3]), int(row[4]), first, last, row[6], start]
     assert told == [
         recipe.epochs,
-        recipe.images,
+        recipe.batch_size,
         recipe.processes,
         recipe.learning_rate,
         recipe.final_learning_rate,

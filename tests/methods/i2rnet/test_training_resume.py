@@ -35,7 +35,7 @@ def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(tmp_path: Pa
         "--root",
         str(crowds),
     ]
-    command += ["--epochs", "3", "--recipe", "images=2", "--save-every", "0", "--deterministic"]
+    command += ["--epochs", "3", "--recipe", "batch_size=2", "--save-every", "0", "--deterministic"]
     command += ["--workers", "1", "--device", "cpu", "--no-evaluate", "--precision", "bf16", "--out"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     subprocess.run([*command, str(whole)], check=True, capture_output=True)
@@ -67,7 +67,7 @@ def test_two_processes_with_half_the_batch_each_take_the_step_of_one(tmp_path: P
     subprocess.run([*command, "--images", "4", "--workers", "1"], check=True)
     train = ["crowdbench", "train", "hrnet-tiny", "synthcrowd", "--root", str(crowds), "--epochs", "1"]
     train += ["--validate-on", "none", "--no-evaluate", "--device", "cpu", "--workers", "0"]
-    for value in ("batch_norm=frozen", "average=persons", "optimizer=sgd", "learning_rate=1"):
+    for value in ("batch_norm=frozen", "loss_reduction=persons", "optimizer=sgd", "learning_rate=1"):
         train += ["--recipe", value]
     found = []
     for processes in (1, 2):

@@ -27,10 +27,10 @@ def test_recipes_are_those_of_the_released_configurations(goldens: Path, dataset
     assert recipe.optimizer == train["optimizer"]
     assert (recipe.learning_rate, recipe.weight_decay) == (train["lr"], train["weight_decay_used"])
     assert recipe.not_applied == {"WD": train["weight_decay_in_config_but_unused"]}
-    assert (recipe.epochs, list(recipe.drops)) == (train["epochs"], train["lr_steps"])
+    assert (recipe.epochs, list(recipe.milestones)) == (train["epochs"], train["lr_steps"])
     assert (recipe.schedule, recipe.drop_factor) == ("steps", train["lr_factor"])
-    assert (recipe.images, recipe.processes) == (train["images_per_gpu"], train["gpus_published"])
-    assert recipe.batch_norm == ("synchronised" if train["sync_bn"] else "process")
+    assert (recipe.batch_size, recipe.processes) == (train["images_per_gpu"], train["gpus_published"])
+    assert recipe.batch_norm == ("synchronized" if train["sync_bn"] else "process")
     assert (recipe.warmup_steps, recipe.clip_norm, recipe.ema) == (0, None, None)
     augmentation = recipe.augmentation
     assert augmentation.rotation_limit == train["max_rotation"]
@@ -123,4 +123,4 @@ def test_values_that_make_no_sense_are_refused(changes: dict[str, Any], named: s
 
 
 def test_only_on_coco_images_with_few_keypoints_are_left_out() -> None:
-    assert [recipe_of(d).least_keypoints for d in [*DATASETS, "synthcrowd"]] == [1, 1, 11, 1]
+    assert [recipe_of(d).min_keypoints for d in [*DATASETS, "synthcrowd"]] == [1, 1, 11, 1]

@@ -35,7 +35,7 @@ def crowds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trained(crowds: Path, out: Path, *options: str, launcher: tuple[str, ...] = ()) -> Run:
     arguments = ("train", "pinet-tiny", "synthcrowd", "--root", str(crowds), "--out", str(out))
-    bench(*arguments, "--epochs", "1", "--recipe", "images=4", *options, launcher=launcher)
+    bench(*arguments, "--epochs", "1", "--recipe", "batch_size=4", *options, launcher=launcher)
     (run,) = find_runs(out)
     return run
 
@@ -55,7 +55,7 @@ def test_pinet_is_trained_then_run_without_boxes(crowds: Path, tmp_path: Path) -
 def test_two_processes_train_pinet_together(crowds: Path, tmp_path: Path) -> None:
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     arguments = ["train", "pinet-tiny", "synthcrowd", "--root", str(crowds), "--out", str(tmp_path)]
-    options = ["--epochs", "1", "--recipe", "images=2", "--no-evaluate"]
+    options = ["--epochs", "1", "--recipe", "batch_size=2", "--no-evaluate"]
     bench(*arguments, *options, launcher=launcher)
     (file,) = tmp_path.rglob("training.json")
     record = json.loads(file.read_text())

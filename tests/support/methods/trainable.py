@@ -35,7 +35,7 @@ class TrainableToy(ToyNetwork):
     def published_recipe(cls, dataset: str, keypoints: KeypointSet) -> Recipe:
         return Recipe(
             epochs=3,
-            images=2,
+            batch_size=2,
             learning_rate=1e-2,
             final_learning_rate=1e-3,
             not_applied={"weight_decay": 0.1},

@@ -43,7 +43,7 @@ class TrainingRecipe(Recipe):
     """
 
     epochs: int = 60
-    images: int = 4
+    batch_size: int = 4
     learning_rate: float = 2e-3
     final_learning_rate: float = 2e-5
     center_sigma: float = 1.5
