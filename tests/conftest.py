@@ -1,10 +1,11 @@
 """Shared fixtures: where golden numbers and real samples are."""
 
+import ctypes
 import gzip
 import os
 import shutil
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -43,6 +44,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         cls = getattr(item, "cls", None)
         if cls is not None and issubclass(cls, MethodContract | DatasetContract):
             item.add_marker(pytest.mark.xdist_group(f"{cls.__module__}.{cls.__qualname__}"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _freed_memory_is_returned() -> Iterator[None]:
+    """A process that has run a network keeps what it frees; workers would grow to many gigabytes."""
+    yield
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
