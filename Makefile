@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TEST_READY := $(VENV)/.ready-test
-WORKERS ?= 2
+WORKERS ?= 3
 
 MINUTES ?= 10
 SEED ?= 1

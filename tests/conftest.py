@@ -46,6 +46,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(f"{cls.__module__}.{cls.__qualname__}"))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Groups keep what is shared in one process; some pairs of pytest and pytest-xdist ignore them silently."""
+    if getattr(session.config.option, "loadgroup", False):
+        lost = [i for i in session.items if i.get_closest_marker("xdist_group") and "@" not in i.nodeid]
+        if lost:
+            raise pytest.UsageError(
+                f"pytest-xdist does not group {len(lost)} tests, as {lost[0].nodeid}: use constraints.txt"
+            )
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _freed_memory_is_returned() -> Iterator[None]:
     """A process that has run a network keeps what it frees; workers would grow to many gigabytes."""
