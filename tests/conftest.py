@@ -35,8 +35,12 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the checks of a method or a dataset in one process: they share what the first one computes."""
+    """Keep the checks of a method or a dataset in one process: they share what the first one computes.
+
+    First, because pytest-xdist reads the groups in this hook, too.
+    """
     mark_by_fixtures(items)
     from crowdbench.testing import DatasetContract, MethodContract
 
