@@ -92,7 +92,7 @@ def test_without_validation_the_last_weights_count(
         pytest.param(["--start", "nowhere.pth"], "nowhere.pth", id="weights that are not there"),
         pytest.param(["--log", "tensorbord"], "Did you mean 'tensorboard'", id="unknown tracker"),
         pytest.param(["--device", "cuda:7"], "cuda", id="no such device"),
-        pytest.param(["--recipe", "batch_norm=synchronized"], "batch_norm", id="unknown batch norm"),
+        pytest.param(["--recipe", "batch_norm=global"], "batch_norm", id="unknown batch norm"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_trained(
